@@ -1,0 +1,37 @@
+"""How every document is read and written: camelCase on the wire, snake_case in code, frozen in memory."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+"""A Kubernetes object's name."""
+
+ShortText = Annotated[str, StringConstraints(max_length=256)]
+LongText = Annotated[str, StringConstraints(max_length=4096)]
+
+
+class Document(BaseModel):
+    """A frozen document; unknown fields are refused, so that a typing error never passes for a setting."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain JSON types under the names that go over the wire."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Tolerant(Document):
+    """A document between versions of our own programs: what a newer peer added is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    @classmethod
+    def from_wire(cls, data: str | bytes) -> Self:
+        """Read JSON.
+
+        Raises:
+            pydantic.ValidationError: the text is not such a document.
+        """
+        return cls.model_validate_json(data)

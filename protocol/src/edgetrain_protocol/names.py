@@ -1,0 +1,84 @@
+"""Names that more than one side must agree on: API group, labels, environment, paths, ports."""
+
+from enum import StrEnum
+
+GROUP = "edgetrain.io"
+VERSION = "v1alpha1"
+KIND = "EdgeTrainingJob"
+PLURAL = "edgetrainingjobs"
+MANAGED_BY = f"{GROUP}/operator"
+
+EDGE_NODE_LABEL = "node-role.kubernetes.io/edge"
+SITE_LABEL = f"topology.{GROUP}/site"
+
+JOB_UID_LABEL = f"{GROUP}/job-uid"
+JOB_NAME_LABEL = f"{GROUP}/job-name"
+NODE_HASH_LABEL = f"{GROUP}/node-hash"
+COMPONENT_LABEL = f"{GROUP}/component"
+ATTEMPT_LABEL = f"{GROUP}/attempt"
+NODE_ANNOTATION = f"{GROUP}/node"
+AUTONOMY_LABEL = "app-offline.kubeedge.io"
+AUTONOMY_VALUE = "autonomy"
+
+TRAINER_CONTAINER = "trainer"
+PROFILER_CONTAINER = "profiler"
+
+FLEET_SERVER_NAME = "fleet.edgetrain.io"
+"""The one name in the fleet API's certificate: clients verify it whatever address they dial."""
+
+TOKEN_HEADER = "Authorization"
+TOKEN_DIR = "/etc/edgetrain/token"
+TOKEN_FILE = f"{TOKEN_DIR}/token"
+CA_DIR = "/etc/edgetrain/ca"
+CA_FILE = f"{CA_DIR}/ca.crt"
+RUN_DIR = "/var/run/edgetrain"
+"""Shared by trainer and profiler, gone with the pod: the heartbeat file."""
+STATE_DIR = "/var/lib/edgetrain"
+"""Votes, the last plan held and unsent reports: survives restarts of the containers."""
+HEARTBEAT_FILE = "heartbeat.json"
+CHECKPOINT_DIR = "/var/lib/edgetrain-storage/checkpoint"
+MODEL_DIR = "/var/lib/edgetrain-storage/model"
+DATA_DIR = "/var/lib/edgetrain-storage/data"
+PROGRAM_DIR = "/program"
+
+CONTROL_PORT = 7070
+"""A supervisor's control channel."""
+TRAINER_METRICS_PORT = 7071
+"""The trainer container's /metrics and /healthz, on localhost."""
+PROFILER_PORT = 7072
+"""The profiler's /metrics."""
+PROBE_PORT = 7073
+"""The profiler's probe and echo server."""
+STATE_PORT = 7074
+"""Where a member's trainer streams its state to newcomers."""
+FLEET_PORT = 8443
+OPERATOR_METRICS_PORT = 8080
+
+
+class Env(StrEnum):
+    """The environment of both containers of a worker pod."""
+
+    JOB = "EDGETRAIN_JOB"
+    """namespace/name, for people."""
+    JOB_UID = "EDGETRAIN_JOB_UID"
+    WORKER = "EDGETRAIN_WORKER"
+    """The worker's name in plans and reports: the hash of its node's name."""
+    NODE = "EDGETRAIN_NODE"
+    SITE = "EDGETRAIN_SITE"
+    POD = "EDGETRAIN_POD"
+    POD_UID = "EDGETRAIN_POD_UID"
+    POD_IP = "EDGETRAIN_POD_IP"
+    FLEET_ADDRESS = "EDGETRAIN_FLEET_ADDRESS"
+    """host:port to dial; the certificate is checked against FLEET_SERVER_NAME."""
+    CONTROL_PORT = "EDGETRAIN_CONTROL_PORT"
+    PROBE_PORT = "EDGETRAIN_PROBE_PORT"
+    STATE_PORT = "EDGETRAIN_STATE_PORT"
+    TOKEN_FILE = "EDGETRAIN_TOKEN_FILE"
+    CA_FILE = "EDGETRAIN_CA_FILE"
+    RUN_DIR = "EDGETRAIN_RUN_DIR"
+    STATE_DIR = "EDGETRAIN_STATE_DIR"
+    CHECKPOINT_DIR = "EDGETRAIN_CHECKPOINT_DIR"
+    MODEL_DIR = "EDGETRAIN_MODEL_DIR"
+    DATA_DIR = "EDGETRAIN_DATA_DIR"
+    LINK_FD = "EDGETRAIN_LINK_FD"
+    """Set by the supervisor for the program it starts: the local link's descriptor. Unset: alone."""

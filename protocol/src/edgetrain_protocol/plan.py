@@ -1,0 +1,72 @@
+"""The plan: who is a member, who aggregates and who succeeds, how the group reduces.
+
+Named by (job uid, lineage, revision). The operator keeps it in the job's ConfigMap, written by
+compare-and-swap; a worker is served its own slice, which it goes on following when nobody answers.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from edgetrain_protocol.base import Name, ShortText, Tolerant
+from edgetrain_protocol.job import Reduction, Shares
+
+
+class Member(Tolerant):
+    """A worker in the plan. Its incarnations come and go without a new plan."""
+
+    worker: Name
+    node: Name
+    pod_uid: ShortText
+    address: ShortText = Field(description="host of the pod; ports are those of `names`, or as given here")
+    control_port: int
+    state_port: int
+    probe_port: int
+    site: ShortText = ""
+
+
+class Group(Tolerant):
+    name: Name
+    members: tuple[Member, ...] = Field(max_length=1000)
+    succession: tuple[Name, ...] = Field(
+        max_length=1000, description="Workers in the order in which they lead; the first is the aggregator."
+    )
+    term: int = Field(1, ge=1, description="Rises with each change of aggregator.")
+    reduction: Reduction = Reduction.RING
+
+    @property
+    def aggregator(self) -> str:
+        return self.succession[0]
+
+
+class Phase(StrEnum):
+    """What the workers shall do."""
+
+    WAIT = "wait"
+    """Fewer members than the job's min: train no step."""
+    TRAIN = "train"
+    STOP = "stop"
+    """Suspended or over: save and end."""
+
+
+class Plan(Tolerant):
+    """What a worker is served: its own group and the job's settings."""
+
+    job_uid: ShortText
+    lineage: int = Field(ge=1)
+    lineage_from: ShortText = Field("", description="Which worker's state a new lineage starts from; empty: the newest durable one.")
+    revision: int = Field(ge=1)
+    phase: Phase = Phase.TRAIN
+    groups: tuple[Group, ...] = Field(max_length=1000)
+    shares: Shares = Shares.SPEED
+    checkpoint_every_seconds: int = 30
+    durable_step: int | None = Field(None, description="Newest step recorded as durable; a checkpoint beyond it may be a dead history.")
+
+    def group_of(self, worker: str) -> Group | None:
+        """The group that has this worker, or None where the plan leaves it out."""
+        return next((g for g in self.groups if any(m.worker == worker for m in g.members)), None)
+
+    def slice_for(self, worker: str) -> "Plan":
+        """The same plan with this worker's group alone."""
+        group = self.group_of(worker)
+        return self.model_copy(update={"groups": (group,) if group else ()})

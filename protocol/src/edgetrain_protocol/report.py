@@ -1,0 +1,128 @@
+"""The report: what a worker's supervisor and its profiler measured. Either part may be missing.
+
+Sent to the fleet API; kept on disk while nobody answers and sent later with its times.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
+
+
+class TrainerState(StrEnum):
+    STARTING = "starting"
+    """The program runs but has not come to its loop: importing, loading data."""
+    WAITING = "waiting"
+    """Ready, and no plan has it in yet, or the plan says wait."""
+    JOINING = "joining"
+    TRAINING = "training"
+    PAUSED = "paused"
+    """Without a majority: keeps its state and waits."""
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Formation(Tolerant):
+    """The torch.distributed group that the reporter is in."""
+
+    lineage: int
+    revision: int
+    number: int
+    aggregator: Name
+    members: tuple[Name, ...] = Field(max_length=1000)
+
+
+class Checkpoint(Tolerant):
+    lineage: int
+    step: int
+    digest: ShortText
+    path: LongText
+
+
+class TrainingPart(Tolerant):
+    """From the supervisor."""
+
+    state: TrainerState
+    incarnation: ShortText
+    lineage: int = 0
+    revision_held: int = 0
+    formation: Formation | None = None
+    lost: tuple[Name, ...] = Field((), max_length=1000, description="Members of the plan whom the formation has put out.")
+    joinable: tuple[Name, ...] = Field((), max_length=1000)
+    step: int = 0
+    epoch: int = 0
+    percent: float = 0.0
+    loss: float | None = None
+    samples: int = 0
+    samples_per_second: float = 0.0
+    steps_per_second: float = 0.0
+    step_seconds: float = 0.0
+    phase_seconds: dict[str, float] = Field(default_factory=dict, max_length=16)
+    reduce_bytes: int = Field(0, description="Bytes of one reduction: four for each parameter.")
+    recoveries: int = 0
+    recovery_seconds: float = 0.0
+    samples_lost: int = 0
+    samples_twice: int = 0
+    checkpoint: Checkpoint | None = None
+    model: LongText | None = Field(None, description="Path of the finished model on this worker's volume.")
+    error: LongText | None = None
+    error_reason: ShortText | None = Field(None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint...")
+
+
+class LinkMeasure(Tolerant):
+    """One probe, timed by its receiver."""
+
+    peer: Name
+    bits_per_second: float = Field(ge=0, le=1e13)
+    round_trip_seconds: float | None = Field(None, ge=0, le=3600)
+    bytes: int = Field(ge=0)
+    at: float = Field(description="Unix time, seconds.")
+
+
+class NodePart(Tolerant):
+    """From the profiler."""
+
+    links: tuple[LinkMeasure, ...] = Field((), max_length=256)
+    cpu_ratio: float = Field(0.0, ge=0, description="Cores in use by the node over its cores.")
+    cpu_cores: float = 0.0
+    memory_bytes: int = 0
+    memory_available_bytes: int = 0
+    temperature_celsius: float | None = None
+    battery_ratio: float | None = None
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    bandwidth_alarm: bool = Field(False, description="The exchanges show a link much changed since its last probe.")
+
+
+class Report(Tolerant):
+    worker: Name
+    node: Name
+    pod: Name
+    pod_uid: ShortText
+    address: ShortText
+    control_port: int = Field(ge=1, le=65535)
+    state_port: int = Field(ge=1, le=65535)
+    probe_port: int = Field(ge=1, le=65535)
+    sequence: int = Field(ge=0)
+    at: float = Field(description="Unix time, seconds, when it was measured.")
+    training: TrainingPart | None = None
+    measured: NodePart | None = None
+
+
+class ProbeOrder(Tolerant):
+    """One probe that the operator asks a profiler to make now: no other is under way at either end."""
+
+    peer: Name
+    address: ShortText
+    port: int
+    max_bytes: int
+    deadline_seconds: float
+
+
+class ReportAnswer(Tolerant):
+    """What the fleet API answers to a report."""
+
+    revision: int = 0
+    probe: ProbeOrder | None = None
+    report_every_seconds: float = 2.0
