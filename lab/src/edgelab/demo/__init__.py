@@ -1,0 +1,1 @@
+"""`make demo`: a job trains in the lab through a power cut, a join and a choked aggregator."""
