@@ -1,0 +1,278 @@
+"""What a supervisor and its trainer tell each other. Plain frozen data.
+
+`formation` in a message is always the whole name (lineage, revision, number): numbers alone are used
+again in another lineage, and a late message of an old formation must not pass for one of the new.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class FormationId(NamedTuple):
+    """Names one process group; compares by lineage first, then by the number that was voted."""
+
+    lineage: int
+    number: int
+    revision: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A step whose reduced gradients are held in scratch, not yet known to be held by all."""
+
+    formation: FormationId
+    step: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a trainer's state has come.
+
+    `formation` is the one in which step `committed` was committed; None before the first.
+    """
+
+    lineage: int = 0
+    formation: FormationId | None = None
+    committed: int = 0
+    prepared: Prepared | None = None
+
+
+class Decision(StrEnum):
+    """What becomes of the step in doubt when a formation begins."""
+
+    APPLY = "apply"
+    """Every member of `current` holds it prepared, or somebody has committed it: all commit it."""
+    REDO = "redo"
+    """Somebody lacks it, so nobody committed it: its kept local gradients are reduced again."""
+    NONE = "none"
+    """All stopped at a boundary, or nothing was ever trained."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A member of a formation, at its place in the list: its rank."""
+
+    worker: str
+    address: str
+    state_port: int
+
+
+# --- trainer -> supervisor
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The program has reached its loop."""
+
+    layout: str
+    """Hash of the parameters' names, shapes and types and of the optimiser's settings."""
+    layout_detail: list[str]
+    """The hashed lines: one for each parameter, then one for each optimiser's group."""
+    position: Position
+
+
+@dataclass(frozen=True)
+class Started:
+    """Answer to Start. With a `resume` for which no valid checkpoint was found, position.committed is 0."""
+
+    position: Position
+
+
+@dataclass(frozen=True)
+class Progress:
+    formation: FormationId | None
+    phase: str
+    """data, forward, backward, reduce, vote or apply"""
+    step: int
+    """Committed steps."""
+    epoch: int = 0
+    percent: float = 0.0
+    loss: float | None = None
+    samples: int = 0
+    """Samples in committed steps, over all members."""
+    samples_per_second: float = 0.0
+    """Of the group."""
+    steps_per_second: float = 0.0
+    step_seconds: float = 0.0
+    phase_seconds: dict[str, float] = field(default_factory=dict)
+    """Of the last step, by phase."""
+    reduce_bytes: int = 0
+    interface: str = ""
+    share: float = 0.0
+    """The part of the global batch that this member got, 0 to 1."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """What else the program logged."""
+
+
+@dataclass(frozen=True)
+class Built:
+    formation: FormationId
+
+
+@dataclass(frozen=True)
+class BuildFailed:
+    formation: FormationId
+    unreachable: list[str]
+    error: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An operation failed; the trainer has left the group for good and keeps its scratch."""
+
+    formation: FormationId
+    position: Position
+    error: str
+    suspects: list[str]
+
+
+@dataclass(frozen=True)
+class Halted:
+    """The trainer has left the group for good: it was told to, or all voted to stop at this boundary."""
+
+    formation: FormationId
+    position: Position
+
+
+@dataclass(frozen=True)
+class CaughtUp:
+    """A newcomer holds fetched state, with the steps since replayed, up to `position`."""
+
+    position: Position
+
+
+@dataclass(frozen=True)
+class Checkpointed:
+    lineage: int
+    step: int
+    digest: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The model is saved. The trainer stays, able to help others over the last step, until Stop."""
+
+    model_path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The program cannot go on; it exits with an error right after."""
+
+    reason: str
+    """CamelCase: ModelMismatch, EmptyDataset, BadCheckpoint, BadState, BadProgram."""
+    error: str
+
+
+@dataclass(frozen=True)
+class Pong:
+    """Answer to Ping by the link's own thread: the process lives, whatever the program computes."""
+
+
+# --- both ways
+
+
+@dataclass(frozen=True)
+class StoreSet:
+    """A key of the store by which Gloo exchanges its addresses; the supervisors carry it to all members."""
+
+    formation: FormationId
+    key: str
+    value_b64: str
+
+
+# --- supervisor -> trainer
+
+
+@dataclass(frozen=True)
+class Form:
+    """Build a process group of these members, in this order of ranks, and go on training in it.
+
+    `step` is the step in doubt for apply and redo, else the last committed one.
+    """
+
+    formation: FormationId
+    members: list[Peer]
+    rank: int
+    aggregator: str
+    reduction: str
+    """ring or star"""
+    decision: Decision
+    step: int
+    current: list[str]
+    """Workers whose state counts; the others fetched theirs. All of them at the start of a lineage."""
+    shares: str = "speed"
+    """speed or equal"""
+    hold_revision: int = 0
+    build_seconds: float = 10.0
+    """Past it a build is given up and BuildFailed says whom it waited for."""
+    savers: list[str] = field(default_factory=list)
+    """Who writes checkpoints. Empty: the aggregator and the rank after it."""
+    checkpoint_every_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Halt:
+    formation: FormationId
+
+
+@dataclass(frozen=True)
+class Reform:
+    """Ask the others, in the next vote, to stop at that boundary: all answer Halted."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """This supervisor holds plan `revision` on disk."""
+
+    revision: int
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Drop whatever state there is, take the donor's and follow it."""
+
+    donor_address: str
+    state_port: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Serve:
+    """The token that newcomers must know."""
+
+    token: str
+
+
+@dataclass(frozen=True)
+class Resume:
+    """The newest valid checkpoint not beyond `step`."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Nobody has state: begin a lineage afresh, or from a checkpoint."""
+
+    lineage: int
+    resume: Resume | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Save and exit with 0."""
+
+
+@dataclass(frozen=True)
+class Ping:
+    pass
+
+
+Message = (
+    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed | Finished
+    | Failed | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Serve | Start | Stop | Ping
+)
