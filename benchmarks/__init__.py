@@ -1,0 +1,1 @@
+"""What backs every number in the docs: `make bench NAME=recovery`."""

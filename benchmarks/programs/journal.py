@@ -1,0 +1,79 @@
+"""The program that benchmarks train: a small model that writes down every committed step.
+
+Each line on standard output that starts with `STEP ` is JSON: the step just committed, when, which
+samples this member contributed to it, and a digest of the parameters afterwards. Pods and benchmark
+run on one machine, so the times compare.
+"""
+
+import argparse
+import hashlib
+import json
+import time
+
+import torch
+from torch import nn
+
+import edgetrain
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--features", type=int, default=64)
+    parser.add_argument("--width", type=int, default=128, help="hidden units: sets the bytes of a reduction")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--epochs", type=int, default=1000)
+    parser.add_argument(
+        "--work", type=int, default=0, help="extra forward passes for each step: sets its computing time"
+    )
+    parser.add_argument("--digest-every", type=int, default=1)
+    return parser.parse_args()
+
+
+def digest(model: nn.Module) -> str:
+    """Sixteen hex digits over all parameters, bit by bit."""
+    summed = hashlib.sha256()
+    for parameter in model.parameters():
+        summed.update(parameter.detach().numpy().tobytes())
+    return summed.hexdigest()[:16]
+
+
+def main() -> None:
+    args = arguments()
+    torch.manual_seed(0)
+    x = torch.randn(args.samples, args.features)
+    y = (x[:, :10] @ torch.randn(10, 10)).argmax(dim=1)
+    session = edgetrain.join()
+    model: nn.Module = nn.Sequential(
+        nn.Linear(args.features, args.width),
+        nn.ReLU(),
+        nn.Linear(args.width, args.width),
+        nn.ReLU(),
+        nn.Linear(args.width, 10),
+    )
+    optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    model, optimizer = session.wrap(model, optimizer)
+    for batch in session.batches((x, y), batch_size=args.batch, epochs=args.epochs, seed=7):
+        optimizer.zero_grad()
+        for _ in range(args.work):
+            with torch.no_grad():
+                model(batch.x)
+        loss = nn.functional.cross_entropy(model(batch.x), batch.y)
+        session.backward(loss)
+        optimizer.step()
+        session.log(loss=loss)
+        line = {
+            "step": session.step,
+            "at": time.time(),
+            "loss": loss.item(),
+            "epoch": batch.epoch,
+            "indices": list(map(int, batch.indices)),
+        }
+        if session.step % args.digest_every == 0:
+            line["digest"] = digest(model)
+        print("STEP " + json.dumps(line), flush=True)
+    session.finish(model)
+
+
+if __name__ == "__main__":
+    main()
