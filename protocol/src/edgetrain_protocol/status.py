@@ -1,11 +1,16 @@
-"""status of an EdgeTrainingJob, written by the operator alone."""
+"""status of an EdgeTrainingJob, written by the operator alone.
+
+Fields called `summary` and `reason` are worked out from the others on writing: they are what
+`kubectl get` shows, and no program should read them.
+"""
 
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
+from edgetrain_protocol.rules import ATOMIC, keyed
 
 
 class ConditionType(StrEnum):
@@ -19,46 +24,90 @@ class ConditionType(StrEnum):
 
 
 class Condition(Tolerant):
+    """One aspect of the job, as of Kubernetes' API conventions."""
+
     type: ShortText
+    """Suspended, Scheduled, Training, Degraded, Complete or Failed."""
     status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
     reason: ShortText
+    """Why, in one CamelCase word."""
     message: LongText = ""
+    """Why, for people."""
     last_transition_time: ShortText
+    """When status changed last."""
     observed_generation: int = 0
+    """The generation of spec that this is about."""
 
 
 class WorkerCounts(Tolerant):
+    """Numbers of workers."""
+
     desired: int = 0
+    """Nodes that shall have one."""
     ready: int = 0
+    """Pods that are Ready."""
     training: int = 0
+    """Workers that train."""
     paused: int = 0
+    """Workers that keep their state and wait: dark, or without a majority."""
+
+    @computed_field(description="ready/desired, for people.")  # type: ignore[prop-decorator]
+    @property
+    def summary(self) -> ShortText:
+        return f"{self.ready}/{self.desired}"
 
 
 class PlanRef(Tolerant):
+    """The newest plan."""
+
     lineage: int = 0
+    """Which history of the model."""
     revision: int = 0
+    """Which revision of the plan."""
 
 
 class JobProgress(Tolerant):
+    """How far training is, as last reported; written at most every 10 s."""
+
     step: int = 0
+    """Steps committed."""
     epoch: int = 0
+    """Epochs begun, from 0."""
     percent: float = 0.0
+    """Of the steps that the program means to take."""
     loss: float | None = None
+    """As the program logged it."""
     samples_per_second: float = 0.0
+    """Over all workers."""
     eta_seconds: int | None = None
-    durable_step: int | None = Field(None, description="Newest step in a checkpoint held by two nodes or the remote store.")
+    """Until the end, at this speed."""
+    durable_step: int | None = None
+    """Newest step in a checkpoint held by two nodes or the remote store."""
+
+    @computed_field(description="percent and step, for people.")  # type: ignore[prop-decorator]
+    @property
+    def summary(self) -> ShortText:
+        return f"{self.percent:.0f}% step {self.step}"
 
 
 class ElectionStatus(Tolerant):
     """Who was elected, when, on which numbers."""
 
     worker: Name
+    """The aggregator."""
     node: Name
+    """Its node."""
     since: ShortText
+    """When it took office."""
     reason: LongText
+    """Why it and no other."""
     bandwidth_bits_per_second: float = 0.0
+    """What was measured for it."""
     runner_up: Name | None = None
+    """The next best worker."""
     runner_up_bits_per_second: float | None = None
+    """What was measured for that one."""
 
 
 class NodeState(StrEnum):
@@ -74,29 +123,74 @@ class NodeState(StrEnum):
 
 
 class NodeStatus(Tolerant):
+    """One node of the job."""
+
     node: Name
+    """The node's name."""
     worker: Name
+    """Its worker's name in plans and reports."""
     state: NodeState
+    """What its worker does."""
     site: ShortText = ""
+    """The site that it belongs to."""
     steps_per_second: float = 0.0
+    """Its rate of steps."""
     samples_per_second: float = 0.0
+    """Its rate of samples."""
     bandwidth_bits_per_second: float | None = None
+    """The best of its measured links."""
     aggregator: bool = False
+    """Whether it is the aggregator."""
     message: LongText = ""
+    """What is wrong, if anything is."""
+
+
+WORST_FIRST = (
+    (ConditionType.FAILED, "True"),
+    (ConditionType.COMPLETE, "True"),
+    (ConditionType.SUSPENDED, "True"),
+    (ConditionType.SCHEDULED, "False"),
+    (ConditionType.TRAINING, "False"),
+    (ConditionType.DEGRADED, "True"),
+    (ConditionType.TRAINING, "True"),
+)
+"""Which condition explains the job's state, the first that holds."""
 
 
 class JobStatus(Tolerant):
+    """What the operator knows of the job."""
+
     observed_generation: int = 0
-    phase: ShortText = Field("Pending", description="One word for people; no program should read it.")
-    conditions: list[Condition] = Field(default_factory=list, max_length=16)
+    """The generation of spec that this is about."""
+    phase: ShortText = "Pending"
+    """One word for people; no program should read it."""
+    conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=keyed("type"))
+    """What holds; for programs."""
     workers: WorkerCounts = Field(default_factory=WorkerCounts)
+    """Numbers of workers."""
     selector: LongText = ""
+    """Label selector of the worker pods; for the scale subresource."""
     aggregator: ShortText = ""
+    """The elected aggregator's node."""
     plan: PlanRef = Field(default_factory=PlanRef)
+    """The newest plan."""
     progress: JobProgress = Field(default_factory=JobProgress)
+    """How far training is."""
     election: ElectionStatus | None = None
+    """The last election."""
     start_time: ShortText | None = None
+    """When the operator first saw the job."""
     completion_time: ShortText | None = None
+    """When the job was complete."""
     failures: int = 0
-    model: LongText | None = Field(None, description="Where the trained model is: node and path.")
-    nodes: list[NodeStatus] = Field(default_factory=list, max_length=100, description="Worst first; the rest from the fleet API.")
+    """Failures of the program that count against runPolicy.backoffLimit."""
+    model: LongText | None = None
+    """Where the trained model is: node and path."""
+    nodes: list[NodeStatus] = Field(default_factory=list, max_length=100, json_schema_extra=ATOMIC)
+    """Worst first; the rest from the fleet API."""
+
+    @computed_field(description="The reason of the condition that explains phase, for people.")  # type: ignore[prop-decorator]
+    @property
+    def reason(self) -> ShortText:
+        holds = {(c.type, c.status): c.reason for c in self.conditions}
+        return next((holds[key] for key in WORST_FIRST if key in holds), "")

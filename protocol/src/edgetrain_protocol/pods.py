@@ -1,0 +1,199 @@
+"""Parts of a job that follow the Kubernetes API's own shapes: selectors, environment, pod template."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from edgetrain_protocol.base import Document, LongText, ShortText
+from edgetrain_protocol.names import GROUP
+from edgetrain_protocol.rules import checked, keyed, one_of, rule
+
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+LABEL_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=NAME_PATTERN)]
+LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317, pattern=LABEL_PATTERN)]
+LabelValue = Annotated[
+    str, StringConstraints(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
+]
+FreeForm = Annotated[
+    dict[str, Any], Field(max_length=64, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
+]
+"""A part of the Kubernetes API passed through as it is; the API server checks it when the pod is made."""
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    StringConstraints(pattern=QUANTITY_PATTERN, max_length=32),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN, "maxLength": 32}),
+]
+"""Bytes: a number, or a number with Ki, Mi, Gi, Ti, k, M, G or T."""
+
+
+class Operator(StrEnum):
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+class LabelRequirement(Document):
+    """One condition on one label."""
+
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            rule(
+                "!(self.operator in ['In', 'NotIn']) || (has(self.values) && self.values.size() > 0)",
+                "operators In and NotIn need values: list at least one, or use Exists or DoesNotExist",
+            ),
+            rule(
+                "self.operator in ['In', 'NotIn'] || !has(self.values) || self.values.size() == 0",
+                "operators Exists and DoesNotExist take no values: remove them, or use In or NotIn",
+            ),
+        )
+    )
+
+    key: LabelKey
+    """The label's key."""
+    operator: Operator
+    """How the label's value relates to `values`."""
+    values: list[LabelValue] = Field(default_factory=list, max_length=64)
+    """For In and NotIn alone."""
+
+
+class LabelSelector(Document):
+    """As in the Kubernetes API: all conditions together. Empty: every node."""
+
+    match_labels: dict[str, LabelValue] = Field(default_factory=dict, max_length=32)
+    """Labels that a node must have, with these values."""
+    match_expressions: list[LabelRequirement] = Field(default_factory=list, max_length=32)
+    """Further conditions."""
+
+
+class EnvVar(Document):
+    """One environment variable, as in a pod."""
+
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            rule(
+                "!self.name.startsWith('EDGETRAIN_')",
+                "names that begin with EDGETRAIN_ are set by the operator: choose another name",
+                field="name",
+            ),
+            rule("!has(self.value) || !has(self.valueFrom)", "give value or valueFrom, not both"),
+        )
+    )
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+    """The variable's name."""
+    value: LongText | None = None
+    """Its value."""
+    value_from: FreeForm | None = None
+    """Where its value comes from, as in a pod: a Secret's key, a ConfigMap's key, a field of the pod."""
+
+
+class Override(Document):
+    """What differs on a class of nodes. Of several that match a node, a later one wins over an earlier."""
+
+    selector: LabelSelector
+    """Nodes that it applies to."""
+    image: ShortText | None = None
+    """In place of program.image."""
+    env: list[EnvVar] = Field(default_factory=list, max_length=64, json_schema_extra=keyed("name"))
+    """Added to program.env; a name given in both takes its value from here."""
+    resources: FreeForm | None = None
+    """Requests and limits of the trainer container."""
+    tolerations: list[FreeForm] = Field(default_factory=list, max_length=16)
+    """Added to the pod's tolerations."""
+
+
+_OUR_LABEL = rule(
+    f"self.all(key, !key.startsWith('{GROUP}/'))",
+    f"keys that begin with {GROUP}/ are set by the operator: choose another key",
+)
+
+
+class TemplateMetadata(Document):
+    """Labels and annotations of the worker pods."""
+
+    labels: dict[str, LabelValue] = Field(default_factory=dict, max_length=32, json_schema_extra=checked(_OUR_LABEL))
+    """Labels added to the pods."""
+    annotations: dict[str, LongText] = Field(
+        default_factory=dict, max_length=32, json_schema_extra=checked(_OUR_LABEL)
+    )
+    """Annotations added to the pods."""
+
+
+class TemplateContainer(Document):
+    """What is added to one of our two containers."""
+
+    name: Literal["trainer", "profiler"]
+    """Which of the two."""
+    env: list[EnvVar] = Field(default_factory=list, max_length=64, json_schema_extra=keyed("name"))
+    """Environment added to it."""
+    resources: FreeForm | None = None
+    """Its requests and limits."""
+    volume_mounts: list[FreeForm] = Field(default_factory=list, max_length=16)
+    """Mounts of `volumes`, as in a pod."""
+
+
+class TemplateSpec(Document):
+    """Parts of the pods' spec."""
+
+    containers: list[TemplateContainer] = Field(default_factory=list, max_length=2, json_schema_extra=keyed("name"))
+    """What is added to our containers; there are no others."""
+    volumes: list[FreeForm] = Field(default_factory=list, max_length=16)
+    """Volumes added to the pod."""
+    tolerations: list[FreeForm] = Field(default_factory=list, max_length=16)
+    """Tolerations added to the pod."""
+    image_pull_secrets: list[FreeForm] = Field(default_factory=list, max_length=8)
+    """Secrets for pulling the images, as in a pod."""
+    priority_class_name: ObjectName | None = None
+    """The pods' priority class."""
+    runtime_class_name: ObjectName | None = None
+    """The pods' runtime class."""
+    host_network: bool = False
+    """Use the node's own network; the namespace must allow it."""
+
+
+class Template(Document):
+    """Parts of the worker's pod; its containers `trainer` and `profiler` are ours."""
+
+    metadata: TemplateMetadata = Field(default_factory=TemplateMetadata)
+    """Labels and annotations."""
+    spec: TemplateSpec = Field(default_factory=TemplateSpec)
+    """The rest."""
+
+
+class Claim(Document):
+    """A PersistentVolumeClaim made for each node of the job; it outlives the pod, and goes with the job."""
+
+    storage_class_name: ObjectName | None = None
+    """The storage class; the cluster's default where unset."""
+    size: Quantity = "1Gi"
+    """Bytes asked for, such as 1Gi."""
+
+
+class Store(Document):
+    """Where something is kept."""
+
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            *one_of(("volume", "claim", "uri"), "a store"),
+            rule(
+                "!has(self.uri)",
+                "remote stores are not supported yet: use claim, or volume",
+                field="uri",
+                forbidden=True,
+            ),
+        )
+    )
+
+    volume: FreeForm | None = None
+    """A volume source, as in a pod."""
+    claim: Claim | None = None
+    """A claim for each node of the job."""
+    uri: ShortText | None = None
+    """A remote store. Not supported yet."""
