@@ -1,0 +1,77 @@
+"""The data record: each epoch sees each sample exactly once, whatever is lost and however it is cut."""
+
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetrain.data import Block, Cut, Order, Record, cut
+
+MEMBERS = ["a", "b", "c", "d", "e"]
+
+
+@st.composite
+def fates(draw: st.DrawFn) -> list[tuple[dict[str, float], set[str], bool]]:
+    """For each attempt: the members' weights, who of them is lost meanwhile, and whether it commits."""
+    step = st.tuples(
+        st.dictionaries(st.sampled_from(MEMBERS), st.floats(0.1, 10), min_size=1),
+        st.sets(st.sampled_from(MEMBERS)),
+        st.booleans(),
+    )
+    return draw(st.lists(step, max_size=60))
+
+
+@given(st.integers(1, 50), st.integers(1, 20), fates(), st.integers(0, 3))
+def test_each_epoch_sees_each_sample_once(
+    samples: int, batch: int, fate: list[tuple[dict[str, float], set[str], bool]], seed: int
+) -> None:
+    epochs = 2
+    record = Record.fresh(samples, seed)
+    seen: Counter[tuple[int, int]] = Counter()
+
+    def commit(step: Cut) -> Record:
+        order = Order(samples, seed, step.epoch)
+        seen.update((step.epoch, i) for part in step.slices.values() for i in order.indices(part))
+        return step.after
+
+    for weights, lost, commits in fate:
+        if record.over(epochs):
+            break
+        step = cut(record, batch, weights).kept_by(weights.keys() - lost)
+        record = commit(Cut.from_json(json.loads(json.dumps(step.to_json())))) if commits else record
+    while not record.over(epochs):
+        record = commit(cut(record, batch, {"a": 1.0}))
+    assert seen == Counter({(epoch, i): 1 for epoch in range(epochs) for i in range(samples)})
+    assert record.part_done(epochs) == 1.0
+
+
+@given(st.integers(1, 200), st.integers(0, 9), st.integers(0, 9))
+def test_an_order_is_a_permutation_that_all_compute_alike(samples: int, seed: int, epoch: int) -> None:
+    indices = Order(samples, seed, epoch).indices(range(samples))
+    assert sorted(indices) == list(range(samples))
+    assert indices == Order(samples, seed, epoch).indices(range(samples))
+
+
+def test_epochs_have_different_orders() -> None:
+    assert Order(100, 0, 0).indices(range(100)) != Order(100, 0, 1).indices(range(100))
+
+
+def test_a_lost_part_goes_out_first() -> None:
+    first = cut(Record.fresh(10, 0), 4, {"a": 1, "b": 1}).kept_by({"a"})
+    assert first.slices == {"a": (0, 1)}
+    assert cut(first.after, 4, {"a": 1}).slices == {"a": (2, 3, 4, 5)}
+
+
+def test_a_last_batch_stays_in_its_epoch() -> None:
+    record = Record(seed=0, block=Block(0, 10), cursor=8)
+    step = cut(record, 4, {"a": 1})
+    assert (step.epoch, step.slices) == (0, {"a": (8, 9)})
+    assert step.kept_by(()).after.rolled().epoch == 0
+
+
+@pytest.mark.parametrize(("block", "cursor"), [(Block(3, 3), 3), (Block(0, 5), 6)])
+def test_a_record_that_cannot_be_is_refused(block: Block, cursor: int) -> None:
+    with pytest.raises(ValueError, match="block"):
+        Record(seed=0, block=block, cursor=cursor)

@@ -1,0 +1,165 @@
+"""Which sample goes where: the committed data record, and how a step's batch is cut from it. Pure.
+
+The record is part of every member's state and moves only when a step commits. Nothing is leased:
+what a lost member held in hand goes back into the record by the very commit that does without it.
+Positions count along the epoch's order; `Order` turns them into indices of the data set.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from edgetrain.shares import apportion
+
+
+class Block(NamedTuple):
+    """A run of positions of the epoch's order: all of it while a job is one group."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What of the current epoch has been trained on, in committed steps.
+
+    Raises:
+        ValueError: the block is empty, or the cursor outside it.
+    """
+
+    seed: int
+    block: Block
+    cursor: int
+    """Positions of the block before this one have been handed out."""
+    epoch: int = 0
+    returned: tuple[int, ...] = ()
+    """Handed out, then lost with a member before their step was committed: they go out again first."""
+
+    def __post_init__(self) -> None:
+        if self.block.start >= self.block.stop:
+            raise ValueError(f"block {tuple(self.block)} has no samples")
+        if not self.block.start <= self.cursor <= self.block.stop:
+            raise ValueError(f"cursor {self.cursor} lies outside block {tuple(self.block)}")
+
+    @classmethod
+    def fresh(cls, samples: int, seed: int) -> Self:
+        """The start of a run over `samples` samples."""
+        return cls(seed=seed, block=Block(0, samples), cursor=0)
+
+    @property
+    def left(self) -> int:
+        """Samples of this epoch that no committed step has seen."""
+        return self.block.stop - self.cursor + len(self.returned)
+
+    def rolled(self) -> Self:
+        """The same, with the next epoch begun if this one is over."""
+        if self.left:
+            return self
+        return replace(self, epoch=self.epoch + 1, cursor=self.block.start)
+
+    def over(self, epochs: int) -> bool:
+        """Whether `epochs` epochs are done."""
+        return self.rolled().epoch >= epochs
+
+    def part_done(self, epochs: int) -> float:
+        """0 to 1."""
+        size = self.block.stop - self.block.start
+        return min(1.0, (self.epoch + 1 - self.left / size) / epochs)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "block": list(self.block),
+            "epoch": self.epoch,
+            "cursor": self.cursor,
+            "returned": list(self.returned),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            seed=int(document["seed"]),
+            block=Block(*document["block"]),
+            epoch=int(document["epoch"]),
+            cursor=int(document["cursor"]),
+            returned=tuple(document["returned"]),
+        )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One step's batch, shared out. Becomes part of the record when the step commits."""
+
+    epoch: int
+    slices: Mapping[str, tuple[int, ...]]
+    """Positions by holder."""
+    after: Record
+    """The record once this step is committed."""
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self.slices.values()))
+
+    def kept_by(self, holders: Collection[str]) -> Self:
+        """The same step without those who hold their part no more: it returns to the record."""
+        lost = [position for name, part in self.slices.items() if name not in holders for position in part]
+        return replace(
+            self,
+            slices={name: part for name, part in self.slices.items() if name in holders},
+            after=replace(self.after, returned=self.after.returned + tuple(lost)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        slices = {name: list(part) for name, part in self.slices.items()}
+        return {"epoch": self.epoch, "slices": slices, "after": self.after.to_json()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        slices = {str(name): tuple(part) for name, part in document["slices"].items()}
+        return cls(int(document["epoch"]), slices, Record.from_json(document["after"]))
+
+
+def cut(record: Record, batch: int, weights: Mapping[str, float]) -> Cut:
+    """Cut the next step's batch of at most `batch` samples, never across two epochs.
+
+    `weights` (positive) say how much of it each holder gets. All members get the same answer.
+    """
+    record = record.rolled()
+    again, rest = record.returned[:batch], record.returned[batch:]
+    stop = min(record.cursor + batch - len(again), record.block.stop)
+    positions = again + tuple(range(record.cursor, stop))
+    counts = apportion(len(positions), weights)
+    return Cut(
+        epoch=record.epoch,
+        slices=dict(zip(counts, _split(positions, counts.values()), strict=True)),
+        after=replace(record, cursor=stop, returned=rest),
+    )
+
+
+def _split(positions: tuple[int, ...], counts: Iterable[int]) -> Iterable[tuple[int, ...]]:
+    start = 0
+    for count in counts:
+        yield positions[start : start + count]
+        start += count
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order in which one epoch goes through the data set."""
+
+    samples: int
+    seed: int
+    epoch: int
+
+    @cached_property
+    def _permutation(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        entropy = np.random.SeedSequence([self.seed & 0xFFFFFFFF, self.epoch])
+        return np.random.Generator(np.random.PCG64(entropy)).permutation(self.samples)
+
+    def indices(self, positions: Collection[int]) -> list[int]:
+        """Indices of the data set at these positions."""
+        chosen: list[int] = self._permutation[np.fromiter(positions, np.int64, len(positions))].tolist()
+        return chosen
