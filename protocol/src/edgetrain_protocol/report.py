@@ -110,14 +110,23 @@ class Report(Tolerant):
     measured: NodePart | None = None
 
 
-class ProbeOrder(Tolerant):
-    """One probe that the operator asks a profiler to make now: no other is under way at either end."""
-
+class ProbeTarget(Tolerant):
     peer: Name
     address: ShortText
-    port: int
-    max_bytes: int
+    port: int = Field(ge=1, le=65535)
+
+
+class ProbeOrder(ProbeTarget):
+    """One probe that the operator asks a profiler to make now: no other is under way at any end."""
+
+    max_bytes: int = Field(description="Of one burst.")
     deadline_seconds: float
+    bursts: int = Field(3, ge=1, le=9, description="In each direction; the median counts.")
+    helpers: tuple[ProbeTarget, ...] = Field(
+        (),
+        max_length=8,
+        description="Peers that take part at the same time, where one peer alone could not fill the link.",
+    )
 
 
 class ReportAnswer(Tolerant):

@@ -1,0 +1,96 @@
+"""The fleet API's routes. What they answer is decided in `fleet`, `store` and `probes`."""
+
+import time
+
+from fastapi import FastAPI, Request, Response
+
+from edgetrain_operator.fleet import views
+from edgetrain_operator.fleet.fleet import Fleet, Over
+from edgetrain_operator.fleet.forward import Leadership, ToLeader
+from edgetrain_operator.fleet.store import Nonsense
+from edgetrain_operator.fleet.tokens import OPERATOR
+from edgetrain_operator.fleet.wire import Problem, body_of, nonsense, read_reports, sender_of, token_of
+from edgetrain_protocol.report import ReportAnswer
+
+LONGEST_WAIT_SECONDS = 30.0
+OVER = "this pod is over: its job ended or another pod took its place; the worker shall end"
+
+
+def create_app(fleet: Fleet, leadership: Leadership) -> FastAPI:
+    """The ASGI application; requests under /v1 reach the routes on the leader alone."""
+    app = FastAPI(title="edgetrain fleet API", docs_url=None, redoc_url=None)
+    app.add_middleware(ToLeader, leadership=leadership, fleet=fleet)
+    app.add_exception_handler(Problem, _problem)
+    _worker_routes(app, fleet)
+    _view_routes(app, fleet)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app
+
+
+def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
+    @app.post("/v1/jobs/{job_uid}/reports")
+    async def reports(job_uid: str, request: Request) -> Response:
+        _admit(fleet, job_uid, request)
+        listed = read_reports(await body_of(request))
+        try:
+            answer: ReportAnswer = fleet.take(job_uid, listed, sender_of(request))
+        except Nonsense as error:
+            raise nonsense(error) from error
+        except Over as over:
+            raise Problem(410, OVER) from over
+        return _json(answer.model_dump_json(by_alias=True, exclude_none=True))
+
+    @app.get("/v1/jobs/{job_uid}/plan")
+    async def plan(
+        job_uid: str, request: Request, worker: str, lineage: int = 0, revision: int = 0, wait: float = 20.0
+    ) -> Response:
+        _admit(fleet, job_uid, request)
+        pod_uid = sender_of(request).pod_uid
+        ends = time.monotonic() + min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
+        while True:
+            if fleet.is_over(job_uid, pod_uid):
+                raise Problem(410, OVER)
+            body = fleet.board.body_newer_than(job_uid, worker, lineage, revision)
+            left = ends - time.monotonic()
+            if body is not None:
+                return _json(body)
+            if left <= 0 or fleet.board.closed:
+                return Response(status_code=204)
+            await fleet.board.changed(job_uid, left)
+
+
+def _view_routes(app: FastAPI, fleet: Fleet) -> None:
+    @app.get("/v1/jobs")
+    async def jobs(request: Request) -> views.Jobs:
+        token = token_of(request)
+        everything = fleet.believes(token, OPERATOR)
+        seen = [uid for uid in fleet.known_jobs() if everything or fleet.believes(token, uid)]
+        if not seen and not everything:
+            raise Problem(401, "the token is of no job that is known here")
+        return views.jobs(fleet, seen)
+
+    @app.get("/v1/jobs/{job_uid}")
+    async def job(job_uid: str, request: Request) -> views.Job:
+        if not fleet.believes(token_of(request), OPERATOR):
+            _admit(fleet, job_uid, request)
+        return views.job(fleet, job_uid)
+
+
+def _admit(fleet: Fleet, job_uid: str, request: Request) -> None:
+    if not fleet.believes(token_of(request), job_uid):
+        raise Problem(401, f"the token is not that of job {job_uid}: read the mounted token again")
+    if fleet.is_over(job_uid, sender_of(request).pod_uid):
+        raise Problem(410, OVER)
+
+
+def _json(body: str | bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+async def _problem(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return problem.response()

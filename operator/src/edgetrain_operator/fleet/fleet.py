@@ -1,0 +1,152 @@
+"""What the fleet API knows, behind one lock: the reconcile's `FleetState`, and what the API asks of it."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+from edgetrain_operator.fleet import ca
+from edgetrain_operator.fleet.keyring import Keyring
+from edgetrain_operator.fleet.plans import PlanBoard
+from edgetrain_operator.fleet.probe_book import ProbeBook
+from edgetrain_operator.fleet.store import Nonsense, ReportStore, Sender, check
+from edgetrain_operator.fleet.tokens import OPERATOR, make_token, verify_token
+from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.report import ProbeOrder, Report, ReportAnswer
+
+REMEMBERED = 50_000
+"""Pods and jobs that are over; each is asked for no longer than its pod takes to end."""
+
+
+class Over(Exception):
+    """The sender's pod or job is over."""
+
+
+class Fleet:
+    """Implements `FleetState`. Any thread may call; the lock is held for microseconds, never across I/O."""
+
+    def __init__(self, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._keyring = keyring
+        self._store = ReportStore()
+        self._probes: dict[str, ProbeBook] = {}
+        self._over: OrderedDict[str, None] = OrderedDict()
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
+        self._callbacks: list[Callable[[str], None]] = []
+        self.board = PlanBoard()
+
+    # What the reconcile uses
+
+    def reports(self, job_uid: str) -> Mapping[str, StampedReport]:
+        with self._lock:
+            return self._store.reports(job_uid)
+
+    def rates(self, job_uid: str) -> Mapping[str, NodeRate]:
+        with self._lock:
+            book = self._probes.get(job_uid)
+            return book.rates() if book else {}
+
+    def publish(self, job_uid: str, plan: Plan) -> None:
+        with self._lock:
+            self._forgotten.pop(job_uid, None)
+        self.board.publish(job_uid, plan)
+
+    def forget(self, job_uid: str) -> None:
+        with self._lock:
+            _remember(self._forgotten, job_uid)
+            self._store.forget(job_uid)
+            self._probes.pop(job_uid, None)
+        self.board.forget(job_uid)
+
+    def highest_revision(self, job_uid: str) -> int:
+        with self._lock:
+            return self._store.highest_revision(job_uid)
+
+    def mark_over(self, pod_uid: str) -> None:
+        with self._lock:
+            known = pod_uid in self._over
+            _remember(self._over, pod_uid)
+            self._store.forget_pod(pod_uid)
+        if not known:
+            self.board.wake()
+
+    def on_change(self, callback: Callable[[str], None]) -> None:
+        self._callbacks.append(callback)
+
+    def token_for(self, job_uid: str) -> str:
+        return make_token(self._keyring.token_keys[0], job_uid)
+
+    def operator_token(self) -> str:
+        """Opens the read-only views of all jobs."""
+        return self.token_for(OPERATOR)
+
+    def ca_bundle(self) -> str:
+        return ca.bundle(self._keyring.authorities)
+
+    def use(self, keyring: Keyring) -> None:
+        """Take over a renewed keyring."""
+        self._keyring = keyring
+
+    # What the API uses
+
+    def believes(self, token: str, job_uid: str) -> bool:
+        return verify_token(self._keyring.token_keys, token, job_uid)
+
+    def is_over(self, job_uid: str, pod_uid: str) -> bool:
+        return pod_uid in self._over or job_uid in self._forgotten
+
+    def take(self, job_uid: str, reports: Sequence[Report], sender: Sender) -> ReportAnswer:
+        """Keep reports in order.
+
+        Raises:
+            Nonsense: with the report's `index`; those before it are kept.
+            Over: none of them is.
+        """
+        changed, index = False, 0
+        try:
+            for index, report in enumerate(reports):  # noqa: B007 - says where it stopped
+                changed |= self._take_one(job_uid, report, sender)
+        except Nonsense as nonsense:
+            nonsense.index = index
+            raise
+        finally:
+            if changed:
+                self._notify(job_uid)
+        probe = self._next_probe(job_uid, sender) if reports[-1].measured else None
+        plan = self.board.plan(job_uid)
+        return ReportAnswer(revision=plan.revision if plan else 0, probe=probe)
+
+    def known_jobs(self) -> tuple[str, ...]:
+        with self._lock:
+            return self._store.jobs()
+
+    def _take_one(self, job_uid: str, report: Report, sender: Sender) -> bool:
+        now = self._clock()
+        check(report, sender, now)
+        with self._lock:
+            if self.is_over(job_uid, sender.pod_uid):
+                raise Over(job_uid)
+            changed = self._store.take(job_uid, report, now)
+            if report.measured:
+                changed |= self._book(job_uid).record(report.worker, report.measured, now)
+            return changed
+
+    def _book(self, job_uid: str) -> ProbeBook:
+        return self._probes.setdefault(job_uid, ProbeBook())
+
+    def _next_probe(self, job_uid: str, sender: Sender) -> ProbeOrder | None:
+        now = self._clock()
+        with self._lock:
+            return self._book(job_uid).order_for(sender.worker, self._store.reports(job_uid), now)
+
+    def _notify(self, job_uid: str) -> None:
+        for callback in self._callbacks:
+            callback(job_uid)
+
+
+def _remember(remembered: OrderedDict[str, None], uid: str) -> None:
+    remembered[uid] = None
+    if len(remembered) > REMEMBERED:
+        remembered.popitem(last=False)

@@ -1,0 +1,87 @@
+"""Plans that are served, and the workers who wait for the next one."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from edgetrain_protocol.plan import Plan
+
+
+@dataclass
+class _Published:
+    plan: Plan
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    """JSON by the worker's group: a thousand members of one group are sent the same bytes."""
+
+    def __post_init__(self) -> None:
+        self._groups = {member.worker: group.name for group in self.plan.groups for member in group.members}
+
+    def body_for(self, worker: str) -> bytes:
+        group = self._groups.get(worker, "")
+        if group not in self.bodies:
+            part = self.plan.slice_for(worker)
+            self.bodies[group] = part.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return self.bodies[group]
+
+
+class PlanBoard:
+    """Published from any thread, awaited in the loop of the fleet API alone."""
+
+    def __init__(self) -> None:
+        self._published: dict[str, _Published] = {}
+        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.closed = False
+
+    def publish(self, job_uid: str, plan: Plan) -> None:
+        held = self._published.get(job_uid)
+        if held is None or held.plan != plan:
+            self._published[job_uid] = _Published(plan)
+        self.wake(job_uid)
+
+    def forget(self, job_uid: str) -> None:
+        self._published.pop(job_uid, None)
+        self.wake(job_uid)
+
+    def plan(self, job_uid: str) -> Plan | None:
+        held = self._published.get(job_uid)
+        return held.plan if held else None
+
+    def body_newer_than(self, job_uid: str, worker: str, lineage: int, revision: int) -> bytes | None:
+        """The worker's slice as JSON, where the plan is newer than (lineage, revision)."""
+        held = self._published.get(job_uid)
+        if held is None or (held.plan.lineage, held.plan.revision) <= (lineage, revision):
+            return None
+        return held.body_for(worker)
+
+    def wake(self, job_uid: str | None = None) -> None:
+        """Have those who wait for this job's plan look again; for None, those of all jobs."""
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._wake, job_uid)
+
+    async def changed(self, job_uid: str, seconds: float) -> None:
+        """Return when the job's waiters are woken, or after `seconds`."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[job_uid].add(future)
+        try:
+            await asyncio.wait([future], timeout=seconds)
+        finally:
+            future.cancel()
+            self._waiting[job_uid].discard(future)
+            if not self._waiting[job_uid]:
+                del self._waiting[job_uid]
+
+    def close(self) -> None:
+        """Nobody waits any longer: the server ends."""
+        self.closed = True
+        self.wake()
+
+    @property
+    def pollers(self) -> int:
+        return sum(len(futures) for futures in self._waiting.values())
+
+    def _wake(self, job_uid: str | None) -> None:
+        jobs = list(self._waiting) if job_uid is None else [job_uid]
+        for future in [future for job in jobs for future in self._waiting.get(job, ())]:
+            if not future.done():
+                future.set_result(None)

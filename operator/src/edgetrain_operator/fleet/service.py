@@ -1,0 +1,118 @@
+"""The fleet API as it runs in the operator's process: a thread with a loop of its own.
+
+Not the operator's loop: a long reconcile there must not delay a report, which would make a worker look
+lost; nor may the handshakes of a thousand workers after a restart delay the reconcile. What crosses
+over is small and behind `Fleet`'s lock.
+"""
+
+import asyncio
+import os
+import ssl
+import threading
+import time
+from datetime import UTC, datetime
+
+import uvicorn
+
+from edgetrain_operator.fleet import ca
+from edgetrain_operator.fleet.app import create_app
+from edgetrain_operator.fleet.fleet import Fleet
+from edgetrain_operator.fleet.forward import Leadership
+from edgetrain_operator.fleet.keyring import Keyring
+from edgetrain_protocol.names import FLEET_PORT
+
+KEEP_ALIVE_SECONDS = 75
+START_SECONDS = 20.0
+
+
+class FleetService:
+    """Serves `fleet` over TLS.
+
+    The operator's part::
+
+        keyring = await ensure(store, datetime.now(UTC))     # keyring.ensure, with a KeyringStore on a Secret
+        service = FleetService(keyring, leadership)
+        service.start()                                      # service.fleet is the FleetState
+        ... hourly: service.use(await ensure(store, now))    # renews certificates without a restart
+        service.stop()
+    """
+
+    def __init__(
+        self, keyring: Keyring, leadership: Leadership, host: str = "0.0.0.0", port: int = FLEET_PORT
+    ) -> None:
+        self.fleet = Fleet(keyring)
+        self._keyring = keyring
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._serving = self._renew(keyring)
+        config = uvicorn.Config(
+            create_app(self.fleet, leadership),
+            host=host,
+            port=port,
+            ssl_context_factory=lambda *_: self._tls,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=2,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fleet-api", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens; of use where 0 was asked for."""
+        return int(self._server.servers[0].sockets[0].getsockname()[1])
+
+    def start(self) -> None:
+        """Return once it listens.
+
+        Raises:
+            RuntimeError: it could not, for instance because the port is taken.
+        """
+        self._thread.start()
+        give_up = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if self._ended.wait(0.01) or time.monotonic() > give_up:
+                raise RuntimeError(
+                    f"the fleet API cannot listen on port {self._server.config.port}; see the log"
+                )
+
+    def use(self, keyring: Keyring) -> None:
+        """Take over a renewed keyring, and renew the serving certificate where that is due. To be called
+        at least daily, also with the same keyring; open connections go on."""
+        now = datetime.now(UTC)
+        self.fleet.use(keyring)
+        if keyring.authorities != self._keyring.authorities or ca.needs_renewal(self._serving, now):
+            self._serving = self._renew(keyring)
+        self._keyring = keyring
+
+    def stop(self) -> None:
+        """Answer those who wait, and end."""
+        self.fleet.board.close()
+        self._server.should_exit = True
+        self._thread.join(START_SECONDS)
+
+    def _renew(self, keyring: Keyring) -> ca.KeyPair:
+        now = datetime.now(UTC)
+        serving = ca.make_serving(ca.signer(keyring.authorities, now), now)
+        # The ssl module reads keys from files alone; this one is in memory, and the root may be read-only.
+        with os.fdopen(os.memfd_create("serving.pem"), "w") as chain:
+            chain.write(serving.certificate + serving.key)
+            chain.flush()
+            self._tls.load_cert_chain(f"/proc/self/fd/{chain.fileno()}")
+        return serving
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except SystemExit:  # uvicorn's answer to a taken port; `start` tells of it
+            pass
+        finally:
+            self._ended.set()
+
+    async def _serve(self) -> None:
+        self.fleet.board.loop = asyncio.get_running_loop()
+        await self._server.serve()

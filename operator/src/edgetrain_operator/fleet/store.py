@@ -1,0 +1,196 @@
+"""Reports in memory: the newest part of each kind from each worker, checked for nonsense.
+
+Memory only: after a restart every worker reports again within seconds, and what is missing until then
+is unknown, not lost. Not locked; its owner does that.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.report import NodePart, Report, TrainingPart
+
+CLOCK_AHEAD_SECONDS = 600.0
+MAX_WORKERS = 2_000
+"""Of a job; twice what a job may have, for pods that replace one another."""
+HIGHEST_REVISION = 10**12
+"""Beyond it no counter of ours gets: a worker that says more would make every later plan unreadable."""
+
+
+class Nonsense(ValueError):
+    """A report that cannot be true; the message names the field and the mend."""
+
+    index = 0
+    """Which of the reports that came together."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who a request says it is from."""
+
+    worker: str
+    pod_uid: str
+
+
+@dataclass
+class _Job:
+    workers: dict[str, StampedReport] = field(default_factory=dict)
+    last: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
+    """(worker, pod, kind of part) -> sequence and time of its newest report."""
+
+
+class ReportStore:
+    def __init__(self) -> None:
+        self._jobs: dict[str, _Job] = {}
+
+    def take(self, job_uid: str, report: Report, now: float) -> bool:
+        """Keep a report. True where a decision may rest on what changed.
+
+        Raises:
+            Nonsense: it is not kept.
+        """
+        job = self._jobs.setdefault(job_uid, _Job())
+        newer = [_in_sequence(job, report, kind) for kind in _kinds(report)]
+        if not any(newer):
+            return False
+        before = job.workers.get(report.worker)
+        after = _stamped(before, report, now)
+        job.workers[report.worker] = after
+        _bound(job)
+        return _matters(before, after)
+
+    def reports(self, job_uid: str) -> Mapping[str, StampedReport]:
+        job = self._jobs.get(job_uid)
+        return dict(job.workers) if job else {}
+
+    def jobs(self) -> tuple[str, ...]:
+        return tuple(self._jobs)
+
+    def forget(self, job_uid: str) -> None:
+        self._jobs.pop(job_uid, None)
+
+    def forget_pod(self, pod_uid: str) -> None:
+        """What a pod that is over said last must not pass for the state of its successor."""
+        for job in self._jobs.values():
+            for worker in [w for w, held in job.workers.items() if held.head.pod_uid == pod_uid]:
+                del job.workers[worker]
+
+    def highest_revision(self, job_uid: str) -> int:
+        parts = (held.training for held in self.reports(job_uid).values())
+        return max((part.revision_held for part in parts if part), default=0)
+
+
+def check(report: Report, sender: Sender, now: float) -> None:
+    """Refuse what cannot be true.
+
+    Raises:
+        Nonsense: says which field and what to do.
+    """
+    for problem in _problems(report, sender, now):
+        raise Nonsense(problem)
+
+
+def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
+    if (report.worker, report.pod_uid) != (sender.worker, sender.pod_uid):
+        yield (
+            f"worker, podUid: the report is from {report.worker}/{report.pod_uid}, but was sent by "
+            f"{sender.worker}/{sender.pod_uid}: a pod reports for itself alone"
+        )
+    if (ahead := report.at - now) > CLOCK_AHEAD_SECONDS:
+        yield f"at: {ahead:.0f} s in the future: set the clock of node {report.node}"
+    if not _kinds(report):
+        yield "training, measured: the report carries neither"
+    if not report.address:
+        yield "address: empty: the pod's IP belongs here"
+    if report.training:
+        yield from _training_problems(report.training)
+    if report.measured:
+        yield from _measured_problems(report.measured, report.worker)
+
+
+def _training_problems(part: TrainingPart) -> Iterator[str]:
+    if not 0 <= part.revision_held <= HIGHEST_REVISION:
+        yield f"training.revisionHeld: {part.revision_held} is outside 0 to {HIGHEST_REVISION}"
+    if not 0 <= part.percent <= 100:
+        yield f"training.percent: {part.percent} is outside 0 to 100"
+    for name in (
+        "lineage",
+        "step",
+        "epoch",
+        "samples",
+        "samples_per_second",
+        "steps_per_second",
+        "step_seconds",
+    ):
+        if (value := getattr(part, name)) < 0:
+            yield f"training.{name}: {value} is negative"
+
+
+def _measured_problems(part: NodePart, worker: str) -> Iterator[str]:
+    for index, link in enumerate(part.links):
+        if link.peer == worker:
+            yield f"measured.links[{index}].peer: a worker has no link to itself"
+        if link.bits_per_second <= 0:
+            yield f"measured.links[{index}].bitsPerSecond: a probe that measured nothing is not reported"
+
+
+def _kinds(report: Report) -> tuple[str, ...]:
+    return tuple(kind for kind in ("training", "measured") if getattr(report, kind) is not None)
+
+
+def _in_sequence(job: _Job, report: Report, kind: str) -> bool:
+    """Whether this part is newer than what is held; a repeated one is not, and no error either.
+
+    A reporter that starts again may count from a lower number: its later time tells it from an old
+    report that was long on its way.
+    """
+    key = (report.worker, report.pod_uid, kind)
+    sequence, at = job.last.get(key, (-1, float("-inf")))
+    if (report.sequence, report.at) == (sequence, at):
+        return False
+    if report.sequence <= sequence and report.at <= at:
+        raise Nonsense(
+            f"sequence: {report.sequence} after {sequence}, and no later in time: an old report, "
+            "or a clock set back; the next number will do"
+        )
+    job.last[key] = (report.sequence, report.at)
+    return True
+
+
+def _stamped(before: StampedReport | None, report: Report, now: float) -> StampedReport:
+    if before is None or before.head.pod_uid != report.pod_uid:
+        before = StampedReport(report)
+    after = replace(before, head=report)
+    if report.training:
+        after = replace(after, training=report.training, training_received=now)
+    if report.measured:
+        after = replace(after, measured=report.measured, measured_received=now)
+    return after
+
+
+def _bound(job: _Job) -> None:
+    if len(job.workers) > MAX_WORKERS:
+        silent = min(job.workers, key=lambda worker: job.workers[worker].received)
+        del job.workers[silent]
+    if len(job.last) > 4 * MAX_WORKERS:
+        job.last.pop(next(iter(job.last)))
+
+
+_DECISIVE = (
+    *("state", "incarnation", "lineage", "revision_held", "formation", "lost", "joinable"),
+    *("recoveries", "checkpoint", "model", "error", "error_reason"),
+)
+
+
+def _matters(before: StampedReport | None, after: StampedReport) -> bool:
+    """Progress alone decides nothing: a thousand workers' steps must not each cause a reconcile."""
+    if before is None or (before.head.pod_uid, before.head.address) != (
+        after.head.pod_uid,
+        after.head.address,
+    ):
+        return True
+    return _decisive(before.training) != _decisive(after.training)
+
+
+def _decisive(part: TrainingPart | None) -> tuple[object, ...] | None:
+    return None if part is None else tuple(getattr(part, name) for name in _DECISIVE)
