@@ -1,0 +1,1 @@
+"""Systems that ours is measured against, in the same run."""
