@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -112,7 +113,7 @@ class _Connection(http.client.HTTPSConnection):
 @dataclass(frozen=True)
 class _Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     @property
@@ -164,17 +165,25 @@ class FleetClient:
             Refused: the report at `index` is nonsense; those before it were taken.
             Gone, Unauthorized, Unavailable: see there.
         """
-        documents = [report.to_wire() for report in reports]
-        body = json.dumps(documents[0] if len(documents) == 1 else {"reports": documents}).encode()
+        # pydantic writes a diverged loss as null; json.dumps would write NaN, which is refused.
+        texts = [report.model_dump_json(by_alias=True, exclude_none=True) for report in reports]
+        body = (texts[0] if len(texts) == 1 else f'{{"reports": [{",".join(texts)}]}}').encode()
         return _read(ReportAnswer, self._ask("POST", self._reports_path, body, ANSWER_SECONDS))
 
     def close(self) -> None:
-        """Hang up for good; a call that waits in another thread ends with Unavailable."""
+        """Hang up for good, from any thread; a call that waits in its own ends with Unavailable."""
         self._closed = True
         if (connection := self._connection) and connection.sock:
             # Only wakes the reader: closing a socket that another thread reads frees its number for reuse.
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._hang_up()
 
     def _ask(self, method: str, path: str, body: bytes | None, patience: float) -> _Answer:
         try:
@@ -214,7 +223,7 @@ class FleetClient:
             return self._once(method, path, body, patience)
         try:
             return self._once(method, path, body, patience)
-        except (http.client.BadStatusLine, ConnectionError):
+        except (http.client.BadStatusLine, ConnectionError, ssl.SSLError):
             # The server may close a kept connection just as we write to it; all our requests can be repeated.
             self._hang_up()
             return self._once(method, path, body, patience)
@@ -234,7 +243,7 @@ class FleetClient:
         }
         connection.request(method, path, body=body, headers=headers)
         response = connection.getresponse()
-        return _Answer(response.status, dict(response.headers), response.read())
+        return _Answer(response.status, response.headers, response.read())
 
     def _credentials(self) -> tuple[str, _Connection]:
         if self._token is None:

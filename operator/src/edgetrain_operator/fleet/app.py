@@ -6,7 +6,6 @@ from fastapi import FastAPI, Request, Response
 
 from edgetrain_operator.fleet import views
 from edgetrain_operator.fleet.fleet import Fleet, Over
-from edgetrain_operator.fleet.forward import Leadership, ToLeader
 from edgetrain_operator.fleet.store import Nonsense
 from edgetrain_operator.fleet.tokens import OPERATOR
 from edgetrain_operator.fleet.wire import Problem, body_of, nonsense, read_reports, sender_of, token_of
@@ -16,10 +15,9 @@ LONGEST_WAIT_SECONDS = 30.0
 OVER = "this pod is over: its job ended or another pod took its place; the worker shall end"
 
 
-def create_app(fleet: Fleet, leadership: Leadership) -> FastAPI:
-    """The ASGI application; requests under /v1 reach the routes on the leader alone."""
+def create_app(fleet: Fleet) -> FastAPI:
+    """The ASGI application, as the leader runs it."""
     app = FastAPI(title="edgetrain fleet API", docs_url=None, redoc_url=None)
-    app.add_middleware(ToLeader, leadership=leadership, fleet=fleet)
     app.add_exception_handler(Problem, _problem)
     _worker_routes(app, fleet)
     _view_routes(app, fleet)

@@ -53,6 +53,10 @@ class ToLeader:
             response = problem.response()
         await response(scope, receive, send)
 
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
     async def _pass_on(self, request: Request) -> Response:
         leader = self._leadership.leader_address()
         if leader is None or FORWARDED in request.headers:

@@ -7,6 +7,7 @@ over is small and behind `Fleet`'s lock.
 
 import asyncio
 import os
+import socket
 import ssl
 import threading
 import time
@@ -17,12 +18,25 @@ import uvicorn
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.app import create_app
 from edgetrain_operator.fleet.fleet import Fleet
-from edgetrain_operator.fleet.forward import Leadership
+from edgetrain_operator.fleet.forward import Leadership, ToLeader
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_protocol.names import FLEET_PORT
 
 KEEP_ALIVE_SECONDS = 75
 START_SECONDS = 20.0
+FAREWELL_SECONDS = 0.5
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A closed TLS connection waits for the peer's farewell, which a dark node never sends.
+        cut = asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._cut)
+        await super().shutdown(sockets)
+        cut.cancel()
+
+    def _cut(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 class FleetService:
@@ -45,8 +59,9 @@ class FleetService:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._serving = self._renew(keyring)
+        self._app = ToLeader(create_app(self.fleet), leadership, self.fleet)
         config = uvicorn.Config(
-            create_app(self.fleet, leadership),
+            self._app,
             host=host,
             port=port,
             ssl_context_factory=lambda *_: self._tls,
@@ -57,7 +72,7 @@ class FleetService:
             log_config=None,
             ws="none",
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fleet-api", daemon=True)
 
@@ -116,3 +131,4 @@ class FleetService:
     async def _serve(self) -> None:
         self.fleet.board.loop = asyncio.get_running_loop()
         await self._server.serve()
+        await self._app.close()

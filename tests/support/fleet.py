@@ -1,0 +1,105 @@
+"""A real fleet API on loopback, and the clients of pods that dial it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgetrain.fleet_client import FleetSettings
+from edgetrain_operator.fleet.keyring import Keyring, renewed
+from edgetrain_operator.fleet.service import FleetService
+from edgetrain_protocol.plan import Group, Member, Plan
+from edgetrain_protocol.report import NodePart, Report, TrainerState, TrainingPart
+
+JOB = "9a1f7c52-job"
+
+
+@dataclass
+class Lease:
+    """Who leads, as a test wants it."""
+
+    leading: bool = True
+    address: str | None = None
+
+    def leads(self) -> bool:
+        return self.leading
+
+    def leader_address(self) -> str | None:
+        return self.address
+
+
+@contextmanager
+def serving(keyring: Keyring | None = None, lease: Lease | None = None) -> Iterator[FleetService]:
+    keyring = keyring or renewed(None, datetime.now(UTC))
+    service = FleetService(keyring, lease or Lease(), "127.0.0.1", 0)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def settings_for(
+    service: FleetService, directory: Path, worker: str = "w-a", job: str = JOB
+) -> FleetSettings:
+    """What a pod of this worker is given: address, token and CA as files of its own."""
+    directory.mkdir(parents=True, exist_ok=True)
+    token, ca = directory / "token", directory / "ca.crt"
+    token.write_text(service.fleet.token_for(job))
+    ca.write_text(service.fleet.ca_bundle())
+    return FleetSettings(f"127.0.0.1:{service.port}", job, worker, f"pod-{worker}", token, ca)
+
+
+def report(
+    worker: str = "w-a",
+    sequence: int = 0,
+    *,
+    at: float | None = None,
+    training: TrainingPart | None = None,
+    measured: NodePart | None = None,
+    probe_port: int = 7073,
+) -> Report:
+    if training is None and measured is None:
+        training = TrainingPart(state=TrainerState.TRAINING, incarnation="i1", step=sequence)
+    return Report(
+        worker=worker,
+        node=f"node-{worker}",
+        pod=f"pod-of-{worker}",
+        pod_uid=f"pod-{worker}",
+        address="127.0.0.1",
+        control_port=7070,
+        state_port=7074,
+        probe_port=probe_port,
+        sequence=sequence,
+        at=time.time() if at is None else at,
+        training=training,
+        measured=measured,
+    )
+
+
+def plan(
+    revision: int = 1, lineage: int = 1, groups: tuple[tuple[str, ...], ...] = (("w-a", "w-b"),)
+) -> Plan:
+    return Plan(
+        job_uid=JOB,
+        lineage=lineage,
+        revision=revision,
+        groups=tuple(
+            Group(name=f"group-{number}", members=tuple(map(_member, workers)), succession=workers)
+            for number, workers in enumerate(groups)
+        ),
+    )
+
+
+def _member(worker: str) -> Member:
+    return Member(
+        worker=worker,
+        node=f"node-{worker}",
+        pod_uid=f"pod-{worker}",
+        address="127.0.0.1",
+        control_port=7070,
+        state_port=7074,
+        probe_port=7073,
+    )
