@@ -22,6 +22,7 @@ MESSAGES: list[local.Message] = [
     local.Checkpointed(2, 40, "00", "/x"),
     local.Finished("/m", "00"),
     local.Failed("EmptyDataset", "no samples"),
+    local.Warned("BadCheckpoint", "cut short"),
     local.Pong(),
     local.StoreSet(F, "k\n", "dg=="),
     local.Form(F, [local.Peer("a", "10.0.0.1", 7074)], 0, "a", "ring", local.Decision.REDO, 42, ["a"]),

@@ -35,6 +35,7 @@ from edgetrain.local.messages import (
     Started,
     Stop,
     StoreSet,
+    Warned,
 )
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Started",
     "Stop",
     "StoreSet",
+    "Warned",
     "decode",
     "encode",
 ]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,23 @@ class Link:
                 self._socket.sendall(line)
         except OSError as error:
             raise LinkClosed(f"the supervisor's end is closed: {error}") from error
+
+    def offer(self, message: Message) -> bool:
+        """Hand a small message over if that can be done at once; says whether it was.
+
+        For what the next message makes outdated: training never waits for a supervisor that is slow to read.
+        """
+        if not self._writing.acquire(blocking=False):
+            return False
+        try:
+            if not select.select([], [self._socket], [], 0)[1]:
+                return False
+            self._socket.sendall(encode(message))
+            return True
+        except (OSError, ValueError):
+            return False
+        finally:
+            self._writing.release()
 
     def receive(self) -> Iterator[Message]:
         """Messages as they come; ends when the other end closes.

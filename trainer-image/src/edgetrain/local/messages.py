@@ -101,6 +101,10 @@ class Progress:
     interface: str = ""
     share: float = 0.0
     """The part of the global batch that this member got, 0 to 1."""
+    held: int = 0
+    """Newest plan revision that every member of the formation held at the last vote."""
+    samples_returned: int = 0
+    """Samples that a lost member had in hand and that went back into the record."""
     metrics: dict[str, float] = field(default_factory=dict)
     """What else the program logged."""
 
@@ -164,6 +168,15 @@ class Failed:
 
     reason: str
     """CamelCase: ModelMismatch, EmptyDataset, BadCheckpoint, BadState, BadProgram."""
+    error: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something is wrong that training survives."""
+
+    reason: str
+    """CamelCase: BadCheckpoint, CheckpointNotSaved..."""
     error: str
 
 
@@ -274,5 +287,5 @@ class Ping:
 
 Message = (
     Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed | Finished
-    | Failed | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Serve | Start | Stop | Ping
+    | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Serve | Start | Stop | Ping
 )

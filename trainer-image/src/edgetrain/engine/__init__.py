@@ -1,0 +1,1 @@
+"""The step engine: everything that touches torch."""

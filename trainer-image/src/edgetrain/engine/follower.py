@@ -1,0 +1,129 @@
+"""Fetches a donor's state and follows its committed steps, on a thread of its own.
+
+The program's thread takes what has come at its loop's boundaries, so that schedulers and any
+optimiser move exactly as they did on the donor.
+"""
+
+import socket
+import threading
+from collections import deque
+
+import torch
+
+from edgetrain.engine.ledger import Ledger
+from edgetrain.engine.replay import Entry
+from edgetrain.engine.state import Snapshot, decode
+from edgetrain.engine.wire import Wire, WireError
+from edgetrain.local import FormationId, Position
+
+AHEAD = 4
+"""Steps held ready: enough to keep the program busy."""
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 60.0
+"""A donor captures at its next loop boundary: a long step is no failure."""
+RETRY_SECONDS = 0.2
+
+
+class Follower:
+    """One newcomer's thread. `wake` guards what it shares with the program's thread."""
+
+    def __init__(
+        self, address: str, port: int, token: str, *, have: Position | None, wake: threading.Condition
+    ) -> None:
+        """`have`: where the state at hand stands; None where only a snapshot will do."""
+        self._address, self._port, self._token = address, port, token
+        self._wake = wake
+        self._lineage = have.lineage if have else 0
+        self._wanted = have.committed if have else None
+        self._steps: deque[Entry] = deque()
+        self._snapshot: Snapshot | None = None
+        self._front = -1
+        self._closed = False
+        self.error = ""
+        """Why the donor could not be followed the last time it was tried; empty while it can."""
+        threading.Thread(target=self._run, name="follower", daemon=True).start()
+
+    # Called by the program's thread, with `wake` held.
+
+    def take_snapshot(self) -> Snapshot | None:
+        """A snapshot to load before any further step, once."""
+        snapshot, self._snapshot = self._snapshot, None
+        return snapshot
+
+    def take_step(self, committed: int) -> Entry | None:
+        """The step after `committed`, if it has come."""
+        if self._snapshot or not self._steps or self._steps[0].step != committed + 1:
+            return None
+        self._wake.notify_all()
+        return self._steps.popleft()
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """The donor does not keep the next step any more: only its snapshot helps."""
+        return self._snapshot is not None or self._wanted is None
+
+    def caught_up(self, committed: int) -> bool:
+        return not self.needs_snapshot and not self.error and committed >= self._front >= 0
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.notify_all()
+
+    # The follower's own thread.
+
+    def _run(self) -> None:
+        while not self._closed:
+            try:
+                with socket.create_connection((self._address, self._port), CONNECT_SECONDS) as connection:
+                    connection.settimeout(SILENCE_SECONDS)
+                    wire = Wire(connection)
+                    wire.prove(self._token, server=False)
+                    self._follow(wire)
+            except (OSError, ValueError, KeyError) as error:
+                with self._wake:
+                    self.error = f"cannot follow {self._address}:{self._port}: {error}"
+                    self._wake.wait_for(lambda: self._closed, RETRY_SECONDS)
+
+    def _follow(self, wire: Wire) -> None:
+        while not self._closed:
+            if self._wanted is None:
+                self._fetch(wire)
+            else:
+                wire.send({"want": "step", "after": self._wanted})
+                self._keep(*wire.receive())
+            self.error = ""
+
+    def _fetch(self, wire: Wire) -> None:
+        wire.send({"want": "snapshot"})
+        header, payload = wire.receive()
+        snapshot = decode(bytes(payload))
+        with self._wake:
+            self._steps.clear()
+            self._snapshot = snapshot
+            self._wanted, self._lineage = snapshot.position.committed, snapshot.position.lineage
+            self._front = int(header["front"])
+            self._wake.notify_all()
+
+    def _keep(self, header: dict[str, object], payload: bytearray) -> None:
+        with self._wake:
+            self._front = int(str(header["front"]))
+            if header.get("gone") or header["lineage"] != self._lineage:
+                self._wanted = None
+            elif "step" in header:
+                entry = _entry(header, payload)
+                self._wanted = entry.step
+                self._steps.append(entry)
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: self._closed or len(self._steps) < AHEAD)
+
+
+def _entry(header: dict[str, object], payload: bytearray) -> Entry:
+    formation = header["formation"]
+    if not isinstance(formation, list):
+        raise WireError("a step without its formation")
+    return Entry(
+        step=int(str(header["step"])),
+        formation=FormationId(*formation),
+        total=torch.frombuffer(payload, dtype=torch.float32),
+        ledger=Ledger.from_json(str(header["ledger"])),
+    )
