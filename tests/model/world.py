@@ -1,0 +1,437 @@
+"""A world of pods around the very ballots that supervisors run, small enough to explore all of it.
+
+Asynchrony does the faults' work. A message that is lost, a member that is stopped, a partition and a
+power cut without return are all things that do not happen (yet); a delay, a wake-up and a healed
+partition are things that happen late. Any thing that can happen may happen next, or never.
+
+Local states and messages are numbered, and each local transition is computed once: the global state
+is a few small integers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from edgetrain.group.ballot import (
+    Action,
+    Actions,
+    Ballot,
+    Call,
+    Established,
+    Forming,
+    Persist,
+    Refusal,
+    Stopping,
+    Tell,
+)
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.record import Record
+from edgetrain.group.rules import Rules, Vote
+from edgetrain.local.messages import Decision, FormationId, Position, Prepared
+
+LINEAGE = 1
+
+
+class Violation(AssertionError):
+    """The protocol did what it must never do."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A pod: its ballot, what is on its disk, and its trainer's formation as the trainer sees it."""
+
+    ballot: Ballot
+    disk: Record
+    starts: int = 0
+    word: Established | None = None
+    """What the trainer's group was formed by, while it is in it."""
+    held: frozenset[Member] = frozenset()
+    """Whose samples are in its scratch."""
+    asked: bool = False
+    """The trainer was told to leave, and has not answered yet."""
+
+
+class State(NamedTuple):
+    nodes: tuple[int, ...]
+    messages: frozenset[tuple[int, int]]
+    """(number of the pod it is for, number of the message)"""
+    facts: frozenset[tuple[int, int, int, int]]
+    """What members put on the wire, which stays there: (what, number of the formation, step, pod)."""
+    history: tuple[frozenset[Member], ...]
+    """Whose samples each committed step contains."""
+    calls: int = 0
+    ends: int = 0
+    fetches: int = 0
+
+
+FORMED, CONTRIBUTED, ENTERED = range(3)
+
+
+class Training(NamedTuple):
+    """What a trainer can do next, all else allowing."""
+
+    what: str
+    step: int
+    formation: int
+    """Its number here."""
+    needs: frozenset[tuple[int, int, int, int]]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    calls: int
+    steps: int
+    ends: int = 0
+    fetches: int = 0
+    slow_halt: bool = False
+    blocks: bool = False
+    """Each call runs in one go: see World.block."""
+
+
+@dataclass
+class World:
+    size: int
+    bounds: Bounds
+    rules: Rules = field(default_factory=Rules)
+    founders: int = 0
+    """How many of the pods are founders; 0: all. The rest are newcomers."""
+
+    def __post_init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+        self._things: list[Any] = []
+        self._ables: dict[int, Training | None] = {}
+        self._memo: dict[tuple[int, Any], tuple[int, tuple[tuple[int, int], ...]]] = {}
+
+    # --- numbering
+
+    def number(self, thing: Any) -> int:
+        found = self._numbers.get(thing)
+        if found is None:
+            found = self._numbers[thing] = len(self._things)
+            self._things.append(thing)
+        return found
+
+    def node(self, state: State, pod: int) -> Node:
+        node: Node = self._things[state.nodes[pod]]
+        return node
+
+    @cached_property
+    def pods(self) -> tuple[Pod, ...]:
+        return tuple(Pod(f"w{i}", f"p{i}") for i in range(self.size))
+
+    # --- beginnings
+
+    def member(self, pod: int, start: int = 0) -> Member:
+        return Member(*self.pods[pod], f"i{start}")
+
+    def founding(self) -> State:
+        """All trainers are ready, none has trained."""
+        founders = range(self.founders or self.size)
+        base = Formation(0, tuple(self.member(i).founder() for i in founders), "w0")
+        nodes = []
+        for pod, home in enumerate(self.pods):
+            record = Record(home, LINEAGE, base)
+            ballot = Ballot(record, rules=self.rules).on_member(self.member(pod))
+            nodes.append(Node(ballot.on_position(Position(LINEAGE)), record))
+        return State(tuple(self.number(n) for n in nodes), frozenset(), frozenset(), ())
+
+    def running(self) -> State:
+        """All founders are in formation 1, about to train step 1."""
+        state = self.founding()
+        first = Formation(1, tuple(self.member(i) for i in range(self.founders or self.size)), "w0")
+        state = self.call(state, 0, first)
+        while state.messages:
+            state = self.deliver(state, min(state.messages))
+        return state._replace(calls=0)
+
+    # --- what can happen
+
+    def successors(self, state: State) -> Iterator[tuple[str, State]]:
+        for pod, number in state.messages:
+            yield f"w{pod} gets {self._things[number]}", self.deliver(state, (pod, number))
+        for pod in range(self.size):
+            yield from self.training(state, pod)
+            yield from self.faults(state, pod)
+        if state.calls < self.bounds.calls:
+            yield from self.calling(state)
+
+    def calling(self, state: State) -> Iterator[tuple[str, State]]:
+        for pod, called in self.calls(state):
+            for number in self.numbers(state, called):
+                formation = Formation(number, called, self.aggregator(pod, called))
+                event = f"w{pod} calls {number} of {[m.worker for m in called]}"
+                if self.bounds.blocks:
+                    yield from self.block(state, pod, formation, event)
+                else:
+                    yield event, self.call(state, pod, formation)
+
+    def block(self, state: State, pod: int, formation: Formation, event: str) -> Iterator[tuple[str, State]]:
+        """A call with all that comes of it, in one go.
+
+        Calls, votes and forming connect only pods that have voted for the same number as their last. So
+        any history can be put in the order of numbers, call by call, without any pod noticing.
+        """
+        begun = self._without_old(self.call(state, pod, formation))
+        for asked, voted in self._some_get(begun, Call):
+            completed = [m for m in voted.messages if isinstance(self._things[m[1]], Vote)]
+            for message in completed:
+                voted = self.deliver(voted, message)
+            for built, after in self._some_get(voted, Established):
+                yield f"{event}: heard by {asked}, built by {built}", self._without_old(after)
+
+    def _some_get(self, state: State, kind: type) -> Iterator[tuple[list[int], State]]:
+        """Each set of receivers of the messages of a kind."""
+        waiting = sorted(m for m in state.messages if _is(self._things[m[1]], kind))
+        for count in range(len(waiting) + 1):
+            for chosen in combinations(waiting, count):
+                after = state
+                for message in chosen:
+                    after = self.deliver(after, message)
+                yield [pod for pod, _ in chosen], after
+
+    def _without_old(self, state: State) -> State:
+        """Whoever did not get a message of an old call never does."""
+        return state._replace(messages=frozenset(m for m in state.messages if _is(self._things[m[1]], Record)))
+
+    def numbers(self, state: State, called: tuple[Member, ...]) -> set[int]:
+        """High enough for those called, or for all: callers learn numbers by refusals and by hearsay."""
+        closed = {self.node(state, i).ballot.member: self.node(state, i).ballot.closed for i in range(self.size)}
+        return {1 + max(closed[m] for m in called), 1 + max(closed.values())}
+
+    def aggregator(self, pod: int, called: tuple[Member, ...]) -> str:
+        """All but w0 are alike to this rule: so states that differ by their names can be told for one."""
+        return "w0" if any(m.worker == "w0" for m in called) else f"w{pod}"
+
+    def calls(self, state: State) -> Iterator[tuple[int, tuple[Member, ...]]]:
+        """Anybody may call any set of trainers with itself in it: no policy is safer than any policy."""
+        members = {i: m for i in range(self.size) if (m := self.node(state, i).ballot.member)}
+        for count in range(1, len(members) + 1):
+            for chosen in combinations(members, count):
+                for pod in chosen:
+                    yield pod, tuple(members[i] for i in chosen)
+
+    def faults(self, state: State, pod: int) -> Iterator[tuple[str, State]]:
+        node = self.node(state, pod)
+        if node.asked:
+            yield f"w{pod} has left", self.act(state, pod, ("left",))
+        if state.ends < self.bounds.ends and node.ballot.member is not None:
+            for kind in ("trainer ends", "pod restarts"):
+                yield f"w{pod} {kind}", self.act(state, pod, (kind,))._replace(ends=state.ends + 1)
+        if state.fetches < self.bounds.fetches:
+            for donor in range(self.size):
+                if (after := self.fetch(state, pod, donor)) is not None:
+                    yield f"w{pod} fetches from w{donor}", after
+
+    # --- the trainers and their process groups
+
+    def training(self, state: State, pod: int) -> Iterator[tuple[str, State]]:
+        """One local step of a trainer: apply the step in doubt, commit or prepare."""
+        able = self._able(state.nodes[pod])
+        if able is None or not able.needs <= state.facts:
+            return
+        if able.what == "prepares":
+            after = self.act(state, pod, ("prepared", able.step))
+            after = self.note(after, ENTERED, able.formation, able.step, pod)
+        else:
+            after = self.commit(state, pod, able)
+        yield f"w{pod} {able.what} {able.step}", after
+
+    def _able(self, number: int) -> Training | None:
+        if number not in self._ables:
+            self._ables[number] = self._next_of(self._things[number])
+        return self._ables[number]
+
+    def _next_of(self, node: Node) -> Training | None:
+        if (word := node.word) is None:
+            return None
+        position, step = node.ballot.position, node.ballot.position.committed + 1
+        if word.decision is Decision.APPLY and position.committed < word.step:
+            return self._needing("applies", word.formation, step, FORMED, 0)
+        if position.prepared == Prepared(_id(word.formation), step):
+            return self._needing("commits", word.formation, step, ENTERED, step)
+        if step <= self.bounds.steps:
+            return self._needing("prepares", word.formation, step, CONTRIBUTED, step)
+        return None
+
+    def _needing(self, what: str, formation: Formation, step: int, fact: int, of: int) -> Training:
+        number = self.number(formation)
+        pods = (self.pods.index(m.home) for m in formation.members)
+        return Training(what, step, number, frozenset((fact, number, of, pod) for pod in pods))
+
+    def note(self, state: State, what: int, formation: int, step: int, pod: int) -> State:
+        return state._replace(facts=state.facts | {(what, formation, step, pod)})
+
+    def commit(self, state: State, pod: int, able: Training) -> State:
+        step, node = able.step, self.node(state, pod)
+        if node.ballot.position.prepared is None or node.ballot.position.prepared.step != step:
+            raise Violation(f"step {step} is applied where it was never prepared")
+        if len(state.history) >= step and state.history[step - 1] != node.held:
+            raise Violation(f"step {step} is {set(node.held)} after {set(state.history[step - 1])}")
+        if len(state.history) < step - 1:
+            raise Violation(f"step {step} is committed after {len(state.history)}")
+        if len(state.history) < step:
+            state = state._replace(history=(*state.history, node.held))
+        after = self.act(state, pod, ("committed", step))
+        # Contributing as early as possible loses nothing: others may take their time to use it.
+        return self.note(after, CONTRIBUTED, able.formation, step + 1, pod)
+
+    def fetch(self, state: State, pod: int, donor: int) -> State | None:
+        """A newcomer takes a donor's state, of a formation that has committed."""
+        giver, taker = self.node(state, donor), self.node(state, pod).ballot
+        base = giver.ballot.record.base
+        if donor == pod or giver.word is None or base.founding or taker.member is None:
+            return None
+        if base != giver.word.formation or not taker.may_adopt(base):
+            return None
+        position = replace(giver.ballot.position, prepared=None)
+        if position == taker.position:
+            return None
+        return self.act(state, pod, ("fetch", base, position))._replace(fetches=state.fetches + 1)
+
+    # --- carrying out
+
+    def call(self, state: State, pod: int, formation: Formation) -> State:
+        return self.act(state, pod, ("call", formation))._replace(calls=state.calls + 1)
+
+    def deliver(self, state: State, message: tuple[int, int]) -> State:
+        pod, number = message
+        left = state._replace(messages=state.messages - {message})
+        return self.act(left, pod, ("message", number))
+
+    def act(self, state: State, pod: int, event: Any) -> State:
+        before = state.nodes[pod]
+        if (before, event) not in self._memo:
+            node, sent = self._local(self._things[before], event)
+            self._memo[before, event] = self.number(node), sent
+        after, sent = self._memo[before, event]
+        nodes = (*state.nodes[:pod], after, *state.nodes[pod + 1 :])
+        kept = frozenset(m for m in state.messages.union(sent) if m[0] != pod or self._matters(after, m[1]))
+        return self._counted(self._formed(state._replace(nodes=nodes, messages=kept), pod, before), sent)
+
+    def _counted(self, state: State, sent: tuple[tuple[int, int], ...]) -> State:
+        """A vote that is not the last one missing can be counted at once: nothing else depends on when."""
+        for message in sent:
+            pod, number = message
+            vote = self._things[number]
+            if isinstance(vote, Vote) and message in state.messages:
+                own = self.node(state, pod).ballot.own
+                if own and len(own.votes) + 1 < len(own.formation.members):
+                    state = self.deliver(state, message)
+        return state
+
+    def _formed(self, state: State, pod: int, before: int) -> State:
+        node = self.node(state, pod)
+        word, position = node.word, node.ballot.position
+        if word is None or word == self._things[before].word:
+            return state
+        number, step = self.number(word.formation), position.committed + 1
+        state = self.note(state, FORMED, number, 0, pod)
+        if word.decision is Decision.APPLY and step <= word.step:
+            return state
+        return self.note(state, CONTRIBUTED, number, step, pod)
+
+    def _local(self, node: Node, event: Any) -> tuple[Node, tuple[tuple[int, int], ...]]:
+        kind, *rest = event
+        if kind == "message":
+            return self._heard(node, self._things[rest[0]])
+        if kind == "call":
+            return self._carry(node, *node.ballot.call(rest[0]))
+        if kind == "left":
+            return self._left(node)
+        if kind in ("trainer ends", "pod restarts"):
+            return self._ended(node, kind)
+        if kind == "fetch":
+            ballot, actions = node.ballot.adopt(rest[0])
+            return self._carry(replace(node, held=frozenset()), ballot.on_position(rest[1]), actions)
+        return self._trained(node, kind, rest[0]), ()
+
+    def _trained(self, node: Node, kind: str, step: int) -> Node:
+        assert node.word is not None
+        here, position = _id(node.word.formation), node.ballot.position
+        if kind == "committed":
+            return replace(node, ballot=node.ballot.on_position(Position(LINEAGE, here, step)), held=frozenset())
+        ballot = node.ballot.on_position(replace(position, prepared=Prepared(here, step)))
+        return replace(node, ballot=ballot, held=frozenset(node.word.formation.members))
+
+    def _heard(self, node: Node, message: Any) -> tuple[Node, tuple[tuple[int, int], ...]]:
+        ballot = node.ballot
+        match message:
+            case (Pod() as sender, Call() as call):
+                return self._carry(node, *ballot.on_call(sender, call))
+            case Vote():
+                return self._carry(node, *ballot.on_vote(message))
+            case Established():
+                return self._carry(node, *ballot.on_established(message))
+            case Record():
+                return replace(node, ballot=ballot.on_record(message)), ()
+        raise TypeError(message)
+
+    def _left(self, node: Node) -> tuple[Node, tuple[tuple[int, int], ...]]:
+        gone = replace(node, word=None, asked=False)
+        return self._carry(gone, *gone.ballot.on_left(gone.ballot.position, clean=True))
+
+    def _ended(self, node: Node, kind: str) -> tuple[Node, tuple[tuple[int, int], ...]]:
+        """With the trainer alone ends what it held; with the pod's containers what its supervisor held too."""
+        ballot = node.ballot
+        assert ballot.member is not None
+        if kind == "pod restarts":
+            ballot = replace(Ballot(node.disk.recovered(), rules=self.rules), member=ballot.member)
+        ballot, actions = ballot.on_ended(ballot.member)
+        starts = node.starts + 1
+        fresh = ballot.on_member(replace_incarnation(node.ballot.member, starts))
+        fresh = fresh.on_position(Position(LINEAGE))
+        after, sent = self._carry(Node(fresh, node.disk, starts), fresh, actions)
+        others = (i for i, pod in enumerate(self.pods) if pod != ballot.record.pod)
+        return after, (*sent, *((i, self.number(ballot.record)) for i in others))
+
+    def _carry(self, node: Node, ballot: Ballot, actions: Actions) -> tuple[Node, tuple[tuple[int, int], ...]]:
+        node = replace(node, ballot=ballot)
+        sent: list[tuple[int, int]] = []
+        for action in actions:
+            node = self._do(node, action, sent)
+        if node.asked and not self.bounds.slow_halt:
+            after, more = self._left(node)
+            return after, (*sent, *more)
+        return node, tuple(sent)
+
+    def _do(self, node: Node, action: Action, sent: list[tuple[int, int]]) -> Node:
+        match action:
+            case Persist(record):
+                return replace(node, disk=record)
+            case Tell(pod, message):
+                if not isinstance(message, Refusal):  # one that never arrives allows all that one that does
+                    said = (node.ballot.record.pod, message) if isinstance(message, Call) else message
+                    sent.append((self.pods.index(pod), self.number(said)))
+            case Stopping():
+                return replace(node, asked=True)
+            case Forming(word):
+                return replace(node, word=word)
+        return node
+
+    def _matters(self, node: int, number: int) -> bool:
+        """False for a message that this pod will never heed again: its delivery changes nothing."""
+        ballot: Ballot = self._things[node].ballot
+        match self._things[number]:
+            case (Pod(), Call(formation=formation)):
+                return formation.number > ballot.closed and ballot.member in formation.members
+            case Vote(formation=formation):
+                return ballot.own is not None and ballot.own.formation == formation
+            case Established(formation=formation):
+                return ballot.record.promised == formation.number and ballot.member in formation.members
+        return True
+
+
+def replace_incarnation(member: Member | None, starts: int) -> Member:
+    assert member is not None
+    return member._replace(incarnation=f"i{starts}")
+
+
+def _id(formation: Formation) -> FormationId:
+    return FormationId(LINEAGE, formation.number, formation.revision)
+
+
+def _is(thing: Any, kind: type) -> bool:
+    """A call travels with its sender."""
+    return isinstance(thing[1] if kind is Call and isinstance(thing, tuple) else thing, kind)

@@ -1,0 +1,53 @@
+"""Who can be in a formation, and what a formation is."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+
+class Pod(NamedTuple):
+    """Whose disk a vote is written to. A pod's vote outlives its trainer's incarnations."""
+
+    worker: str
+    uid: str
+
+
+class Member(NamedTuple):
+    """One process start of a trainer."""
+
+    worker: str
+    pod: str
+    incarnation: str
+
+    @property
+    def home(self) -> Pod:
+        return Pod(self.worker, self.pod)
+
+    def founder(self) -> Self:
+        """The same pod as the founding base names it: whichever incarnation."""
+        return self._replace(incarnation="")
+
+
+@dataclass(frozen=True, order=True)
+class Formation:
+    """What is voted on: who would be in one process group.
+
+    Number 0 is no process group but the pods by whose majority a lineage may begin; its members have
+    no incarnation, since nothing that they hold can be lost.
+    """
+
+    number: int
+    members: tuple[Member, ...]
+    """In order of rank."""
+    aggregator: str
+    """Worker."""
+    revision: int = 0
+
+    @property
+    def founding(self) -> bool:
+        return self.number == 0
+
+    def present(self, members: frozenset[Member]) -> frozenset[Member]:
+        """Those of `members` who are in it."""
+        if self.founding:
+            return frozenset(m for m in members if m.founder() in self.members)
+        return members.intersection(self.members)

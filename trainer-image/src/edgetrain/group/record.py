@@ -1,0 +1,80 @@
+"""What a pod has voted for: written down before it is sent, read again after a restart."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from edgetrain.group.members import Formation, Member, Pod
+
+ENDED_KEPT = 16
+
+
+@dataclass(frozen=True)
+class Accepted:
+    formation: Formation
+    formed: bool
+    """Whether the trainer may have taken part in it. False is a proof that nothing was committed in it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A pod's vote record in one lineage."""
+
+    pod: Pod
+    lineage: int
+    base: Formation
+    """The newest formation known to have committed a step; the founders before the first."""
+    accepted: tuple[Accepted, ...] = ()
+    """Since `base`, oldest first. One that was left without being formed is dropped with the next vote."""
+    promised: int = 0
+    """The highest number voted for: nothing up to it is voted for, or formed, again."""
+    ended: tuple[Member, ...] = ()
+    """Incarnations of this pod's trainer that are over for certain, oldest first."""
+    serial: int = 0
+    """Rises with every change: of two records of a pod the higher one is newer."""
+
+    def accept(self, formation: Formation) -> Self:
+        """Vote for it, which leaves every older one for good."""
+        kept = tuple(a for a in self.accepted if a.formed)
+        return self._changed(accepted=(*kept, Accepted(formation, False)), promised=formation.number)
+
+    def form(self, formation: Formation) -> Self:
+        """Let the trainer take part in it."""
+        formed = tuple(replace(a, formed=True) if a.formation == formation else a for a in self.accepted)
+        return self._changed(accepted=formed)
+
+    def committed_in(self, formation: Formation) -> Self:
+        """A step was committed in it: all its members had left every older one."""
+        if formation.number <= self.base.number:
+            return self
+        kept = tuple(a for a in self.accepted if a.formation.number > formation.number)
+        return self._changed(base=formation, accepted=kept)
+
+    def end(self, member: Member) -> Self:
+        """This pod's trainer process is over."""
+        if member in self.ended:
+            return self
+        return self._changed(ended=(*self.ended, member)[-ENDED_KEPT:])
+
+    def recovered(self) -> Self:
+        """As read from disk: whether the last formation was formed before the crash is not known."""
+        return self._changed(accepted=tuple(replace(a, formed=True) for a in self.accepted))
+
+    def find(self, number: int) -> Formation | None:
+        """The formation of this number, where this pod voted for it or knows that it committed."""
+        known = (self.base, *(a.formation for a in self.accepted))
+        return next((f for f in known if f.number == number), None)
+
+    def never_formed(self, formation: Formation) -> bool:
+        """Whether this pod is a member and can swear to have had no part in it, now or later.
+
+        Then no step was committed in it: a commit needs every member.
+        """
+        ours = [m for m in formation.members if m.home == self.pod]
+        if not ours or formation.founding or formation.number <= self.base.number:
+            return False
+        formed = any(a.formed for a in self.accepted if a.formation == formation)
+        left = self.promised > formation.number or all(m in self.ended for m in ours)
+        return left and not formed
+
+    def _changed(self, **fields: object) -> Self:
+        return replace(self, serial=self.serial + 1, **fields)  # type: ignore[arg-type]
