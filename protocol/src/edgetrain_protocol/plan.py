@@ -56,6 +56,10 @@ class Plan(Tolerant):
     lineage: int = Field(ge=1)
     lineage_from: ShortText = Field("", description="Which worker's state a new lineage starts from; empty: the newest durable one.")
     revision: int = Field(ge=1)
+    founders: tuple[ShortText, ...] = Field((), max_length=1000)
+    """Pods (`worker/uid`) of which more than half must be in the lineage's first formation. Fixed with
+    the first revision of a lineage whose phase is train: sides that hold different revisions could
+    otherwise both begin."""
     phase: Phase = Phase.TRAIN
     groups: tuple[Group, ...] = Field(max_length=1000)
     shares: Shares = Shares.SPEED
