@@ -114,6 +114,7 @@ class ProbeTarget(Tolerant):
     peer: Name
     address: ShortText
     port: int = Field(ge=1, le=65535)
+    bits_per_second: float | None = Field(None, ge=0, description="What is known of the peer's own link.")
 
 
 class ProbeOrder(ProbeTarget):

@@ -106,7 +106,7 @@ class ProbeBook:
         if probe is None:
             return None
         self._leases[worker] = (probe, now + probe.deadline_seconds + LEASE_SLACK)
-        partner, *helpers = [_target(peer, reports[peer]) for peer in probe.peers]
+        partner, *helpers = [_target(peer, reports[peer], self._rate(peer)) for peer in probe.peers]
         return ProbeOrder(
             **partner.model_dump(),
             max_bytes=LARGEST_BURST,
@@ -223,5 +223,7 @@ def _node_rate(record: _Record) -> NodeRate | None:
     return NodeRate(pair.rate, pair.at, peers[0], confirmed=record.suspect is None and not record.alarm)
 
 
-def _target(worker: str, held: StampedReport) -> ProbeTarget:
-    return ProbeTarget(peer=worker, address=held.head.address, port=held.head.probe_port)
+def _target(worker: str, held: StampedReport, rate: float | None) -> ProbeTarget:
+    return ProbeTarget(
+        peer=worker, address=held.head.address, port=held.head.probe_port, bits_per_second=rate
+    )

@@ -1,0 +1,125 @@
+"""One burst of bytes over a socket, timed by its receiver.
+
+What a link lets through at first says nothing: token buckets let their fill pass at once, and TCP
+begins slowly. So only the second half of a burst counts, and only where the first shows none of that.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+POINTS = 16
+"""Of a trace: enough to find halves and quarters, and to lay several traces over one another."""
+AT_ONCE, PACING = 0.15, 1.6
+"""Bounds of the first half's time over the second's."""
+CHUNK = 64 << 10
+# Random, since a link that compresses would shine with zeros.
+_FILLING = memoryview(os.urandom(CHUNK))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """When each sixteenth of a burst had arrived, in seconds since the receiver began to wait for it."""
+
+    size: int
+    times: tuple[float, ...]
+
+    @property
+    def seconds(self) -> float:
+        """From the first sixteenth to the last, so without the wait for the first byte."""
+        return self.times[-1] - self.times[0]
+
+    def arrived(self, when: float) -> float:
+        """Bytes that had arrived by then, interpolated."""
+        step = self.size / len(self.times)
+        before, begun = 0.0, 0.0
+        for time_, total in zip(self.times, _totals(step, len(self.times)), strict=True):
+            if when < time_:
+                return before + (total - before) * (when - begun) / max(time_ - begun, 1e-9)
+            before, begun = total, time_
+        return float(self.size)
+
+    @property
+    def half(self) -> float:
+        return self.times[len(self.times) // 2 - 1]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the second half tells the link's rate.
+
+        Not where the first came at once (the bucket may have reached beyond it), nor where it took much
+        longer (TCP was still finding its pace). Quarters would be too short: packets come in bunches.
+        """
+        first, second = self.half - self.times[0], self.times[-1] - self.half
+        return AT_ONCE * second <= first <= PACING * second
+
+
+@dataclass(frozen=True)
+class Window:
+    """The counted part of a burst."""
+
+    start: float
+    end: float
+    bytes: float
+
+    @property
+    def bits_per_second(self) -> float:
+        return self.bytes * 8 / (self.end - self.start)
+
+
+def counted(traces: Sequence[Trace]) -> Window:
+    """The second half of what came over all of several simultaneous bursts; of several, less the last tenth.
+
+    Where their receiver's link is the limit, the sum is steady whoever is served first; where the senders'
+    links are, they were given sizes that let them end together but for that tenth. `traces` must have
+    one time origin.
+    """
+    size = sum(trace.size for trace in traces)
+    first, last = size / 2, size * (1.0 if len(traces) == 1 else 0.9)
+    start, end = _when(traces, first), _when(traces, last)
+    return Window(start, max(end, start + 1e-6), last - first)
+
+
+def _when(traces: Sequence[Trace], arrived: float) -> float:
+    """The time at which that many bytes had come over all together, interpolated."""
+    begun, before = 0.0, 0.0
+    for moment in sorted(moment for trace in traces for moment in trace.times):
+        total = sum(trace.arrived(moment) for trace in traces)
+        if total >= arrived:
+            return begun + (moment - begun) * (arrived - before) / max(total - before, 1e-9)
+        begun, before = moment, total
+    return begun
+
+
+def send(connection: socket.socket, size: int) -> None:
+    """Write `size` bytes that do not compress."""
+    while size > 0:
+        connection.sendall(_FILLING[: min(size, CHUNK)])
+        size -= CHUNK
+
+
+def receive(connection: socket.socket, size: int, began: float | None = None) -> Trace:
+    """Read `size` bytes. `began`, of the monotonic clock: the trace's origin, if not now.
+
+    Raises:
+        ConnectionError: the sender hung up before.
+        TimeoutError: nothing came for the socket's time-out.
+    """
+    began = time.monotonic() if began is None else began
+    buffer = bytearray(CHUNK)
+    times: list[float] = []
+    arrived, mark = 0, size / POINTS
+    while arrived < size:
+        count = connection.recv_into(buffer, min(CHUNK, size - arrived))
+        if count == 0:
+            raise ConnectionError(f"the sender hung up after {arrived} of {size} bytes")
+        arrived += count
+        while len(times) < POINTS and arrived >= mark * (len(times) + 1) - 0.5:
+            times.append(time.monotonic() - began)
+    return Trace(size, tuple(times))
+
+
+def _totals(step: float, count: int) -> list[float]:
+    return [step * (number + 1) for number in range(count)]

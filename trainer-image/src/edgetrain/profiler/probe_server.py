@@ -1,0 +1,104 @@
+"""The peer's side of a probe: answers echoes, sends bursts, times those that it receives."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+
+from edgetrain.profiler import burst
+from edgetrain.profiler.probe_wire import (
+    BUSY,
+    DIGEST,
+    DOWN,
+    ECHO,
+    NONCE,
+    READY,
+    UP,
+    ProbeError,
+    challenge,
+    proof,
+    proves,
+    read_exactly,
+    read_size,
+    send_trace,
+)
+
+HANDSHAKE_SECONDS = 3.0
+SILENCE_SECONDS = 15.0
+"""A prober pauses for as long as its burst took; beyond this it is gone."""
+MOST_CALLERS = 8
+
+
+class ProbeServer:
+    """Serves one probe at a time in a thread of its own; whoever comes meanwhile is told so.
+
+    `token` is asked at each connection, since the file behind it may be replaced.
+    """
+
+    def __init__(self, token: Callable[[], str], turn: threading.Lock, host: str = "", port: int = 0) -> None:
+        """`turn` is held while a probe is under way at this node, from whichever side."""
+        self._token = token
+        self._turn = turn
+        both = not host and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
+        self._callers = threading.BoundedSemaphore(MOST_CALLERS)
+        threading.Thread(target=self._accept, name="probe-server", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    def close(self) -> None:
+        # Only a shutdown frees a thread that waits in accept.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            if not self._callers.acquire(blocking=False):
+                connection.close()
+                continue
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection, contextlib.suppress(OSError, ProbeError):
+                self._converse(connection)
+        finally:
+            self._callers.release()
+
+    def _converse(self, connection: socket.socket) -> None:
+        connection.settimeout(HANDSHAKE_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        token, ours = self._token(), challenge()
+        connection.sendall(ours)
+        theirs = read_exactly(connection, NONCE)
+        if not proves(token, b"client", ours, theirs, read_exactly(connection, DIGEST)):
+            return
+        if not self._turn.acquire(blocking=False):
+            connection.sendall(BUSY)
+            return
+        try:
+            connection.sendall(READY + proof(token, b"server", ours, theirs))
+            connection.settimeout(SILENCE_SECONDS)
+            while command := connection.recv(1):
+                _obey(connection, command)
+        finally:
+            self._turn.release()
+
+
+def _obey(connection: socket.socket, command: bytes) -> None:
+    if command == ECHO:
+        connection.sendall(ECHO)
+    elif command == DOWN:
+        burst.send(connection, read_size(connection))
+    elif command == UP:
+        send_trace(connection, burst.receive(connection, read_size(connection)))
+    else:
+        raise ProbeError(f"unknown command {command!r}")

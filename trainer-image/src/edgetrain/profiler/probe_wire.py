@@ -1,0 +1,77 @@
+"""What prober and probe server say to each other over TCP.
+
+    server -> NONCE (32 bytes)        client -> nonce (32) + HMAC(token, "client" + both nonces)
+    server -> b"+" + HMAC(token, "server" + both nonces)   or b"B": a probe is under way here, or hangs up
+
+then any number of: b"E" -> b"E" (echo); b"D" + size -> that many bytes; b"U" + size + bytes -> the trace
+of their arrival. All workers of a job hold its token, so each end proves itself to the other, and
+neither serves as an amplifier for strangers.
+"""
+
+import hashlib
+import hmac
+import secrets
+import socket
+import struct
+
+from edgetrain.profiler.burst import POINTS, Trace
+
+NONCE = 32
+DIGEST = 32
+LARGEST = 16 << 20
+"""A burst that a server agrees to."""
+
+ECHO, DOWN, UP = b"E", b"D", b"U"
+READY, BUSY = b"+", b"B"
+_SIZE = struct.Struct("!I")
+_TRACE = struct.Struct(f"!{POINTS}d")
+
+
+class ProbeError(Exception):
+    """A probe that gave no measure; the text says why."""
+
+
+def challenge() -> bytes:
+    return secrets.token_bytes(NONCE)
+
+
+def proof(token: str, side: bytes, server_nonce: bytes, client_nonce: bytes) -> bytes:
+    return hmac.new(token.encode(), side + server_nonce + client_nonce, hashlib.sha256).digest()
+
+
+def proves(token: str, side: bytes, server_nonce: bytes, client_nonce: bytes, given: bytes) -> bool:
+    return hmac.compare_digest(proof(token, side, server_nonce, client_nonce), given)
+
+
+def read_exactly(connection: socket.socket, count: int) -> bytes:
+    """`count` bytes.
+
+    Raises:
+        ProbeError: the other end hung up before.
+    """
+    data = bytearray()
+    while len(data) < count:
+        piece = connection.recv(count - len(data))
+        if not piece:
+            raise ProbeError(f"the other end hung up after {len(data)} of {count} bytes")
+        data += piece
+    return bytes(data)
+
+
+def send_size(connection: socket.socket, command: bytes, size: int) -> None:
+    connection.sendall(command + _SIZE.pack(size))
+
+
+def read_size(connection: socket.socket) -> int:
+    size: int = _SIZE.unpack(read_exactly(connection, _SIZE.size))[0]
+    if not 0 < size <= LARGEST:
+        raise ProbeError(f"a burst of {size} bytes is outside 1 to {LARGEST}")
+    return size
+
+
+def send_trace(connection: socket.socket, trace: Trace) -> None:
+    connection.sendall(_TRACE.pack(*trace.times))
+
+
+def read_trace(connection: socket.socket, size: int) -> Trace:
+    return Trace(size, _TRACE.unpack(read_exactly(connection, _TRACE.size)))

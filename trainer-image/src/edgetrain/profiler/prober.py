@@ -1,0 +1,245 @@
+"""Our side of a probe: bursts in both directions, as many and as large as the link needs.
+
+A burst starts at 128 KiB, or at what the link needed last time, and doubles until it takes 45 ms (or
+four round trips, in which TCP finds its pace) and is settled; the median of a few counts. After each
+burst the link is left alone for as long as it took.
+"""
+
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from edgetrain.profiler import burst
+from edgetrain.profiler.burst import Trace, counted
+from edgetrain.profiler.counters import Interface
+from edgetrain.profiler.probe_wire import (
+    DIGEST,
+    DOWN,
+    ECHO,
+    NONCE,
+    READY,
+    UP,
+    ProbeError,
+    challenge,
+    proof,
+    proves,
+    read_exactly,
+    read_trace,
+    send_size,
+)
+from edgetrain_protocol.report import LinkMeasure, ProbeOrder, ProbeTarget
+
+SMALLEST = 128 << 10
+ENOUGH_SECONDS = 0.045
+"""Some 128 KiB at 20 Mbit/s."""
+ENOUGH_ROUND_TRIPS = 4
+JOINT_SECONDS = 0.2
+"""How long the peers of a joint probe send, by what is known of each."""
+CONNECT_SECONDS = 3.0
+ECHOES = 5
+MOST_BURSTS = 24
+PAUSE_SECONDS = 0.05
+OVERHEAD = 1.1
+"""Of headers on the payload; what an interface carried beyond this is other traffic."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An open, mutually proven connection to a probe server."""
+
+    target: ProbeTarget
+    connection: socket.socket
+
+    @classmethod
+    def dial(cls, target: ProbeTarget, token: str, patience: float) -> "Peer":
+        """Connect and prove each to the other.
+
+        Raises:
+            OSError: nobody is there.
+            ProbeError: the peer is busy, or not of our job.
+        """
+        connection = socket.create_connection((target.address, target.port), CONNECT_SECONDS)
+        try:
+            connection.settimeout(patience)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _prove(connection, token)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(target, connection)
+
+    def round_trip(self) -> float:
+        """Seconds; the least of a few, since only delay is ever added to it."""
+        return min(_timed(self._echo) for _ in range(ECHOES))
+
+    def down(self, size: int, began: float) -> Trace:
+        send_size(self.connection, DOWN, size)
+        return burst.receive(self.connection, size, began)
+
+    def up(self, size: int, _: float) -> Trace:
+        """The peer's trace: its origin is when our first byte came, the best it has for `began`."""
+        send_size(self.connection, UP, size)
+        burst.send(self.connection, size)
+        return read_trace(self.connection, size)
+
+    def _echo(self) -> None:
+        self.connection.sendall(ECHO)
+        read_exactly(self.connection, 1)
+
+
+Send = Callable[[Peer, int, float], Trace]
+
+
+@dataclass
+class _Sample:
+    bits_per_second: float
+    seconds: float
+    settled: bool
+
+
+class Prober:
+    """Makes one probe at a time, never while the node's own probe server has one."""
+
+    def __init__(self, token: Callable[[], str], turn: threading.Lock, interface: Interface) -> None:
+        self._token = token
+        self._turn = turn
+        self._interface = interface
+        self._sizes: dict[tuple[str, str], int] = {}
+
+    def probe(self, order: ProbeOrder) -> LinkMeasure:
+        """Measure both directions; the slower is reported, with the bytes of the one that took more.
+
+        Raises:
+            ProbeError, OSError: no measure; the text says why.
+        """
+        if not self._turn.acquire(timeout=1.0):
+            raise ProbeError("another probe is under way at this node")
+        try:
+            return self._measure(order)
+        finally:
+            self._turn.release()
+
+    def _measure(self, order: ProbeOrder) -> LinkMeasure:
+        began = time.monotonic()
+        middle, end = began + order.deadline_seconds / 2, began + order.deadline_seconds
+        token = self._token()
+        with ExitStack() as stack:
+            peers = [Peer.dial(target, token, order.deadline_seconds) for target in (order, *order.helpers)]
+            for peer in peers:
+                stack.enter_context(peer.connection)
+            round_trip = peers[0].round_trip()
+            down = _Series(self, order, peers, round_trip, "down", Peer.down, middle).run()
+            up = _Series(self, order, peers, round_trip, "up", Peer.up, end).run()
+        return LinkMeasure(
+            peer=order.peer,
+            bits_per_second=min(down.median, up.median),
+            round_trip_seconds=round_trip,
+            bytes=max(down.bytes, up.bytes),
+            at=time.time(),
+        )
+
+
+class _Series:
+    """The bursts of one direction."""
+
+    def __init__(
+        self,
+        prober: Prober,
+        order: ProbeOrder,
+        peers: Sequence[Peer],
+        round_trip: float,
+        direction: str,
+        send: Send,
+        until: float,
+    ) -> None:
+        self._interface, self._sizes = prober._interface, prober._sizes
+        self._order, self._peers, self._send, self._until = order, peers, send, until
+        self._enough = max(ENOUGH_SECONDS, ENOUGH_ROUND_TRIPS * round_trip)
+        self._direction = direction
+        self._key = (order.peer, direction)
+        self.bytes = 0
+        self._samples: list[_Sample] = []
+
+    @property
+    def median(self) -> float:
+        return statistics.median(sample.bits_per_second for sample in self._samples)
+
+    def run(self) -> "_Series":
+        """Grow the burst until it tells something, then take as many as were ordered.
+
+        Raises:
+            ProbeError: no burst told anything.
+        """
+        size = min(self._sizes.get(self._key, SMALLEST), self._order.max_bytes)
+        for _ in range(MOST_BURSTS):
+            sample = self._burst(self._split(size))
+            tells = sample.seconds >= self._enough and sample.settled
+            if not tells and size < self._order.max_bytes:
+                size, self._samples = min(2 * size, self._order.max_bytes), []
+            else:
+                self._samples.append(sample)
+            if self._done(sample.seconds):
+                self._sizes[self._key] = self._next_size(size)
+                return self
+            time.sleep(_pause(sample.seconds))
+        raise ProbeError(f"{MOST_BURSTS} bursts with {self._order.peer} gave no rate")
+
+    def _done(self, seconds: float) -> bool:
+        """Whether the samples will do; one does where time runs out."""
+        late = time.monotonic() + _pause(seconds) + 2 * seconds > self._until
+        return len(self._samples) >= (1 if late else self._order.bursts)
+
+    def _next_size(self, size: int) -> int:
+        ample = min((sample.seconds for sample in self._samples), default=0.0) > 4 * self._enough
+        return max(SMALLEST, size // 2) if ample else size
+
+    def _split(self, size: int) -> list[int]:
+        """What each peer sends: all of it, or in a joint probe what keeps each busy equally long."""
+        if len(self._peers) == 1:
+            return [size]
+        scale = size / SMALLEST * JOINT_SECONDS / 8
+        rates = (peer.target.bits_per_second or 0.0 for peer in self._peers)
+        return [min(max(SMALLEST // 4, int(rate * scale)), self._order.max_bytes) for rate in rates]
+
+    def _burst(self, sizes: Sequence[int]) -> _Sample:
+        before, began = self._interface.carried(), time.monotonic()
+        with ThreadPoolExecutor(len(sizes)) as pool:
+            sent = [pool.submit(self._send, *each, began) for each in zip(self._peers, sizes, strict=True)]
+            traces = [future.result() for future in sent]
+        elapsed = time.monotonic() - began
+        self.bytes += sum(sizes)
+        window = counted(traces)
+        carried = self._interface.carried() - before
+        moved = carried.received if self._direction == "down" else carried.sent
+        other = max(0.0, moved - OVERHEAD * sum(sizes)) / elapsed
+        # Whatever else the interface carried had its part of the same link.
+        return _Sample(
+            window.bits_per_second + 8 * other,
+            max(trace.seconds for trace in traces),
+            settled=all(trace.settled for trace in traces) or len(traces) > 1,
+        )
+
+
+def _prove(connection: socket.socket, token: str) -> None:
+    theirs, ours = read_exactly(connection, NONCE), challenge()
+    connection.sendall(ours + proof(token, b"client", theirs, ours))
+    answer = read_exactly(connection, 1)
+    if answer != READY:
+        raise ProbeError("the peer has another probe under way")
+    if not proves(token, b"server", theirs, ours, read_exactly(connection, DIGEST)):
+        raise ProbeError("the peer does not hold our job's token")
+
+
+def _pause(seconds: float) -> float:
+    return max(PAUSE_SECONDS, seconds)
+
+
+def _timed(action: Callable[[], None]) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
