@@ -1,0 +1,109 @@
+# `make help` lists what there is. Everything is set up on first use, and only once.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip
+UV_VERSION := 0.13.8
+TORCH := torch==2.13.0
+PACKAGES := protocol operator trainer-image lab
+SOURCES := $(PACKAGES:%=%/src)
+STAMPS := $(VENV)/stamps
+
+# The CPU build of torch is a tenth of the default one; the index that offers it may be out of reach,
+# which must not hold a set-up for long.
+TORCH_INDEX_SECONDS := 8
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+# --- what a person runs
+
+.PHONY: demo
+demo: setup lab-setup ## Train in the lab through a power cut, a join and a choked aggregator
+	@$(BIN)/edgelab demo
+
+.PHONY: test
+test: lint test-unit test-model test-api test-lab ## Set everything up and run all tests
+
+.PHONY: test-unit
+test-unit: setup ## The tests that need no cluster, under a minute
+	$(BIN)/pytest -q tests/unit
+
+.PHONY: test-model
+test-model: setup ## Explore the group's protocol exhaustively
+	$(BIN)/pytest -q tests/model
+
+.PHONY: test-api
+test-api: setup lab-setup ## On a real API server
+	$(BIN)/pytest -q tests/api
+
+.PHONY: test-lab
+test-lab: setup lab-setup ## End to end, in clusters of the lab (root)
+	$(BIN)/pytest -q tests/lab
+
+.PHONY: lint
+lint: setup ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES) tests benchmarks
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: setup ## Let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
+	@test -n "$(NAME)" || { echo "say which: make bench NAME=recovery (see docs/benchmarks.md)" >&2; exit 2; }
+	@test -f "benchmarks/$(NAME).py" || { echo "no benchmark '$(NAME)': see docs/benchmarks.md" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.$(NAME)
+
+.PHONY: crds
+crds: setup ## Generate the CRD from the protocol's models
+	$(BIN)/python -m edgetrain_protocol.crd
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; the lab's cache stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build
+
+# --- set-up, done once
+
+.PHONY: setup
+setup: $(STAMPS)/packages ## Python packages, in .venv
+
+.PHONY: lab-setup
+lab-setup: setup ## Debian packages and Kubernetes' binaries for the lab (root)
+	@$(BIN)/edgelab setup
+
+$(STAMPS)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Install one and say where: make PYTHON=/usr/bin/python3.12 ..." >&2; exit 1; }
+	@echo "setting up Python packages in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/requirements: requirements.txt $(STAMPS)/uv
+	@$(UV) install --quiet -r requirements.txt
+	@touch $@
+
+$(STAMPS)/torch: $(STAMPS)/requirements
+	@timeout $(TORCH_INDEX_SECONDS) $(BIN)/uv pip install --quiet --dry-run --no-deps --torch-backend cpu \
+	    --python $(BIN)/python --reinstall $(TORCH) >/dev/null 2>&1 \
+	  && { echo "torch: CPU build"; $(UV) install --quiet --torch-backend cpu $(TORCH); } \
+	  || { echo "torch: default build (no index with a CPU build in reach)"; $(UV) install --quiet $(TORCH); }
+	@touch $@
+
+$(STAMPS)/packages: $(STAMPS)/torch $(PACKAGES:%=%/pyproject.toml)
+	@$(UV) install --quiet --no-deps $(PACKAGES:%=-e %)
+	@touch $@
