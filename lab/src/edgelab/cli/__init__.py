@@ -1,0 +1,1 @@
+"""The command `edgelab`, a thin face of `edgelab.lab.Lab`."""

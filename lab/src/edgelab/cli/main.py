@@ -1,0 +1,119 @@
+"""From the command line to a lab, and from a lab to the terminal."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from edgelab.cli.arguments import build_parser
+from edgelab.config import edge_nodes, make_node, read_config
+from edgelab.errors import LabError
+from edgelab.lab import Lab
+from edgelab.programs.setup import set_up
+from edgelab.status import LabStatus
+
+Arguments = argparse.Namespace
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns its exit status: 1 with a line on stderr for what a person can mend."""
+    try:
+        arguments = build_parser().parse_args(argv)
+        _COMMANDS[arguments.command](arguments)
+    except LabError as problem:
+        print(f"edgelab: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("edgelab: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _lab(arguments: Arguments) -> Lab:
+    return Lab(arguments.name, say=_say) if arguments.name is not None else Lab(say=_say)
+
+
+def _setup(arguments: Arguments) -> None:
+    programs = set_up(_say)
+    if arguments.output == "json":
+        print(json.dumps({name: str(path) for name, path in programs.items()}, indent=2))
+
+
+def _up(arguments: Arguments) -> None:
+    lab = _lab(arguments)
+    lab.up(read_config(arguments.config) if arguments.config else edge_nodes(arguments.nodes))
+    _say(f"lab {lab.name!r} is up: export KUBECONFIG={lab.kubeconfig}")
+
+
+def _down(arguments: Arguments) -> None:
+    lab = _lab(arguments)
+    lab.down()
+    _say(f"lab {lab.name!r} is gone")
+
+
+def _status(arguments: Arguments) -> None:
+    status = _lab(arguments).status()
+    if arguments.output == "json":
+        print(status.model_dump_json(indent=2))
+    else:
+        Console().print(f"lab {status.name}: control plane {status.control_plane}", _table(status), sep="\n")
+
+
+def _kubeconfig(arguments: Arguments) -> None:
+    path = _lab(arguments).status().kubeconfig
+    print(json.dumps({"kubeconfig": path}) if arguments.output == "json" else path)
+
+
+def _node(arguments: Arguments) -> None:
+    lab = _lab(arguments)
+    if arguments.action == "add":
+        fields = {"name": arguments.node, "kind": arguments.kind, "labels": dict(arguments.label)}
+        fields |= {"link": arguments.link, "cpu": arguments.cpu, "site": arguments.site}
+        lab.node_add(make_node(**fields))
+        return
+    act = {"stop": lab.node_stop, "start": lab.node_start, "kill": lab.node_kill, "remove": lab.node_remove}
+    act[arguments.action](arguments.node)
+
+
+def _link(arguments: Arguments) -> None:
+    _lab(arguments).link(arguments.node, arguments.rate)
+
+
+def _partition(arguments: Arguments) -> None:
+    _lab(arguments).partition(*arguments.nodes)
+
+
+def _heal(arguments: Arguments) -> None:
+    _lab(arguments).heal(*arguments.nodes)
+
+
+def _table(status: LabStatus) -> Table:
+    table = Table(box=box.SIMPLE)
+    for title in ("node", "kind", "power", "ready", "address", "link", "cpu", "site", "partition"):
+        table.add_column(title)
+    for node in status.nodes:
+        values = (node.name, node.kind, node.power, node.ready, node.address)
+        optional = (node.link, node.cpu, node.site, node.partition)
+        table.add_row(*values, *("-" if value is None else str(value) for value in optional))
+    return table
+
+
+_COMMANDS: dict[str, Callable[[Arguments], None]] = {
+    "setup": _setup,
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "kubeconfig": _kubeconfig,
+    "node": _node,
+    "link": _link,
+    "partition": _partition,
+    "heal": _heal,
+}

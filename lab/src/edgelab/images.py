@@ -1,0 +1,118 @@
+"""Thin images: empty file systems into which this machine's programs and working tree are mounted.
+
+No image is built: a container sees /usr, the Python installation, the virtual environment and the source
+tree of this machine, read-only and at the same paths, so that a change is tried by starting a pod anew.
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgelab.archive import Image, Layer, write_archive
+from edgelab.shell import run
+
+PAUSE_IMAGE = "edgelab.local/pause:1"
+THIN_IMAGES = ("edgetrain/operator:dev", "edgetrain/trainer:dev")
+USER = 65532
+
+_SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/etc/ssl",
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+)
+_ACCOUNTS = {
+    "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nnonroot:x:{USER}:{USER}:nonroot:/tmp:/bin/sh\n",
+    "/etc/group": f"root:x:0:\nnonroot:x:{USER}:\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+# Holds a pod's namespaces. Ends when asked to, as `sleep` as process 1 would not, and reaps what it inherits.
+_PAUSE = ["/bin/sh", "-c", "trap exit TERM INT; while :; do sleep infinity & wait; done"]
+_PAUSE_PROGRAMS = ("/bin/sh", "/bin/sleep")
+
+
+_LIBRARY = re.compile(r"(/\S+) \(0x")
+
+
+@dataclass(frozen=True)
+class ThinImages:
+    """What a node needs for them: where it binds each directory below its /run, and containers' base spec."""
+
+    binds: dict[str, Path]
+    runtime_spec: dict[str, Any]
+
+
+def source_tree() -> Path | None:
+    """Root of the repository that this package is run from; None where it was installed by a copy."""
+    root = Path(__file__).resolve().parents[3]
+    return root if (root / "lab" / "pyproject.toml").is_file() else None
+
+
+def mounted_paths() -> list[Path]:
+    """Directories and files of this machine that containers see; none lies within another."""
+    interpreter = Path(sys.executable).resolve()
+    wanted = [Path(p) for p in _SYSTEM] + [Path(sys.base_prefix), Path(sys.prefix), interpreter.parent]
+    wanted += [tree] if (tree := source_tree()) else []
+    real = sorted({path for path in wanted if path.exists() and not path.is_symlink()})
+    return [path for path in real if not any(other in path.parents for other in real)]
+
+
+def prepare(directory: Path) -> None:
+    """Write the images' archive, `thin.tar`, for nodes to import."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_archive(directory / "thin.tar", _images(mounted_paths()))
+
+
+def make_thin(paths: list[Path]) -> ThinImages:
+    """How nodes carry these paths: bound below /run/edgelab/thin, as /var of a node hides the machine's."""
+    specification = json.loads(run(["ctr", "oci", "spec"]))
+    for path in paths:
+        options = ["rbind", "ro", "nosuid", "nodev"]
+        source = f"/run/edgelab/thin{path}"
+        mount = {"destination": str(path), "type": "bind", "source": source, "options": options}
+        specification["mounts"].append(mount)
+    return ThinImages({f"edgelab/thin{path}": path for path in paths}, specification)
+
+
+def _images(paths: list[Path]) -> dict[str, Image]:
+    search = f"PATH={Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    environment = [search, "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1"]
+    user = {"User": f"{USER}:{USER}", "WorkingDir": "/"}
+    thin = Image(user | {"Env": environment}, _thin_layer(paths))
+    pause = Image(user | {"Env": ["PATH=/bin"], "Entrypoint": _PAUSE}, _pause_layer())
+    return {PAUSE_IMAGE: pause} | {f"docker.io/{name}": thin for name in THIN_IMAGES}
+
+
+def _thin_layer(paths: list[Path]) -> bytes:
+    """Empty places for what is mounted, accounts, and the usual links to /usr."""
+    layer = Layer()
+    for path in paths:
+        if path.is_dir():
+            layer.directory(str(path))
+        else:
+            layer.file(str(path), b"")
+    for link in (Path(p) for p in _SYSTEM if Path(p).is_symlink()):
+        layer.link(str(link), str(link.readlink()))
+    for place in ("/proc", "/sys", "/dev", "/run", "/var"):
+        layer.directory(place)
+    layer.directory("/tmp", mode=0o1777)
+    for name, content in _ACCOUNTS.items():
+        layer.file(name, content.encode())
+    return layer.finish()
+
+
+def _pause_layer() -> bytes:
+    """This machine's shell with its libraries: containerd mounts nothing into the container that holds a pod."""
+    layer = Layer()
+    for program in _PAUSE_PROGRAMS:
+        for file in [program, *_LIBRARY.findall(run(["ldd", program]))]:
+            layer.file(file, Path(file).read_bytes(), mode=0o755)
+    return layer.finish()

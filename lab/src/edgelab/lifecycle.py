@@ -1,0 +1,91 @@
+"""A whole lab's beginning and end."""
+
+import os
+import platform
+import time
+from pathlib import Path
+
+from edgelab import cgroups, control_plane, images, machines, network
+from edgelab.api import ApiError
+from edgelab.config import CONTROL_PLANE
+from edgelab.errors import LabError
+from edgelab.nodes import Cluster
+from edgelab.programs.acquire import Programs
+from edgelab.provisioner import STORAGE_CLASS
+from edgelab.state import LabFiles, LabRecord
+
+_READY_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+def check_machine() -> None:
+    """Whether a lab can run here at all.
+
+    Raises:
+        LabError: not Linux, or not root.
+    """
+    if platform.system() != "Linux":
+        raise LabError(
+            "the lab needs Linux (network namespaces, cgroups): use a Linux machine or a virtual one"
+        )
+    if os.geteuid():
+        raise LabError("the lab needs root (it makes network namespaces and mounts): run it with sudo")
+
+
+def is_up(name: str, files: LabFiles) -> bool:
+    """Whether the lab was brought up wholly and its control plane still runs."""
+    record = files.load()
+    return bool(record and record.ready and machines.first_process(network.netns(name, CONTROL_PLANE)))
+
+
+def begin(name: str, files: LabFiles, programs: Programs, node_monitor_grace: float) -> Cluster:
+    """Bring the control plane up, on the ruins of whatever was there before."""
+    end(name, files)
+    files.root.mkdir(parents=True, mode=0o755)
+    block = network.claim_block(name)
+    record = LabRecord(block=block.index, programs=programs, node_monitor_grace=node_monitor_grace)
+    files.save(record)
+    network.add_control_plane(name, block)
+    machine = control_plane.prepare(files, block, programs, node_monitor_grace)
+    machines.start(network.netns(name, CONTROL_PLANE), files.control_plane, machine)
+    images.prepare(files.images)
+    cluster = Cluster(name, files, record)
+    _wait_ready(cluster)
+    cluster.api.request("POST", "/apis/storage.k8s.io/v1/storageclasses", STORAGE_CLASS)
+    record.ready = True
+    files.save(record)
+    return cluster
+
+
+def end(name: str, files: LabFiles) -> None:
+    """Remove everything of a lab, found by its name alone."""
+    hierarchies = cgroups.find_hierarchies()
+    namespaces = network.lab_namespaces(name)
+    # All senders end before the links go: their packets would leave by the machine's default route.
+    for namespace in namespaces:
+        machines.power_off(namespace)
+    machines.end_all(lambda: cgroups.processes(hierarchies, name))
+    network.remove_host_device(name)
+    for namespace in namespaces:
+        network.remove_namespace(namespace)
+    cgroups.remove(hierarchies, name)
+    files.erase()
+
+
+def _wait_ready(cluster: Cluster) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not _is_ready(cluster):
+        if time.monotonic() > deadline:
+            logs = Path(cluster.files.control_plane, "log")
+            raise LabError(f"the control plane is not ready after {_READY_SECONDS:g} s: see {logs}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_ready(cluster: Cluster) -> bool:
+    try:
+        cluster.api.text("GET", "/readyz")
+        # Pods are refused until the controllers have made it.
+        cluster.api.text("GET", "/api/v1/namespaces/default/serviceaccounts/default")
+    except (OSError, ApiError):
+        return False
+    return True

@@ -1,0 +1,231 @@
+"""The lab's network: one namespace per machine, a router between them.
+
+The hub is a namespace of its own that routes between point-to-point links, one for each node, one for the
+control plane and one for this machine. There is no bridge: all that passes between two nodes passes the
+hub's forward hook, so that a partition is one rule there, and adding a node changes no other node.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgelab.addresses import BLOCKS, Block
+from edgelab.config import CONTROL_PLANE
+from edgelab.errors import LabError
+from edgelab.rates import Link
+from edgelab.shell import Argument, run, succeeds
+
+NETNS_DIRECTORY = Path("/run/netns")
+NODE_DEVICE = "eth0"
+CONTROL_PLANE_PORT = "control"
+_HOST_PORT = "host"
+
+
+@dataclass(frozen=True)
+class LinkBytes:
+    """What a node's link has carried since the node was started, seen from the node."""
+
+    sent: int
+    received: int
+
+
+def netns(lab: str, member: str | None = None) -> str:
+    """Name of a member's network namespace; the hub's without one. A dot is in neither kind of name."""
+    return f"edgelab.{lab}" + (f".{member}" if member else "")
+
+
+def lab_namespaces(lab: str) -> list[str]:
+    """All namespaces of this lab that exist, whoever made them; the hub's last."""
+    prefix = netns(lab)
+    names = [
+        p.name
+        for p in NETNS_DIRECTORY.glob("edgelab.*")
+        if p.name == prefix or p.name.startswith(f"{prefix}.")
+    ]
+    return sorted(names, reverse=True)
+
+
+def labs_present() -> list[str]:
+    """Names of all labs that have a namespace on this machine."""
+    return sorted({p.name.split(".")[1] for p in NETNS_DIRECTORY.glob("edgelab.*")})
+
+
+def port(number: int) -> str:
+    """Name of the hub's end of node `number`'s link."""
+    return f"n{number}"
+
+
+def claim_block(lab: str) -> Block:
+    """Make the hub and this machine's link to it, in the first free block of addresses.
+
+    Raises:
+        LabError: the lab exists, or every block is taken.
+    """
+    hub = netns(lab)
+    run(["ip", "netns", "add", hub])
+    _enter(hub, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0")
+    _ip(hub, "link", "set", "lo", "up")
+    for block in map(Block, range(BLOCKS)):
+        if _claim(lab, block):
+            _address_hub(hub, block)
+            return block
+    run(["ip", "netns", "del", hub])
+    raise LabError(
+        f"all {BLOCKS} blocks of addresses are taken: end another lab with `edgelab down --name LAB`"
+    )
+
+
+def host_device(lab: str) -> str | None:
+    """This machine's end of its link to the lab, found by the lab's name alone."""
+    for device in json.loads(run(["ip", "-json", "link", "show"])):
+        if device.get("ifalias") == netns(lab):
+            return str(device["ifname"])
+    return None
+
+
+def add_control_plane(lab: str, block: Block) -> None:
+    """The control plane's namespace and its link, which is not shaped."""
+    _connect(lab, block, CONTROL_PLANE, CONTROL_PLANE_PORT, str(block.control_plane))
+
+
+def add_node(lab: str, block: Block, node: str, number: int, link: Link | None) -> str | None:
+    """A node's namespace, its shaped link, and the way to its pods. Returns what `shape` returns."""
+    address = str(block.node(number))
+    _connect(lab, block, node, port(number), address)
+    _ip(
+        netns(lab), "route", "replace", str(block.pods(number)), "via", address, "dev", port(number), "onlink"
+    )
+    return shape(lab, node, number, link)
+
+
+def cut(lab: str, number: int) -> None:
+    """Silence a node. Must come before its processes die, as the kernel closes their sockets aloud."""
+    succeeds(["ip", "-n", netns(lab), "link", "set", "dev", port(number), "down"])
+
+
+def remove_namespace(name: str) -> None:
+    """Remove a namespace; its link goes with it. Nothing happens where it is gone already."""
+    if (NETNS_DIRECTORY / name).exists():
+        run(["ip", "netns", "del", name])
+
+
+def remove_host_device(lab: str) -> None:
+    """Remove this machine's end, and with it every route to the lab."""
+    if device := host_device(lab):
+        succeeds(["ip", "link", "del", "dev", device])
+
+
+def shape(lab: str, node: str, number: int, link: Link | None) -> str | None:
+    """Give a node's link this rate in both directions. Returns what the kernel cannot do, if anything."""
+    ends = [(netns(lab, node), NODE_DEVICE), (netns(lab), port(number))]
+    for namespace, device in ends:
+        succeeds(["tc", "-n", namespace, "qdisc", "del", "dev", device, "root"])
+    if link is None:
+        return None
+    lossy = bool(link.delay or link.loss) and all(_add_netem(*end, link) for end in ends)
+    for namespace, device in ends:
+        _add_tbf(namespace, device, link, parent="1:1" if lossy else None)
+    if (link.delay or link.loss) and not lossy:
+        return f"this kernel has no netem: link of {node} gets its rate, but neither delay nor loss"
+    return None
+
+
+def link_bytes(lab: str, number: int) -> LinkBytes:
+    """Counters of a node's link, read at the hub."""
+    shown = json.loads(_ip(netns(lab), "-json", "-statistics", "link", "show", "dev", port(number)))
+    counted = shown[0]["stats64"]
+    return LinkBytes(sent=counted["rx"]["bytes"], received=counted["tx"]["bytes"])
+
+
+def set_partitions(lab: str, groups: list[list[int]]) -> None:
+    """Let nothing pass between each group of nodes (by number) and everything else, in one transaction."""
+    chain = []
+    for group in groups:
+        ports = ", ".join(f'"{port(number)}"' for number in group)
+        chain += [f"iifname {{ {ports} }} oifname != {{ {ports} }} drop"]
+        chain += [f"oifname {{ {ports} }} iifname != {{ {ports} }} drop"]
+    rules = "\n    ".join(chain)
+    _enter(netns(lab), "nft", "-f", "-", stdin=_RULES.format(rules=rules))
+
+
+# An empty table is declared before it is deleted, as deleting one that is not there is an error.
+_RULES = """
+table inet edgelab {{}}
+delete table inet edgelab
+table inet edgelab {{
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    {rules}
+  }}
+}}
+"""
+
+
+def _claim(lab: str, block: Block) -> bool:
+    device = block.host_device
+    make = [
+        "ip",
+        "link",
+        "add",
+        "name",
+        device,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        _HOST_PORT,
+        "netns",
+        netns(lab),
+    ]
+    if not succeeds(make):
+        return False
+    run(["ip", "link", "set", "dev", device, "alias", netns(lab)])
+    run(["ip", "address", "add", f"{block.host}/32", "dev", device])
+    run(["ip", "link", "set", "dev", device, "up"])
+    run(["ip", "route", "add", str(block.network), "via", str(block.hub), "dev", device, "onlink"])
+    return True
+
+
+def _address_hub(hub: str, block: Block) -> None:
+    # What has no way (a node that is off) vanishes without a word: no ICMP tells its peers.
+    _ip(hub, "route", "add", "blackhole", str(block.network))
+    _open_port(hub, block, _HOST_PORT, str(block.host))
+
+
+def _connect(lab: str, block: Block, member: str, hub_port: str, address: str) -> None:
+    own, hub = netns(lab, member), netns(lab)
+    run(["ip", "netns", "add", own])
+    ends = ["name", hub_port, "netns", hub, "type", "veth", "peer", "name", NODE_DEVICE, "netns", own]
+    run(["ip", "link", "add", *ends])
+    _ip(own, "link", "set", "lo", "up")
+    _ip(own, "address", "add", f"{address}/32", "dev", NODE_DEVICE)
+    _ip(own, "link", "set", "dev", NODE_DEVICE, "up")
+    _ip(own, "route", "add", "default", "via", str(block.hub), "dev", NODE_DEVICE, "onlink")
+    _open_port(hub, block, hub_port, address)
+
+
+def _open_port(hub: str, block: Block, hub_port: str, address: str) -> None:
+    _ip(hub, "address", "add", f"{block.hub}/32", "dev", hub_port)
+    _ip(hub, "link", "set", "dev", hub_port, "up")
+    _ip(hub, "route", "add", f"{address}/32", "dev", hub_port)
+
+
+def _add_tbf(namespace: str, device: str, link: Link, parent: str | None) -> None:
+    place = ["parent", parent, "handle", "10:"] if parent else ["root"]
+    sizes = ["rate", f"{link.bits}bit", "burst", str(link.burst), "limit", str(link.queue)]
+    run(["tc", "-n", namespace, "qdisc", "add", "dev", device, *place, "tbf", *sizes])
+
+
+def _add_netem(namespace: str, device: str, link: Link) -> bool:
+    what = ["delay", f"{link.delay}ms", "loss", f"{link.loss}%"]
+    return succeeds(
+        ["tc", "-n", namespace, "qdisc", "add", "dev", device, "root", "handle", "1:", "netem", *what]
+    )
+
+
+def _ip(namespace: str, *arguments: str) -> str:
+    return run(["ip", "-n", namespace, *arguments])
+
+
+def _enter(namespace: str, *argv: Argument, stdin: str | None = None) -> str:
+    return run(["nsenter", f"--net={NETNS_DIRECTORY / namespace}", *argv], stdin=stdin)

@@ -1,0 +1,63 @@
+"""Which programs, of which versions, built from which modules."""
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+KUBERNETES_VERSION = "v1.36.3"
+ETCD_VERSION = "v3.6.8"
+HELM_VERSION = "v4.3.1"
+
+_KUBERNETES = "k8s.io/kubernetes/cmd"
+_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Go module of ours below lab/build, and the programs that come from it: name -> package."""
+
+    name: str
+    programs: dict[str, str]
+    link_flags: str
+
+    @property
+    def directory(self) -> Path:
+        return Path(__file__).resolve().parents[3] / "build" / self.name
+
+    @property
+    def cache(self) -> Path:
+        """Where its programs are kept: another place for another go.sum or another kind of machine."""
+        digest = hashlib.sha256((self.directory / "go.sum").read_bytes() + self.link_flags.encode())
+        return cache_root() / f"{self.name}-{platform.machine()}-{digest.hexdigest()[:16]}"
+
+
+def cache_root() -> Path:
+    """$EDGELAB_CACHE, or `edgelab` in the user's cache directory."""
+    if chosen := os.environ.get("EDGELAB_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgelab"
+
+
+def _version_flags() -> str:
+    major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
+    values = {"gitVersion": KUBERNETES_VERSION, "gitMajor": major, "gitMinor": minor}
+    return " ".join(f"-X {p}.{key}={value}" for p in _VERSION_PACKAGES for key, value in values.items())
+
+
+KUBERNETES = Module(
+    "kubernetes",
+    {
+        "kube-apiserver": f"{_KUBERNETES}/kube-apiserver",
+        "kube-controller-manager": f"{_KUBERNETES}/kube-controller-manager",
+        "kube-scheduler": f"{_KUBERNETES}/kube-scheduler",
+        "kubectl": f"{_KUBERNETES}/kubectl",
+        "kubelet": f"{_KUBERNETES}/kubelet",
+        "kube-proxy": f"{_KUBERNETES}/kube-proxy",
+        "etcd": "go.etcd.io/etcd/server/v3",
+    },
+    f"-s -w {_version_flags()}",
+)
+HELM = Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, "-s -w")
+MODULES = (KUBERNETES, HELM)
