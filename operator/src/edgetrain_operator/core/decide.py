@@ -1,0 +1,132 @@
+"""observe -> decide -> apply: the middle. One pure function over everything that was observed."""
+
+from edgetrain_operator.core import attempts, children, lifecycle, volumes
+from edgetrain_operator.core.membership import why_leaves
+from edgetrain_operator.core.model import Action, Create, Decision, DeletePod, Event, MarkOver, Observed
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.placement import Placement, place
+from edgetrain_operator.core.planning import Planned, plan_next
+from edgetrain_operator.core.pods import worker_pod
+from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.status import status, transitions
+from edgetrain_operator.core.stored import WorkerRecord
+
+BUSY_SECONDS = 1.0
+"""Between looks while somebody is silent: silence makes no event."""
+STEADY_SECONDS = 5.0
+"""Between looks while all are heard: one who falls silent is seen after this at the latest."""
+
+
+def decide(seen: Observed) -> Decision:
+    """What follows from the observations. Deciding again over its own result changes nothing."""
+    records = attempts.noted(seen)
+    placement = _placement(seen)
+    scene = Scene(seen, records, placement)
+    found = lifecycle.verdict(scene)
+    if found is not None:
+        scene = Scene(seen, records, Placement())
+        wound = lifecycle.wind_down(scene, found)
+        planned, actions, timers = plan_next(scene, stop=True), wound[0], [wound[1]]
+    else:
+        planned = plan_next(scene, stop=False)
+        placed_records, placed, timer = _pods(scene, planned.stored.workers)
+        stored = planned.stored.model_copy(update={"workers": placed_records})
+        planned = Planned(stored, planned.events, planned.requeue_at)
+        actions, timers = placed, [timer, placement.look_again_at, _next_look(scene)]
+    after = status(scene, planned.stored, found)
+    return Decision(
+        stored=planned.stored,
+        actions=(*_over(scene), *actions),
+        status=after,
+        events=planned.events,
+        status_events=transitions(seen.job.status, after),
+        requeue_at=min((t for t in (*timers, *planned.requeue_at) if t is not None), default=None),
+        reason=_reason(actions, planned.events),
+    )
+
+
+def _placement(seen: Observed) -> Placement:
+    holders = {pod.node for pod in seen.pods if pod.living}
+    plan = seen.stored.plan
+    senior = {m.node for group in plan.groups for m in group.members} if plan else set()
+    return place(seen.nodes, seen.job.spec, holders, senior, seen.now)
+
+
+def _pods(
+    scene: Scene, records: dict[str, WorkerRecord]
+) -> tuple[dict[str, WorkerRecord], tuple[Action, ...], float | None]:
+    """Pods to make and to delete, the records to write before, and when to look again."""
+    seen, records = scene.seen, dict(records)
+    actions: list[Action] = list(_deletions(scene))
+    refused_until = seen.refusal.retry_at if seen.refusal and seen.refusal.retry_at > seen.now else None
+    made: list[Action] = []
+    later = [refused_until]
+    for node in scene.placement.add:
+        attempt = attempts.next_attempt(seen, records, node)
+        records[worker_name(node)] = attempt.record
+        if not attempt.create:
+            later.append(attempt.record.retry_at or None)
+        elif refused_until is None:
+            actions += [DeletePod(p.name, p.uid, "another takes its place") for p in attempt.superseded]
+            made += _creations(seen, node, attempt.record.attempt)
+    if made:
+        # Before the pods that mount them; there already, usually.
+        made = [Create(children.token_secret(seen.job, seen.token), "for the workers"), *made]
+    return records, (*actions, *made), min((t for t in later if t is not None), default=None)
+
+
+def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
+    why = "the node matches" if attempt == 1 else f"attempt {attempt}, the last pod has ended"
+    claims = [Create(manifest, f"for the worker on {node}") for manifest in volumes.claims(seen.job, node)]
+    return [*claims, Create(worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults), f"{node}: {why}")]
+
+
+def _deletions(scene: Scene) -> list[DeletePod]:
+    """Living pods that the job no longer wants: on nodes that it left, given up, or superseded."""
+    found = []
+    for pod in scene.seen.pods:
+        why = _why_delete(scene, pod.node, pod.uid, pod.attempt)
+        if pod.living and why:
+            found.append(DeletePod(pod.name, pod.uid, why))
+    return found
+
+
+def _why_delete(scene: Scene, node: str, uid: str, attempt: int) -> str:
+    worker = worker_name(node)
+    record = scene.records.get(worker)
+    if why := scene.placement.remove.get(node):
+        return why
+    if record and attempt < record.attempt:
+        return f"attempt {record.attempt} has taken its place"
+    if scene.given_up(worker) and record and record.pod_uid == uid:
+        return "silent for longer than elastic.offlineGraceSeconds"
+    return ""
+
+
+def _over(scene: Scene) -> list[MarkOver]:
+    """Pods that still report and are no more: on nodes that were dark when theirs was deleted. The pods
+    were listed after the reports were read, so a new pod is never among them."""
+    reporting = {stamped.head.pod_uid for stamped in scene.seen.reports.values()}
+    dead = sorted(uid for uid in reporting if uid not in scene.pods)
+    given_up = sorted(
+        m.pod_uid
+        for m in scene.members
+        if m.pod_uid not in dead and scene.given_up(m.worker) and why_leaves(scene, m)
+    )
+    return [MarkOver(uid, "its pod is gone") for uid in dead] + [
+        MarkOver(uid, "given up") for uid in given_up
+    ]
+
+
+def _next_look(scene: Scene) -> float:
+    hearing, workers = scene.hearing, [m.worker for m in scene.members]
+    unsettled = [w for w in workers if not hearing.heard(w)]
+    return scene.now + (BUSY_SECONDS if unsettled and hearing.any_heard(workers) else STEADY_SECONDS)
+
+
+def _reason(actions: tuple[Action, ...], events: tuple[Event, ...]) -> str:
+    words = [
+        *(f"{type(a).__name__}: {a.reason}" for a in actions),
+        *(f"{e.reason}: {e.message}" for e in events),
+    ]
+    return "; ".join(words) or "nothing to do"

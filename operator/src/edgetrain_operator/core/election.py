@@ -1,0 +1,158 @@
+"""Who aggregates: the best connected member, by measurement; slowly, so that noise moves nobody.
+
+A change of aggregator costs a re-forming, so a challenger must be ahead by a margin, for a while, and
+the incumbent must have been in office for some time. A confirmed fourfold drop waits for nothing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgetrain_operator.core.stored import Office
+from edgetrain_operator.fleet_state import NodeRate
+
+HYSTERESIS = 1.3
+"""How many times the incumbent's bandwidth a challenger must have."""
+TENURE_SECONDS = 60.0
+AHEAD_SECONDS = 15.0
+"""How long a challenger must have been ahead: two or three probes, so that one lucky one is not enough."""
+DROP = 4.0
+"""An incumbent at a fourth of what it was elected on is replaced at once."""
+MEASURING_SECONDS = 30.0
+"""From an election without measurements to one with those that are there."""
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """What an election is held on."""
+
+    candidates: Collection[str]
+    """Workers that may lead: members, and of a formed group those who are in it."""
+    nodes: Mapping[str, str]
+    """Worker -> its node's name."""
+    rates: Mapping[str, NodeRate]
+    incumbent: Office | None
+    acting: str
+    """The aggregator that the group's newest formation reports; empty where unknown."""
+    now: float
+
+
+@dataclass(frozen=True)
+class Result:
+    office: Office
+    changed: bool
+    """Whether somebody else leads now."""
+    look_again_at: float | None = None
+
+
+def elect(ballot: Ballot) -> Result:
+    """Hold the election; the candidates must not be empty."""
+    office = ballot.incumbent
+    if office is None or office.worker not in ballot.candidates:
+        return _fill(ballot, "the first election" if office is None else f"{office.node} left")
+    if not office.measured:
+        return _first_measured(ballot, office)
+    return _contest(ballot, office)
+
+
+def succession(
+    aggregator: str, members: Collection[str], rates: Mapping[str, NodeRate], now_last: Collection[str]
+) -> tuple[str, ...]:
+    """The aggregator, then the others by bandwidth; those in `now_last` (newcomers) behind all others."""
+    others = (w for w in members if w != aggregator)
+    return (aggregator, *sorted(others, key=lambda w: (w in now_last, -_rate(rates, w), w)))
+
+
+def steady_succession(
+    before: Sequence[str],
+    aggregator: str,
+    members: Collection[str],
+    rates: Mapping[str, NodeRate],
+    now_last: Collection[str],
+) -> tuple[str, ...]:
+    """The line as it was while nobody came, went or took office: noise must not make new plans."""
+    if set(before) == set(members) and before[0] == aggregator:
+        return tuple(before)
+    return succession(aggregator, members, rates, now_last)
+
+
+def _fill(ballot: Ballot, why: str) -> Result:
+    """The office is vacant. The member whom the group itself put in front keeps the office unless
+    another is clearly better: a second change right after the first would cost a re-forming."""
+    best = _best(ballot, ballot.candidates)
+    acting = ballot.acting
+    if acting in ballot.candidates and not _clearly_better(ballot, best, acting):
+        best = acting
+    return Result(_office(ballot, best, why), changed=True)
+
+
+def _first_measured(ballot: Ballot, office: Office) -> Result:
+    due = office.since + MEASURING_SECONDS
+    complete = all(worker in ballot.rates for worker in ballot.candidates)
+    if not complete and (ballot.now < due or office.worker not in ballot.rates):
+        return Result(office, changed=False, look_again_at=due if ballot.now < due else None)
+    best = _best(ballot, ballot.candidates)
+    if best == office.worker or not _clearly_better(ballot, best, office.worker, margin=1.0):
+        confirmed = _office(ballot, office.worker, "has the best measured link", measured=True)
+        return Result(confirmed.model_copy(update={"since": office.since}), changed=False)
+    return Result(_office(ballot, best, "the first election on measurements", measured=True), changed=True)
+
+
+def _contest(ballot: Ballot, office: Office) -> Result:
+    best = _best(ballot, [w for w in ballot.candidates if w != office.worker] or [office.worker])
+    ahead = best != office.worker and _clearly_better(ballot, best, office.worker)
+    if ahead and _dropped(ballot, office):
+        return Result(
+            _office(ballot, best, f"{office.node} fell below a {_fourth()} of its bandwidth", measured=True),
+            True,
+        )
+    if not ahead:
+        cleared = office.model_copy(update={"challenger": "", "challenger_since": 0.0})
+        return Result(cleared if office.challenger else office, changed=False)
+    if office.challenger != best:
+        office = office.model_copy(update={"challenger": best, "challenger_since": ballot.now})
+    due = max(office.since + TENURE_SECONDS, office.challenger_since + AHEAD_SECONDS)
+    if ballot.now < due:
+        return Result(office, changed=False, look_again_at=due)
+    why = f"more than {HYSTERESIS:g} times the bandwidth of {office.node} for {AHEAD_SECONDS:g} s"
+    return Result(_office(ballot, best, why, measured=True), changed=True)
+
+
+def _dropped(ballot: Ballot, office: Office) -> bool:
+    rate = ballot.rates.get(office.worker)
+    return rate is not None and rate.confirmed and rate.bits_per_second * DROP <= office.bits_per_second
+
+
+def _fourth() -> str:
+    return {4.0: "fourth"}.get(DROP, f"1/{DROP:g}")
+
+
+def _clearly_better(ballot: Ballot, challenger: str, incumbent: str, margin: float = HYSTERESIS) -> bool:
+    theirs, ours = _rate(ballot.rates, challenger), _rate(ballot.rates, incumbent)
+    # An alarm that no probe has confirmed yet is no measurement to act on.
+    confirmed = challenger not in ballot.rates or ballot.rates[challenger].confirmed
+    return confirmed and theirs > ours * margin
+
+
+def _best(ballot: Ballot, among: Collection[str]) -> str:
+    """By bandwidth; unmeasured or equal ones by name, so that all replicas and restarts agree."""
+    return min(among, key=lambda w: (-_rate(ballot.rates, w), ballot.nodes.get(w, ""), w))
+
+
+def _rate(rates: Mapping[str, NodeRate], worker: str) -> float:
+    return rates[worker].bits_per_second if worker in rates else 0.0
+
+
+def _office(ballot: Ballot, worker: str, why: str, measured: bool | None = None) -> Office:
+    others = [w for w in ballot.candidates if w != worker]
+    runner_up = _best(ballot, others) if others else ""
+    complete = all(w in ballot.rates for w in ballot.candidates) and len(ballot.candidates) > 1
+    return Office(
+        worker=worker,
+        node=ballot.nodes.get(worker, worker),
+        since=ballot.now,
+        reason=why,
+        measured=complete if measured is None else measured,
+        bits_per_second=_rate(ballot.rates, worker),
+        runner_up=runner_up,
+        runner_up_bits_per_second=_rate(ballot.rates, runner_up),
+    )

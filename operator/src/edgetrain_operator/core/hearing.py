@@ -1,0 +1,72 @@
+"""Who is heard, who is silent, and what the groups say of their members."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from edgetrain_operator.core.model import Observed
+from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.report import Formation, TrainerState, TrainingPart
+
+READY = frozenset({TrainerState.WAITING, TrainerState.JOINING, TrainerState.TRAINING, TrainerState.PAUSED})
+"""States in which a worker can be planned with."""
+HEARD_SECONDS = 5.0
+"""A worker reports every 2 s; one report may be late or lost."""
+TAKE_OVER_SECONDS = 15.0
+"""Until all workers have found a new leader, a missing report says nothing."""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """The reports of a job, each taken only from its worker's present pod."""
+
+    seen: Observed
+    records: Mapping[str, WorkerRecord]
+    lineage: int
+
+    def report(self, worker: str) -> StampedReport | None:
+        stamped, record = self.seen.reports.get(worker), self.records.get(worker)
+        current = stamped and record and stamped.head.pod_uid == record.pod_uid
+        return stamped if current else None
+
+    def training(self, worker: str) -> TrainingPart | None:
+        stamped = self.report(worker)
+        return stamped.training if stamped else None
+
+    def silence(self, worker: str) -> float:
+        """Seconds without a word of it; 0 where that is unknown, shortly after this operator began."""
+        stamped = self.report(worker)
+        last = stamped.received if stamped else self.seen.since + TAKE_OVER_SECONDS
+        return max(self.seen.now - last, 0.0)
+
+    def heard(self, worker: str) -> bool:
+        return self.training(worker) is not None and self.silence(worker) <= HEARD_SECONDS
+
+    def any_heard(self, workers: Iterable[str]) -> bool:
+        return any(self.heard(worker) for worker in workers)
+
+    @cached_property
+    def formation(self) -> Formation | None:
+        """The newest formation of this lineage that a worker who is heard is in."""
+        return max((f for _, f in self._speakers), key=lambda f: f.number, default=None)
+
+    @cached_property
+    def put_out(self) -> frozenset[str]:
+        """Whom the newest formation's members report lost."""
+        newest = self.formation
+        if newest is None:
+            return frozenset()
+        said = (part.lost for part, f in self._speakers if f.number == newest.number)
+        return frozenset(worker for lost in said for worker in lost) - set(newest.members)
+
+    @cached_property
+    def _speakers(self) -> tuple[tuple[TrainingPart, Formation], ...]:
+        parts = (
+            part for worker in self.seen.reports if self.heard(worker) and (part := self.training(worker))
+        )
+        return tuple((p, p.formation) for p in parts if p.formation and p.formation.lineage == self.lineage)
+
+    def step(self, worker: str) -> int:
+        part = self.training(worker)
+        return part.step if part and part.lineage == self.lineage else 0

@@ -1,0 +1,113 @@
+"""Whether the job runs, is suspended, complete or failed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget
+from edgetrain_operator.core.observe import unix_time
+from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.troubles import node_trouble
+from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.status import ConditionType, JobStatus
+
+WIND_DOWN_SECONDS = 30.0
+"""For workers to end by themselves when the job is over, so that their logs stay."""
+
+
+class End(StrEnum):
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why no worker shall train."""
+
+    end: End
+    reason: str
+    message: str
+    model: str | None = None
+
+
+def verdict(scene: Scene) -> Verdict | None:
+    """None while the job runs. What was once over stays over."""
+    job = scene.seen.job
+    settled = _settled(job.status)
+    if settled:
+        return settled
+    if complete := _finished(scene):
+        return complete
+    if job.spec.suspend:
+        return Verdict(End.SUSPENDED, "SuspendRequested", "spec.suspend is true: set it to false to go on")
+    return _failed(scene)
+
+
+def is_over(status: JobStatus) -> bool:
+    return _settled(status) is not None
+
+
+def failures(scene: Scene) -> int:
+    return sum(record.failures for record in scene.records.values())
+
+
+def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float | None]:
+    """Actions on what is left of a job that trains no more, and when to look again."""
+    living = [pod for pod in scene.seen.pods if pod.living]
+    if found.end is End.SUSPENDED:
+        return tuple(DeletePod(p.name, p.uid, "the job is suspended") for p in living), None
+    ended = unix_time(scene.seen.job.status.completion_time) or scene.now
+    if scene.now < ended + WIND_DOWN_SECONDS and living:
+        return (), ended + WIND_DOWN_SECONDS
+    leave: list[Action] = [DeletePod(p.name, p.uid, "the job is over") for p in living]
+    if not any(not pod.ended for pod in scene.seen.pods) or scene.now >= ended + WIND_DOWN_SECONDS:
+        leave.append(Forget("the job is over"))
+    ttl = scene.seen.job.spec.run_policy.ttl_seconds_after_finished
+    if ttl is None:
+        return tuple(leave), None
+    if scene.now >= ended + ttl:
+        return (*leave, DeleteJob(f"over for runPolicy.ttlSecondsAfterFinished ({ttl})")), None
+    return tuple(leave), ended + ttl
+
+
+def _settled(status: JobStatus) -> Verdict | None:
+    for condition in status.conditions:
+        if condition.type in (ConditionType.COMPLETE, ConditionType.FAILED) and condition.status == "True":
+            return Verdict(End(condition.type), condition.reason, condition.message, status.model)
+    return None
+
+
+def _finished(scene: Scene) -> Verdict | None:
+    for worker in sorted(scene.seen.reports):
+        part = scene.hearing.training(worker)
+        if part and part.state is TrainerState.FINISHED:
+            node = scene.records[worker].node
+            model = f"{node}:{part.model}" if part.model else None
+            where = f"the model is on {node} at {part.model}" if part.model else "it saved no model"
+            return Verdict(End.COMPLETE, "Finished", f"training ended after step {part.step}; {where}", model)
+    # The reports may have been lost with an earlier operator; that all ended well says enough.
+    pods = [scene.pods.get(member.pod_uid) for member in scene.members]
+    trained = scene.plan is not None and scene.plan.phase is Phase.TRAIN and bool(pods)
+    if trained and all(pod is not None and pod.phase == "Succeeded" for pod in pods):
+        return Verdict(
+            End.COMPLETE, "ProgramEnded", "the program ended on all workers without naming a model"
+        )
+    return None
+
+
+def _failed(scene: Scene) -> Verdict | None:
+    policy, started = scene.seen.job.spec.run_policy, unix_time(scene.seen.job.status.start_time)
+    deadline = policy.active_deadline_seconds
+    if deadline is not None and started and scene.now - started >= deadline:
+        text = f"not complete after runPolicy.activeDeadlineSeconds ({deadline})"
+        return Verdict(End.FAILED, "DeadlineExceeded", text)
+    count = failures(scene)
+    if count <= policy.backoff_limit:
+        return None
+    found = [t for worker in sorted(scene.records) if (t := node_trouble(scene, worker))]
+    reason = found[0].reason if found else "ProgramFailed"
+    text = f": {found[0].message}" if found else ""
+    return Verdict(
+        End.FAILED, reason, f"{count} failures, runPolicy.backoffLimit is {policy.backoff_limit}{text}"
+    )

@@ -1,0 +1,96 @@
+"""Who is a member: nobody leaves for being dark, and nobody joins who cannot be planned with."""
+
+from dataclasses import dataclass, field
+
+from edgetrain_operator.core.hearing import HEARD_SECONDS, READY
+from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.names import SITE_LABEL
+from edgetrain_protocol.plan import Member
+
+LOST_SECONDS = 1.0
+"""From a group's word that a member is lost to its leaving: a worker that lives says so itself by then."""
+REJOIN_SECONDS = 5.0
+"""A worker that left comes back no sooner, so that a flapping node does not churn the plan."""
+
+
+@dataclass(frozen=True)
+class Membership:
+    members: tuple[Member, ...]
+    """By worker's name."""
+    joined: tuple[str, ...] = ()
+    left: dict[str, str] = field(default_factory=dict)
+    """Worker -> why."""
+
+
+def membership(scene: Scene) -> Membership:
+    """The members from now on."""
+    left = {m.worker: why for m in scene.members if (why := why_leaves(scene, m))}
+    stay = {m.worker: _refreshed(scene, m) for m in scene.members if m.worker not in left}
+    join = {w: member for w in scene.records if w not in stay and (member := _joiner(scene, w))}
+    members = tuple(member for _, member in sorted((stay | join).items()))
+    again = {w: why for w, why in left.items() if w not in join}
+    return Membership(members, tuple(w for w in sorted(join) if w not in left), again)
+
+
+def why_leaves(scene: Scene, member: Member) -> str:
+    """Why this member leaves; empty where it stays."""
+    if why := scene.placement.remove.get(member.node):
+        return why
+    pod = scene.pods.get(member.pod_uid)
+    if pod is None:
+        return "its pod is gone"
+    if pod.ended:
+        return f"its pod ended: {pod.phase}"
+    if scene.given_up(member.worker):
+        return "silent for longer than elastic.offlineGraceSeconds"
+    # A group of which nobody is heard trains on by itself: it is left as it is, also where its
+    # nodes are being emptied, until one of it is heard again.
+    if not scene.hearing.any_heard(m.worker for m in scene.members):
+        return ""
+    return "its pod is being deleted" if pod.deleting else _why_lost(scene, member.worker)
+
+
+def _why_lost(scene: Scene, worker: str) -> str:
+    hearing, silence = scene.hearing, scene.hearing.silence(worker)
+    if worker in hearing.put_out:
+        reported = scene.stored.lost.get(worker, scene.now)
+        if scene.now - reported >= LOST_SECONDS and silence >= scene.now - reported:
+            return "its group reports it lost"
+        return ""
+    # The newest formation speaks for its members: they train, whatever their way to the operator.
+    vouched = hearing.formation is not None and worker in hearing.formation.members
+    grace = max(scene.seen.job.spec.elastic.leave_grace_seconds, HEARD_SECONDS)
+    if not vouched and silence > grace:
+        return "silent for longer than elastic.leaveGraceSeconds while others of its group are heard"
+    return ""
+
+
+def _refreshed(scene: Scene, member: Member) -> Member:
+    """With its present address: a pod's IP changes when its node starts again."""
+    stamped = scene.hearing.report(member.worker)
+    return _member(scene, stamped) if stamped else member
+
+
+def _joiner(scene: Scene, worker: str) -> Member | None:
+    record, stamped = scene.records[worker], scene.hearing.report(worker)
+    pod = scene.pods.get(record.pod_uid)
+    if stamped is None or stamped.training is None or pod is None or not pod.living:
+        return None
+    able = scene.hearing.heard(worker) and stamped.training.state in READY
+    settled = scene.now - record.left_at >= REJOIN_SECONDS
+    return _member(scene, stamped) if able and settled and record.node in scene.placement.keep else None
+
+
+def _member(scene: Scene, stamped: StampedReport) -> Member:
+    head, node = stamped.head, scene.seen.nodes.get(stamped.head.node)
+    return Member(
+        worker=head.worker,
+        node=head.node,
+        pod_uid=head.pod_uid,
+        address=head.address,
+        control_port=head.control_port,
+        state_port=head.state_port,
+        probe_port=head.probe_port,
+        site=node.labels.get(SITE_LABEL, "") if node else "",
+    )

@@ -1,0 +1,190 @@
+"""What a decision is made from, and what it says: frozen, plain, nothing of the network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edgetrain_operator.core.stored import StoredPlan
+from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.status import JobStatus
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Taint:
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """What placement needs of a node; a thousand of these are held, so nothing more."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    ready: bool = True
+    ready_since: float = 0.0
+    """Unix time of the last change of Ready, by the API server's clock."""
+    unschedulable: bool = False
+    deleting: bool = False
+    taints: tuple[Taint, ...] = ()
+    kubelet: str = "v1.36.3"
+
+
+@dataclass(frozen=True)
+class ContainerTrouble:
+    """Why a container does not run: the kubelet's word and its text."""
+
+    container: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class PodView:
+    """One of the job's own pods."""
+
+    name: str
+    uid: str
+    node: str
+    attempt: int
+    phase: str = "Pending"
+    deleting: bool = False
+    ready: bool = False
+    crashes: int = 0
+    """Restarts of the trainer container, where its last end was the program's own doing."""
+    trouble: ContainerTrouble | None = None
+    created: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """By the kubelet's word; it will not run again."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def living(self) -> bool:
+        return not self.ended and not self.deleting
+
+
+@dataclass(frozen=True)
+class Job:
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    spec: JobSpec
+    status: JobStatus
+    created: float = 0.0
+    """Unix time."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the installation says about every worker."""
+
+    trainer_image: str
+    fleet_address: str
+    """host:port that workers dial."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that the job needs would not be had (Pod Security, quota, a bad field, its size)."""
+
+    reason: str
+    message: str
+    retry_at: float
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that a decision rests on."""
+
+    job: Job
+    now: float
+    """Unix time, seconds."""
+    since: float
+    """When this operator began to hear reports: before, a missing report means unknown."""
+    defaults: Defaults
+    nodes: Mapping[str, NodeView] = field(default_factory=dict)
+    pods: tuple[PodView, ...] = ()
+    stored: StoredPlan = field(default_factory=StoredPlan)
+    reports: Mapping[str, StampedReport] = field(default_factory=dict)
+    """By worker."""
+    rates: Mapping[str, NodeRate] = field(default_factory=dict)
+    """By worker."""
+    heard_revision: int = 0
+    """The highest revision that any worker said it holds."""
+    token: str = ""
+    ca_bundle: str = ""
+    refusal: Refusal | None = None
+    taken: frozenset[str] = frozenset()
+    """Names of ours that the API server says belong to somebody else."""
+
+    def pods_on(self, node: str) -> tuple[PodView, ...]:
+        return tuple(pod for pod in self.pods if pod.node == node)
+
+
+@dataclass(frozen=True)
+class Create:
+    """POST; an object of this name that is there already is taken for done."""
+
+    manifest: Manifest
+    reason: str
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    name: str
+    uid: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MarkOver:
+    """The fleet API answers 410 to this pod from now on."""
+
+    pod_uid: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Forget:
+    """The job is over: the fleet API drops its reports and answers 410 to all its pods."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class DeleteJob:
+    reason: str
+
+
+Action = Create | DeletePod | MarkOver | Forget | DeleteJob
+
+
+@dataclass(frozen=True)
+class Event:
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, in this order: write `stored` where it changed, serve its plan, act, write status, tell."""
+
+    stored: StoredPlan
+    actions: tuple[Action, ...]
+    status: JobStatus
+    events: tuple[Event, ...]
+    """Of `stored`: true once it is written."""
+    status_events: tuple[Event, ...]
+    """Of `status`: true once it is written."""
+    requeue_at: float | None
+    """Unix time at which the same observations would lead to another decision."""
+    reason: str

@@ -1,0 +1,44 @@
+"""Names of what the operator makes. Each ends in a hash, so that no name is used for two things, ever."""
+
+import hashlib
+
+NAME_MAX = 63
+"""A pod's name becomes its host name, which DNS cuts here."""
+
+
+def digest(*parts: object) -> str:
+    """Ten hex digits over the parts; the separator keeps ("a", "bc") from meeting ("ab", "c")."""
+    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:10]
+
+
+def worker_name(node: str) -> str:
+    """The name of a node's worker through all its pods. A node's own may be longer than a label's 63."""
+    return f"w-{digest(node)}"
+
+
+def child_name(job_name: str, *parts: object) -> str:
+    """A readable head of the job's name, and a hash of what tells this child from all others."""
+    tail = digest(*parts)
+    head = job_name[: NAME_MAX - len(tail) - 1].rstrip("-.")
+    return f"{head.replace('.', '-')}-{tail}"
+
+
+def pod_name(job_name: str, job_uid: str, node: str, attempt: int) -> str:
+    return child_name(job_name, job_uid, node, attempt)
+
+
+def token_secret_name(job_name: str, job_uid: str) -> str:
+    return child_name(job_name, job_uid, "token")
+
+
+def ca_config_map_name(job_name: str, job_uid: str) -> str:
+    return child_name(job_name, job_uid, "ca")
+
+
+def plan_config_map_name(job_name: str, job_uid: str) -> str:
+    return child_name(job_name, job_uid, "plan")
+
+
+def claim_name(job_name: str, job_uid: str, node: str, purpose: str) -> str:
+    """No attempt in it: the claim outlives the pod."""
+    return child_name(job_name, job_uid, node, purpose)

@@ -1,0 +1,120 @@
+"""Objects as the API server gives them -> the small frozen views that decisions are made from."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodView, Taint
+from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.names import ATTEMPT_LABEL, NODE_ANNOTATION, TRAINER_CONTAINER
+from edgetrain_protocol.status import JobStatus
+
+NOT_THE_PROGRAMS_DOING = frozenset({0, 137, 143, 255})
+"""Exit codes of a clean end, of SIGKILL and SIGTERM, and of a container lost with its node's power."""
+STARTING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
+
+Raw = Mapping[str, Any]
+
+
+def unix_time(text: str | None) -> float:
+    """RFC 3339 as Kubernetes writes it -> seconds; 0 where there is none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def time_text(seconds: float) -> str:
+    """Seconds -> RFC 3339 as Kubernetes reads it."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def job_view(raw: Raw) -> Job:
+    """Raises:
+    pydantic.ValidationError: spec is not one that this version knows.
+    """
+    meta = raw["metadata"]
+    return Job(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        created=unix_time(meta.get("creationTimestamp")),
+        spec=JobSpec.model_validate(raw.get("spec") or {}),
+        status=JobStatus.model_validate(raw.get("status") or {}),
+    )
+
+
+def controller_of(raw: Raw) -> Raw | None:
+    """The owner that controls this object."""
+    owners = raw["metadata"].get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def own(raws: Iterable[Raw], job_uid: str) -> list[Raw]:
+    """Those controlled by this very job. Another uid under the same name is somebody else: never adopted."""
+    return [raw for raw in raws if (owner := controller_of(raw)) and owner["uid"] == job_uid]
+
+
+def node_view(raw: Raw) -> NodeView:
+    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    ready: Raw = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    return NodeView(
+        name=meta["name"],
+        labels=dict(meta.get("labels") or {}),
+        ready=ready.get("status") == "True",
+        ready_since=unix_time(ready.get("lastTransitionTime")),
+        unschedulable=bool(spec.get("unschedulable")),
+        deleting="deletionTimestamp" in meta,
+        taints=tuple(Taint(t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or ()),
+        kubelet=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
+    )
+
+
+def pod_view(raw: Raw) -> PodView:
+    meta, status = raw["metadata"], raw.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    return PodView(
+        name=meta["name"],
+        uid=meta["uid"],
+        node=(meta.get("annotations") or {}).get(NODE_ANNOTATION, ""),
+        attempt=int((meta.get("labels") or {}).get(ATTEMPT_LABEL, 0)),
+        phase=status.get("phase", "Pending"),
+        deleting="deletionTimestamp" in meta,
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        crashes=_crashes(status),
+        trouble=_container_trouble(status) or _not_scheduled(conditions),
+        created=unix_time(meta.get("creationTimestamp")),
+    )
+
+
+def _crashes(status: Raw) -> int:
+    """Restarts of the trainer, unless its last end was none of the program's doing.
+
+    The kubelet keeps the last end alone. After a power cut the count is therefore too low rather
+    than too high, until the program fails again.
+    """
+    for container in status.get("containerStatuses") or ():
+        if container["name"] == TRAINER_CONTAINER:
+            end = (container.get("lastState") or {}).get("terminated") or {}
+            blameless = end.get("exitCode", 0) in NOT_THE_PROGRAMS_DOING and end.get("reason") != "OOMKilled"
+            return 0 if blameless else int(container.get("restartCount", 0))
+    return 0
+
+
+def _container_trouble(status: Raw) -> ContainerTrouble | None:
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for container in containers:
+        state, last = container.get("state") or {}, container.get("lastState") or {}
+        waiting = state.get("waiting") or {}
+        reason = waiting.get("reason", "")
+        if reason and reason not in STARTING_NORMALLY:
+            return ContainerTrouble(container["name"], reason, waiting.get("message", ""))
+        for end in (state.get("terminated") or {}, last.get("terminated") or {}):
+            if end.get("reason") in ("StartError", "ContainerCannotRun", "OOMKilled"):
+                return ContainerTrouble(container["name"], end["reason"], end.get("message", ""))
+    return None
+
+
+def _not_scheduled(conditions: Raw) -> ContainerTrouble | None:
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return ContainerTrouble("", "Unschedulable", scheduled.get("message", ""))
+    return None

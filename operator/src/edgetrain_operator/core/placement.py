@@ -1,0 +1,129 @@
+"""Which nodes have a worker: who keeps one, who gets one, who loses one, and why not.
+
+Only losing the job's match ends a worker. A node that is cordoned, dark or tainted keeps the one it
+has: it trains on.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgetrain_operator.core.model import NodeView
+from edgetrain_operator.core.selectors import first_not_tolerated, selects
+from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.names import EDGE_NODE_LABEL
+
+OLDEST_KUBELET = (1, 29)
+"""The first with native sidecars on by default."""
+DARK_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+@dataclass(frozen=True)
+class Placement:
+    keep: frozenset[str] = frozenset()
+    add: tuple[str, ...] = ()
+    remove: Mapping[str, str] = field(default_factory=dict)
+    """Node -> why its worker ends."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Matching node -> why it gets none."""
+    unsupported: frozenset[str] = frozenset()
+    """Those of `refused` whose kubelet is too old."""
+    look_again_at: float | None = None
+    """When a join delay ends."""
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        return self.keep | frozenset(self.add)
+
+
+def matches(node: NodeView, spec: JobSpec) -> bool:
+    """Whether the job asks for this node."""
+    chosen = EDGE_NODE_LABEL in node.labels and selects(spec.nodes.selector, node.labels)
+    return chosen and node.name not in spec.nodes.exclude
+
+
+def place(
+    nodes: Mapping[str, NodeView],
+    spec: JobSpec,
+    holders: Collection[str],
+    senior: Collection[str],
+    now: float,
+) -> Placement:
+    """Decide over all nodes at once.
+
+    Args:
+        holders: nodes that have a living pod.
+        senior: holders that are members of the plan: of too many, they stay.
+    """
+    remove = {name: why for name in sorted(holders) if (why := _why_end(nodes.get(name), name, spec))}
+    staying = sorted((n for n in holders if n not in remove), key=lambda n: (n not in senior, n))
+    keep, surplus = staying[: spec.nodes.max], staying[spec.nodes.max :]
+    remove |= dict.fromkeys(surplus, f"spec.nodes.max is {spec.nodes.max}")
+    free = [
+        n for n in sorted(nodes.values(), key=lambda n: n.name) if n.name not in holders and matches(n, spec)
+    ]
+    refused = {n.name: why for n in free if (why := refusal(n, spec, now))}
+    able = [n.name for n in free if n.name not in refused]
+    room = max(spec.nodes.max - len(keep), 0)
+    refused |= dict.fromkeys(able[room:], f"spec.nodes.max is {spec.nodes.max}")
+    return Placement(
+        keep=frozenset(keep),
+        add=tuple(able[:room]),
+        remove=remove,
+        refused=refused,
+        unsupported=frozenset(n.name for n in free if _too_old(n)),
+        look_again_at=min(
+            (d for n in free if (d := n.ready_since + spec.elastic.join_delay_seconds) > now), default=None
+        ),
+    )
+
+
+def refusal(node: NodeView, spec: JobSpec, now: float) -> str:
+    """Why this node gets no new pod; empty where it may."""
+    if _too_old(node):
+        return f"kubelet {node.kubelet} is older than 1.29 and has no native sidecars: update the node"
+    if node.deleting:
+        return "the node is being deleted"
+    if not node.ready:
+        return "the node is not Ready"
+    if node.unschedulable:
+        return "the node is cordoned"
+    taint = first_not_tolerated(node.taints, tolerations(spec, node))
+    if taint:
+        return f"taint {taint.key}:{taint.effect} is not tolerated: add it to template.spec.tolerations"
+    if now < node.ready_since + spec.elastic.join_delay_seconds:
+        return f"Ready for less than elastic.joinDelaySeconds ({spec.elastic.join_delay_seconds})"
+    return ""
+
+
+def tolerations(spec: JobSpec, node: NodeView) -> list[dict[str, Any]]:
+    """Of a worker's pod on this node.
+
+    Dark nodes are tolerated for NoExecute alone: without an effect, a pending pod would be bound to an
+    unreachable node; with seconds, a pod on a dark node would be evicted while it trains on.
+    """
+    dark: list[dict[str, Any]] = [
+        {"key": key, "operator": "Exists", "effect": "NoExecute"} for key in DARK_NODE_TAINTS
+    ]
+    of_class = [t for o in spec.overrides if selects(o.selector, node.labels) for t in o.tolerations]
+    return [*dark, *spec.template.spec.tolerations, *of_class]
+
+
+def _why_end(node: NodeView | None, name: str, spec: JobSpec) -> str:
+    if node is None:
+        return ""  # Its Node object is gone: the pod garbage collector's business, and it may come back.
+    if matches(node, spec):
+        return ""
+    return (
+        "spec.nodes.exclude names it" if name in spec.nodes.exclude else "the node's labels no longer match"
+    )
+
+
+def _too_old(node: NodeView) -> bool:
+    found = re.match(r"v?(\d+)\.(\d+)", node.kubelet)
+    return found is not None and _pair(found.groups()) < OLDEST_KUBELET
+
+
+def _pair(numbers: Sequence[str]) -> tuple[int, int]:
+    return int(numbers[0]), int(numbers[1])

@@ -1,0 +1,226 @@
+"""The next plan: members, lineage, aggregator, reduction, phase, in this order.
+
+A plan gets a new revision only where its content differs; what reports change all the time (rates,
+steps) enters it through decisions with memory alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edgetrain_operator.core import election, reduction
+from edgetrain_operator.core.lineage import NewLineage, known_formation, new_lineage
+from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS, Membership, membership
+from edgetrain_operator.core.model import Event
+from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.stored import KnownFormation, Office, StoredPlan, WorkerRecord
+from edgetrain_protocol.plan import Group, Member, Phase, Plan
+
+GROUP = "all"
+"""The one group of a job of one tier."""
+FIRST_PLAN_SECONDS = 10.0
+"""From the first ready worker to a plan without those not ready: each later one costs a re-forming."""
+SOON = 1.0
+
+
+@dataclass(frozen=True)
+class Planned:
+    stored: StoredPlan
+    events: tuple[Event, ...] = ()
+    requeue_at: tuple[float, ...] = ()
+
+
+def plan_next(scene: Scene, stop: bool) -> Planned:
+    """Draw up the plan that follows from the scene; `stop`: the job is suspended or over."""
+    if stop:
+        return _stopping(scene)
+    found = membership(scene)
+    stored = _remember(scene, found)
+    if scene.plan is None and (wait := _wait_for_first(scene, stored, found)):
+        return Planned(stored, requeue_at=(wait,))
+    formation = known_formation(scene)
+    renewal = new_lineage(scene, formation, (m.worker for m in found.members))
+    if renewal:
+        formation = None
+    office, changed, look_again = _office(scene, found.members, formation, renewal)
+    plan = _plan(scene, found.members, office, formation, renewal)
+    durable = _durable(scene, stored, renewal, plan.lineage)
+    stored = stored.model_copy(update={"office": office, "formation": formation, **durable})
+    stored = stored.model_copy(update={"plan": _revised(scene, plan, stored.durable_step)})
+    events = _events(scene, found, office if changed else None, renewal)
+    return Planned(stored, events, tuple(_timers(scene, found, look_again)))
+
+
+def _stopping(scene: Scene) -> Planned:
+    stored = scene.stored.model_copy(update={"workers": dict(scene.records), "first_ready": 0.0})
+    if scene.plan is None:
+        return Planned(stored)
+    plan = _revised(scene, scene.plan.model_copy(update={"phase": Phase.STOP}), stored.durable_step)
+    durable = _durable(scene, stored, None, plan.lineage)
+    return Planned(stored.model_copy(update={"plan": plan, "formation": known_formation(scene), **durable}))
+
+
+def _remember(scene: Scene, found: Membership) -> StoredPlan:
+    """The bookkeeping of this decision: times of what was seen for the first time, gone when it ended."""
+    records = {w: _silence_noted(scene, w, record) for w, record in scene.records.items()}
+    for worker in found.left:
+        if worker in records:
+            records[worker] = records[worker].model_copy(update={"left_at": scene.now})
+    members = {m.worker for m in found.members}
+    lost = {w: scene.stored.lost.get(w, scene.now) for w in scene.hearing.put_out if w in members}
+    first = scene.stored.first_ready or (scene.now if found.members else 0.0)
+    return scene.stored.model_copy(update={"workers": records, "lost": lost, "first_ready": first})
+
+
+def _silence_noted(scene: Scene, worker: str, record: WorkerRecord) -> WorkerRecord:
+    silence = scene.hearing.silence(worker)
+    if scene.hearing.heard(worker):
+        return record.model_copy(update={"silent_since": 0.0}) if record.silent_since else record
+    if silence > 0 and not record.silent_since and record.pod_uid:
+        return record.model_copy(update={"silent_since": scene.now - silence})
+    return record
+
+
+def _wait_for_first(scene: Scene, stored: StoredPlan, found: Membership) -> float | None:
+    """Until when the first plan waits for more workers; None where it need not."""
+    if len(found.members) < scene.seen.job.spec.nodes.min:
+        return scene.now + SOON * 5
+    ready = {m.node for m in found.members}
+    coming = {n for n in scene.placement.wanted - ready if (v := scene.seen.nodes.get(n)) and v.ready}
+    due = stored.first_ready + FIRST_PLAN_SECONDS
+    return due if coming and scene.now < due else None
+
+
+def _office(
+    scene: Scene, members: tuple[Member, ...], formation: KnownFormation | None, renewal: NewLineage | None
+) -> tuple[Office | None, bool, float | None]:
+    workers = [m.worker for m in members]
+    if not workers:
+        return scene.stored.office, False, None
+    if renewal and renewal.source in workers:
+        # The others take the aggregator's parameters when a lineage begins: so its source leads at first.
+        workers = [renewal.source]
+    elif formation:
+        workers = [w for w in workers if w in formation.members] or workers
+    acting = formation.aggregator if formation else ""
+    incumbent = scene.stored.office
+    if incumbent and incumbent.worker in scene.hearing.put_out:
+        incumbent = incumbent if acting not in workers else None
+    ballot = election.Ballot(
+        workers, {m.worker: m.node for m in members}, scene.seen.rates, incumbent, acting, scene.now
+    )
+    result = election.elect(ballot)
+    return result.office, result.changed, result.look_again_at
+
+
+def _plan(
+    scene: Scene,
+    members: tuple[Member, ...],
+    office: Office | None,
+    formation: KnownFormation | None,
+    renewal: NewLineage | None,
+) -> Plan:
+    spec, before = scene.seen.job.spec, scene.plan
+    return Plan(
+        job_uid=scene.seen.job.uid,
+        lineage=scene.lineage + (1 if renewal else 0),
+        lineage_from=renewal.source if renewal else (before.lineage_from if before else ""),
+        revision=before.revision if before else 1,
+        phase=_phase(scene, members, formation),
+        groups=(_group(scene, members, office, formation),) if members and office else (),
+        shares=spec.strategy.shares,
+        checkpoint_every_seconds=spec.strategy.checkpoint_every_seconds,
+        durable_step=before.durable_step if before else None,
+    )
+
+
+def _phase(scene: Scene, members: tuple[Member, ...], formation: KnownFormation | None) -> Phase:
+    if len(members) < scene.seen.job.spec.nodes.min:
+        return Phase.WAIT
+    # Newcomers among themselves would begin anew beside the state that the others still hold.
+    strangers = formation is not None and not any(m.worker in formation.members for m in members)
+    return Phase.WAIT if strangers else Phase.TRAIN
+
+
+def _group(
+    scene: Scene, members: tuple[Member, ...], office: Office | None, formation: KnownFormation | None
+) -> Group:
+    assert office is not None
+    workers, rates = [m.worker for m in members], scene.seen.rates
+    before = scene.plan.groups[0] if scene.plan and scene.plan.groups else None
+    newcomers = [w for w in workers if w not in formation.members] if formation else []
+    line = election.steady_succession(
+        before.succession if before else ("",), office.worker, workers, rates, newcomers
+    )
+    term = (before.term + (before.aggregator != office.worker)) if before else 1
+    sizes = [part.reduce_bytes for w in workers if (part := scene.hearing.training(w))]
+    kind = reduction.choose(
+        scene.seen.job.spec.strategy.reduction,
+        before.reduction if before else None,
+        office.worker,
+        tuple(workers),
+        rates,
+        max(sizes, default=0),
+    )
+    return Group(name=GROUP, members=members, succession=line, term=term, reduction=kind)
+
+
+def _revised(scene: Scene, plan: Plan, durable: int | None) -> Plan:
+    """The plan under its number: the old one where nothing changed, else above all that was ever heard of."""
+    seen, before = scene.seen, scene.plan
+    heard = max(seen.heard_revision, seen.job.status.plan.revision)
+    if before and before.revision >= heard and plan == before:
+        return before
+    highest = max(heard, before.revision if before else 0)
+    return plan.model_copy(update={"revision": highest + 1, "durable_step": durable})
+
+
+def _durable(
+    scene: Scene, stored: StoredPlan, renewal: NewLineage | None, lineage: int
+) -> dict[str, int | None]:
+    """The newest step that two nodes hold in the same checkpoint; one will do where there is only one."""
+    step, needed = stored.durable_step, min(2, max(len(scene.members), 1))
+    if renewal:
+        # Beyond the state that the new lineage starts from, checkpoints are of a dead history.
+        known = [s for s in (step, renewal.step) if s is not None]
+        return {"durable_step": min(known) if step is not None else None, "durable_lineage": lineage}
+    held: dict[tuple[int, str], set[str]] = {}
+    for worker in scene.seen.reports:
+        part = scene.hearing.training(worker)
+        if part and part.checkpoint and part.checkpoint.lineage == lineage:
+            held.setdefault((part.checkpoint.step, part.checkpoint.digest), set()).add(worker)
+    steps = [s for (s, _), holders in held.items() if len(holders) >= needed]
+    newest = max([*steps, *([] if step is None else [step])], default=None)
+    return {"durable_step": newest, "durable_lineage": lineage}
+
+
+def _events(
+    scene: Scene, found: Membership, elected: Office | None, renewal: NewLineage | None
+) -> tuple[Event, ...]:
+    def node(worker: str) -> str:
+        return scene.records[worker].node if worker in scene.records else worker
+
+    events = [Event("Normal", "WorkerJoined", f"{node(w)} joined the plan") for w in found.joined]
+    events += [
+        Event("Warning", "WorkerLeft", f"{node(w)} left the plan: {why}") for w, why in found.left.items()
+    ]
+    if renewal:
+        events.append(Event("Warning", "NewLineage", renewal.message))
+    if elected:
+        events.append(Event("Normal", "Elected", _elected_text(elected)))
+    return tuple(events)
+
+
+def _elected_text(office: Office) -> str:
+    if not office.bits_per_second:
+        return f"{office.node} aggregates: {office.reason}; no link is measured yet"
+    text = f"{office.node} aggregates: {office.reason}; {office.bits_per_second / 1e6:.1f} Mbit/s"
+    return text + (f", next best {office.runner_up_bits_per_second / 1e6:.1f}" if office.runner_up else "")
+
+
+def _timers(scene: Scene, found: Membership, look_again: float | None) -> Iterable[float]:
+    if look_again is not None:
+        yield look_again
+    if any(m.worker in scene.hearing.put_out for m in found.members):
+        yield scene.now + LOST_SECONDS
+    if any(scene.now - r.left_at < REJOIN_SECONDS for r in scene.records.values()) or found.left:
+        yield scene.now + REJOIN_SECONDS

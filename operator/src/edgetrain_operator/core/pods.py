@@ -1,0 +1,175 @@
+"""A worker's pod. Passes Pod Security `restricted` unless the job asks for what that forbids."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from edgetrain_operator.core import volumes
+from edgetrain_operator.core.children import owner, worker_labels
+from edgetrain_operator.core.model import Defaults, Job, Manifest, NodeView
+from edgetrain_operator.core.naming import digest, pod_name, worker_name
+from edgetrain_operator.core.placement import tolerations
+from edgetrain_operator.core.selectors import selects
+from edgetrain_protocol import names
+from edgetrain_protocol.names import Env
+from edgetrain_protocol.pods import EnvVar, Override, TemplateContainer
+
+USER = 65532
+STOP_SECONDS = 30
+"""For the supervisor to save and say goodbye."""
+DEFAULT_COMMAND = ("python", f"{names.PROGRAM_DIR}/main.py")
+PROFILER_RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
+HOST_PORTS_FROM = 20_000
+"""On the nodes' own network each job has ports of its own, below the range that kernels give out."""
+
+
+def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Manifest:
+    """The manifest of the worker on this node; the API server and the scheduler do the rest."""
+    template = job.spec.template
+    metadata = {
+        "name": pod_name(job.name, job.uid, node.name, attempt),
+        "namespace": job.namespace,
+        "labels": {**template.metadata.labels, **worker_labels(job, node.name, attempt)},
+        "annotations": {**template.metadata.annotations, names.NODE_ANNOTATION: node.name},
+        "ownerReferences": [owner(job)],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _spec(job, node, defaults)}
+
+
+def image_of(job: Job, node: NodeView | None, defaults: Defaults) -> str:
+    chosen = [o.image for o in _overrides(job, node) if o.image] if node else []
+    return chosen[-1] if chosen else job.spec.program.image or defaults.trainer_image
+
+
+def command_of(job: Job) -> list[str]:
+    """What the supervisor runs."""
+    program = job.spec.program
+    return [*(program.command or DEFAULT_COMMAND), *program.args]
+
+
+def _spec(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
+    wish = job.spec.template.spec
+    optional = {
+        "imagePullSecrets": wish.image_pull_secrets,
+        "priorityClassName": wish.priority_class_name,
+        "runtimeClassName": wish.runtime_class_name,
+        "hostNetwork": wish.host_network,
+    }
+    return {
+        "restartPolicy": "OnFailure",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": STOP_SECONDS,
+        "affinity": {"nodeAffinity": _only_on(node.name)},
+        "tolerations": tolerations(job.spec, node),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_profiler(job, node, defaults)],
+        "containers": [_trainer(job, node, defaults)],
+        "volumes": [*volumes.volumes(job, node.name), *wish.volumes],
+        **{key: value for key, value in optional.items() if value},
+    }
+
+
+def _only_on(node: str) -> dict[str, Any]:
+    """By the scheduler, not by nodeName: that would pass over cordons and taints."""
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+
+
+def _trainer(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
+    overrides = _overrides(job, node)
+    resources = [o.resources for o in overrides if o.resources]
+    container = _container(names.TRAINER_CONTAINER, job, node, defaults)
+    wish = _template(job, "trainer")
+    user_env = [*job.spec.program.env, *wish.env, *(e for o in overrides for e in o.env)]
+    return {
+        **container,
+        "command": ["python", "-m", "edgetrain.supervisor", "--", *command_of(job)],
+        "env": _env(user_env, container["env"]),
+        "volumeMounts": [*container["volumeMounts"], *volumes.program_mounts(job), *wish.volume_mounts],
+        "resources": (resources[-1] if resources else wish.resources) or {},
+    }
+
+
+def _profiler(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
+    """A native sidecar. With a startup probe, a kubelet that restarted would not restart the trainer."""
+    container = _container(names.PROFILER_CONTAINER, job, node, defaults)
+    wish = _template(job, "profiler")
+    return {
+        **container,
+        "restartPolicy": "Always",
+        "command": ["python", "-m", "edgetrain.profiler"],
+        "env": _env(wish.env, container["env"]),
+        "volumeMounts": [*container["volumeMounts"], *wish.volume_mounts],
+        "resources": wish.resources or PROFILER_RESOURCES,
+    }
+
+
+def _container(name: str, job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
+    """What both have. Not the SDK's way but the same image: an edge node fetches one."""
+    return {
+        "name": name,
+        "image": image_of(job, node, defaults),
+        "imagePullPolicy": defaults.pull_policy,
+        "env": _own_env(job, node, defaults),
+        "volumeMounts": volumes.common_mounts(),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _own_env(job: Job, node: NodeView, defaults: Defaults) -> list[dict[str, Any]]:
+    plain = {
+        Env.JOB: f"{job.namespace}/{job.name}",
+        Env.JOB_UID: job.uid,
+        Env.WORKER: worker_name(node.name),
+        Env.NODE: node.name,
+        Env.SITE: node.labels.get(names.SITE_LABEL, ""),
+        Env.FLEET_ADDRESS: defaults.fleet_address,
+        **_ports(job),
+        Env.TOKEN_FILE: names.TOKEN_FILE,
+        Env.CA_FILE: names.CA_FILE,
+        Env.RUN_DIR: names.RUN_DIR,
+        Env.STATE_DIR: names.STATE_DIR,
+        Env.CHECKPOINT_DIR: names.CHECKPOINT_DIR,
+        Env.MODEL_DIR: names.MODEL_DIR,
+        Env.DATA_DIR: names.DATA_DIR,
+    }
+    fields = {Env.POD: "metadata.name", Env.POD_UID: "metadata.uid", Env.POD_IP: "status.podIP"}
+    by_field = [
+        {"name": str(k), "valueFrom": {"fieldRef": {"fieldPath": path}}} for k, path in fields.items()
+    ]
+    return [*by_field, *({"name": str(key), "value": value} for key, value in plain.items())]
+
+
+def _ports(job: Job) -> dict[Env, str]:
+    keys = (Env.CONTROL_PORT, Env.PROBE_PORT, Env.STATE_PORT)
+    usual = (names.CONTROL_PORT, names.PROBE_PORT, names.STATE_PORT)
+    if not job.spec.template.spec.host_network:
+        return {key: str(port) for key, port in zip(keys, usual, strict=True)}
+    first = HOST_PORTS_FROM + int(digest(job.uid), 16) % 4000 * len(keys)
+    return {key: str(first + offset) for offset, key in enumerate(keys)}
+
+
+def _env(users: Iterable[EnvVar], ours: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ours first: a variable may refer to one before it by $(NAME). Of the user's, a later one wins."""
+    wire = {variable.name: variable.to_wire() for variable in users}
+    taken = {variable["name"] for variable in ours}
+    return [*ours, *(value for name, value in wire.items() if name not in taken)]
+
+
+def _overrides(job: Job, node: NodeView) -> list[Override]:
+    return [o for o in job.spec.overrides if selects(o.selector, node.labels)]
+
+
+def _template(job: Job, name: Literal["trainer", "profiler"]) -> TemplateContainer:
+    given = (c for c in job.spec.template.spec.containers if c.name == name)
+    return next(given, TemplateContainer.model_construct(name=name))

@@ -1,0 +1,59 @@
+"""One decision's working view: what was observed, and what its earlier stages have made of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from edgetrain_operator.core.hearing import Hearing
+from edgetrain_operator.core.model import Observed, PodView
+from edgetrain_operator.core.placement import Placement
+from edgetrain_operator.core.stored import StoredPlan, WorkerRecord
+from edgetrain_protocol.plan import Member, Plan
+
+
+@dataclass(frozen=True)
+class Scene:
+    seen: Observed
+    records: Mapping[str, WorkerRecord]
+    placement: Placement
+
+    @property
+    def now(self) -> float:
+        return self.seen.now
+
+    @property
+    def stored(self) -> StoredPlan:
+        return self.seen.stored
+
+    @property
+    def plan(self) -> Plan | None:
+        return self.stored.plan
+
+    @property
+    def lineage(self) -> int:
+        """The present one. status remembers it where the ConfigMap was lost."""
+        return self.plan.lineage if self.plan else max(self.seen.job.status.plan.lineage, 1)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return tuple(m for group in self.plan.groups for m in group.members) if self.plan else ()
+
+    @cached_property
+    def hearing(self) -> Hearing:
+        return Hearing(self.seen, self.records, self.lineage)
+
+    @cached_property
+    def pods(self) -> Mapping[str, PodView]:
+        """By uid."""
+        return {pod.uid: pod for pod in self.seen.pods}
+
+    def given_up(self, worker: str) -> bool:
+        """Silent for longer than the job waits for anybody."""
+        record = self.records.get(worker)
+        since = record.silent_since if record else 0.0
+        return since > 0 and self.now - since > self.seen.job.spec.elastic.offline_grace_seconds
+
+    def over(self, worker: str, pod_uid: str) -> bool:
+        """Whether this pod of the worker will never be heard again."""
+        pod = self.pods.get(pod_uid)
+        return pod is None or pod.ended or self.given_up(worker)

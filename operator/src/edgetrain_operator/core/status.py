@@ -1,0 +1,241 @@
+"""The job's status: all of it, every time. Whether it is worth a write is decided in `status_due`."""
+
+from collections.abc import Sequence
+
+from edgetrain_operator.core import conditions
+from edgetrain_operator.core.children import worker_selector
+from edgetrain_operator.core.lifecycle import End, Verdict, failures
+from edgetrain_operator.core.model import Event
+from edgetrain_operator.core.node_status import NODES_MAX, node_lines
+from edgetrain_operator.core.observe import time_text
+from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.stored import Office, StoredPlan
+from edgetrain_operator.core.troubles import Trouble, job_troubles, node_trouble
+from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.report import TrainingPart
+from edgetrain_protocol.status import (
+    ConditionType,
+    ElectionStatus,
+    JobProgress,
+    JobStatus,
+    NodeState,
+    NodeStatus,
+    PlanRef,
+    WorkerCounts,
+)
+
+PROGRESS_SECONDS = 10.0
+"""Between writes for progress and rates alone."""
+
+
+def status(scene: Scene, stored: StoredPlan, found: Verdict | None) -> JobStatus:
+    """status as it should be."""
+    job, before = scene.seen.job, scene.seen.job.status
+    lines = node_lines(scene, stored.plan)
+    said = _said(scene, stored, lines, found)
+    over = found is not None and found.end is not End.SUSPENDED
+    suspended = found is not None and found.end is End.SUSPENDED
+    plan, office = stored.plan, stored.office
+    return JobStatus(
+        observed_generation=job.generation,
+        phase=_word(found, said, lines),
+        conditions=conditions.update(before.conditions, said, time_text(scene.now), job.generation),
+        workers=_counts(scene, lines),
+        selector=worker_selector(job.uid),
+        aggregator=office.node if office and plan and plan.groups else "",
+        plan=PlanRef(lineage=plan.lineage, revision=plan.revision) if plan else before.plan,
+        progress=_progress(scene, stored),
+        election=_election(office) if office else before.election,
+        start_time=None if suspended else before.start_time or time_text(scene.now),
+        completion_time=(before.completion_time or time_text(scene.now)) if over else None,
+        failures=failures(scene),
+        model=found.model if found else None,
+        nodes=lines[:NODES_MAX],
+    )
+
+
+def status_due(before: JobStatus, after: JobStatus, since_last_write: float) -> bool:
+    """Whether to write: at once where a state changed, now and then for progress."""
+    if before == after:
+        return False
+    return since_last_write >= PROGRESS_SECONDS or _without_progress(before) != _without_progress(after)
+
+
+def transitions(before: JobStatus, after: JobStatus) -> tuple[Event, ...]:
+    """Events for conditions that changed, or that have a new reason while something is wrong."""
+    old = {c.type: c for c in before.conditions}
+    events = []
+    for condition in after.conditions:
+        was = old.get(condition.type)
+        changed = was is None or (was.status, was.reason) != (condition.status, condition.reason)
+        good, bad = _WORTH_TELLING.get(condition.type, (None, None))
+        if changed and condition.status == good:
+            events.append(Event("Normal", condition.reason, condition.message))
+        if changed and condition.status == bad and condition.reason not in _NO_TROUBLE:
+            events.append(Event("Warning", condition.reason, condition.message))
+    return tuple(events)
+
+
+_WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
+    ConditionType.SUSPENDED: ("True", None),
+    ConditionType.SCHEDULED: (None, "False"),
+    ConditionType.TRAINING: ("True", None),
+    ConditionType.DEGRADED: (None, "True"),
+    ConditionType.COMPLETE: ("True", None),
+    ConditionType.FAILED: (None, "True"),
+}
+_NO_TROUBLE = frozenset({"Starting", "FewerWorkers"})
+
+
+def _said(
+    scene: Scene, stored: StoredPlan, lines: Sequence[NodeStatus], found: Verdict | None
+) -> list[conditions.Said]:
+    general = list(job_troubles(scene)) if found is None else []
+    special = [
+        t for line in lines if line.worker in scene.records and (t := node_trouble(scene, line.worker))
+    ]
+    return [
+        _of_end(ConditionType.SUSPENDED, End.SUSPENDED, found, "NotSuspended"),
+        _scheduled(scene, general, found),
+        _training(scene, stored, lines, [*general, *special], found),
+        _degraded(scene, lines, special, found),
+        _of_end(ConditionType.COMPLETE, End.COMPLETE, found, "NotComplete"),
+        _of_end(ConditionType.FAILED, End.FAILED, found, "NotFailed"),
+    ]
+
+
+def _of_end(kind: ConditionType, end: End, found: Verdict | None, otherwise: str) -> conditions.Said:
+    if found is not None and found.end is end:
+        return kind, True, found.reason, found.message
+    return kind, False, otherwise, ""
+
+
+def _scheduled(scene: Scene, troubles: Sequence[Trouble], found: Verdict | None) -> conditions.Said:
+    if found is not None:
+        return ConditionType.SCHEDULED, False, found.end, "no workers are wanted"
+    if troubles:
+        return ConditionType.SCHEDULED, False, troubles[0].reason, troubles[0].message
+    return ConditionType.SCHEDULED, True, "NodesFound", f"{len(scene.placement.wanted)} nodes have a worker"
+
+
+def _training(
+    scene: Scene,
+    stored: StoredPlan,
+    lines: Sequence[NodeStatus],
+    troubles: Sequence[Trouble],
+    found: Verdict | None,
+) -> conditions.Said:
+    kind = ConditionType.TRAINING
+    if found is not None:
+        return kind, False, found.reason, found.message
+    if any(line.state is NodeState.TRAINING for line in lines) or _all_dark(lines):
+        return (
+            kind,
+            True,
+            "Training",
+            "steps are being committed" if not _all_dark(lines) else "as far as was last heard",
+        )
+    if troubles:
+        return kind, False, troubles[0].reason, troubles[0].message
+    members = len(stored.plan.groups[0].members) if stored.plan and stored.plan.groups else 0
+    if stored.plan and stored.plan.phase is Phase.WAIT and members < scene.seen.job.spec.nodes.min:
+        text = f"{members} workers are ready, spec.nodes.min is {scene.seen.job.spec.nodes.min}"
+        return kind, False, "WaitingForWorkers", text
+    if any(line.state is NodeState.PAUSED for line in lines):
+        return (
+            kind,
+            False,
+            "NoMajority",
+            "the workers that are heard are without a majority of their last formation",
+        )
+    return kind, False, "Starting", "workers are starting"
+
+
+def _all_dark(lines: Sequence[NodeStatus]) -> bool:
+    """Nobody is heard: a group that was training trains on, for all that is known."""
+    dark = [line for line in lines if line.state is NodeState.PAUSED and line.message.startswith("not heard")]
+    return bool(dark) and len(dark) == len(
+        [line for line in lines if line.state is not NodeState.UNSUPPORTED]
+    )
+
+
+def _degraded(
+    scene: Scene, lines: Sequence[NodeStatus], troubles: Sequence[Trouble], found: Verdict | None
+) -> conditions.Said:
+    kind = ConditionType.DEGRADED
+    if found is not None:
+        return kind, False, found.end, ""
+    if troubles:
+        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+        return kind, True, troubles[0].reason, troubles[0].message + more
+    bad = [line.node for line in lines if line.state in (NodeState.PAUSED, NodeState.LOST, NodeState.FAILED)]
+    if bad:
+        return kind, True, "WorkersMissing", f"not training: {', '.join(bad[:20])}"
+    short = [line.node for line in lines if line.state is not NodeState.TRAINING]
+    if short or not lines:
+        return kind, True, "FewerWorkers", f"not training yet: {', '.join(short[:20]) or 'all'}"
+    return kind, False, "AllTraining", ""
+
+
+def _word(found: Verdict | None, said: Sequence[conditions.Said], lines: Sequence[NodeStatus]) -> str:
+    if found is not None:
+        return found.end
+    holds = {kind: is_true for kind, is_true, _, _ in said}
+    if holds[ConditionType.TRAINING]:
+        return "Training"
+    if not holds[ConditionType.SCHEDULED]:
+        return "Pending"
+    return "Paused" if any(line.state is NodeState.PAUSED for line in lines) else "Starting"
+
+
+def _counts(scene: Scene, lines: Sequence[NodeStatus]) -> WorkerCounts:
+    return WorkerCounts(
+        desired=len(scene.placement.wanted),
+        ready=sum(pod.ready and pod.living for pod in scene.seen.pods),
+        training=sum(line.state is NodeState.TRAINING for line in lines),
+        paused=sum(line.state is NodeState.PAUSED for line in lines),
+    )
+
+
+def _progress(scene: Scene, stored: StoredPlan) -> JobProgress:
+    """From the member that is furthest in the present lineage."""
+    parts = [p for w in scene.seen.reports if (p := scene.hearing.training(w)) and p.lineage == scene.lineage]
+    before = scene.seen.job.status.progress
+    if not parts:
+        return before.model_copy(update={"durable_step": stored.durable_step})
+    first = max(parts, key=lambda part: part.step)
+    trains = [part for part in parts if part.steps_per_second > 0]
+    return JobProgress(
+        step=first.step,
+        epoch=first.epoch,
+        percent=round(first.percent, 2),
+        loss=first.loss,
+        samples_per_second=round(sum(part.samples_per_second for part in trains), 1),
+        eta_seconds=_eta(first),
+        durable_step=stored.durable_step,
+    )
+
+
+def _eta(part: TrainingPart) -> int | None:
+    """The steps left by what share of them is done, at the present rate."""
+    if part.percent <= 0 or part.steps_per_second <= 0:
+        return None
+    return round(part.step * (100 - part.percent) / part.percent / part.steps_per_second)
+
+
+def _election(office: Office) -> ElectionStatus:
+    return ElectionStatus(
+        worker=office.worker,
+        node=office.node,
+        since=time_text(office.since),
+        reason=office.reason,
+        bandwidth_bits_per_second=office.bits_per_second,
+        runner_up=office.runner_up or None,
+        runner_up_bits_per_second=office.runner_up_bits_per_second if office.runner_up else None,
+    )
+
+
+def _without_progress(of: JobStatus) -> JobStatus:
+    numbers = {"steps_per_second": 0.0, "samples_per_second": 0.0, "bandwidth_bits_per_second": None}
+    nodes = [line.model_copy(update=numbers) for line in of.nodes]
+    return of.model_copy(update={"progress": JobProgress(), "nodes": nodes})

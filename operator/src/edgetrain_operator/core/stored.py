@@ -1,0 +1,104 @@
+"""The document in a job's ConfigMap: the plan, and what later decisions need to remember.
+
+Times in it are the operator's (Unix, seconds). They change only when something happens, never with
+every heartbeat: each change is a write that every reconcile after it must wait for.
+"""
+
+from pydantic import Field
+
+from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
+from edgetrain_protocol.plan import Plan
+
+DOCUMENT_KEY = "plan.json"
+MAX_BYTES = 700_000
+"""Of the document: a ConfigMap holds 1 MiB, and the API server needs room for its own fields."""
+
+
+class TooLarge(ValueError):
+    """The document would not fit its ConfigMap; the text says what to do."""
+
+
+class WorkerRecord(Tolerant):
+    """A node's worker through all its pods."""
+
+    node: Name
+    attempt: int
+    """Of its newest pod, which may be still to be made."""
+    pod_uid: ShortText = ""
+    """Of that pod, once it was seen."""
+    ends: int = 0
+    """Pods of it that ended by themselves, one after another; a pod that gets ready sets it back."""
+    retry_at: float = 0.0
+    """No new pod before."""
+    crashes: int = 0
+    """Failures of its program in earlier pods."""
+    pod_crashes: int = 0
+    """Failures of its program in the present pod, as counted so far."""
+    failed_incarnations: int = 0
+    """Failures that it reported itself."""
+    failed_incarnation: ShortText = ""
+    """The last of those."""
+    left_at: float = 0.0
+    """When it was put out of the plan."""
+    silent_since: float = 0.0
+    """When it was last heard before it fell silent; 0 while it is heard."""
+
+    @property
+    def failures(self) -> int:
+        """A failure may be seen in the pod, in a report, or in both: counted once."""
+        return max(self.crashes + self.pod_crashes, self.failed_incarnations)
+
+
+class Office(Tolerant):
+    """The aggregator in office, and the numbers on which it was elected."""
+
+    worker: Name
+    node: Name
+    since: float
+    reason: LongText
+    measured: bool = False
+    """Whether all members' links had been measured at its election."""
+    bits_per_second: float = 0.0
+    runner_up: ShortText = ""
+    runner_up_bits_per_second: float = 0.0
+    challenger: ShortText = ""
+    """Who is ahead by more than the hysteresis."""
+    challenger_since: float = 0.0
+
+
+class KnownFormation(Tolerant):
+    """The newest formation that any worker reported in this lineage."""
+
+    number: int
+    aggregator: Name
+    members: dict[Name, ShortText] = Field(max_length=1000)
+    """Worker -> uid of the pod with which it was in."""
+    step: int = 0
+    """The highest step reported in it when it was noted; a bound from below for what is lost with it."""
+
+
+class StoredPlan(Tolerant):
+    plan: Plan | None = None
+    workers: dict[Name, WorkerRecord] = Field(default_factory=dict, max_length=2000)
+    office: Office | None = None
+    formation: KnownFormation | None = None
+    lost: dict[Name, float] = Field(default_factory=dict, max_length=1000)
+    """Members whom their group reports lost -> when that was first seen."""
+    first_ready: float = 0.0
+    """When the first worker was ready, before there was a plan."""
+    durable_step: int | None = None
+    durable_lineage: int = 0
+
+    def to_document(self) -> str:
+        """The JSON for the ConfigMap.
+
+        Raises:
+            TooLarge: more than MAX_BYTES.
+        """
+        text = self.model_dump_json(by_alias=True, exclude_defaults=True)
+        if len(text) > MAX_BYTES:
+            raise TooLarge(
+                f"the plan needs {len(text)} bytes and may have {MAX_BYTES}: lower spec.nodes.max "
+                f"(now {len(self.workers)} workers)"
+            )
+        return text

@@ -1,0 +1,35 @@
+"""The kinds that the operator touches, and where the API server keeps them."""
+
+from dataclasses import dataclass
+
+from edgetrain_protocol import names
+
+
+@dataclass(frozen=True)
+class Resource:
+    kind: str
+    api: str
+    """Prefix of the path: /api/v1, /apis/GROUP/VERSION."""
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        return self.api.removeprefix("/apis/").removeprefix("/api/")
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        inside = f"/namespaces/{namespace}" if namespace else ""
+        return f"{self.api}{inside}/{self.plural}" + "".join(
+            f"/{part}" for part in (name, subresource) if part
+        )
+
+
+JOBS = Resource(names.KIND, f"/apis/{names.GROUP}/{names.VERSION}", names.PLURAL)
+PODS = Resource("Pod", "/api/v1", "pods")
+NODES = Resource("Node", "/api/v1", "nodes")
+SECRETS = Resource("Secret", "/api/v1", "secrets")
+CONFIG_MAPS = Resource("ConfigMap", "/api/v1", "configmaps")
+CLAIMS = Resource("PersistentVolumeClaim", "/api/v1", "persistentvolumeclaims")
+EVENTS = Resource("Event", "/api/v1", "events")
+LEASES = Resource("Lease", "/apis/coordination.k8s.io/v1", "leases")
+
+BY_KIND = {r.kind: r for r in (JOBS, PODS, SECRETS, CONFIG_MAPS, CLAIMS)}

@@ -1,0 +1,1 @@
+"""What turns hints into reconciles: watch, queue, Lease, metrics, and the process itself."""

@@ -1,0 +1,61 @@
+"""The operator's own numbers. No job's name is a label: series must not grow with jobs; what concerns
+one job is in its status."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+RESULTS = ("ok", "conflict", "error")
+
+
+class Metrics:
+    """All series of bounded label values exist from the start, at 0."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.queue_depth = Gauge(
+            "edgetrain_operator_queue_depth", "Jobs that are due and wait for a reconcile.", registry=registry
+        )
+        self.queue_age = Gauge(
+            "edgetrain_operator_queue_oldest_seconds",
+            "How long the oldest of them has waited.",
+            registry=registry,
+        )
+        self.reconciles = Counter(
+            "edgetrain_operator_reconciles_total", "Reconciles by result.", ["result"], registry=registry
+        )
+        self.reconcile_seconds = Histogram(
+            "edgetrain_operator_reconcile_seconds",
+            "Duration of a reconcile.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.api_calls = Counter(
+            "edgetrain_operator_api_calls_total",
+            "Requests to the Kubernetes API.",
+            ["verb", "resource", "outcome"],
+            registry=registry,
+        )
+        self.actions = Counter(
+            "edgetrain_operator_actions_total", "What was done for jobs.", ["action"], registry=registry
+        )
+        self.elections = Counter(
+            "edgetrain_operator_elections_total", "Elections that changed an aggregator.", registry=registry
+        )
+        self.plans = Counter(
+            "edgetrain_operator_plan_revisions_total", "Plan revisions written.", registry=registry
+        )
+        self.lineages = Counter(
+            "edgetrain_operator_lineages_total",
+            "Lineages begun because a majority was lost.",
+            registry=registry,
+        )
+        self.jobs = Gauge(
+            "edgetrain_operator_jobs", "Jobs that this operator looks after.", registry=registry
+        )
+        self.nodes = Gauge("edgetrain_operator_nodes", "Edge nodes known.", registry=registry)
+        self.leader = Gauge("edgetrain_operator_leader", "1 while this replica leads.", registry=registry)
+        for result in RESULTS:
+            self.reconciles.labels(result)
+
+    def api_call(self, verb: str, resource: str, outcome: str) -> None:
+        """An observer for `Kube`."""
+        self.api_calls.labels(verb, resource, outcome).inc()

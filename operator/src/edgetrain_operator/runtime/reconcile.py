@@ -1,0 +1,196 @@
+"""One reconcile of one job: observe, decide, apply. Everything it does can be done again.
+
+The order of applying is the point: the plan's ConfigMap is written before the plan is served and
+before the pods are made whose attempts it names; status and events come last, and tell of what is.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from edgetrain_operator.core import children, lifecycle
+from edgetrain_operator.core.decide import decide
+from edgetrain_operator.core.model import Create, Decision, Defaults, DeletePod, Job, Observed
+from edgetrain_operator.core.naming import plan_config_map_name
+from edgetrain_operator.core.observe import job_view, own, pod_view
+from edgetrain_operator.core.status import status_due
+from edgetrain_operator.core.stored import DOCUMENT_KEY, StoredPlan, TooLarge
+from edgetrain_operator.fleet_state import FleetState
+from edgetrain_operator.kube.client import Kube
+from edgetrain_operator.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS
+from edgetrain_operator.runtime.execute import execute
+from edgetrain_operator.runtime.memory import JobMemory, Key, Memory
+from edgetrain_operator.runtime.metrics import Metrics
+from edgetrain_operator.runtime.node_table import NodeTable
+from edgetrain_operator.runtime.recorder import record
+from edgetrain_operator.runtime.status_writer import write_invalid, write_status
+from edgetrain_protocol.names import MANAGED_BY, NODE_ANNOTATION
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+
+
+class Reconciler:
+    def __init__(
+        self,
+        kube: Kube,
+        nodes: NodeTable,
+        fleet: FleetState,
+        defaults: Defaults,
+        metrics: Metrics,
+        clock: Clock = time.time,
+    ) -> None:
+        self._kube, self._nodes, self._fleet, self._metrics = kube, nodes, fleet, metrics
+        self._defaults, self._clock = defaults, clock
+        self._since = clock()
+        self.memory = Memory()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one job to where it should be. Returns in how many seconds to look again.
+
+        Raises:
+            KubeError: come again; Conflict: at once.
+        """
+        job = await self._job(key)
+        if job is None:
+            return None
+        memory = self.memory.of(key, job)
+        seen, version = await self._observe(job, memory)
+        decision = await self._decide(seen)
+        if not await self._store(seen, decision, version, memory):
+            seen = replace(seen, refusal=memory.refusal)
+            await write_status(self._kube, job, decide(seen).status)
+            return memory.refusal.retry_at - seen.now if memory.refusal else None
+        await self._ensure_ca(job, memory)
+        await execute(self._kube, self._fleet, job, memory, decision.actions, seen.now, self._metrics)
+        await self._tell(job, memory, decision, seen.now)
+        return self._again(decision, memory, seen.now)
+
+    async def _job(self, key: Key) -> Job | None:
+        """The job, or None where there is nothing to do for it (any more)."""
+        raw = await self._kube.find(JOBS, key[1], key[0])
+        before = self.memory.known(key)
+        if before is not None and (raw is None or raw["metadata"]["uid"] != before.uid):
+            self._fleet.forget(before.uid)
+            self.memory.drop(key)
+        if raw is None or raw.get("spec", {}).get("managedBy", MANAGED_BY) != MANAGED_BY:
+            return None
+        if "deletionTimestamp" in raw["metadata"]:
+            self._fleet.forget(raw["metadata"]["uid"])
+            return None
+        try:
+            return job_view(raw)
+        except ValidationError as error:
+            await write_invalid(self._kube, raw, error, self._clock())
+            return None
+
+    async def _observe(self, job: Job, memory: JobMemory) -> tuple[Observed, str | None]:
+        """Everything that a decision rests on, and the version of the ConfigMap that was read.
+
+        In this order: a pod that reported before the reports were read is in a list made after.
+        The ConfigMap before the pods: a record is never newer than the pods it is compared with.
+        """
+        reports, rates = self._fleet.reports(job.uid), self._fleet.rates(job.uid)
+        heard = self._fleet.highest_revision(job.uid)
+        name = plan_config_map_name(job.name, job.uid)
+        held = await self._kube.find(CONFIG_MAPS, name, job.namespace)
+        selector = children.worker_selector(job.uid)
+        pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
+        mine = own([held], job.uid) if held else []
+        seen = Observed(
+            job=job,
+            now=self._clock(),
+            since=self._since,
+            defaults=self._defaults,
+            nodes=self._nodes.nodes,
+            pods=tuple(pod_view(raw) for raw in own(pods, job.uid)),
+            stored=_parse(mine[0]["data"]) if mine else StoredPlan(),
+            reports=reports,
+            rates=rates,
+            heard_revision=heard,
+            token=self._fleet.token_for(job.uid),
+            refusal=memory.refusal,
+            taken=memory.taken,
+        )
+        return seen, mine[0]["metadata"]["resourceVersion"] if mine else None
+
+    async def _decide(self, seen: Observed) -> Decision:
+        """Decide; where a pod is about to be made or deleted, read its node again and decide anew."""
+        decision = decide(seen)
+        changed = [await self._read_node(name) for name in sorted(_concerned(seen, decision))]
+        if any(changed):
+            decision = decide(replace(seen, nodes=self._nodes.nodes))
+        return decision
+
+    async def _read_node(self, name: str) -> bool:
+        raw = await self._kube.find(NODES, name)
+        return bool(self._nodes.put(raw) if raw else self._nodes.drop(name))
+
+    async def _store(
+        self, seen: Observed, decision: Decision, version: str | None, memory: JobMemory
+    ) -> bool:
+        """Write the plan over the version that was read, then serve it. False where it does not fit."""
+        if decision.stored != seen.stored:
+            try:
+                manifest = children.plan_config_map(seen.job, decision.stored, version)
+            except TooLarge as error:
+                memory.refuse("PlanTooLarge", str(error), seen.now)
+                return False
+            await (self._kube.replace if version else self._kube.create)(CONFIG_MAPS, manifest)
+            self._count(seen.stored, decision.stored)
+        plan = decision.stored.plan
+        if plan is not None and memory.served != (plan.lineage, plan.revision):
+            self._fleet.publish(seen.job.uid, plan)
+            memory.served = (plan.lineage, plan.revision)
+        await record(self._kube, seen.job, decision.events, seen.now)
+        return True
+
+    def _count(self, before: StoredPlan, after: StoredPlan) -> None:
+        old, new = before.plan, after.plan
+        self._metrics.plans.inc(old != new)
+        self._metrics.lineages.inc(bool(old and new and old.lineage != new.lineage))
+        changed = before.office and after.office and before.office.worker != after.office.worker
+        self._metrics.elections.inc(bool(changed) or (before.office is None and after.office is not None))
+
+    async def _ensure_ca(self, job: Job, memory: JobMemory) -> None:
+        bundle = self._fleet.ca_bundle()
+        if memory.ca_bundle != bundle and not lifecycle.is_over(job.status):
+            await self._kube.apply(CONFIG_MAPS, children.ca_config_map(job, bundle))
+            memory.ca_bundle = bundle
+
+    async def _tell(self, job: Job, memory: JobMemory, decision: Decision, now: float) -> None:
+        if not status_due(job.status, decision.status, memory.since_status):
+            return
+        await write_status(self._kube, job, decision.status)
+        memory.status_written = time.monotonic()
+        await record(self._kube, job, decision.status_events, now)
+
+    def _again(self, decision: Decision, memory: JobMemory, now: float) -> float | None:
+        times = [decision.requeue_at, memory.refusal.retry_at if memory.refusal else None]
+        due = min((t for t in times if t is not None), default=None)
+        return None if due is None else max(due - now, 0.05)
+
+
+def _parse(data: Mapping[str, str]) -> StoredPlan:
+    """A document that cannot be read counts as lost: pods, status and reports say enough to go on."""
+    try:
+        return StoredPlan.from_wire(data.get(DOCUMENT_KEY, "{}"))
+    except ValidationError as error:
+        log.error("the stored plan cannot be read and is made anew: %s", error)
+        return StoredPlan()
+
+
+def _concerned(seen: Observed, decision: Decision) -> set[str]:
+    """Nodes to read again: about to get or lose a pod, or with a pod and not in the table."""
+    names = {pod.name: pod.node for pod in seen.pods}
+    losing = {names[a.name] for a in decision.actions if isinstance(a, DeletePod) and a.name in names}
+    manifests = [
+        a.manifest for a in decision.actions if isinstance(a, Create) and a.manifest["kind"] == "Pod"
+    ]
+    getting = {manifest["metadata"]["annotations"][NODE_ANNOTATION] for manifest in manifests}
+    unknown = {pod.node for pod in seen.pods if pod.living and pod.node not in seen.nodes}
+    return losing | getting | unknown
