@@ -16,14 +16,18 @@ from edgetrain.local import Position
 AUTHENTICATE_SECONDS = 10.0
 SEND_SECONDS = 60.0
 """A newcomer that takes nothing for so long is given up: its thread and snapshot must not stay for good."""
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
 
 
 class Donor:
     """Listens from the start; answers nobody before it was told the token."""
 
     def __init__(
-        self, port: int, log: ReplayLog, take_snapshot: Callable[[], Snapshot], position: Callable[[], Position]
+        self,
+        port: int,
+        log: ReplayLog,
+        take_snapshot: Callable[[], Snapshot],
+        position: Callable[[], Position],
     ) -> None:
         """`take_snapshot` waits for a loop boundary; both callables may be called from any thread."""
         self._log, self._take_snapshot, self._position = log, take_snapshot, position

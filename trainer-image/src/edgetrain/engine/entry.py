@@ -34,8 +34,9 @@ class Standing:
     """Checksum of the batch that its program has been given, 0 if none: what it can still bring in."""
 
 
-def checksum(positions: Sequence[int]) -> int:
-    return zlib.crc32(repr(tuple(positions)).encode()) if positions else 0
+def checksum(positions: Sequence[int] | None) -> int:
+    """Not 0 for an empty batch: who has that in hand has its part of the step all the same."""
+    return 0 if positions is None else 1 << 32 | zlib.crc32(repr(tuple(positions)).encode())
 
 
 def holder_name(number: int) -> str:

@@ -41,3 +41,7 @@ class BadCheckpoint(TrainingError):
     """A checkpoint is damaged."""
 
     reason = "BadCheckpoint"
+
+
+class ModelNotSaved(TrainingError):
+    reason = "ModelNotSaved"

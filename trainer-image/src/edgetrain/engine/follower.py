@@ -95,13 +95,14 @@ class Follower:
 
     def _fetch(self, wire: Wire) -> None:
         wire.send({"want": "snapshot"})
-        header, payload = wire.receive()
+        _, payload = wire.receive()
         snapshot = decode(bytes(payload))
         with self._wake:
             self._steps.clear()
             self._snapshot = snapshot
             self._wanted, self._lineage = snapshot.position.committed, snapshot.position.lineage
-            self._front = int(header["front"])
+            # The donor has gone on meanwhile: where it stands is learnt from its next answer.
+            self._front = -1
             self._wake.notify_all()
 
     def _keep(self, header: dict[str, object], payload: bytearray) -> None:

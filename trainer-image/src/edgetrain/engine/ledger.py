@@ -35,9 +35,10 @@ class Ledger:
         return self.record.over(self.epochs)
 
     def share_out(self, formation: FormationId, holders: Collection[str]) -> Self:
-        """Cut the next step's batch for these holders, unless all is trained; who is new gets the mean of the others.
+        """Cut the next step's batch for these holders, unless all is trained.
 
-        For nobody, where all still have an older batch in hand: such a step trains on nothing.
+        Who is new gets the mean of the others. For nobody, where all still have an older batch in hand:
+        such a step trains on nothing.
         """
         if self.over:
             return self
@@ -70,6 +71,10 @@ class Ledger:
     def with_speeds(self, speeds: Mapping[str, float], *, alike: bool) -> Self:
         """With the next shares, from the members' samples a second; `alike`: equal ones."""
         return replace(self, weights=equal(speeds) if alike else follow_speeds(self.weights, speeds))
+
+    def at_rest(self) -> Self:
+        """As a snapshot has it: the step in hand is shared out anew by whoever goes on from there."""
+        return replace(self, cut=None, cut_in=None)
 
     def to_json(self) -> bytes:
         document = {

@@ -1,5 +1,6 @@
 """Messages as lines of JSON: the class's name, then its fields."""
 
+import base64
 import json
 import types
 from collections.abc import Callable
@@ -54,3 +55,12 @@ def _read(kind: Any, value: Any) -> Any:
 def _hints(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
     hints = get_type_hints(kind)
     return tuple((field.name, hints[field.name]) for field in fields(kind))
+
+
+def pack_bytes(value: bytes) -> str:
+    """Bytes as they go into a message."""
+    return base64.b64encode(value).decode()
+
+
+def unpack_bytes(text: str) -> bytes:
+    return base64.b64decode(text)

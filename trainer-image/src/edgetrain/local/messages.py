@@ -273,6 +273,8 @@ class Start:
 
     lineage: int
     resume: Resume | None = None
+    keep: bool = False
+    """Go on from the state that this trainer holds, whatever lineage it is of: the new one starts from it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""The same loop without a supervisor: a program on a laptop."""
+
+from dataclasses import replace
+
+from edgetrain.engine.flat import Flat
+from edgetrain.engine.ledger import Ledger
+from edgetrain.engine.member import Turn
+from edgetrain.engine.meter import Meter
+from edgetrain.local import FormationId, Message
+
+NOBODY = FormationId(0, 0)
+ME = "alone"
+
+
+class Alone:
+    """Cuts the same batches as a job with one member; gradients stay as they are."""
+
+    def __init__(self, flat: Flat, ledger: Ledger) -> None:
+        self._flat, self._ledger = flat, ledger
+        self._step = 0
+        self.meter = Meter(lambda progress: None)
+
+    def send(self, message: Message) -> None:
+        """There is nobody to be told."""
+
+    def next_turn(self) -> Turn | None:
+        self._ledger = self._ledger.share_out(NOBODY, [ME])
+        cut = self._ledger.cut
+        return Turn(cut.epoch, cut.slices[ME]) if cut else None
+
+    def reduce_step(self, turn: Turn, loss: float, computed: int) -> None:
+        self.meter.computed(computed)
+        self._ledger = self._ledger.committed()
+        self._step += 1
+        progress = replace(self.meter.progress, step=self._step, epoch=turn.epoch, loss=loss)
+        self.meter.committed(progress, computed)
+
+    def finish(self, model_path: str, digest: str) -> None:
+        """The model is saved; there is nothing to wait for."""

@@ -1,0 +1,347 @@
+"""The step engine of one member of a job, between the program's thread and the supervisor's orders.
+
+A step is attempted in the formation of the moment: reduced into scratch (prepared), then voted
+(committed). When the formation breaks, the thread waits, inside `reduce_step`, for the next one, and
+what becomes of the step is decided there. Parameters only ever move at a commit, so the state is
+whole at every loop boundary; that is where it is captured and replaced.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from edgetrain.engine.entry import Standing, checksum, enter, holder_name, layout_number, spread
+from edgetrain.engine.flat import Flat
+from edgetrain.engine.follower import Follower
+from edgetrain.engine.formations import Formations, Seat
+from edgetrain.engine.gloo import GroupBroken
+from edgetrain.engine.ledger import Ledger
+from edgetrain.engine.meter import Meter
+from edgetrain.engine.orders import Orders
+from edgetrain.engine.replay import Entry, ReplayLog
+from edgetrain.engine.vote import Ballot, Outcome, vote
+from edgetrain.local import CaughtUp, Decision, FormationId, Message, Position, Prepared
+
+COMPARE_EVERY = 100
+"""Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One pass through the program's loop."""
+
+    epoch: int
+    positions: tuple[int, ...]
+    """This member's part of the step; empty: its batch does not count."""
+    replay: Entry | None = None
+    """A step that the others have committed before."""
+
+
+class Superseded(Exception):
+    """The others have gone on without this member, too far to follow step by step."""
+
+
+class Member:
+    """State and steps of one member. Methods are the program's thread's unless they say otherwise."""
+
+    def __init__(
+        self,
+        flat: Flat,
+        ledger: Ledger,
+        layout: list[str],
+        *,
+        send: Callable[[Message], None],
+        meter: Meter,
+    ) -> None:
+        self.changed = threading.Condition()
+        self.orders = Orders()
+        self.formations = Formations(self.changed, send, lambda: self.position)
+        self.log = ReplayLog()
+        self.position = Position()
+        self.ledger = ledger
+        self.in_sync = False
+        """Its parameters are known to be those of `position.committed` in this lineage."""
+        self.follower: Follower | None = None
+        self.save_due = False
+        """The last vote asked for a checkpoint at this boundary."""
+        self.held = 0
+        self._flat, self._layout, self._send, self._meter = flat, layout, send, meter
+        self._local, self._scratch = torch.zeros(flat.size), torch.zeros(flat.size)
+        self._holder = secrets.randbits(48)
+        self._in_hand: tuple[int, ...] | None = None
+        self._compare = True
+        self._drifted = False
+        self._said_caught_up = False
+        self._saved_at = time.monotonic()
+
+    # --- at the loop's boundary
+
+    def next_turn(self) -> Turn | None:
+        """What to do at this boundary, with `changed` held: a turn, or None for nothing yet."""
+        if self.follower and (entry := self.follower.take_step(self.position.committed)):
+            return Turn(entry.ledger.record.epoch, (), replay=entry)
+        self._say_caught_up()
+        seat = self.seat_entered
+        if not seat or self._drifted or not self.ledger.cut:
+            return None
+        mine = self.ledger.cut.slices.get(self.holder, ())
+        self._in_hand = mine
+        return Turn(self.ledger.cut.epoch, mine)
+
+    @property
+    def over(self) -> bool:
+        """All epochs are trained, and no older state is still being replayed."""
+        return self.in_sync and self.ledger.over
+
+    @property
+    def holder(self) -> str:
+        return holder_name(self._holder)
+
+    @property
+    def seat_entered(self) -> Seat | None:
+        seat = self.formations.seat
+        return seat if seat and seat.entered and not seat.left else None
+
+    def seat_to_enter(self) -> Seat | None:
+        """A built formation for which this member's state is ready, with `changed` held."""
+        seat = self.formations.seat
+        if not seat or seat.left or seat.entered or seat.reduction is None:
+            return None
+        target = seat.form.step - (seat.form.decision is Decision.REDO)
+        if self.position.committed < target:
+            self._follow_somebody(seat)
+            return None
+        return seat
+
+    def enter(self, seat: Seat) -> None:
+        """Agree with the other members. A failure has been reported when this returns.
+
+        Raises:
+            ModelMismatch: this program does not train what the others train.
+        """
+        cut_number = self.ledger.cut_in.number if self.ledger.cut_in else 0
+        standing = Standing(
+            committed=self.position.committed,
+            in_sync=int(self.in_sync),
+            cut_number=cut_number,
+            layout=layout_number(self._layout),
+            holder=self._holder,
+            in_hand=checksum(self._in_hand),
+        )
+        try:
+            with self.formations.operation(seat) as reduction:
+                ledger, holders = enter(reduction, seat.form, standing, self.ledger, self._flat, self._layout)
+                with self.changed:
+                    self._entered(seat, ledger, holders)
+        except GroupBroken:
+            return
+
+    def settle_drift(self) -> None:
+        """Take the aggregator's bits, after members' parameters were found to differ."""
+        with self.changed:
+            seat = self.seat_entered
+            self._drifted = self._drifted and seat is not None
+        if not seat or not self._drifted:
+            return
+        hub = [peer.worker for peer in seat.form.members].index(seat.form.aggregator)
+        try:
+            with self.formations.operation(seat) as reduction:
+                spread(reduction, self._flat, hub)
+                self._drifted = False
+        except GroupBroken:
+            self._compare = True
+
+    @property
+    def drifted(self) -> bool:
+        return self._drifted
+
+    # --- a step
+
+    def reduce_step(self, turn: Turn, loss: float, computed: int) -> float:
+        """Make the step's gradients the group's committed mean; returns the mean loss.
+
+        `computed` samples went through the model; `loss` is their mean.
+
+        Raises:
+            Superseded: there is no such mean for this member; its gradients are empty now.
+            SystemExit: the supervisor asked to stop, or is gone.
+        """
+        self._meter.computed(computed)
+        if turn.replay:
+            return self._commit(turn.replay.total, turn.replay.formation, turn.replay.ledger)
+        self._flat.pack(self._local, len(turn.positions), loss)
+        self._meter.enter("wait")
+        while True:
+            with self.changed:
+                self._obey()
+                if entry := self._decided():
+                    return self._commit(entry.total, entry.formation, entry.ledger)
+                self._say_caught_up()
+                seat, ready = self.seat_entered, self.seat_to_enter()
+                if not seat and not ready:
+                    self.changed.wait()
+                    continue
+            if ready:
+                self.enter(ready)
+            elif seat and (mean := self._attempt(seat, turn)) is not None:
+                return mean
+
+    def _obey(self) -> None:
+        """Orders that end or replace this step."""
+        if self.orders.closed or (self.orders.stop and not self._seat_alive()):
+            raise SystemExit(0 if self.orders.stop else 1)
+        if self.orders.start or (self.follower and self.follower.needs_snapshot):
+            self._flat.clear_gradients()
+            self.in_sync = False
+            self._in_hand = None
+            raise Superseded
+
+    def _decided(self) -> Entry | None:
+        """The step as others have it: prepared here and to be applied, or replayed from a donor."""
+        if self._may_apply() and self.position.prepared:
+            step = self.position.prepared.step
+            done = self.ledger.committed()
+            return Entry(step, self.position.prepared.formation, self._scratch, done)
+        if self.follower:
+            return self.follower.take_step(self.position.committed)
+        return None
+
+    def _may_apply(self) -> bool:
+        seat, prepared = self.formations.seat, self.position.prepared
+        return bool(
+            seat
+            and prepared
+            and seat.form.decision is Decision.APPLY
+            and seat.form.step == prepared.step
+        )
+
+    def _attempt(self, seat: Seat, turn: Turn) -> float | None:
+        step = self.position.committed + 1
+        with self.changed:
+            mine = self.ledger.cut.slices.get(self.holder, ()) if self.ledger.cut else ()
+        if turn.positions == mine:
+            self._scratch.copy_(self._local)
+        else:
+            # The part was given back to the record when this formation was entered.
+            self._scratch.zero_()
+        try:
+            with self.formations.operation(seat) as reduction:
+                self._meter.enter("reduce")
+                reduction.sum(self._scratch)
+                with self.changed:
+                    self.position = replace(self.position, prepared=Prepared(seat.id, step))
+                self._meter.enter("vote")
+                outcome = vote(reduction, self._ballot(seat, step))
+                return self._voted(seat, outcome)
+        except GroupBroken:
+            return None
+
+    def _ballot(self, seat: Seat, step: int) -> Ballot:
+        compare = self._compare or step % COMPARE_EVERY == 0
+        due = time.monotonic() - self._saved_at >= seat.form.checkpoint_every_seconds
+        leads = seat.form.members[seat.form.rank].worker == seat.form.aggregator
+        return Ballot(
+            step=step,
+            hold_revision=self.orders.hold_revision,
+            reform=self.orders.reform,
+            save=due and leads,
+            speed=self._meter.speed,
+            digest=self._flat.digest() if compare else 0,
+        )
+
+    def _voted(self, seat: Seat, outcome: Outcome) -> float:
+        with self.changed:
+            speeds = dict(zip(seat.holders, outcome.speeds, strict=True))
+            ledger = self.ledger.committed().with_speeds(speeds, alike=seat.form.shares == "equal")
+            self._compare, self._drifted = False, outcome.drifted
+            self.held, self.save_due = outcome.held, outcome.save
+            if outcome.save:
+                self._saved_at = time.monotonic()
+            mean = self._commit(self._scratch, seat.id, ledger)
+            if outcome.reform:
+                self.orders.reform = False
+                self.formations.stop_cleanly(seat)
+            else:
+                # Now, not at the next boundary: should the formation break before somebody gets there,
+                # all who committed still agree on who had which part of the next step.
+                self.ledger = self.ledger.share_out(seat.id, seat.holders)
+            return mean
+
+    def _commit(self, total: torch.Tensor, formation: FormationId, ledger: Ledger) -> float:
+        with self.changed:
+            step = self.position.committed + 1
+            done = ledger.samples - self.ledger.samples
+            self.position = Position(formation.lineage, formation, step)
+            self.ledger = ledger
+            self._in_hand = None
+            self.log.append(Entry(step, formation, total.clone(), ledger))
+        mean = self._flat.unpack(total)
+        self._tell(formation, mean, done)
+        return mean
+
+    def _tell(self, formation: FormationId, loss: float, step_samples: int) -> None:
+        ledger, weights = self.ledger, self.ledger.weights
+        progress = replace(
+            self._meter.progress,
+            formation=formation,
+            step=self.position.committed,
+            epoch=ledger.record.epoch,
+            percent=100.0 * ledger.record.part_done(ledger.epochs),
+            loss=loss,
+            samples=ledger.samples,
+            samples_returned=ledger.returned,
+            reduce_bytes=self._flat.bytes,
+            share=weights.get(self.holder, 0.0),
+            held=self.held,
+        )
+        self._meter.committed(progress, step_samples)
+
+    # --- helpers, with `changed` held
+
+    def _entered(self, seat: Seat, ledger: Ledger, holders: list[str]) -> None:
+        self.ledger = ledger
+        # What scratch held is nobody's any more once a redo was decided, and the ledger has moved on.
+        self.position = replace(self.position, lineage=seat.id.lineage, prepared=None)
+        self.in_sync, self._compare = True, True
+        seat.entered, seat.holders = True, holders
+        self.stop_following()
+
+    def stop_following(self) -> None:
+        if self.follower:
+            self.follower.close()
+            self.follower = None
+
+    def follow(self, address: str, port: int, token: str) -> None:
+        """Take a donor's state and follow it. By any thread, with `changed` held."""
+        self.stop_following()
+        have = self.position if self.in_sync else None
+        self.follower = Follower(address, port, token, have=have, wake=self.changed)
+        self._said_caught_up = False
+
+    def _follow_somebody(self, seat: Seat) -> None:
+        """Behind the formation that it is to enter, and with nobody to follow: any current member will do."""
+        if self.follower:
+            return
+        me = seat.form.members[seat.form.rank].worker
+        donor = next((p for p in seat.form.members if p.worker in seat.form.current and p.worker != me), None)
+        if donor:
+            self.follow(donor.address, donor.state_port, self.orders.token)
+
+    def _say_caught_up(self) -> None:
+        if self.follower and not self._said_caught_up and self.follower.caught_up(self.position.committed):
+            self._said_caught_up = True
+            self._send(CaughtUp(self.position))
+
+    def _seat_alive(self) -> bool:
+        return bool(self.formations.seat and not self.formations.seat.left)
+
+    def take_over(self, position: Position, ledger: Ledger, *, in_sync: bool) -> None:
+        """Foreign state was loaded: nothing of the old one may be counted or served any more."""
+        self.position, self.ledger, self.in_sync = position, ledger, in_sync
+        self._holder = secrets.randbits(48)
+        self._in_hand = None
+        self.log.clear()

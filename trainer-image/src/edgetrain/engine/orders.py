@@ -1,0 +1,20 @@
+"""What the supervisor has asked of this trainer and the program's thread has not done yet."""
+
+from dataclasses import dataclass
+
+from edgetrain.local import Start
+
+
+@dataclass
+class Orders:
+    """Written by the link's thread, read by the program's; guarded by the member's condition."""
+
+    start: Start | None = None
+    stop: bool = False
+    closed: bool = False
+    """The supervisor is gone: nobody would vote for this trainer any more."""
+    reform: bool = False
+    """To be asked in the next vote."""
+    hold_revision: int = 0
+    token: str = ""
+    """Of this job's state servers."""

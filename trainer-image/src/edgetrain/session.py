@@ -1,0 +1,203 @@
+"""What a training program uses: the same few calls alone on a laptop and as a member of a job."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import nn
+
+from edgetrain.data import Order, Record
+from edgetrain.engine.alone import Alone
+from edgetrain.engine.checkpoint import write_atomically
+from edgetrain.engine.errors import BadProgram, ModelNotSaved, TrainingError
+from edgetrain.engine.examples import Batch, Examples
+from edgetrain.engine.flat import Flat, layout_of
+from edgetrain.engine.ledger import Ledger
+from edgetrain.engine.loop import Loop
+from edgetrain.engine.member import Turn
+from edgetrain.engine.meter import Meter
+from edgetrain.engine.settings import Settings
+from edgetrain.engine.state import Stateful, check
+from edgetrain.local import Failed, Link, Message
+
+MODEL_FILE = "model.safetensors"
+IGNORED_SAMPLES = 2
+"""Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
+
+
+class Engine(Protocol):
+    """What carries the steps: a member of a job, or nothing but this process."""
+
+    meter: Meter
+
+    def send(self, message: Message) -> None: ...
+
+    def next_turn(self) -> Turn | None: ...
+
+    def reduce_step(self, turn: Turn, loss: float, computed: int) -> None: ...
+
+    def finish(self, model_path: str, digest: str) -> None: ...
+
+
+class Session:
+    """A program's part in its job. For one thread, in this order: wrap, batches, backward..., finish."""
+
+    def __init__(self, link: Link | None, settings: Settings) -> None:
+        self._link, self._settings = link, settings
+        self._model: nn.Module | None = None
+        self._objects: list[Stateful] = []
+        self._engine: Engine | None = None
+        self._turn: Turn | None = None
+        self._computed = 0
+        self._drained = False
+        torch.set_num_threads(max(1, settings.threads))
+
+    @property
+    def alone(self) -> bool:
+        """Whether the program runs without a job."""
+        return self._link is None
+
+    def wrap(self, model: nn.Module, *stateful: Any) -> Any:
+        """Name everything that has state: the model, the optimiser, schedulers, a scaler, an average...
+
+        Returns the same objects, in the same order.
+
+        Raises:
+            BadProgram: called twice, or no model given.
+            BadState: something has no state_dict, or one that cannot be saved.
+        """
+        with self._reported():
+            if self._model is not None:
+                raise BadProgram("session.wrap was called twice: give it everything at once")
+            if not isinstance(model, nn.Module):
+                raise BadProgram(f"session.wrap got a {type(model).__name__} first: give it the model first")
+            check([model, *stateful])
+            self._model, self._objects = model, [model, *stateful]
+        return (model, *stateful) if stateful else model
+
+    def batches(
+        self, train_set: Any, *, batch_size: int = 64, epochs: int = 1, seed: int = 0
+    ) -> Iterator[Batch]:
+        """This worker's batches until the group has trained `epochs` epochs.
+
+        `batch_size` is that of a whole step, over all workers; each gets a part of it by its speed, so
+        `len(batch)` differs from step to step. Call `backward` once for each batch.
+
+        Args:
+            train_set: tensors of equal length in a tuple, or a data set with a length that can be
+                indexed. The same one on every worker.
+            seed: of the order in which each epoch goes through it.
+
+        Raises:
+            EmptyDataset: there are no samples.
+            BadProgram: `wrap` was not called before, or this twice.
+        """
+        with self._reported():
+            if batch_size < 1 or epochs < 1:
+                raise BadProgram(f"batch_size is {batch_size} and epochs {epochs}: both must be 1 or more")
+            examples = Examples(train_set)
+            settings = f"data {len(examples)} samples, batch_size {batch_size}, epochs {epochs}, seed {seed}"
+            ledger = Ledger(Record.fresh(len(examples), seed), batch_size, epochs)
+            engine = self._engine = self._start(ledger, settings)
+        return self._loop(engine, examples, seed)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Compute the gradients and make them the group's.
+
+        Afterwards every parameter's .grad is the mean over all samples of the step's whole batch, the
+        same on every worker. `loss` is the mean over the samples of this worker's batch.
+
+        Raises:
+            BadProgram: there is no batch to go with it, or it is not one number.
+        """
+        with self._reported():
+            turn, self._turn = self._turn, None
+            if turn is None or self._engine is None:
+                raise BadProgram("session.backward belongs to a batch: call it once for each batch of the loop")
+            if loss.numel() != 1:
+                raise BadProgram(f"the loss has shape {list(loss.shape)}: give session.backward its mean")
+            meter = self._engine.meter
+            meter.enter("backward")
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._engine.reduce_step(turn, float(loss.detach()), self._computed)
+            meter.enter("apply")
+
+    def log(self, **values: float | torch.Tensor) -> None:
+        """Numbers to show beside the progress, such as an accuracy; the group's mean loss is shown anyway."""
+        if self._engine is not None:
+            self._engine.meter.logged({name: float(value) for name, value in values.items()})
+
+    def finish(self, model: nn.Module | None = None) -> str:
+        """Save the model, the wrapped one unless another is given; returns the path of its file.
+
+        Raises:
+            BadProgram: the loop was left before its end.
+            ModelNotSaved: the volume is full or not writable.
+        """
+        with self._reported():
+            chosen = model if model is not None else self._model
+            if self._engine is None or chosen is None or not self._drained:
+                raise BadProgram(
+                    "session.finish was called before the loop over session.batches had come to its end: "
+                    "the other workers would wait for this one; ask for fewer epochs instead of leaving it"
+                )
+            path = self._settings.model_dir / MODEL_FILE
+            data = to_safetensors({name: t.detach().clone() for name, t in chosen.state_dict().items()})
+            try:
+                write_atomically(path, data)
+            except OSError as error:
+                raise ModelNotSaved(
+                    f"the model could not be written to {path}: {error}; see to spec.storage.model"
+                ) from error
+            self._engine.finish(str(path), hashlib.sha256(data).hexdigest())
+            return str(path)
+
+    def _start(self, ledger: Ledger, settings: str) -> Engine:
+        if self._model is None:
+            raise BadProgram("session.batches needs the model: call session.wrap(model, optimizer) before")
+        if self._engine is not None:
+            raise BadProgram("session.batches was called twice: one call gives all epochs")
+        flat = Flat(self._model)
+        if self._link is None:
+            return Alone(flat, ledger)
+        optimizers = [thing for thing in self._objects if isinstance(thing, torch.optim.Optimizer)]
+        layout = layout_of(self._model, optimizers, [settings])
+        return Loop(self._link, self._settings, flat, ledger, layout, self._objects)
+
+    def _loop(self, engine: Engine, examples: Examples, seed: int) -> Iterator[Batch]:
+        order = Order(len(examples), seed, 0)
+        while turn := self._next(engine):
+            engine.meter.enter("data")
+            if order.epoch != turn.epoch:
+                order = Order(len(examples), seed, turn.epoch)
+            indices = order.indices(turn.positions) or list(range(min(IGNORED_SAMPLES, len(examples))))
+            batch = examples.take(indices, turn.epoch)
+            self._turn, self._computed = turn, len(indices)
+            engine.meter.enter("forward")
+            yield batch
+        self._drained = True
+
+    def _next(self, engine: Engine) -> Turn | None:
+        with self._reported():
+            if self._turn is not None:
+                raise BadProgram("session.backward was not called for a batch: call it once for each batch")
+            return engine.next_turn()
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Tell the supervisor by which name the job's condition shall call what went wrong."""
+        try:
+            yield
+        except TrainingError as error:
+            if self._link is not None:
+                with contextlib.suppress(ConnectionError):
+                    self._link.send(Failed(error.reason, str(error)))
+            raise
+
+
+def join() -> Session:
+    """The session of this process: of its job if a supervisor started it, else alone."""
+    return Session(Link.from_env(), Settings.from_env())
