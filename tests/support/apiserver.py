@@ -4,7 +4,6 @@ No controllers run: no pod starts, no namespace gets a ServiceAccount by itself.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -36,7 +35,9 @@ class ApiServer:
     kubectl_path: Path
     token: str = ADMIN_TOKEN
 
-    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def kubectl(
+        self, *args: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as administrator.
 
         Raises:
@@ -61,7 +62,9 @@ def find_binaries() -> Path:
     """
     places = [Path(os.environ.get("KUBEBUILDER_ASSETS", "/nonexistent"))]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgelab"
-    places += sorted((p.parent for p in cache.rglob("kube-apiserver")), key=lambda p: p.stat().st_mtime, reverse=True)
+    places += sorted(
+        (p.parent for p in cache.rglob("kube-apiserver")), key=lambda p: p.stat().st_mtime, reverse=True
+    )
     for place in places:
         if all((place / name).is_file() for name in BINARIES):
             return place
@@ -126,7 +129,8 @@ def _apiserver(binaries: Path, directory: Path, etcd: int, secure: int) -> list[
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     key.write_bytes(private.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, plain))
     tokens.write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
-    policy.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata, omitStages: [RequestReceived]}]\n")
+    rules = [{"level": "Metadata", "omitStages": ["RequestReceived"]}]
+    policy.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
     return [
         str(binaries / "kube-apiserver"),
         f"--etcd-servers=http://127.0.0.1:{etcd}",
@@ -175,5 +179,4 @@ def _kubeconfig(directory: Path, url: str, ca_file: Path) -> Path:
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
     }
     path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": "x", **named}))
-    shutil.rmtree(directory / "cache", ignore_errors=True)
     return path

@@ -15,7 +15,13 @@ LongText = Annotated[str, StringConstraints(max_length=4096)]
 class Document(BaseModel):
     """A frozen document; unknown fields are refused, so that a typing error never passes for a setting."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
 
     def to_wire(self) -> dict[str, Any]:
         """Plain JSON types under the names that go over the wire."""

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, generated from the models. `python -m edgetrain_protocol.crd [DIR]` writes it."""
+"""The CustomResourceDefinition, generated from the models; `python -m edgetrain_protocol.crd` writes it."""
 
 import sys
 from pathlib import Path
@@ -86,7 +86,13 @@ def custom_resource_definition() -> dict[str, Any]:
         "metadata": {"name": f"{PLURAL}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "names": {"kind": KIND, "listKind": f"{KIND}List", "plural": PLURAL, "singular": KIND.lower(), "shortNames": ["etj"]},
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": ["etj"],
+            },
             "scope": "Namespaced",
             "versions": [version()],
         },

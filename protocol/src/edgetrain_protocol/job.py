@@ -98,7 +98,8 @@ class Data(Document):
     """distributed: every worker holds the whole set and the group shares each batch out.
     local: each worker's data stays on its node."""
     on_lost_block: OnLostBlock = OnLostBlock.WAIT
-    """What becomes of a block of data leased to a side that went dark. Without effect while a job is one group."""
+    """What becomes of a block of data leased to a side that went dark.
+    Without effect while a job is one group."""
 
 
 class Storage(Document):

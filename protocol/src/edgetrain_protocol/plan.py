@@ -54,7 +54,9 @@ class Plan(Tolerant):
 
     job_uid: ShortText
     lineage: int = Field(ge=1)
-    lineage_from: ShortText = Field("", description="Which worker's state a new lineage starts from; empty: the newest durable one.")
+    lineage_from: ShortText = Field(
+        "", description="Which worker's state a new lineage starts from; empty: the newest durable one."
+    )
     revision: int = Field(ge=1)
     founders: tuple[ShortText, ...] = Field((), max_length=1000)
     """Pods (`worker/uid`) of which more than half must be in the lineage's first formation. Fixed with
@@ -64,7 +66,9 @@ class Plan(Tolerant):
     groups: tuple[Group, ...] = Field(max_length=1000)
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: int = 30
-    durable_step: int | None = Field(None, description="Newest step recorded as durable; a checkpoint beyond it may be a dead history.")
+    durable_step: int | None = Field(
+        None, description="Newest step recorded as durable; a checkpoint beyond it may be a dead history."
+    )
 
     def group_of(self, worker: str) -> Group | None:
         """The group that has this worker, or None where the plan leaves it out."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from edgetrain_protocol import shapes
 from edgetrain_protocol.base import Document, LongText, ShortText
 from edgetrain_protocol.names import GROUP
 from edgetrain_protocol.rules import checked, keyed, one_of, rule
@@ -18,10 +19,16 @@ LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317, patter
 LabelValue = Annotated[
     str, StringConstraints(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 ]
-FreeForm = Annotated[
-    dict[str, Any], Field(max_length=64, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
-]
-"""A part of the Kubernetes API passed through as it is; the API server checks it when the pod is made."""
+FreeForm = dict[str, Any]
+"""A part of the Kubernetes API passed through as it is; its schema is given beside it."""
+
+VolumeSource = Annotated[FreeForm, WithJsonSchema(shapes.VOLUME_SOURCE)]
+Volume = Annotated[FreeForm, WithJsonSchema(shapes.VOLUME)]
+VolumeMount = Annotated[FreeForm, WithJsonSchema(shapes.VOLUME_MOUNT)]
+ValueFrom = Annotated[FreeForm, WithJsonSchema(shapes.VALUE_FROM)]
+Resources = Annotated[FreeForm, WithJsonSchema(shapes.RESOURCES)]
+Toleration = Annotated[FreeForm, WithJsonSchema(shapes.TOLERATION)]
+SecretReference = Annotated[FreeForm, WithJsonSchema(shapes.SECRET_REFERENCE)]
 
 Quantity = Annotated[
     str,
@@ -90,7 +97,7 @@ class EnvVar(Document):
     """The variable's name."""
     value: LongText | None = None
     """Its value."""
-    value_from: FreeForm | None = None
+    value_from: ValueFrom | None = None
     """Where its value comes from, as in a pod: a Secret's key, a ConfigMap's key, a field of the pod."""
 
 
@@ -103,9 +110,9 @@ class Override(Document):
     """In place of program.image."""
     env: list[EnvVar] = Field(default_factory=list, max_length=64, json_schema_extra=keyed("name"))
     """Added to program.env; a name given in both takes its value from here."""
-    resources: FreeForm | None = None
+    resources: Resources | None = None
     """Requests and limits of the trainer container."""
-    tolerations: list[FreeForm] = Field(default_factory=list, max_length=16)
+    tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
     """Added to the pod's tolerations."""
 
 
@@ -118,7 +125,9 @@ _OUR_LABEL = rule(
 class TemplateMetadata(Document):
     """Labels and annotations of the worker pods."""
 
-    labels: dict[str, LabelValue] = Field(default_factory=dict, max_length=32, json_schema_extra=checked(_OUR_LABEL))
+    labels: dict[str, LabelValue] = Field(
+        default_factory=dict, max_length=32, json_schema_extra=checked(_OUR_LABEL)
+    )
     """Labels added to the pods."""
     annotations: dict[str, LongText] = Field(
         default_factory=dict, max_length=32, json_schema_extra=checked(_OUR_LABEL)
@@ -133,22 +142,24 @@ class TemplateContainer(Document):
     """Which of the two."""
     env: list[EnvVar] = Field(default_factory=list, max_length=64, json_schema_extra=keyed("name"))
     """Environment added to it."""
-    resources: FreeForm | None = None
+    resources: Resources | None = None
     """Its requests and limits."""
-    volume_mounts: list[FreeForm] = Field(default_factory=list, max_length=16)
+    volume_mounts: list[VolumeMount] = Field(default_factory=list, max_length=16)
     """Mounts of `volumes`, as in a pod."""
 
 
 class TemplateSpec(Document):
     """Parts of the pods' spec."""
 
-    containers: list[TemplateContainer] = Field(default_factory=list, max_length=2, json_schema_extra=keyed("name"))
+    containers: list[TemplateContainer] = Field(
+        default_factory=list, max_length=2, json_schema_extra=keyed("name")
+    )
     """What is added to our containers; there are no others."""
-    volumes: list[FreeForm] = Field(default_factory=list, max_length=16)
+    volumes: list[Volume] = Field(default_factory=list, max_length=16)
     """Volumes added to the pod."""
-    tolerations: list[FreeForm] = Field(default_factory=list, max_length=16)
+    tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
     """Tolerations added to the pod."""
-    image_pull_secrets: list[FreeForm] = Field(default_factory=list, max_length=8)
+    image_pull_secrets: list[SecretReference] = Field(default_factory=list, max_length=8)
     """Secrets for pulling the images, as in a pod."""
     priority_class_name: ObjectName | None = None
     """The pods' priority class."""
@@ -191,7 +202,7 @@ class Store(Document):
         )
     )
 
-    volume: FreeForm | None = None
+    volume: VolumeSource | None = None
     """A volume source, as in a pod."""
     claim: Claim | None = None
     """A claim for each node of the job."""

@@ -48,7 +48,9 @@ class TrainingPart(Tolerant):
     lineage: int = 0
     revision_held: int = 0
     formation: Formation | None = None
-    lost: tuple[Name, ...] = Field((), max_length=1000, description="Members of the plan whom the formation has put out.")
+    lost: tuple[Name, ...] = Field(
+        (), max_length=1000, description="Members of the plan whom the formation has put out."
+    )
     joinable: tuple[Name, ...] = Field((), max_length=1000)
     step: int = 0
     epoch: int = 0
@@ -67,7 +69,9 @@ class TrainingPart(Tolerant):
     checkpoint: Checkpoint | None = None
     model: LongText | None = Field(None, description="Path of the finished model on this worker's volume.")
     error: LongText | None = None
-    error_reason: ShortText | None = Field(None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint...")
+    error_reason: ShortText | None = Field(
+        None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint..."
+    )
 
 
 class LinkMeasure(Tolerant):
@@ -92,7 +96,9 @@ class NodePart(Tolerant):
     battery_ratio: float | None = None
     received_bytes: int = 0
     sent_bytes: int = 0
-    bandwidth_alarm: bool = Field(False, description="The exchanges show a link much changed since its last probe.")
+    bandwidth_alarm: bool = Field(
+        False, description="The exchanges show a link much changed since its last probe."
+    )
 
 
 class Report(Tolerant):

@@ -27,11 +27,16 @@ def checked(*rules: dict[str, str]) -> dict[str, Any]:
 
 
 def immutable(field: str, where: str, *, optional: bool = False) -> dict[str, str]:
-    """A rule of the model that holds `field`, not of the field itself: such a one is silent when the field comes or goes."""
+    """For the model that holds `field`: a rule of the field itself is silent when the field comes or goes."""
     same = f"self.{field} == oldSelf.{field}"
     if optional:
         same = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || {same})"
-    return rule(same, f"{where}.{field} cannot be changed: delete the job and create it anew", field=field, forbidden=True)
+    return rule(
+        same,
+        f"{where}.{field} cannot be changed: delete the job and create it anew",
+        field=field,
+        forbidden=True,
+    )
 
 
 def one_of(fields: Iterable[str], what: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -35,13 +35,13 @@ KEYWORDS = (
 
 
 def spec_schema(model: type[BaseModel]) -> Schema:
-    """Schema of what people write. Defaults are materialised at every level, so that a path into them always exists."""
+    """What people write. Defaults are materialised at every level, so that a path into them always exists."""
     schema = model.model_json_schema(by_alias=True)
     return _structural(schema, schema.get("$defs", {}), defaults=True)
 
 
 def status_schema(model: type[BaseModel]) -> Schema:
-    """Schema of what the operator writes: with the computed fields, without defaults, nothing required but list keys."""
+    """What the operator writes: with the computed fields, without defaults, requiring nothing computed."""
     schema = model.model_json_schema(by_alias=True, mode="serialization")
     return _structural(schema, schema.get("$defs", {}), defaults=False)
 
@@ -73,7 +73,7 @@ def _structural(schema: Schema, defs: Schema, *, defaults: bool) -> Schema:
 
 
 def _written_out(schema: Schema, defs: Schema) -> Schema:
-    """Resolve a reference or an optional; what stands beside it (description, default) wins over what it names."""
+    """Resolve a reference or an optional; what stands beside it wins over what it names."""
     beside = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf")}
     if "$ref" in schema:
         return _written_out({**defs[schema["$ref"].rpartition("/")[2]], **beside}, defs)
@@ -86,13 +86,13 @@ def _written_out(schema: Schema, defs: Schema) -> Schema:
 
 
 def _materialise(found: Schema, schema: Schema) -> None:
-    """Give objects that are never null a default: rules and paths then need not ask whether they are there.
+    """Give models that are never null a default: rules and paths then need not ask whether they are there.
 
     Written out in full, as the API server checks a default against the rules before it fills in those below.
     """
     for name, child in found.get("properties", {}).items():
-        optional = "anyOf" in schema["properties"][name]
-        if "properties" in child and name not in found.get("required", ()) and not optional:
+        is_model = "$ref" in schema["properties"][name] and "properties" in child
+        if is_model and name not in found.get("required", ()):
             below = child["properties"].items()
             child["default"] = {key: value["default"] for key, value in below if "default" in value}
 
