@@ -95,7 +95,7 @@ class FleetSettings:
         )
 
 
-class _Connection(http.client.HTTPSConnection):
+class FleetConnection(http.client.HTTPSConnection):
     """Verifies the one name in the fleet API's certificate, whatever address it dials."""
 
     def __init__(self, address: str, context: ssl.SSLContext) -> None:
@@ -138,7 +138,7 @@ class FleetClient:
 
     def __init__(self, settings: FleetSettings) -> None:
         self._settings = settings
-        self._connection: _Connection | None = None
+        self._connection: FleetConnection | None = None
         self._token: str | None = None
         self._context: ssl.SSLContext | None = None
         self._closed = False
@@ -245,13 +245,13 @@ class FleetClient:
         response = connection.getresponse()
         return _Answer(response.status, response.headers, response.read())
 
-    def _credentials(self) -> tuple[str, _Connection]:
+    def _credentials(self) -> tuple[str, FleetConnection]:
         if self._token is None:
             self._token = _read_file(self._settings.token_file)
         if self._context is None:
             self._context = _verifying(self._settings.ca_file)
         if self._connection is None:
-            self._connection = _Connection(self._settings.address, self._context)
+            self._connection = FleetConnection(self._settings.address, self._context)
         return self._token, self._connection
 
     def _hang_up(self) -> None:
