@@ -1,0 +1,84 @@
+"""Watch events and reports, each turned into a key on the queue and nothing more."""
+
+import asyncio
+import logging
+
+from edgetrain_operator.core.model import NodeView
+from edgetrain_operator.core.observe import Raw, controller_of
+from edgetrain_operator.core.placement import matches
+from edgetrain_operator.fleet_state import FleetState
+from edgetrain_operator.kube.client import Kube
+from edgetrain_operator.kube.resources import JOBS, NODES
+from edgetrain_operator.runtime.memory import Key
+from edgetrain_operator.runtime.node_table import Change, NodeTable
+from edgetrain_operator.runtime.queue import KeyedQueue
+from edgetrain_operator.runtime.reconcile import Reconciler
+from edgetrain_protocol.names import EDGE_NODE_LABEL, KIND
+
+REPORTS_SECONDS = 0.05
+"""Reports of one event come from all members at about the same time: one reconcile for them."""
+
+log = logging.getLogger(__name__)
+
+
+class Hints:
+    def __init__(
+        self, queue: KeyedQueue[Key], nodes: NodeTable, reconciler: Reconciler, namespaces: tuple[str, ...]
+    ) -> None:
+        self._queue, self._nodes, self._reconciler = queue, nodes, reconciler
+        self._namespaces = namespaces or (None,)
+        self._seen: dict[str, tuple[int, bool]] = {}
+        """Job's uid -> (generation, being deleted): our own writes of status change neither."""
+
+    def listen(self, fleet: FleetState) -> None:
+        """Reconcile jobs whose workers reported something that matters. Call from the queue's loop."""
+        loop = asyncio.get_running_loop()
+
+        def heard(job_uid: str) -> None:
+            loop.call_soon_threadsafe(self._reported, job_uid)
+
+        fleet.on_change(heard)
+
+    def job(self, kind: str | None, raw: Raw) -> None:
+        meta = raw["metadata"]
+        now = (meta.get("generation", 0), "deletionTimestamp" in meta)
+        if kind == "DELETED":
+            self._seen.pop(meta["uid"], None)
+        elif kind is not None and self._seen.get(meta["uid"]) == now:
+            return
+        else:
+            self._seen[meta["uid"]] = now
+        self._queue.add((meta["namespace"], meta["name"]))
+
+    def pod(self, raw: Raw) -> None:
+        owner = controller_of(raw)
+        if owner and owner["kind"] == KIND:
+            self._queue.add((raw["metadata"]["namespace"], owner["name"]))
+
+    def node(self, kind: str | None, raw: Raw) -> None:
+        gone = kind == "DELETED"
+        self._changed(self._nodes.drop(raw["metadata"]["name"]) if gone else self._nodes.put(raw))
+
+    async def sweep(self, kube: Kube) -> None:
+        """List everything afresh: for what the watches missed, deletions above all."""
+        for change in self._nodes.sweep([raw async for raw in kube.list(NODES, None, EDGE_NODE_LABEL)]):
+            self._changed(change)
+        for namespace in self._namespaces:
+            async for raw in kube.list(JOBS, namespace):
+                self._queue.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
+        for key in self._reconciler.memory.jobs():
+            self._queue.add(key)
+
+    def _changed(self, change: Change | None) -> None:
+        """Reconcile the jobs that ask for this node, or did until now."""
+        if change is None:
+            return
+        views: list[NodeView] = [view for view in change if view is not None]
+        for key, job in self._reconciler.memory.jobs().items():
+            if any(matches(view, job.spec) for view in views):
+                self._queue.add(key)
+
+    def _reported(self, job_uid: str) -> None:
+        key = self._reconciler.memory.key_of(job_uid)
+        if key is not None:
+            self._queue.add(key, REPORTS_SECONDS)

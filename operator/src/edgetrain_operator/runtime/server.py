@@ -1,0 +1,43 @@
+"""/metrics and /healthz, on a port of their own: probes and scrapes need no token."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+STUCK_SECONDS = 300.0
+
+
+class Server:
+    def __init__(self, registry: CollectorRegistry, oldest_seconds: Callable[[], float]) -> None:
+        """`oldest_seconds`: how long the oldest job that is due has waited."""
+        self._registry, self._oldest_seconds = registry, oldest_seconds
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        self._runner = web.AppRunner(app, access_log=None)
+        self.port = 0
+
+    async def start(self, port: int) -> None:
+        """Raises:
+        OSError: the port is taken.
+        """
+        await self._runner.setup()
+        await web.TCPSite(self._runner, port=port).start()
+        self.port = int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        """That this loop answers is half of it; that jobs do not wait for ever is the other."""
+        oldest = self._oldest_seconds()
+        if oldest > STUCK_SECONDS:
+            return web.Response(status=500, text=f"a job has waited for {oldest:.0f} s\n")
+        return web.Response(text="ok\n")

@@ -1,0 +1,70 @@
+"""kopf, kept to what it is good at: the watches. Low-level handlers alone, so that it writes nothing.
+
+No index (quadratic at start-up, and it keeps what was deleted while a watch was broken), no peering
+(equal priorities freeze each other; the Lease is ours), no events, no finalizers.
+"""
+
+import asyncio
+from typing import Any
+
+import kopf
+
+from edgetrain_operator.core.children import WORKER
+from edgetrain_operator.runtime.hints import Hints
+from edgetrain_protocol.names import COMPONENT_LABEL, EDGE_NODE_LABEL, GROUP, PLURAL, VERSION
+
+WATCH_SECONDS = 300
+"""A whole number: kopf writes it into the query as it is."""
+
+
+def registry(hints: Hints) -> kopf.OperatorRegistry:
+    """Handlers that only pass hints on."""
+    made = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=made)
+    def login(**kwargs: Any) -> Any:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=made)
+    async def job(event: Any, **_: Any) -> None:
+        hints.job(event["type"], event["object"])
+
+    @kopf.on.event("", "v1", "pods", registry=made)
+    async def pod(event: Any, **_: Any) -> None:
+        hints.pod(event["object"])
+
+    @kopf.on.event("", "v1", "nodes", registry=made)
+    async def node(event: Any, **_: Any) -> None:
+        hints.node(event["type"], event["object"])
+
+    return made
+
+
+def settings() -> kopf.OperatorSettings:
+    made = kopf.OperatorSettings()
+    made.posting.enabled = False
+    made.peering.standalone = True
+    made.scanning.disabled = True
+    made.watching.label_selectors["", "v1", "pods"] = f"{COMPONENT_LABEL}={WORKER}"
+    made.watching.label_selectors["", "v1", "nodes"] = EDGE_NODE_LABEL
+    made.watching.chunk_size = 500
+    made.watching.server_timeout = WATCH_SECONDS
+    # Beyond the server's: a half-open connection is noticed, a quiet one is not cut off.
+    made.watching.client_timeout = WATCH_SECONDS + 30
+    made.watching.connect_timeout = 5
+    made.networking.request_timeout = 30
+    made.networking.connect_timeout = 5
+    made.persistence.finalizer = f"{GROUP}/finalizer"
+    return made
+
+
+async def watch(hints: Hints, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
+    """Watch until `stop` is set or a signal comes. Errors that do not pass by themselves end it."""
+    await kopf.operator(
+        registry=registry(hints),
+        settings=settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
+    )

@@ -1,0 +1,119 @@
+"""The operator's settings, all from its environment."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+
+from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
+
+PREFIX = "EDGETRAIN_OPERATOR_"
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+
+class BadSetting(ValueError):
+    """A setting that cannot be used; the text names the variable and what it may be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    trainer_image: str
+    """Image of workers whose job names none: TRAINER_IMAGE. Required."""
+    fleet_address: str
+    """host:port that workers dial: FLEET_ADDRESS. A Service inside the cluster, a NodePort, LoadBalancer or
+    tunnel outside. Required, since only the installation knows it."""
+    own_namespace: str = "edgetrain-system"
+    """Where the Lease and the keyring's Secret are: NAMESPACE; the pod's own where unset."""
+    namespaces: tuple[str, ...] = ()
+    """Where jobs are looked after: NAMESPACES, separated by commas; all where empty."""
+    identity: str = field(default_factory=socket.gethostname)
+    """This replica's name in the Lease: POD_NAME; the host's name where unset."""
+    own_address: str = "127.0.0.1"
+    """Under which the other replicas reach this one: POD_IP."""
+    lease_name: str = "edgetrain-operator"
+    """LEASE_NAME; another for a second installation in the same namespace."""
+    keyring_secret: str = "edgetrain-operator-keyring"
+    """The Secret with the operator's CA and token keys: KEYRING_SECRET."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
+    fleet_port: int = FLEET_PORT
+    """FLEET_PORT; on all addresses."""
+    metrics_port: int = OPERATOR_METRICS_PORT
+    """METRICS_PORT; /metrics and /healthz, on all addresses. 0 takes a free one."""
+    workers: int = 4
+    """Jobs reconciled at the same time: WORKERS. A reconcile mostly waits for the API server."""
+    resync_seconds: float = 300.0
+    """Between full lists of jobs and nodes, for what the watches missed: RESYNC_SECONDS."""
+    log_level: str = "INFO"
+    """LOG_LEVEL."""
+    kubeconfig: str = ""
+    """Outside a cluster: the variable KUBECONFIG, as for kubectl."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the variables, each named EDGETRAIN_OPERATOR_ and what its field's description says.
+
+        Raises:
+            BadSetting: a required one is missing, or one is not what it should be.
+        """
+        given = {key.removeprefix(PREFIX): value for key, value in env.items() if key.startswith(PREFIX)}
+        return cls(
+            trainer_image=_required(given, "TRAINER_IMAGE", "the image of the workers"),
+            fleet_address=_host_port(_required(given, "FLEET_ADDRESS", "host:port that workers dial")),
+            own_namespace=given.get("NAMESPACE") or _pod_namespace(),
+            namespaces=tuple(n for n in given.get("NAMESPACES", "").replace(" ", "").split(",") if n),
+            identity=given.get("POD_NAME") or socket.gethostname(),
+            own_address=given.get("POD_IP") or "127.0.0.1",
+            lease_name=given.get("LEASE_NAME") or cls.lease_name,
+            keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
+            pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
+            fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
+            metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
+            workers=int(_number(given, "WORKERS", cls.workers, 1, 64)),
+            resync_seconds=_number(given, "RESYNC_SECONDS", cls.resync_seconds, 1, 86400),
+            log_level=_log_level(given.get("LOG_LEVEL") or cls.log_level),
+            kubeconfig=env.get("KUBECONFIG", ""),
+        )
+
+
+def _required(given: Mapping[str, str], name: str, what: str) -> str:
+    if not given.get(name):
+        raise BadSetting(f"{PREFIX}{name} is not set: give it {what}")
+    return given[name]
+
+
+def _host_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit():
+        raise BadSetting(f"{PREFIX}FLEET_ADDRESS is {value!r}: it must be host:port")
+    return value
+
+
+def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = given.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise BadSetting(f"{PREFIX}{name} is {text!r}: it must be a number from {low:g} to {high:g}")
+    return value
+
+
+def _pull_policy(value: str) -> Literal["Always", "IfNotPresent", "Never"]:
+    if value not in PULL_POLICIES:
+        raise BadSetting(f"{PREFIX}PULL_POLICY is {value!r}: it must be one of {', '.join(PULL_POLICIES)}")
+    return cast(Literal["Always", "IfNotPresent", "Never"], value)
+
+
+def _log_level(value: str) -> str:
+    if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise BadSetting(f"{PREFIX}LOG_LEVEL is {value!r}: it must be DEBUG, INFO, WARNING or ERROR")
+    return value.upper()
+
+
+def _pod_namespace() -> str:
+    return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else Settings.own_namespace

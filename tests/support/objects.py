@@ -1,0 +1,75 @@
+"""Kubernetes objects for tests, made and looked at through kubectl."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tests.support.apiserver import ApiServer
+
+T = TypeVar("T")
+EDGE = {"node-role.kubernetes.io/edge": ""}
+
+
+def until(found: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
+    """The first true value of `found`.
+
+    Raises:
+        AssertionError: none came in time; the text is the last value.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what or found}; last: {value!r}")
+        time.sleep(0.05)
+    return value
+
+
+def get(api: ApiServer, kind: str, name: str, namespace: str) -> dict[str, Any]:
+    answer = api.kubectl("get", kind, name, "-n", namespace, "-o", "json").stdout
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+def items(api: ApiServer, kind: str, namespace: str) -> list[dict[str, Any]]:
+    answer = api.kubectl("get", kind, "-n", namespace, "-o", "json").stdout
+    found: list[dict[str, Any]] = json.loads(answer)["items"]
+    return found
+
+
+def job(namespace: str, name: str = "digits", **spec: Any) -> dict[str, Any]:
+    """The least that is a job; `spec` on top."""
+    program = {"source": {"configMap": {"name": "program"}}}
+    return {
+        "apiVersion": "edgetrain.io/v1alpha1",
+        "kind": "EdgeTrainingJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"program": program, **spec},
+    }
+
+
+def make_node(api: ApiServer, name: str, ready: bool = True, kubelet: str = "v1.36.3", **labels: str) -> None:
+    """A node as a kubelet would register and report it."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": EDGE | labels}}
+    api.apply(node)
+    set_ready(api, name, ready, kubelet)
+
+
+def set_ready(api: ApiServer, name: str, ready: bool = True, kubelet: str = "v1.36.3") -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    condition = {"type": "Ready", "status": "True" if ready else "Unknown", "lastTransitionTime": now}
+    status = {"status": {"conditions": [condition], "nodeInfo": {"kubeletVersion": kubelet}}}
+    patch_status(api, "node", name, "", status)
+    # What the node lifecycle controller does: the API server taints every new node as not ready.
+    taints = "null" if ready else '[{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]'
+    api.kubectl("patch", "node", name, "--type=merge", "-p", f'{{"spec": {{"taints": {taints}}}}}')
+
+
+def patch_status(api: ApiServer, kind: str, name: str, namespace: str, patch: dict[str, Any]) -> None:
+    where = ["-n", namespace] if namespace else []
+    api.kubectl("patch", kind, name, *where, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+
+
+def drop_nodes(api: ApiServer) -> None:
+    """Nodes have no namespace: each test must leave none behind."""
+    api.kubectl("delete", "node", "--all", "--wait=false")
