@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TypeAlias
 
 from edgelab.config import parse_label
 
@@ -35,7 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+# A string: the class takes a parameter for type checkers only.
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _setup(commands: Subparsers) -> None:

@@ -1,0 +1,67 @@
+"""One lab for all tests of a session, and what tests need around it.
+
+EDGELAB_TEST_NODES: how many edge nodes it has beside the cloud node (default 4).
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgelab.config import LabConfig, NodeSpec
+from edgelab.lab import Lab
+from edgelab.network import labs_present
+
+NodeFactory = Callable[..., NodeSpec]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A cloud node and unshaped edge nodes, `edge-1` and so on. Who changes a node puts it right again."""
+    _remove_orphans()
+    ours = Lab(f"test-{os.getpid()}", say=print)
+    edge = [NodeSpec(name=f"edge-{n + 1}") for n in range(int(os.environ.get("EDGELAB_TEST_NODES", "4")))]
+    try:
+        ours.up(LabConfig(nodes=[NodeSpec(name="cloud", kind="cloud"), *edge]))
+        yield ours
+    finally:
+        ours.down()
+
+
+@pytest.fixture
+def namespace(lab: Lab) -> Iterator[str]:
+    """A namespace that enforces the `restricted` Pod Security standard, gone after the test."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    lab.kubectl("create", "namespace", name)
+    lab.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield name
+    lab.kubectl("delete", "namespace", name, "--wait=false")
+    lab.kubectl("-n", name, "delete", "pods", "--all", "--force", "--grace-period=0")
+
+
+@pytest.fixture
+def new_node(lab: Lab) -> Iterator[NodeFactory]:
+    """Add nodes that are the test's own: `new_node(link="20mbit")`. Removed after the test."""
+    added: list[str] = []
+
+    def add(**fields: object) -> NodeSpec:
+        spec = NodeSpec.model_validate({"name": f"n-{uuid.uuid4().hex[:6]}"} | fields)
+        added.append(spec.name)
+        lab.node_add(spec)
+        return spec
+
+    yield add
+    lab.heal()
+    for name in added:
+        lab.node_remove(name)
+
+
+def _remove_orphans() -> None:
+    """End labs of sessions that were killed before they could."""
+    for name in labs_present():
+        session = re.fullmatch(r"test-(\d+)", name)
+        if session and not Path(f"/proc/{session[1]}").exists():
+            Lab(name).down()

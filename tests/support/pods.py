@@ -1,0 +1,75 @@
+"""Pods for tests in the lab, and waiting for them."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from edgelab.errors import LabError
+from edgelab.lab import Lab
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+TRAINER_IMAGE = "edgetrain/trainer:dev"
+
+
+def eventually(look: Callable[[], T], seconds: float = 30.0) -> T:
+    """The first true value of `look`. After `seconds`, fails with its last value or LabError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if seen := look():
+                return seen
+            problem = f"it is {seen!r}"
+        except LabError as failed:
+            problem = str(failed)
+        assert time.monotonic() < deadline, f"after {seconds:g} s: {problem}"
+        time.sleep(0.05)
+
+
+def restricted_pod(name: str, node: str | None, program: str, *, volumes: Json | None = None) -> Json:
+    """A pod that passes `restricted` and runs a Python program as its only container, `main`.
+
+    `volumes` maps mount paths to volume sources. /tmp is an emptyDir.
+    """
+    sources: Json = {"/tmp": {"emptyDir": {}}} | (volumes or {})
+    named = [(f"v{number}", path, source) for number, (path, source) in enumerate(sources.items())]
+    container = {
+        "name": "main",
+        "image": TRAINER_IMAGE,
+        "command": ["python", "-c", program],
+        "volumeMounts": [{"name": volume, "mountPath": path} for volume, path, _ in named],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    spec: Json = {
+        "containers": [container],
+        "volumes": [{"name": volume} | source for volume, _, source in named],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "terminationGracePeriodSeconds": 1,
+        "tolerations": [{"operator": "Exists"}],
+    }
+    if node:
+        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+    metadata = {"name": name, "labels": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def apply(lab: Lab, namespace: str, *manifests: Json) -> None:
+    """Create or change objects in a namespace."""
+    lab.kubectl("-n", namespace, "apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, manifests)))
+
+
+def get(lab: Lab, namespace: str, kind: str, name: str) -> Json:
+    """An object as it is now."""
+    return dict(json.loads(lab.kubectl("-n", namespace, "get", kind, name, "-o", "json")))
+
+
+def wait_running(lab: Lab, namespace: str, pod: str, seconds: float = 30.0) -> Json:
+    """The pod, once its containers are ready."""
+    lab.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{pod}", f"--timeout={seconds:g}s")
+    return get(lab, namespace, "pod", pod)
