@@ -5,6 +5,7 @@ card: a power cut may lose the last seconds. A line cut short by a crash is pass
 """
 
 import contextlib
+import logging
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pydantic import ValidationError
 
 from edgetrain.fleet_client import FleetClient, Refused, Unauthorized, Unavailable
 from edgetrain_protocol.report import Report, ReportAnswer
+
+log = logging.getLogger(__name__)
 
 SEGMENTS = 4
 """The bound is kept by dropping the oldest of so many files: no file is ever rewritten."""
@@ -158,8 +161,8 @@ class Outbox:
     def __init__(self, client: FleetClient, buffer: ReportBuffer) -> None:
         self._client = client
         self._buffer = buffer
-        self.refused: deque[str] = deque(maxlen=16)
-        """What the fleet API said of the last reports that it called nonsense."""
+        self.refusals = 0
+        """Reports that the fleet API called nonsense."""
 
     def deliver(self, report: Report) -> ReportAnswer:
         """Send everything that waits, then this report; what cannot be sent is kept.
@@ -174,7 +177,7 @@ class Outbox:
         try:
             return self._client.send([report])
         except Refused as refusal:
-            self.refused.append(str(refusal))
+            self._refused(refusal)
             return ReportAnswer()
         except (Unavailable, Unauthorized):
             self._buffer.append(report)
@@ -192,6 +195,10 @@ class Outbox:
                 answer = self._client.send(batch)
                 self._buffer.discard(len(batch))
             except Refused as refusal:
-                self.refused.append(str(refusal))
+                self._refused(refusal)
                 self._buffer.discard(refusal.index + 1)
         return answer
+
+    def _refused(self, refusal: Refused) -> None:
+        self.refusals += 1
+        log.warning("a report was refused: %s", refusal)

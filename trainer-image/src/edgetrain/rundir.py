@@ -1,0 +1,46 @@
+"""Files by which the two containers of a pod tell each other what they need, in a directory they share.
+
+Files, because either may be absent or restart at any time, and neither may wait for the other.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from edgetrain_protocol.names import HEARTBEAT_FILE
+
+FINISHING_FILE = "finishing"
+"""Made by the supervisor when training is over: the profiler shall hand over its reports."""
+DRAINED_FILE = "profiler-drained"
+"""Made by the profiler when it has, or has given up: the pod may end."""
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """Where the trainer is, as its supervisor last wrote it. Times in seconds."""
+
+    at: float
+    """Unix time."""
+    phase: str = ""
+    step: int = 0
+    formation: int = 0
+    step_seconds: float = 0.0
+    phase_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_heartbeat(run_dir: Path, heartbeat: Heartbeat) -> None:
+    """Replace the heartbeat file; a reader sees the old one or the new one, whole."""
+    new = run_dir / f".{HEARTBEAT_FILE}"
+    new.write_text(json.dumps(asdict(heartbeat)))
+    new.replace(run_dir / HEARTBEAT_FILE)
+
+
+def read_heartbeat(run_dir: Path) -> Heartbeat | None:
+    """The last heartbeat, or None where there is none that can be read."""
+    try:
+        document = json.loads((run_dir / HEARTBEAT_FILE).read_text())
+        known = {name: document[name] for name in Heartbeat.__dataclass_fields__ if name in document}
+        return Heartbeat(**known)
+    except (OSError, ValueError, TypeError):
+        return None
