@@ -27,10 +27,9 @@ def membership(scene: Scene) -> Membership:
     """The members from now on."""
     left = {m.worker: why for m in scene.members if (why := why_leaves(scene, m))}
     stay = {m.worker: _refreshed(scene, m) for m in scene.members if m.worker not in left}
-    join = {w: member for w in scene.records if w not in stay and (member := _joiner(scene, w))}
+    join = {w: m for w in scene.records if w not in stay and w not in left and (m := _joiner(scene, w))}
     members = tuple(member for _, member in sorted((stay | join).items()))
-    again = {w: why for w, why in left.items() if w not in join}
-    return Membership(members, tuple(w for w in sorted(join) if w not in left), again)
+    return Membership(members, tuple(sorted(join)), left)
 
 
 def why_leaves(scene: Scene, member: Member) -> str:
@@ -54,10 +53,10 @@ def why_leaves(scene: Scene, member: Member) -> str:
 def _why_lost(scene: Scene, worker: str) -> str:
     hearing, silence = scene.hearing, scene.hearing.silence(worker)
     if worker in hearing.put_out:
-        reported = scene.stored.lost.get(worker, scene.now)
-        if scene.now - reported >= LOST_SECONDS and silence >= scene.now - reported:
-            return "its group reports it lost"
-        return ""
+        reported, stamped = scene.stored.lost.get(worker, scene.now), hearing.report(worker)
+        lives = stamped is not None and stamped.received > reported
+        settled = min(scene.now - reported, silence) >= LOST_SECONDS
+        return "its group reports it lost" if settled and not lives else ""
     # The newest formation speaks for its members: they train, whatever their way to the operator.
     vouched = hearing.formation is not None and worker in hearing.formation.members
     grace = max(scene.seen.job.spec.elastic.leave_grace_seconds, HEARD_SECONDS)
@@ -78,7 +77,7 @@ def _joiner(scene: Scene, worker: str) -> Member | None:
     if stamped is None or stamped.training is None or pod is None or not pod.living:
         return None
     able = scene.hearing.heard(worker) and stamped.training.state in READY
-    settled = scene.now - record.left_at >= REJOIN_SECONDS
+    settled = scene.now - record.left_at >= REJOIN_SECONDS and stamped.received > record.left_at
     return _member(scene, stamped) if able and settled and record.node in scene.placement.keep else None
 
 

@@ -75,7 +75,9 @@ def _silence_noted(scene: Scene, worker: str, record: WorkerRecord) -> WorkerRec
     silence = scene.hearing.silence(worker)
     if scene.hearing.heard(worker):
         return record.model_copy(update={"silent_since": 0.0}) if record.silent_since else record
-    if silence > 0 and not record.silent_since and record.pod_uid:
+    # A pod that never reported and is no member is not silent: it may be fetching its image.
+    known = scene.hearing.report(worker) is not None or worker in {m.worker for m in scene.members}
+    if known and silence > 0 and not record.silent_since:
         return record.model_copy(update={"silent_since": scene.now - silence})
     return record
 

@@ -1,0 +1,226 @@
+"""A job's world in memory for the operator's pure core: nodes, pods, reports and time, moved by hand.
+
+`step` decides and carries out: what an API server, kubelets and the reconcile would do, and no more.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edgetrain_operator.core.decide import decide
+from edgetrain_operator.core.model import (
+    Create,
+    Decision,
+    Defaults,
+    DeletePod,
+    Job,
+    MarkOver,
+    NodeView,
+    Observed,
+    PodView,
+    Refusal,
+)
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.stored import StoredPlan
+from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION
+from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.report import Formation, Report, TrainerState, TrainingPart
+from edgetrain_protocol.status import Condition, JobStatus
+
+START = 1_000_000.0
+UID = "0b9a6c0e-job"
+
+
+def edge_node(name: str, **changes: Any) -> NodeView:
+    return replace(NodeView(name, {EDGE_NODE_LABEL: ""}), **changes)
+
+
+@dataclass
+class World:
+    spec: dict[str, Any] = field(default_factory=dict)
+    now: float = START
+    since: float = START - 3600
+    nodes: dict[str, NodeView] = field(default_factory=dict)
+    pods: dict[str, PodView] = field(default_factory=dict)
+    """By uid."""
+    stored: StoredPlan = field(default_factory=StoredPlan)
+    status: JobStatus = field(default_factory=JobStatus)
+    reports: dict[str, StampedReport] = field(default_factory=dict)
+    rates: dict[str, NodeRate] = field(default_factory=dict)
+    heard_revision: int = 0
+    refusal: Refusal | None = None
+    over: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
+    """Reasons of all events so far."""
+    made: int = 0
+
+    @classmethod
+    def of(cls, *nodes: str, **spec: Any) -> "World":
+        return cls(spec=spec, nodes={name: edge_node(name) for name in nodes})
+
+    def observed(self) -> Observed:
+        return Observed(
+            job=Job("digits", "default", UID, 1, JobSpec.model_validate(self.spec), self.status, START),
+            now=self.now,
+            since=self.since,
+            defaults=Defaults("registry.example/edgetrain:1", "fleet.example:8443"),
+            nodes=dict(self.nodes),
+            pods=tuple(self.pods.values()),
+            stored=self.stored,
+            reports=dict(self.reports),
+            rates=dict(self.rates),
+            heard_revision=self.heard_revision,
+            token="token",
+            ca_bundle="ca",
+            refusal=self.refusal,
+        )
+
+    def step(self) -> Decision:
+        """Decide and carry out."""
+        decision = decide(self.observed())
+        self.carry_out(decision)
+        return decision
+
+    def carry_out(self, decision: Decision, actions: int | None = None) -> None:
+        """Write the plan, then the first `actions` actions; status and events only where all were done."""
+        self.stored = StoredPlan.from_wire(decision.stored.to_document())
+        for action in decision.actions[:actions]:
+            self._do(action)
+        self.told += [event.reason for event in decision.events]
+        if actions is None or actions >= len(decision.actions):
+            self.status = decision.status
+            self.told += [event.reason for event in decision.status_events]
+
+    def settle(self, steps: int = 10) -> Decision:
+        """Step until nothing changes."""
+        for _ in range(steps):
+            before = (self.stored, dict(self.pods))
+            decision = self.step()
+            if (self.stored, self.pods) == before:
+                return decision
+        raise AssertionError(f"does not settle: {decision.reason}")
+
+    def _do(self, action: object) -> None:
+        match action:
+            case Create({"kind": "Pod"} as manifest):
+                self._make(manifest)
+            case DeletePod(_, uid):
+                self.pods[uid] = replace(self.pods[uid], deleting=True)
+            case MarkOver(uid):
+                self.over.add(uid)
+                self.reports = {w: r for w, r in self.reports.items() if r.head.pod_uid != uid}
+
+    def _make(self, manifest: dict[str, Any]) -> None:
+        meta = manifest["metadata"]
+        if any(pod.name == meta["name"] for pod in self.pods.values()):
+            return
+        self.made += 1
+        pod = PodView(
+            name=meta["name"],
+            uid=f"pod-{self.made}",
+            node=meta["annotations"][NODE_ANNOTATION],
+            attempt=int(meta["labels"][ATTEMPT_LABEL]),
+            created=self.now,
+        )
+        self.pods[pod.uid] = pod
+
+    # What kubelets and workers do
+
+    def pod(self, node: str) -> PodView:
+        """The newest pod on the node."""
+        return max((p for p in self.pods.values() if p.node == node), key=lambda p: p.attempt)
+
+    def change_pod(self, node: str, **changes: Any) -> None:
+        pod = self.pod(node)
+        self.pods[pod.uid] = replace(pod, **changes)
+
+    def remove_pod(self, node: str) -> None:
+        """The kubelet has ended it; it is gone from the API."""
+        del self.pods[self.pod(node).uid]
+
+    def finish_deletions(self) -> None:
+        self.pods = {uid: pod for uid, pod in self.pods.items() if not pod.deleting}
+
+    def say(self, node: str, state: TrainerState = TrainerState.WAITING, **training: Any) -> None:
+        """The node's worker reports now, from its newest pod."""
+        pod, worker = self.pod(node), worker_name(node)
+        lineage = self.plan.lineage if self.stored.plan else 1
+        part = {"state": state, "incarnation": f"{pod.uid}-1", "lineage": lineage} | training
+        head = Report(
+            worker=worker,
+            node=node,
+            pod=pod.name,
+            pod_uid=pod.uid,
+            address=f"10.0.0.{len(node)}",
+            control_port=7070,
+            state_port=7074,
+            probe_port=7073,
+            sequence=1,
+            at=self.now,
+        )
+        self.change_pod(node, phase="Running", ready=True)
+        self.reports[worker] = StampedReport(head, TrainingPart.model_validate(part), self.now)
+
+    def train(
+        self, *nodes: str, number: int = 1, aggregator: str = "", lost: tuple[str, ...] = (), step: int = 10
+    ) -> None:
+        """These report that they train together; `lost` names nodes that they put out."""
+        workers = tuple(worker_name(node) for node in nodes)
+        formation = Formation(
+            lineage=self.plan.lineage,
+            revision=self.plan.revision,
+            number=number,
+            aggregator=worker_name(aggregator or nodes[0]),
+            members=workers,
+        )
+        for node in nodes:
+            gone = tuple(worker_name(name) for name in lost)
+            self.say(
+                node, TrainerState.TRAINING, formation=formation, lost=gone, step=step, steps_per_second=2.0
+            )
+
+    def measure(self, **bits_per_second: float) -> None:
+        """By node; underscores stand for dashes."""
+        for name, rate in bits_per_second.items():
+            self.rates[worker_name(name.replace("_", "-"))] = NodeRate(rate, self.now, "w-peer")
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    # What came of it
+
+    @property
+    def plan(self) -> Plan:
+        assert self.stored.plan is not None
+        return self.stored.plan
+
+    @property
+    def members(self) -> list[str]:
+        """Nodes of the plan's members."""
+        return sorted(member.node for group in self.plan.groups for member in group.members)
+
+    @property
+    def aggregator(self) -> str:
+        """Its node."""
+        (group,) = self.plan.groups
+        return next(member.node for member in group.members if member.worker == group.aggregator)
+
+    def condition(self, kind: str) -> Condition:
+        return next(c for c in self.status.conditions if c.type == kind)
+
+    def lines(self) -> dict[str, str]:
+        """Node -> state, from status."""
+        return {line.node: str(line.state) for line in self.status.nodes}
+
+
+def trained(*nodes: str, **spec: Any) -> World:
+    """A world in which all nodes' workers train in formation 1."""
+    world = World.of(*nodes, **spec)
+    world.settle()
+    for node in nodes:
+        world.say(node)
+    world.settle()
+    world.train(*nodes)
+    world.settle()
+    return world

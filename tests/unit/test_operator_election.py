@@ -1,0 +1,168 @@
+"""Who aggregates: the right one, and for good reason only."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetrain_operator.core.election import (
+    AHEAD_SECONDS,
+    MEASURING_SECONDS,
+    TENURE_SECONDS,
+    Ballot,
+    Result,
+    elect,
+    steady_succession,
+    succession,
+)
+from edgetrain_operator.core.reduction import choose, ring_seconds, star_seconds
+from edgetrain_operator.core.stored import Office
+from edgetrain_operator.fleet_state import NodeRate
+from edgetrain_protocol.job import Reduction
+
+MBIT = 1e6
+
+
+def rates(**mbit: float) -> dict[str, NodeRate]:
+    return {worker: NodeRate(rate * MBIT, 0.0, "peer") for worker, rate in mbit.items()}
+
+
+def ballot(measured: Mapping[str, NodeRate], office: Office | None = None, now: float = 1000.0, **more: object) -> Ballot:
+    workers = sorted({*measured, *([office.worker] if office else [])})
+    plain = Ballot(workers, {w: f"node-{w}" for w in workers}, measured, office, "", now)
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+def in_office(worker: str, mbit: float, since: float = 0.0) -> Office:
+    return Office(
+        worker=worker, node=f"node-{worker}", since=since, reason="r", measured=True, bits_per_second=mbit * MBIT
+    )
+
+
+def test_the_best_connected_is_elected_on_measurements() -> None:
+    result = elect(ballot(rates(a=20, b=100, c=50)))
+    assert (result.office.worker, result.office.runner_up) == ("b", "c")
+    assert result.office.bits_per_second == 100 * MBIT
+    assert result.changed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_right_one_in_any_line_up_whatever_order_measurements_come_in(seed: int) -> None:
+    dice = random.Random(seed)
+    speeds = dict(zip("abcde", dice.sample([100, 50, 40, 20, 10, 5], 5), strict=True))
+    order = dice.sample(sorted(speeds), 5)
+    office, known = None, {}
+    for number, worker in enumerate(["", *order]):
+        known |= rates(**{worker: speeds[worker]}) if worker else {}
+        all_of_them = ballot(known, office, now=1000.0 + 3 * number, candidates=tuple("abcde"))
+        office = elect(all_of_them).office
+    assert office is not None
+    assert office.worker == max(speeds, key=lambda w: speeds[w])
+
+
+def test_without_measurements_the_first_is_the_same_everywhere() -> None:
+    first = elect(ballot({}, candidates=("c", "a", "b")))
+    again = elect(ballot({}, candidates=("b", "c", "a")))
+    assert first.office.worker == again.office.worker == "a"
+    assert not first.office.measured
+
+
+def test_one_elected_without_measurements_yields_to_those_that_are_there_in_time() -> None:
+    office = elect(ballot({}, candidates=("a", "b", "c"))).office
+    partly = ballot(rates(a=10, b=100), office, now=1000.0 + MEASURING_SECONDS - 1, candidates=("a", "b", "c"))
+    waiting = elect(partly)
+    assert waiting.office.worker == "a"
+    assert waiting.look_again_at == 1000.0 + MEASURING_SECONDS
+    assert elect(replace(partly, now=1000.0 + MEASURING_SECONDS)).office.worker == "b"
+
+
+def run(measurements: list[dict[str, NodeRate]], office: Office, every: float = 5.0) -> list[Result]:
+    """Elections one after another, as probes come in."""
+    results = []
+    for number, measured in enumerate(measurements):
+        results.append(elect(ballot(measured, office, now=1000.0 + every * number)))
+        office = results[-1].office
+    return results
+
+
+@given(st.lists(st.tuples(*[st.floats(0.8, 1.2)] * 3), min_size=40, max_size=80))
+def test_noise_of_a_fifth_moves_nobody(noise: list[tuple[float, float, float]]) -> None:
+    smooth = {"a": 100.0, "b": 100.0, "c": 95.0}
+    measured = []
+    for factors in noise:
+        for worker, factor in zip("abc", factors, strict=True):
+            base = 95.0 if worker == "c" else 100.0
+            smooth[worker] = 0.7 * smooth[worker] + 0.3 * base * factor
+        measured.append(rates(**smooth))
+    assert not any(result.changed for result in run(measured, in_office("a", 100)))
+
+
+def test_a_better_one_moves_in_after_tenure_and_when_ahead_for_a_while() -> None:
+    better = [rates(a=50, b=100)] * 20
+    results = run(better, in_office("a", 50, since=1000.0))
+    moved = next(n for n, result in enumerate(results) if result.changed)
+    assert moved * 5.0 == TENURE_SECONDS
+    results = run(better, in_office("a", 50, since=0.0))
+    moved = next(n for n, result in enumerate(results) if result.changed)
+    assert moved * 5.0 == AHEAD_SECONDS
+    assert results[moved].office.worker == "b"
+    assert "1.3 times" in results[moved].office.reason
+
+
+def test_a_lead_that_is_lost_again_does_not_count() -> None:
+    flapping = [rates(a=100, b=180), rates(a=100, b=100)] * 20
+    assert not any(result.changed for result in run(flapping, in_office("a", 100)))
+
+
+def test_a_confirmed_fourfold_drop_moves_at_once() -> None:
+    office = in_office("a", 100, since=999.0)
+    assert elect(ballot(rates(a=25, b=50), office)).office.worker == "b"
+    assert not elect(ballot(rates(a=30, b=50), office)).changed
+
+
+def test_an_alarm_without_a_probe_moves_nobody() -> None:
+    office, measured = in_office("a", 100, since=999.0), rates(a=25, b=50)
+    measured["a"] = replace(measured["a"], confirmed=False)
+    assert not elect(ballot(measured, office)).changed
+
+
+def test_a_drop_of_all_links_alike_moves_nobody() -> None:
+    assert not elect(ballot(rates(a=25, b=24), in_office("a", 100))).changed
+
+
+def test_when_the_aggregator_is_gone_the_one_whom_the_group_put_in_front_stays() -> None:
+    gone = in_office("a", 100)
+    left = ballot(rates(b=50, c=60), gone, candidates=("b", "c"), acting="b")
+    assert elect(left).office.worker == "b"
+    assert elect(replace(left, rates=rates(b=20, c=60))).office.worker == "c"
+
+
+def test_succession_is_by_bandwidth_newcomers_last_and_steady() -> None:
+    line = succession("b", ["a", "b", "c", "d"], rates(a=10, b=100, c=50, d=90), ["d"])
+    assert line == ("b", "c", "a", "d")
+    noisy = rates(a=55, b=100, c=50, d=90)
+    assert steady_succession(line, "b", ["a", "b", "c", "d"], noisy, []) == line
+    assert steady_succession(line, "c", ["a", "b", "c", "d"], noisy, []) == ("c", "b", "d", "a")
+
+
+def test_reduction_by_prediction() -> None:
+    line_up = rates(a=100, b=50, c=20, d=20, e=10)
+    workers = tuple("abcde")
+    assert choose(Reduction.AUTO, None, "a", workers, line_up, 4_000_000) is Reduction.STAR
+    assert choose(Reduction.AUTO, None, "e", workers, line_up, 4_000_000) is Reduction.RING
+    equal = rates(a=20, b=20, c=20, d=20, e=20)
+    assert choose(Reduction.AUTO, Reduction.STAR, "a", workers, equal, 4_000_000) is Reduction.RING
+    assert choose(Reduction.RING, None, "a", workers, line_up, 4_000_000) is Reduction.RING
+    assert choose(Reduction.AUTO, Reduction.STAR, "a", workers, rates(a=100), 4_000_000) is Reduction.STAR
+
+
+def test_predictions_are_those_that_were_measured() -> None:
+    """4 MB over five nodes: a ring took 5.5 s, a star through the 100 Mbit/s node 3.5 s, and 15.5 s
+    through the 10 Mbit/s node."""
+    bits = 8 * 4e6
+    assert ring_seconds(bits, [100e6, 50e6, 20e6, 20e6, 10e6]) == pytest.approx(5.5, rel=0.1)
+    assert star_seconds(bits, 100e6, [50e6, 20e6, 20e6, 10e6]) == pytest.approx(3.5, rel=0.1)
+    assert star_seconds(bits, 10e6, [100e6, 50e6, 20e6, 20e6]) == pytest.approx(15.5, rel=0.2)

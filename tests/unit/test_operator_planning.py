@@ -1,0 +1,309 @@
+"""Who is in the plan, and what a new plan needs."""
+
+import pytest
+
+from edgetrain_operator.core.hearing import HEARD_SECONDS, TAKE_OVER_SECONDS
+from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
+from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.report import Checkpoint, TrainerState
+from tests.support.world import World, edge_node, trained
+
+
+def keep_talking(
+    world: World, *nodes: str, seconds: float, number: int = 1, lost: tuple[str, ...] = ()
+) -> None:
+    """Time passes in which these train and report every second."""
+    for _ in range(round(seconds)):
+        world.pass_time(1.0)
+        world.train(*nodes, number=number, lost=lost)
+        world.step()
+
+
+def test_first_plan_when_all_placed_workers_are_ready() -> None:
+    world = World.of("a", "b")
+    world.settle()
+    assert sorted(pod.node for pod in world.pods.values()) == ["a", "b"]
+    world.say("a")
+    world.settle()
+    assert world.stored.plan is None
+    world.say("b")
+    world.settle()
+    assert world.members == ["a", "b"]
+    assert (world.plan.lineage, world.plan.revision, world.plan.phase) == (1, 1, Phase.TRAIN)
+
+
+def test_first_plan_does_not_wait_for_ever_for_a_slow_worker() -> None:
+    world = World.of("a", "b")
+    world.settle()
+    world.say("a")
+    decision = world.step()
+    assert decision.requeue_at is not None and decision.requeue_at <= world.now + FIRST_PLAN_SECONDS
+    world.pass_time(FIRST_PLAN_SECONDS)
+    world.say("a")
+    world.settle()
+    assert world.members == ["a"]
+    world.say("b")
+    world.settle()
+    assert world.members == ["a", "b"]
+    assert world.plan.revision == 2
+
+
+def test_a_program_that_still_starts_is_no_member() -> None:
+    world = trained("a")
+    world.nodes["b"] = edge_node("b")
+    world.settle()
+    world.say("b", TrainerState.STARTING)
+    world.settle()
+    assert world.members == ["a"]
+
+
+def test_training_waits_below_min_and_goes_on_above() -> None:
+    world = trained("a", "b", nodes={"min": 2})
+    world.remove_pod("b")
+    keep_talking(world, "a", seconds=2)
+    assert world.members == ["a"]
+    assert world.plan.phase is Phase.WAIT
+    world.say("b")
+    world.train("a", number=1)
+    world.pass_time(REJOIN_SECONDS)
+    world.train("a", number=1)
+    world.say("b")
+    world.settle()
+    assert world.plan.phase is Phase.TRAIN
+
+
+def test_a_dark_node_stays_a_member_while_its_group_vouches_for_it() -> None:
+    world = trained("a", "b", "c")
+    world.nodes["c"] = edge_node("c", ready=False)
+    before = world.plan
+    world.pass_time(60)
+    world.train("a", "b", "c")
+    del world.reports[worker_name("c")]
+    world.settle()
+    assert world.plan == before
+
+
+def test_a_member_leaves_by_its_groups_word() -> None:
+    world = trained("a", "b", "c")
+    keep_talking(world, "a", "b", number=2, lost=("c",), seconds=LOST_SECONDS + 1)
+    assert world.members == ["a", "b"]
+    assert "WorkerLeft" in world.told
+
+
+def test_a_member_that_its_group_lost_and_that_is_heard_stays_and_is_a_newcomer() -> None:
+    world = trained("a", "b", "c")
+    for _ in range(10):
+        world.pass_time(1.0)
+        world.train("a", "b", number=2, lost=("c",))
+        world.say("c", TrainerState.PAUSED)
+        world.step()
+    assert world.members == ["a", "b", "c"]
+
+
+def test_a_member_that_left_comes_back_when_heard_but_not_at_once() -> None:
+    world = trained("a", "b", "c")
+    keep_talking(world, "a", "b", number=2, lost=("c",), seconds=3)
+    left = world.now
+    world.say("c", TrainerState.PAUSED)
+    world.step()
+    assert world.members == ["a", "b"]
+    while "c" not in world.members:
+        assert world.now < left + REJOIN_SECONDS + 2
+        world.pass_time(1.0)
+        world.train("a", "b", number=2, lost=("c",))
+        world.say("c", TrainerState.PAUSED)
+        world.step()
+    assert world.members == ["a", "b", "c"]
+
+
+def test_a_member_silent_alone_and_in_no_formation_leaves_after_its_grace() -> None:
+    world = World.of("a", "b")
+    world.settle()
+    world.say("a")
+    world.say("b")
+    world.settle()
+    silent_from = world.now
+    while "b" in world.members:
+        assert world.now - silent_from < 8
+        world.pass_time(1.0)
+        world.say("a")
+        world.step()
+    assert world.now - silent_from > HEARD_SECONDS
+
+
+def test_a_group_of_which_nobody_is_heard_is_left_as_it_is_until_offline_grace() -> None:
+    world = trained("a", "b", elastic={"offlineGraceSeconds": 600})
+    for name in ("a", "b"):
+        world.nodes[name] = edge_node(name, ready=False)
+    before = world.plan
+    for _ in range(10):
+        world.pass_time(59)
+        world.step()
+    assert world.plan == before
+    assert set(world.lines().values()) == {"Paused"}
+    world.pass_time(70)
+    world.settle()
+    assert world.plan.groups == ()
+    assert world.plan.phase is Phase.WAIT
+    assert {pod.deleting for pod in world.pods.values()} == {True}
+
+
+def test_a_detached_group_is_kept_over_a_restart_of_the_operator() -> None:
+    world = trained("a", "b")
+    before = world.plan
+    world.reports.clear()
+    world.since = world.now
+    for _ in range(100):
+        world.pass_time(10)
+        world.settle()
+    assert world.plan == before
+
+
+def test_after_a_take_over_a_missing_report_is_unknown_not_lost() -> None:
+    world = trained("a", "b", "c")
+    world.since = world.now
+    world.reports.clear()
+    for _ in range(int(TAKE_OVER_SECONDS) - 1):
+        world.pass_time(1.0)
+        world.train("a", "b", number=2, lost=("c",))
+        world.step()
+    assert world.members == ["a", "b", "c"]
+    keep_talking(world, "a", "b", number=2, lost=("c",), seconds=4)
+    assert world.members == ["a", "b"]
+
+
+def test_a_pod_that_is_gone_is_replaced_under_another_name_and_joins_as_itself() -> None:
+    world = trained("a", "b", "c")
+    old = world.pod("c")
+    world.remove_pod("c")
+    keep_talking(world, "a", "b", number=2, lost=("c",), seconds=2)
+    new = world.pod("c")
+    assert new.name != old.name and new.attempt == 2
+    assert world.members == ["a", "b"]
+    world.pass_time(REJOIN_SECONDS)
+    world.train("a", "b", number=2)
+    world.say("c")
+    world.settle()
+    assert {m.pod_uid for g in world.plan.groups for m in g.members if m.node == "c"} == {new.uid}
+
+
+def test_a_members_new_address_is_planned() -> None:
+    world = trained("a", "b")
+    worker = worker_name("b")
+    stamped = world.reports[worker]
+    moved = stamped.head.model_copy(update={"address": "10.9.9.9"})
+    world.reports[worker] = type(stamped)(moved, stamped.training, stamped.training_received)
+    revision = world.plan.revision
+    world.settle()
+    assert "10.9.9.9" in {m.address for g in world.plan.groups for m in g.members}
+    assert world.plan.revision == revision + 1
+
+
+def test_the_next_revision_is_above_all_that_was_ever_heard_of() -> None:
+    world = trained("a")
+    world.heard_revision = 57
+    world.settle()
+    assert world.plan.revision == 58
+    world.stored = type(world.stored)()
+    world.settle()
+    assert world.plan.revision == 59
+    assert world.members == ["a"]
+
+
+def test_a_reporting_pod_that_is_no_more_is_told_so() -> None:
+    world = trained("a", "b")
+    zombie = world.pod("b").uid
+    world.remove_pod("b")
+    world.settle()
+    assert zombie in world.over
+
+
+class TestNewLineage:
+    def test_no_new_lineage_while_a_majority_can_vote(self) -> None:
+        world = trained("a", "b", "c")
+        world.remove_pod("c")
+        for _ in range(20):
+            world.pass_time(1.0)
+            world.say("a", TrainerState.PAUSED)
+            world.say("b", TrainerState.PAUSED)
+            world.step()
+        assert world.plan.lineage == 1
+
+    def test_from_the_survivor_with_the_newest_state_once_it_has_paused(self) -> None:
+        world = trained("a", "b", "c", "d", "e")
+        world.train("a", "b", "c", "d", "e", step=20)
+        for node in "cde":
+            world.remove_pod(node)
+        world.settle()
+        assert world.plan.lineage == 1, "the survivors have not said that they paused"
+        world.say("a", TrainerState.PAUSED, step=18)
+        world.say("b", TrainerState.PAUSED, step=19)
+        world.settle()
+        assert world.plan.lineage == 2
+        assert world.plan.lineage_from == worker_name("b")
+        assert world.aggregator == "b"
+        assert "NewLineage" in world.told
+
+    def test_half_with_the_aggregator_goes_on_and_half_without_it_does_not(self) -> None:
+        for gone, lineage in (("b", 1), ("a", 2)):
+            world = trained("a", "b")
+            other = "a" if gone == "b" else "b"
+            world.remove_pod(gone)
+            world.pass_time(1)
+            world.say(other, TrainerState.PAUSED, step=10)
+            world.settle()
+            assert world.plan.lineage == lineage, gone
+
+    def test_from_the_durable_checkpoint_where_nobody_is_left(self) -> None:
+        world = trained("a", "b")
+        kept = Checkpoint(lineage=1, step=8, digest="d", path="/x")
+        for node in "ab":
+            world.say(node, TrainerState.TRAINING, checkpoint=kept, step=10)
+        world.settle()
+        for node in "ab":
+            world.remove_pod(node)
+        world.settle()
+        assert world.plan.lineage == 1
+        for node in "ab":
+            world.say(node)
+        world.pass_time(REJOIN_SECONDS)
+        for node in "ab":
+            world.say(node)
+        world.settle()
+        assert (world.plan.lineage, world.plan.lineage_from, world.plan.durable_step) == (2, "", 8)
+        assert world.members == ["a", "b"]
+
+    def test_newcomers_alone_do_not_train_beside_state_that_others_hold(self) -> None:
+        world = trained("a")
+        world.nodes["b"] = edge_node("b")
+        world.settle()
+        world.train("a")
+        world.say("b")
+        world.settle()
+        assert world.members == ["a", "b"] and world.aggregator == "a"
+        world.spec = {"nodes": {"exclude": ["a"]}}
+        world.say("b")
+        world.step()
+        assert world.members == ["b"]
+        assert world.plan.phase is Phase.WAIT
+
+
+@pytest.mark.parametrize(("holders", "durable"), [("a", None), ("ab", 8)])
+def test_a_checkpoint_is_durable_when_two_nodes_hold_it(holders: str, durable: int | None) -> None:
+    world = trained("a", "b", "c")
+    for node in holders:
+        kept = Checkpoint(lineage=1, step=8, digest="same", path="/x")
+        world.say(node, TrainerState.TRAINING, checkpoint=kept, step=9)
+    world.settle()
+    assert world.stored.durable_step == durable
+
+
+def test_copies_with_different_contents_are_not_one_checkpoint() -> None:
+    world = trained("a", "b")
+    for node in "ab":
+        kept = Checkpoint(lineage=1, step=8, digest=node, path="/x")
+        world.say(node, TrainerState.TRAINING, checkpoint=kept, step=9)
+    world.settle()
+    assert world.stored.durable_step is None
