@@ -5,6 +5,8 @@ No index (quadratic at start-up, and it keeps what was deleted while a watch was
 """
 
 import asyncio
+import dataclasses
+import os
 from typing import Any
 
 import kopf
@@ -23,7 +25,7 @@ def registry(hints: Hints) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=made)
     def login(**kwargs: Any) -> Any:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        return _in_cluster(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=made)
     async def job(event: Any, **_: Any) -> None:
@@ -38,6 +40,15 @@ def registry(hints: Hints) -> kopf.OperatorRegistry:
         hints.node(event["type"], event["object"])
 
     return made
+
+
+def _in_cluster(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """At the address that the kubelet gives: kopf dials a name, and an edge cluster may have no DNS."""
+    found, host = kopf.login_with_service_account(**kwargs), os.environ.get("KUBERNETES_SERVICE_HOST")
+    if found is None or not host:
+        return found
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    return dataclasses.replace(found, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 def settings() -> kopf.OperatorSettings:
