@@ -1,4 +1,4 @@
-"""The journal program as one writes it for torchrun: DistributedDataParallel, the same model, the same lines."""
+"""The journal program as one writes it for torchrun: DistributedDataParallel, same model, same lines."""
 
 import json
 import time
@@ -12,9 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 def main() -> None:
     dist.init_process_group("gloo")
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
-    )
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
     parallel = DistributedDataParallel(model)
     optimizer = torch.optim.SGD(parallel.parameters(), lr=0.05, momentum=0.9)
     step = 0

@@ -1,0 +1,171 @@
+"""The test bed: a lab with the operator in it, and one job that writes down its steps."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmarks.steps import Journal
+from edgelab.config import LabConfig, NodeSpec
+from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator
+from edgelab.errors import LabError
+from edgelab.lab import Lab
+from edgetrain_protocol.status import JobStatus, NodeState
+
+PROGRAM = Path(__file__).parent / "programs" / "journal.py"
+NAMESPACE = "bench"
+CLOUD = NodeSpec(name="cloud-1", kind="cloud", link="1000mbit")
+BATCH = 128
+
+Found = TypeVar("Found")
+
+
+def edges(
+    *links: str, cpus: Sequence[float] | None = None, sites: Sequence[str] | None = None
+) -> list[NodeSpec]:
+    """Edge nodes edge-1, edge-2, ... with these links, processors and sites."""
+    cpus, sites = cpus or [0.5] * len(links), sites or ["A"] * len(links)
+    rows = enumerate(zip(links, cpus, sites, strict=True), start=1)
+    return [NodeSpec(name=f"edge-{n}", link=link, cpu=cpu, site=site) for n, (link, cpu, site) in rows]
+
+
+def wait_for(look: Callable[[], Found | None], seconds: float, what: str, every: float = 0.05) -> Found:
+    """The first result of `look` that is not None or empty.
+
+    Raises:
+        TimeoutError: there was none within `seconds`; the text says what was waited for.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(every)
+    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+
+
+@dataclass
+class Bed:
+    """One lab, one job."""
+
+    lab: Lab
+    nodes: list[str]
+    """Edge nodes."""
+    journal: Journal
+    job: str = "journal"
+    batch: int = BATCH
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    # --- the job
+
+    def train(self, *arguments: str, name: str = "journal", **spec: Any) -> None:
+        """Apply a job of the journal program with these arguments, and wait until all nodes train."""
+        self.start(*arguments, name=name, **spec)
+        self.wait_training(len(self.nodes))
+
+    def start(self, *arguments: str, name: str = "journal", **spec: Any) -> None:
+        """As `train`, without the wait."""
+        self.job = name
+        program = {"command": ["python", str(PROGRAM)], "args": ["--batch", str(self.batch), *arguments]}
+        document = {
+            "apiVersion": "edgetrain.io/v1alpha1",
+            "kind": "EdgeTrainingJob",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"program": program, **spec},
+        }
+        self.lab.kubectl("apply", "-f", "-", stdin=json.dumps(document))
+
+    def end(self) -> None:
+        """Delete the job and wait until its pods are gone, so that the next one has the nodes to itself."""
+        self.lab.kubectl("-n", NAMESPACE, "delete", "etj", self.job, "--wait=true")
+        wait_for(lambda: not self.pods() or None, 60, "the pods to go")
+
+    def status(self) -> JobStatus:
+        text = self.lab.kubectl("-n", NAMESPACE, "get", "etj", self.job, "-o", "json")
+        return JobStatus.model_validate(json.loads(text).get("status", {}))
+
+    def wait_training(self, count: int, seconds: float = 120) -> None:
+        """Until `count` nodes train, by the job's status and by their newest steps."""
+        began = time.time()
+
+        def whole() -> bool | None:
+            training = [n for n in self.status().nodes if n.state is NodeState.TRAINING]
+            fresh = [s for s in self.journal.newest().values() if s.at > began and s.at > time.time() - 3]
+            return (len(training) >= count and len(fresh) >= count) or None
+
+        wait_for(whole, seconds, f"{count} nodes to train", every=0.3)
+
+    def aggregator(self) -> str:
+        """The aggregator's node."""
+        return wait_for(lambda: self.status().aggregator or None, 60, "an aggregator", every=0.3)
+
+    # --- pods and their processes
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """The job's pods by node."""
+        text = self.lab.kubectl(
+            *("-n", NAMESPACE, "get", "pods", "-l", f"edgetrain.io/job-name={self.job}", "-o", "json")
+        )
+        return {pod["spec"].get("nodeName", ""): pod for pod in json.loads(text)["items"]}
+
+    def program_pid(self, node: str) -> int:
+        """The user's program on a node, by this machine's numbers."""
+        pod = self.pods()[node]["metadata"]["name"]
+        for pid in self.lab.container_pids(node, NAMESPACE, pod, "trainer"):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if str(PROGRAM).encode() in words and b"edgetrain.supervisor" not in words:
+                return pid
+        raise LabError(f"the program does not run on {node}")
+
+    def signal_program(self, node: str, number: int = signal.SIGKILL) -> float:
+        """Signal the program on a node; returns the moment."""
+        pid, now = self.program_pid(node), time.time()
+        os.kill(pid, number)
+        return now
+
+    def signal_pod(self, node: str, number: int) -> float:
+        """Signal all of a node's trainer container: supervisor and program; returns the moment."""
+        pod = self.pods()[node]["metadata"]["name"]
+        pids, now = self.lab.container_pids(node, NAMESPACE, pod, "trainer"), time.time()
+        for pid in pids:
+            os.kill(pid, number)
+        return now
+
+    # --- the operator
+
+    def scale_operator(self, replicas: int) -> None:
+        """0: kill the operator at once; else start it."""
+        target = (
+            "-n",
+            OPERATOR_NAMESPACE,
+            "scale",
+            "deployment",
+            "-l",
+            "app.kubernetes.io/name=edgetrain-operator",
+        )
+        self.lab.kubectl(*target, f"--replicas={replicas}")
+        if replicas == 0:
+            self.lab.kubectl(
+                *("-n", OPERATOR_NAMESPACE, "delete", "pod", "--all", "--grace-period=0", "--force"),
+                timeout=60,
+            )
+
+
+@contextmanager
+def bed(name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH) -> Iterator[Bed]:
+    """A lab of a cloud node and these edge nodes, the operator installed; taken down in any case."""
+    lab = Lab(f"bench-{name}", say=lambda text: print(f"  {text}", flush=True))
+    lab.down()
+    try:
+        lab.up(LabConfig(nodes=[CLOUD, *nodes]))
+        install_operator(lab, CLOUD.name)
+        lab.kubectl("create", "namespace", NAMESPACE)
+        lab.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        names = [node.name for node in nodes]
+        yield Bed(lab, names, Journal({n: lab.node(n).logs for n in names}), batch=batch)
+    finally:
+        lab.down()

@@ -1,0 +1,102 @@
+"""What the journal program wrote down, read from the kubelets' log files while it is being written.
+
+A node whose power is cut still has its file, and no API server is asked, so that reading disturbs nothing.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MARK = "STEP "
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step committed by one member. `at`: Unix time, seconds."""
+
+    node: str
+    process: str
+    """The log file: one for each start of the container."""
+    step: int
+    at: float
+    epoch: int
+    indices: tuple[int, ...]
+    digest: str | None
+    loss: float
+
+
+def parse(node: str, process: str, line: str) -> Step | None:
+    """A step from a line in the container log format; None where the line is something else."""
+    _, found, text = line.partition(MARK)
+    if not found or not text.endswith("}"):
+        return None
+    said = json.loads(text)
+    return Step(
+        node=node,
+        process=process,
+        step=said["step"],
+        at=said["at"],
+        epoch=said["epoch"],
+        indices=tuple(said["indices"]),
+        digest=said.get("digest"),
+        loss=said["loss"],
+    )
+
+
+@dataclass
+class Journal:
+    """Reads all workers' logs, each from where it last stopped."""
+
+    logs: Mapping[str, Path]
+    """Of each node: the directory with its pods' logs."""
+    steps: list[Step] = field(default_factory=list)
+    _offsets: dict[Path, int] = field(default_factory=lambda: defaultdict(int))
+
+    def read(self) -> list[Step]:
+        """All steps so far, in no order."""
+        for node, folder in self.logs.items():
+            for file in folder.glob("*/trainer/*.log"):
+                self._read_on(node, file)
+        return self.steps
+
+    def _read_on(self, node: str, file: Path) -> None:
+        with file.open("rb") as opened:
+            opened.seek(self._offsets[file])
+            text = opened.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offsets[file] += len(whole)
+        process = f"{file.parent.parent.name}/{file.name}"
+        lines = whole.decode(errors="replace").splitlines()
+        self.steps += [step for line in lines if (step := parse(node, process, line))]
+
+    def newest(self) -> dict[str, Step]:
+        """The latest step of each node."""
+        latest: dict[str, Step] = {}
+        for step in self.read():
+            if step.node not in latest or step.at > latest[step.node].at:
+                latest[step.node] = step
+        return latest
+
+
+def by_number(steps: Iterable[Step]) -> dict[int, list[Step]]:
+    """The members' lines of each step."""
+    grouped: dict[int, list[Step]] = defaultdict(list)
+    for step in steps:
+        grouped[step.step].append(step)
+    return dict(grouped)
+
+
+def first_without(steps: Iterable[Step], lost: str, after: float, batch: int) -> float | None:
+    """When the first step was committed to which a lost node gave nothing; None while there is none.
+
+    Told by the samples: a step belongs to a formation without the node once the others' make up the
+    whole batch. A step already under way when the node was lost does not count.
+    """
+    others = [s for s in steps if s.node != lost]
+    for lines in (found for _, found in sorted(by_number(others).items())):
+        late = [line for line in lines if line.at > after]
+        if late and len({i for line in lines for i in line.indices}) >= batch:
+            return min(line.at for line in late)
+    return None
