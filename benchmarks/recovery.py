@@ -23,7 +23,7 @@ def recovered(test: Bed, lost: str, began: float) -> float:
     """Seconds from a loss to the first step committed without the lost node."""
 
     def look() -> float | None:
-        return first_without(test.journal.read(), lost, began, test.batch)
+        return first_without(test.journal.read(), lost, began, len(test.nodes))
 
     return wait_for(look, DEADLINE, f"a step without {lost}", every=0.02) - began
 

@@ -22,8 +22,12 @@ class Step:
     step: int
     at: float
     epoch: int
+    members: int
+    """Whose samples are in the step."""
     indices: tuple[int, ...]
+    """All samples of the step, over all members."""
     digest: str | None
+    """Of the parameters after it."""
     loss: float
 
 
@@ -39,6 +43,7 @@ def parse(node: str, process: str, line: str) -> Step | None:
         step=said["step"],
         at=said["at"],
         epoch=said["epoch"],
+        members=said["members"],
         indices=tuple(said["indices"]),
         digest=said.get("digest"),
         loss=said["loss"],
@@ -88,15 +93,11 @@ def by_number(steps: Iterable[Step]) -> dict[int, list[Step]]:
     return dict(grouped)
 
 
-def first_without(steps: Iterable[Step], lost: str, after: float, batch: int) -> float | None:
-    """When the first step was committed to which a lost node gave nothing; None while there is none.
+def first_without(steps: Iterable[Step], lost: str, after: float, whole: int) -> float | None:
+    """When the first step was committed that has nothing of a lost node's in it; None while there is none.
 
-    Told by the samples: a step belongs to a formation without the node once the others' make up the
-    whole batch. A step already under way when the node was lost does not count.
+    `whole` members had trained together before. A step already under way when the node was lost, and
+    committed with its gradients, does not count.
     """
-    others = [s for s in steps if s.node != lost]
-    for lines in (found for _, found in sorted(by_number(others).items())):
-        late = [line for line in lines if line.at > after]
-        if late and len({i for line in lines for i in line.indices}) >= batch:
-            return min(line.at for line in late)
-    return None
+    moments = [s.at for s in steps if s.node != lost and s.at > after and 0 < s.members < whole]
+    return min(moments, default=None)

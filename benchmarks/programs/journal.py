@@ -62,14 +62,10 @@ def main() -> None:
         session.backward(loss)
         optimizer.step()
         session.log(loss=loss)
-        line = {
-            "step": session.step,
-            "at": time.time(),
-            "loss": loss.item(),
-            "epoch": batch.epoch,
-            "indices": list(map(int, batch.indices)),
-        }
-        if session.step % args.digest_every == 0:
+        committed = session.committed
+        line = {"step": committed.step, "at": time.time(), "loss": committed.loss, "epoch": committed.epoch}
+        line |= {"members": committed.members, "indices": committed.indices}
+        if committed.step % args.digest_every == 0:
             line["digest"] = digest(model)
         print("STEP " + json.dumps(line), flush=True)
     session.finish(model)

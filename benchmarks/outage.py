@@ -1,0 +1,124 @@
+"""The operator gone for a minute; a site cut off that loses its aggregator; a group split in two halves."""
+
+import itertools
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from benchmarks.bed import Bed, bed, edges, wait_for
+from benchmarks.exactness import audit
+from benchmarks.harness import Goal, Row, publish
+from benchmarks.steps import Step, first_without
+
+AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "60"))
+SAMPLES = 4000
+NODES = edges("50mbit", "50mbit", "50mbit", "50mbit", cpus=[0.5] * 4)
+LATE_SECONDS = 2.0
+"""A step is late if it comes this long after the one before; a re-forming takes less."""
+
+
+def gaps(steps: Sequence[Step], begin: float, end: float) -> list[float]:
+    """Seconds between the commits of successive steps, by whoever was first, in a span of time."""
+    first: dict[int, float] = {}
+    for step in steps:
+        first[step.step] = min(step.at, first.get(step.step, step.at))
+    moments = sorted(at for at in first.values() if begin <= at <= end)
+    return [b - a for a, b in itertools.pairwise([begin, *moments, end])]
+
+
+def pod_uids(test: Bed) -> dict[str, str]:
+    return {node: pod["metadata"]["uid"] for node, pod in test.pods().items()}
+
+
+def operator_away(test: Bed) -> Iterator[Row]:
+    """The operator killed for a minute, and a worker killed meanwhile."""
+    before, revision = pod_uids(test), test.status().plan.revision
+    test.scale_operator(0)
+    began = time.time()
+    time.sleep(AWAY_SECONDS / 3)
+    victim = next(node for node in test.nodes if node != test.status().aggregator)
+    test.signal_program(victim, signal.SIGKILL)
+    time.sleep(AWAY_SECONDS * 2 / 3)
+    waits = gaps(test.journal.read(), began, time.time())
+    test.scale_operator(1)
+    test.wait_training(len(test.nodes))
+    time.sleep(12)
+    late = sum(wait > LATE_SECONDS for wait in waits)
+    yield Row("operator away: steps late", late, "steps", Goal("==", 0), (late,))
+    yield Row("operator away: longest wait", max(waits), "s", None, tuple(sorted(waits)[-5:]))
+    yield Row("operator away: usual wait", statistics.median(waits), "s", None, (len(waits),))
+    made_again = sum(uid != before.get(node) for node, uid in pod_uids(test).items())
+    yield Row("operator back: pods re-created", made_again, "pods", Goal("==", 0), (made_again,))
+    onwards = test.status().plan.revision - revision
+    yield Row("operator back: revisions on", onwards, "revisions", Goal(">=", 0), (onwards,))
+
+
+def cut_off_site(test: Bed) -> Iterator[Row]:
+    """All edge nodes lose the operator together, then their aggregator's program is killed."""
+    test.lab.partition(*test.nodes)
+    time.sleep(3)
+    leader = test.aggregator()
+    pid = test.program_pid_offline(leader)
+    began = time.time()
+    os.kill(pid, signal.SIGKILL)
+    went_on = (
+        wait_for(
+            lambda: first_without(test.journal.read(), leader, began, len(test.nodes)),
+            60,
+            "succession",
+            every=0.02,
+        )
+        - began
+    )
+    time.sleep(5)
+    test.lab.heal()
+    test.wait_training(len(test.nodes))
+    found = audit(test.journal.read(), SAMPLES)
+    yield Row("cut-off site: on without its aggregator", went_on, "s", None, (went_on,))
+    yield Row(
+        "cut-off site: steps lost or forked",
+        found.lost + found.forked,
+        "steps",
+        Goal("==", 0),
+        (found.steps,),
+    )
+
+
+def halves(test: Bed) -> Iterator[Row]:
+    """Two and two, with the operator on the side of the second half."""
+    lead = test.aggregator()
+    partner = next(node for node in test.nodes if node != lead)
+    sides = [{lead, partner}, set(test.nodes) - {lead, partner}]
+    test.lab.partition(*sides[0])
+    time.sleep(3)
+    began = time.time()
+    time.sleep(8)
+    lines = [s for s in test.journal.read() if s.at > began]
+    on = sum(any(s.node in side for s in lines) for side in sides)
+    test.lab.heal()
+    test.wait_training(len(test.nodes))
+    found = audit(test.journal.read(), SAMPLES)
+    yield Row("halves: sides that went on", on, "sides", Goal("<=", 1), (on,))
+    yield Row(
+        "halves healed: steps lost or forked",
+        found.lost + found.forked,
+        "steps",
+        Goal("==", 0),
+        (found.steps,),
+    )
+    whole = len([s for s in test.journal.newest().values() if s.at > time.time() - 5])
+    yield Row("halves healed: members training", whole, "nodes", Goal("==", len(test.nodes)), (whole,))
+
+
+def main() -> int:
+    with bed("outage", NODES) as test:
+        test.train("--samples", str(SAMPLES), "--epochs", "100000")
+        rows = [row for part in (operator_away, cut_off_site, halves) for row in part(test)]
+    return 0 if publish("outage", rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Batch shares by measured speed against equal ones, on processors 4 : 4 : 2 : 1."""
+
+import sys
+import time
+
+from benchmarks.bed import Bed, bed, edges
+from benchmarks.harness import Goal, Row, publish
+
+NODES = edges("100mbit", "100mbit", "100mbit", "100mbit", cpus=[0.52, 0.52, 0.26, 0.13])
+SETTLE_SECONDS, MEASURE_SECONDS = 20.0, 30.0
+ARGUMENTS = ("--epochs", "100000", "--width", "256", "--work", "20", "--digest-every", "1000000")
+LOSS_STEPS = 100
+
+
+def measure(test: Bed, shares: str) -> tuple[float, float]:
+    """Steps a second once shares have settled, and the mean loss of the first steps."""
+    test.train(*ARGUMENTS, name=f"shares-{shares}", strategy={"shares": shares, "reduction": "ring"})
+    time.sleep(SETTLE_SECONDS)
+    begin = time.time()
+    time.sleep(MEASURE_SECONDS)
+    lines = [s for s in test.journal.read() if f"shares-{shares}" in s.process]
+    counted = {s.step for s in lines if s.at >= begin}
+    early = {s.step: s.loss for s in lines if s.step <= LOSS_STEPS}
+    test.end()
+    return len(counted) / MEASURE_SECONDS, sum(early.values()) / len(early)
+
+
+def main() -> int:
+    with bed("shares", NODES, batch=176) as test:
+        equal, equal_loss = measure(test, "equal")
+        speed, speed_loss = measure(test, "speed")
+    difference = abs(speed_loss - equal_loss) / equal_loss
+    rows = [
+        Row("equal shares", equal, "steps/s", None, (equal,)),
+        Row("shares by speed", speed, "steps/s", None, (speed,)),
+        Row("shares by speed against equal", speed / equal, "x", Goal(">=", 1.8), (speed / equal,)),
+        Row(
+            f"loss over {LOSS_STEPS} steps, difference", difference, "ratio", Goal("<=", 0.05), (difference,)
+        ),
+    ]
+    return 0 if publish("shares", rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
