@@ -61,7 +61,7 @@ def cut_off_site(test: Bed) -> Iterator[Row]:
     test.lab.partition(*test.nodes)
     time.sleep(3)
     leader = test.aggregator()
-    pid = test.program_pid_offline(leader)
+    pid = test.program_pid(leader)
     began = time.time()
     os.kill(pid, signal.SIGKILL)
     went_on = (
