@@ -88,6 +88,10 @@ class Bounds:
     slow_halt: bool = False
     blocks: bool = False
     """Each call runs in one go: see World.block."""
+    missing: int = 99
+    """At most so many of those whom a message of a block is for do not get it; or none gets it."""
+    apply_unbuilt: bool = False
+    """Wrongly: a step in doubt is applied as soon as a trainer is told to, before its group is built."""
 
 
 @dataclass
@@ -112,6 +116,9 @@ class World:
             found = self._numbers[thing] = len(self._things)
             self._things.append(thing)
         return found
+
+    def thing(self, number: int) -> Any:
+        return self._things[number]
 
     def node(self, state: State, pod: int) -> Node:
         node: Node = self._things[state.nodes[pod]]
@@ -138,12 +145,14 @@ class World:
         return State(tuple(self.number(n) for n in nodes), frozenset(), frozenset(), ())
 
     def running(self) -> State:
-        """All founders are in formation 1, about to train step 1."""
+        """All founders are in formation 1, have committed in it and are about to train step 1."""
         state = self.founding()
         first = Formation(1, tuple(self.member(i) for i in range(self.founders or self.size)), "w0")
         state = self.call(state, 0, first)
         while state.messages:
             state = self.deliver(state, min(state.messages))
+        for pod in range(self.founders or self.size):
+            state = self.act(state, pod, ("has committed in", first))
         return state._replace(calls=0)
 
     # --- what can happen
@@ -173,7 +182,7 @@ class World:
         Calls, votes and forming connect only pods that have voted for the same number as their last. So
         any history can be put in the order of numbers, call by call, without any pod noticing.
         """
-        begun = self._without_old(self.call(state, pod, formation))
+        begun = self.call(self._without_old(state), pod, formation)
         for asked, voted in self._some_get(begun, Call):
             completed = [m for m in voted.messages if isinstance(self._things[m[1]], Vote)]
             for message in completed:
@@ -184,7 +193,8 @@ class World:
     def _some_get(self, state: State, kind: type) -> Iterator[tuple[list[int], State]]:
         """Each set of receivers of the messages of a kind."""
         waiting = sorted(m for m in state.messages if _is(self._things[m[1]], kind))
-        for count in range(len(waiting) + 1):
+        few = range(1, max(1, len(waiting) - self.bounds.missing))
+        for count in (n for n in range(len(waiting) + 1) if n not in few):
             for chosen in combinations(waiting, count):
                 after = state
                 for message in chosen:
@@ -192,7 +202,10 @@ class World:
                 yield [pod for pod, _ in chosen], after
 
     def _without_old(self, state: State) -> State:
-        """Whoever did not get a message of an old call never does."""
+        """Whoever did not get a message of an old call never does, and who called gives up."""
+        for pod in range(self.size):
+            if self.node(state, pod).ballot.own is not None:
+                state = self.act(state, pod, ("withdraw",))
         return state._replace(messages=frozenset(m for m in state.messages if _is(self._things[m[1]], Record)))
 
     def numbers(self, state: State, called: tuple[Member, ...]) -> set[int]:
@@ -248,6 +261,8 @@ class World:
             return None
         position, step = node.ballot.position, node.ballot.position.committed + 1
         if word.decision is Decision.APPLY and position.committed < word.step:
+            if self.bounds.apply_unbuilt:
+                return Training("applies", step, self.number(word.formation), frozenset())
             return self._needing("applies", word.formation, step, FORMED, 0)
         if position.prepared == Prepared(_id(word.formation), step):
             return self._needing("commits", word.formation, step, ENTERED, step)
@@ -278,17 +293,19 @@ class World:
         return self.note(after, CONTRIBUTED, able.formation, step + 1, pod)
 
     def fetch(self, state: State, pod: int, donor: int) -> State | None:
-        """A newcomer takes a donor's state, of a formation that has committed."""
+        """A newcomer, or one that was put out, takes a donor's state, of a formation that has committed."""
         giver, taker = self.node(state, donor), self.node(state, pod).ballot
         base = giver.ballot.record.base
-        if donor == pod or giver.word is None or base.founding or taker.member is None:
+        if donor == pod or giver.word is None or base != giver.word.formation or taker.member is None:
             return None
-        if base != giver.word.formation or not taker.may_adopt(base):
-            return None
+        if taker.engaged is not None:
+            state = self.act(state, pod, ("left",))
+            taker = self.node(state, pod).ballot
         position = replace(giver.ballot.position, prepared=None)
-        if position == taker.position:
+        if position == taker.position or not taker.may_adopt(base):
             return None
-        return self.act(state, pod, ("fetch", base, position))._replace(fetches=state.fetches + 1)
+        after = self.act(state, pod, ("fetch", base, position))
+        return after._replace(fetches=state.fetches + 1)
 
     # --- carrying out
 
@@ -308,7 +325,20 @@ class World:
         after, sent = self._memo[before, event]
         nodes = (*state.nodes[:pod], after, *state.nodes[pod + 1 :])
         kept = frozenset(m for m in state.messages.union(sent) if m[0] != pod or self._matters(after, m[1]))
-        return self._counted(self._formed(state._replace(nodes=nodes, messages=kept), pod, before), sent)
+        changed = self._formed(state._replace(nodes=nodes, messages=kept), pod, before)
+        return self._counted(self._without_abandoned(changed, before, after), sent)
+
+    def _without_abandoned(self, state: State, before: int, after: int) -> State:
+        """What was said in a group that nobody is in any more, and nobody can come to, is forgotten."""
+        left = self._things[before].word
+        if left is None or left == self._things[after].word or self._is_open(state, left):
+            return state
+        number = self.number(left.formation)
+        return state._replace(facts=frozenset(f for f in state.facts if f[1] != number))
+
+    def _is_open(self, state: State, word: Established) -> bool:
+        words = (self._things[number].word for number in state.nodes)
+        return any(w == word for w in words) or any(self._things[m[1]] == word for m in state.messages)
 
     def _counted(self, state: State, sent: tuple[tuple[int, int], ...]) -> State:
         """A vote that is not the last one missing can be counted at once: nothing else depends on when."""
@@ -340,6 +370,11 @@ class World:
             return self._carry(node, *node.ballot.call(rest[0]))
         if kind == "left":
             return self._left(node)
+        if kind == "has committed in":
+            position = Position(LINEAGE, _id(rest[0]))
+            return replace(node, ballot=node.ballot.on_position(position), disk=node.disk.committed_in(rest[0])), ()
+        if kind == "withdraw":
+            return replace(node, ballot=node.ballot.withdraw()), ()
         if kind in ("trainer ends", "pod restarts"):
             return self._ended(node, kind)
         if kind == "fetch":
@@ -351,7 +386,9 @@ class World:
         assert node.word is not None
         here, position = _id(node.word.formation), node.ballot.position
         if kind == "committed":
-            return replace(node, ballot=node.ballot.on_position(Position(LINEAGE, here, step)), held=frozenset())
+            assert position.prepared is not None
+            position = Position(LINEAGE, position.prepared.formation, step)
+            return replace(node, ballot=node.ballot.on_position(position), held=frozenset())
         ballot = node.ballot.on_position(replace(position, prepared=Prepared(here, step)))
         return replace(node, ballot=ballot, held=frozenset(node.word.formation.members))
 
@@ -399,7 +436,8 @@ class World:
     def _do(self, node: Node, action: Action, sent: list[tuple[int, int]]) -> Node:
         match action:
             case Persist(record):
-                return replace(node, disk=record)
+                # Without restarts nobody reads it: states that differ in it alone are the same.
+                return replace(node, disk=record) if self.bounds.ends else node
             case Tell(pod, message):
                 if not isinstance(message, Refusal):  # one that never arrives allows all that one that does
                     said = (node.ballot.record.pod, message) if isinstance(message, Call) else message

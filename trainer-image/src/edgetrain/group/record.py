@@ -1,6 +1,6 @@
 """What a pod has voted for: written down before it is sent, read again after a restart."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from edgetrain.group.members import Formation, Member, Pod
@@ -29,7 +29,7 @@ class Record:
     """The highest number voted for: nothing up to it is voted for, or formed, again."""
     ended: tuple[Member, ...] = ()
     """Incarnations of this pod's trainer that are over for certain, oldest first."""
-    serial: int = 0
+    serial: int = field(default=0, compare=False)
     """Rises with every change: of two records of a pod the higher one is newer."""
 
     def accept(self, formation: Formation) -> Self:
