@@ -95,9 +95,9 @@ class World:
     def settle(self, steps: int = 10) -> Decision:
         """Step until nothing changes."""
         for _ in range(steps):
-            before = (self.stored, dict(self.pods))
+            before = (self.stored, dict(self.pods), self.status)
             decision = self.step()
-            if (self.stored, self.pods) == before:
+            if (self.stored, self.pods, self.status) == before:
                 return decision
         raise AssertionError(f"does not settle: {decision.reason}")
 

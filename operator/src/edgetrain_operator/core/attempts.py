@@ -90,6 +90,8 @@ def _raised(record: WorkerRecord, to: int | None = None) -> WorkerRecord:
             "crashes": record.crashes + record.pod_crashes,
             "pod_crashes": 0,
             "silent_since": 0.0,
+            # It is the same process's coming and going that must not churn the plan.
+            "left_at": 0.0,
         }
     )
 

@@ -19,7 +19,6 @@ GROUP = "all"
 """The one group of a job of one tier."""
 FIRST_PLAN_SECONDS = 10.0
 """From the first ready worker to a plan without those not ready: each later one costs a re-forming."""
-SOON = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,11 @@ def plan_next(scene: Scene, stop: bool) -> Planned:
         return _stopping(scene)
     found = membership(scene)
     stored = _remember(scene, found)
-    if scene.plan is None and (wait := _wait_for_first(scene, stored, found)):
-        return Planned(stored, requeue_at=(wait,))
+    wait = _wait_for_first(scene, stored, found)
+    if wait is not None:
+        found = Membership((), (), found.left)
+    if scene.plan is None and not found.members:
+        return Planned(stored, requeue_at=tuple(_timers(scene, found, wait)))
     formation = known_formation(scene)
     renewal = new_lineage(scene, formation, (m.worker for m in found.members))
     if renewal:
@@ -47,7 +49,7 @@ def plan_next(scene: Scene, stop: bool) -> Planned:
     stored = stored.model_copy(update={"office": office, "formation": formation, **durable})
     stored = stored.model_copy(update={"plan": _revised(scene, plan, stored.durable_step)})
     events = _events(scene, found, office if changed else None, renewal)
-    return Planned(stored, events, tuple(_timers(scene, found, look_again)))
+    return Planned(stored, events, tuple(_timers(scene, found, look_again, wait)))
 
 
 def _stopping(scene: Scene) -> Planned:
@@ -67,7 +69,8 @@ def _remember(scene: Scene, found: Membership) -> StoredPlan:
             records[worker] = records[worker].model_copy(update={"left_at": scene.now})
     members = {m.worker for m in found.members}
     lost = {w: scene.stored.lost.get(w, scene.now) for w in scene.hearing.put_out if w in members}
-    first = scene.stored.first_ready or (scene.now if found.members else 0.0)
+    waits = bool(found.members) and not scene.members
+    first = (scene.stored.first_ready or scene.now) if waits else 0.0
     return scene.stored.model_copy(update={"workers": records, "lost": lost, "first_ready": first})
 
 
@@ -83,9 +86,11 @@ def _silence_noted(scene: Scene, worker: str, record: WorkerRecord) -> WorkerRec
 
 
 def _wait_for_first(scene: Scene, stored: StoredPlan, found: Membership) -> float | None:
-    """Until when the first plan waits for more workers; None where it need not."""
+    """Until when a plan without members waits for more workers; None where it need not."""
+    if scene.members or not found.members:
+        return None
     if len(found.members) < scene.seen.job.spec.nodes.min:
-        return scene.now + SOON * 5
+        return scene.now + FIRST_PLAN_SECONDS
     ready = {m.node for m in found.members}
     coming = {n for n in scene.placement.wanted - ready if (v := scene.seen.nodes.get(n)) and v.ready}
     due = stored.first_ready + FIRST_PLAN_SECONDS
@@ -105,8 +110,9 @@ def _office(
         workers = [w for w in workers if w in formation.members] or workers
     acting = formation.aggregator if formation else ""
     incumbent = scene.stored.office
-    if incumbent and incumbent.worker in scene.hearing.put_out:
-        incumbent = incumbent if acting not in workers else None
+    if incumbent and incumbent.worker in scene.hearing.put_out and acting in workers:
+        # Heard, but out of its group: whom the group put in its place leads.
+        incumbent = incumbent if acting == incumbent.worker else None
     ballot = election.Ballot(
         workers, {m.worker: m.node for m in members}, scene.seen.rates, incumbent, acting, scene.now
     )
@@ -219,9 +225,8 @@ def _elected_text(office: Office) -> str:
     return text + (f", next best {office.runner_up_bits_per_second / 1e6:.1f}" if office.runner_up else "")
 
 
-def _timers(scene: Scene, found: Membership, look_again: float | None) -> Iterable[float]:
-    if look_again is not None:
-        yield look_again
+def _timers(scene: Scene, found: Membership, *due: float | None) -> Iterable[float]:
+    yield from (time for time in due if time is not None)
     if any(m.worker in scene.hearing.put_out for m in found.members):
         yield scene.now + LOST_SECONDS
     if any(scene.now - r.left_at < REJOIN_SECONDS for r in scene.records.values()) or found.left:

@@ -18,6 +18,13 @@ STOP_SECONDS = 30
 """For the supervisor to save and say goodbye."""
 DEFAULT_COMMAND = ("python", f"{names.PROGRAM_DIR}/main.py")
 PROFILER_RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
+USUAL_PORTS = {
+    Env.CONTROL_PORT: names.CONTROL_PORT,
+    Env.PROBE_PORT: names.PROBE_PORT,
+    Env.STATE_PORT: names.STATE_PORT,
+    Env.PROFILER_PORT: names.PROFILER_PORT,
+    Env.TRAINER_METRICS_PORT: names.TRAINER_METRICS_PORT,
+}
 HOST_PORTS_FROM = 20_000
 """On the nodes' own network each job has ports of its own, below the range that kernels give out."""
 
@@ -151,12 +158,10 @@ def _own_env(job: Job, node: NodeView, defaults: Defaults) -> list[dict[str, Any
 
 
 def _ports(job: Job) -> dict[Env, str]:
-    keys = (Env.CONTROL_PORT, Env.PROBE_PORT, Env.STATE_PORT)
-    usual = (names.CONTROL_PORT, names.PROBE_PORT, names.STATE_PORT)
     if not job.spec.template.spec.host_network:
-        return {key: str(port) for key, port in zip(keys, usual, strict=True)}
-    first = HOST_PORTS_FROM + int(digest(job.uid), 16) % 4000 * len(keys)
-    return {key: str(first + offset) for offset, key in enumerate(keys)}
+        return {key: str(port) for key, port in USUAL_PORTS.items()}
+    first = HOST_PORTS_FROM + int(digest(job.uid), 16) % 2000 * len(USUAL_PORTS)
+    return {key: str(first + offset) for offset, key in enumerate(USUAL_PORTS)}
 
 
 def _env(users: Iterable[EnvVar], ours: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

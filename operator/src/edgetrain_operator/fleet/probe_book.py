@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from edgetrain_operator.fleet.probes import (
     LARGEST_BURST,
     RESERVE_SHARE,
+    SATURATED,
     SHARE,
     Need,
     Node,
     Probe,
+    View,
     burst_bytes,
     choose,
     link_seconds,
+    view_of,
 )
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget
@@ -23,6 +26,7 @@ LEAP = 2.0
 """A measure off by this factor is no noise: it is confirmed by another, which then replaces the average."""
 PAIR_SECONDS = 180.0
 """A pair not measured for so long no longer speaks for its node, where another does."""
+VIEW_SECONDS = 1.0
 LEASE_SLACK = 3.0
 AVOID_SECONDS = 60.0
 
@@ -31,7 +35,6 @@ AVOID_SECONDS = 60.0
 class _Pair:
     rate: float
     at: float
-    offered: float | None
 
 
 @dataclass
@@ -72,6 +75,26 @@ class _Record:
         self.reserve = min(most, self.reserve + RESERVE_SHARE * elapsed)
         self.paid_at = now
 
+    def accept(self, peers: tuple[str, ...], sample: _Pair) -> bool:
+        """Fold a measure into its pair's average. False: nothing leapt."""
+        self.suspect = None
+        self.avoid.pop(peers[0], None)
+        held = self.pairs.get(peers)
+        rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
+        self.pairs[peers] = _Pair(rate, sample.at)
+        return False
+
+    def doubt(self, peers: tuple[str, ...], sample: _Pair) -> bool:
+        """Believe a leap that a second measure, or the exchanges, bear out; True if so."""
+        if self.suspect is None and not self.alarm:
+            self.suspect = sample
+            # If its partner is what dropped, only another partner can tell.
+            self.avoid[peers[0]] = sample.at + AVOID_SECONDS
+            return False
+        self.suspect = None
+        self.pairs = {peers: sample}
+        return True
+
 
 class ProbeBook:
     """Of one job. Times are the operator's; not locked, its owner does that."""
@@ -80,13 +103,18 @@ class ProbeBook:
         self._records: dict[str, _Record] = {}
         self._leases: dict[str, tuple[Probe, float]] = {}
         """By the worker that probes: the probe and when it counts as failed."""
+        self._view = View({}, (), frozenset())
+        self._viewed = float("-inf")
+        self._stale = True
 
     def rates(self) -> Mapping[str, NodeRate]:
         return {worker: rate for worker, record in self._records.items() if (rate := _node_rate(record))}
 
     def record(self, worker: str, measured: NodePart, now: float) -> bool:
         """Take in what a node measured. True where its rate leapt, or is known for the first time."""
+        new = worker not in self._records
         record = self._records.setdefault(worker, _Record(seen=now, paid_at=now))
+        self._stale |= new or record.alarm != measured.bandwidth_alarm or bool(measured.links)
         news = False
         for link in sorted(measured.links, key=lambda link: link.at):
             if link.at > record.measured_at:
@@ -98,11 +126,10 @@ class ProbeBook:
     def order_for(self, worker: str, reports: Mapping[str, StampedReport], now: float) -> ProbeOrder | None:
         """The probe that this worker shall make now; it counts as under way until measured or timed out."""
         self._expire(now)
-        self._forget_gone(reports)
-        nodes = {w: self._node(w, reports[w], now) for w in self._records}
-        if worker not in nodes:
+        view = self._view_at(reports, now)
+        if worker not in view.nodes:
             return None
-        probe = choose(worker, nodes, self._busy(), now)
+        probe = choose(worker, view, self._busy(), now)
         if probe is None:
             return None
         self._leases[worker] = (probe, now + probe.deadline_seconds + LEASE_SLACK)
@@ -115,13 +142,31 @@ class ProbeBook:
             helpers=tuple(helpers),
         )
 
+    def _view_at(self, reports: Mapping[str, StampedReport], now: float) -> View:
+        """Drawn up once a second at most while no probe ends: a thousand nodes ask two hundred times."""
+        if self._stale or now - self._viewed > VIEW_SECONDS:
+            for worker in [w for w in self._records if w not in reports]:
+                del self._records[worker]
+                self._leases.pop(worker, None)
+            self._view = view_of({w: self._node(w, reports[w], now) for w in self._records}, now)
+            self._stale, self._viewed = False, now
+        return self._view
+
     def _take(self, worker: str, record: _Record, link: LinkMeasure, now: float) -> bool:
         probe = self._released(worker, link.peer)
         peers = probe.peers if probe else (link.peer,)
-        news = _fold(record, peers, _Pair(link.bits_per_second, now, self._offered(peers)))
+        news = self._fold(record, peers, _Pair(link.bits_per_second, now))
+        self._introduce(worker, peers, link, now)
         record.probed = now
         self._charge(worker, peers, link, alarm=probe is not None and probe.need is Need.ALARM)
         return news
+
+    def _introduce(self, worker: str, peers: tuple[str, ...], link: LinkMeasure, now: float) -> None:
+        """A partner without a rate has at least this much; it need not ask for the same probe again."""
+        partner = self._records.get(peers[0])
+        if len(peers) == 1 and partner and not partner.pairs:
+            partner.pairs[(worker,)] = _Pair(link.bits_per_second, now)
+            partner.probed = now
 
     def _released(self, worker: str, peer: str) -> Probe | None:
         probe = self._leases.get(worker, (None, 0.0))[0]
@@ -129,6 +174,23 @@ class ProbeBook:
             return None
         del self._leases[worker]
         return probe
+
+    def _fold(self, record: _Record, peers: tuple[str, ...], sample: _Pair) -> bool:
+        """Take a measure into the averages; True where it is the first, or a leap that is believed."""
+        best, offered = record.best(), self._offered(peers)
+        if best is None:
+            record.pairs[peers] = sample
+            return True
+        known, had = best[1].rate, self._offered(best[0])
+        expected = known if offered is None else min(known, offered)
+        if expected / LEAP < sample.rate < known * LEAP:
+            return record.accept(peers, sample)
+        limited = had is None or known > SATURATED * had
+        if sample.rate > known and limited:
+            # Not the link leapt: better partners show more of it.
+            record.accept(peers, sample)
+            return True
+        return record.doubt(peers, sample)
 
     def _offered(self, peers: tuple[str, ...]) -> float | None:
         rates = [self._rate(peer) for peer in peers]
@@ -163,7 +225,7 @@ class ProbeBook:
             heard=report.measured_received or 0.0,
             rate=best[1].rate if best else None,
             probed=record.probed,
-            offered=best[1].offered if best else None,
+            offered=self._offered(best[0]) if best else None,
             credit=record.credit,
             reserve=record.reserve,
             alarm=record.alarm or record.suspect is not None,
@@ -178,41 +240,8 @@ class ProbeBook:
             if until <= now:
                 del self._leases[worker]
                 record = self._records[worker]
-                record.probed = now
+                record.probed, self._stale = now, True
                 record.avoid.update(dict.fromkeys(probe.peers, now + AVOID_SECONDS))
-
-    def _forget_gone(self, reports: Mapping[str, StampedReport]) -> None:
-        for worker in [w for w in self._records if w not in reports]:
-            del self._records[worker]
-            self._leases.pop(worker, None)
-
-
-def _fold(record: _Record, peers: tuple[str, ...], sample: _Pair) -> bool:
-    """Take a measure into the averages; True where it is the first or confirms a leap."""
-    known = record.rate
-    if known is None:
-        record.pairs[peers] = sample
-        return True
-    expected = known if sample.offered is None else min(known, sample.offered)
-    if sample.rate * LEAP > expected and sample.rate < known * LEAP:
-        record.suspect = None
-        record.avoid.pop(peers[0], None)
-        _average(record, peers, sample)
-        return False
-    if record.suspect is None and not record.alarm:
-        record.suspect = sample
-        # If its partner is what dropped, only another partner can tell.
-        record.avoid[peers[0]] = sample.at + AVOID_SECONDS
-        return False
-    record.suspect = None
-    record.pairs = {peers: sample}
-    return True
-
-
-def _average(record: _Record, peers: tuple[str, ...], sample: _Pair) -> None:
-    held = record.pairs.get(peers)
-    rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
-    record.pairs[peers] = _Pair(rate, sample.at, sample.offered)
 
 
 def _node_rate(record: _Record) -> NodeRate | None:

@@ -16,6 +16,8 @@ RESERVE_SHARE = 0.002
 """Kept for probes that confirm an alarm; the two leave a rest below 1 % for what the first probe took."""
 EVERY_SECONDS = 20.0
 """Between two regular probes of a node, however fast its link."""
+LONG_SECONDS = 120.0
+"""After which a node takes any partner rather than wait for a fast one."""
 HUBS = 8
 """The fastest nodes, against whom the others are measured."""
 RETRY_SECONDS = 5.0
@@ -27,6 +29,8 @@ YIELD_SECONDS = 30.0
 HELPERS = 3
 SATURATED = 0.8
 """A node that measures more than this part of what its partners offer may have more than it shows."""
+STRETCH = 1.25
+"""How much more the best partners must offer to be worth another probe."""
 
 SMALLEST_BURST, LARGEST_BURST = 128 << 10, 4 << 20
 BURST_SECONDS = 0.05
@@ -39,8 +43,16 @@ class Need(IntEnum):
 
     ALARM = 0
     FIRST = 1
-    REGULAR = 2
-    NONE = 3
+    STRETCH = 2
+    """Its partners may have been the limit, and better ones are there now."""
+    REGULAR = 3
+    NONE = 4
+
+
+LEAST_CREDIT = {Need.ALARM: float("-inf"), Need.FIRST: -1.0, Need.STRETCH: -0.5, Need.REGULAR: 0.0}
+"""Seconds of link time: what a probe's ends must have, or may owe. A fleet that starts has saved nothing, so
+first probes are taken in advance; an alarm has the reserve of the one who raises it."""
+BURSTS = {Need.ALARM: 1, Need.FIRST: 3, Need.STRETCH: 1, Need.REGULAR: 3}
 
 
 @dataclass(frozen=True)
@@ -94,50 +106,67 @@ def link_seconds(rate: float | None, size: int) -> float:
     return size * 8 / rate if rate else 0.0
 
 
-def need_of(node: Node, nodes: Mapping[str, Node], now: float) -> Need:
-    """Whether a node should be probed now, and may be."""
-    age = float("inf") if node.probed is None else now - node.probed
-    if node.rate is None or _could_be_stretched(node, nodes):
-        return Need.FIRST if age >= RETRY_SECONDS and node.credit >= 0 else Need.NONE
-    if node.alarm and node.reserve >= 0:
-        return Need.ALARM
-    return Need.REGULAR if age >= EVERY_SECONDS and node.credit >= 0 else Need.NONE
+@dataclass(frozen=True)
+class View:
+    """All members at one moment, with what every decision needs of them."""
+
+    nodes: Mapping[str, Node]
+    hubs: tuple[Node, ...]
+    """Against whom nodes are measured, fastest first."""
+    urgent: frozenset[str]
+    """Those for whom regular probes stand back."""
 
 
-def choose(worker: str, nodes: Mapping[str, Node], busy: Set[str], now: float) -> Probe | None:
-    """The probe that `worker` shall make now, or None. `busy`: the ends of all probes under way."""
-    node = nodes[worker]
-    need = need_of(node, nodes, now)
-    if need is Need.NONE or worker in busy:
-        return None
-    if need is Need.REGULAR and _others_first(node, nodes, busy, now):
-        return None
-    hubs = [hub for hub in _hubs(node, nodes, now) if hub.worker not in busy]
-    free = [hub for hub in hubs if hub.credit >= 0 or need is Need.ALARM]
-    partner = next((hub for hub in free if hub.worker not in node.avoid), next(iter(free), None))
-    if partner is None:
-        return None
-    peers = (partner, *_helpers(node, partner, free))
-    bursts = 1 if need is Need.ALARM else 3
-    return Probe(worker, tuple(p.worker for p in peers), need, bursts, _deadline(node.rate, bursts))
-
-
-def _others_first(node: Node, nodes: Mapping[str, Node], busy: Set[str], now: float) -> bool:
-    def waits(other: Node) -> bool:
-        if other is node or other.worker in busy or not _heard(other, now):
-            return False
-        need = need_of(other, nodes, now)
-        return need is Need.ALARM or (need is Need.FIRST and now - other.seen < YIELD_SECONDS)
-
-    return any(waits(other) for other in nodes.values())
-
-
-def _hubs(node: Node, nodes: Mapping[str, Node], now: float) -> list[Node]:
-    """Whom a node may be measured against, fastest first."""
-    heard = [other for other in nodes.values() if other is not node and _heard(other, now)]
-    heard.sort(key=_slowness)
+def view_of(nodes: Mapping[str, Node], now: float) -> View:
+    heard = sorted((node for node in nodes.values() if _heard(node, now)), key=_slowness)
     # Without any rate yet there is no fast one to prefer, and a few hubs would only keep newcomers waiting.
-    return heard[:HUBS] if any(hub.rate for hub in heard) else heard
+    hubs = tuple(heard[: HUBS + 1] if any(node.rate for node in heard) else heard)
+    urgent = frozenset(node.worker for node in heard if _is_urgent(node, hubs, now))
+    return View(nodes, hubs, urgent)
+
+
+def need_of(node: Node, hubs: Sequence[Node], now: float) -> Need:
+    """Whether a node should be probed now, and may be."""
+    need = _wish(node, hubs, _age(node, now))
+    if need is Need.ALARM:
+        return need if node.reserve >= 0 else Need.NONE
+    return need if need is not Need.NONE and node.credit >= LEAST_CREDIT[need] else Need.NONE
+
+
+def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
+    """The probe that `worker` shall make now, or None. `busy`: the ends of all probes under way."""
+    node = view.nodes[worker]
+    need = need_of(node, view.hubs, now)
+    if need is Need.NONE or worker in busy or (need > Need.FIRST and view.urgent - busy - {worker}):
+        return None
+    others = [hub for hub in view.hubs if hub.worker != worker]
+    free = [hub for hub in others if hub.worker not in busy and hub.credit >= LEAST_CREDIT[need]]
+    if need is Need.REGULAR and _age(node, now) < LONG_SECONDS and any(_ample(hub, node) for hub in others):
+        free = [hub for hub in free if _ample(hub, node)]
+    peers = _peers(node, free)
+    if not peers or (need is Need.STRETCH and not _stretches(node, peers)):
+        return None
+    names = tuple(peer.worker for peer in peers)
+    return Probe(worker, names, need, BURSTS[need], _deadline(node.rate, BURSTS[need]))
+
+
+def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
+    if node.rate is None:
+        return Need.FIRST if age >= RETRY_SECONDS else Need.NONE
+    if node.alarm:
+        return Need.ALARM
+    if age >= RETRY_SECONDS and _stretches(node, [h for h in hubs if h is not node][: 1 + HELPERS]):
+        return Need.STRETCH
+    return Need.REGULAR if age >= EVERY_SECONDS else Need.NONE
+
+
+def _is_urgent(node: Node, hubs: Sequence[Node], now: float) -> bool:
+    need = need_of(node, hubs, now)
+    return need is Need.ALARM or (need is Need.FIRST and now - node.seen < YIELD_SECONDS)
+
+
+def _age(node: Node, now: float) -> float:
+    return float("inf") if node.probed is None else now - node.probed
 
 
 def _heard(node: Node, now: float) -> bool:
@@ -148,26 +177,30 @@ def _slowness(node: Node) -> tuple[float, str]:
     return -(node.rate or 0.0), node.worker
 
 
-def _could_be_stretched(node: Node, nodes: Mapping[str, Node]) -> bool:
-    """Whether its probe may have shown the partners' limit, and others together could offer clearly more."""
+def _ample(hub: Node, node: Node) -> bool:
+    """Whether the hub is so much faster that a probe with it shows the node's own link."""
+    return (hub.rate or 0.0) * SATURATED >= (node.rate or 0.0)
+
+
+def _stretches(node: Node, peers: Sequence[Node]) -> bool:
+    """Whether these peers offer clearly more than those of the last probe, who may have been its limit."""
     if node.rate is None or node.offered is None or node.rate <= SATURATED * node.offered:
         return False
-    others = sorted((other.rate or 0.0 for other in nodes.values() if other is not node), reverse=True)
-    return sum(others[: 1 + HELPERS]) > 1.25 * node.offered
+    return sum(peer.rate or 0.0 for peer in peers) > STRETCH * node.offered
 
 
-def _helpers(node: Node, partner: Node, free: Sequence[Node]) -> list[Node]:
-    """More peers where the partner alone may be the limit, until together they offer twice what is known."""
-    chosen: list[Node] = []
-    offered = partner.rate or 0.0
-    if node.rate is None or node.rate <= SATURATED * offered:
+def _peers(node: Node, free: Sequence[Node]) -> list[Node]:
+    """The fastest free partner; where it may be the limit, more, until they offer twice what is known."""
+    wanted = [hub for hub in free if hub.worker not in node.avoid] or list(free)
+    chosen = wanted[:1]
+    if not chosen or node.rate is None or _ample(chosen[0], node):
         return chosen
-    for helper in free:
-        if offered >= 2 * node.rate or len(chosen) == HELPERS:
+    offered = chosen[0].rate or 0.0
+    for helper in wanted[1:]:
+        if offered >= 2 * node.rate or len(chosen) > HELPERS or helper.rate is None:
             break
-        if helper is not partner and helper.rate is not None:
-            chosen.append(helper)
-            offered += helper.rate
+        chosen.append(helper)
+        offered += helper.rate
     return chosen
 
 

@@ -1,0 +1,151 @@
+"""The manifests that are made for a job."""
+
+from typing import Any
+
+import pytest
+
+from edgetrain_operator.core.children import plan_config_map, token_secret
+from edgetrain_operator.core.model import Defaults, Job, NodeView
+from edgetrain_operator.core.naming import child_name, pod_name, worker_name
+from edgetrain_operator.core.pods import worker_pod
+from edgetrain_operator.core.stored import StoredPlan, TooLarge, WorkerRecord
+from edgetrain_operator.core.volumes import claims
+from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.names import EDGE_NODE_LABEL, SITE_LABEL, Env
+from edgetrain_protocol.status import JobStatus
+
+DEFAULTS = Defaults("registry.example/edgetrain:1", "fleet.example:8443")
+NODE = NodeView("edge-a", {EDGE_NODE_LABEL: "", SITE_LABEL: "north", "arch": "arm"})
+
+
+def a_job(name: str = "digits", **spec: Any) -> Job:
+    return Job(name, "default", "uid-1", 1, JobSpec.model_validate(spec), JobStatus())
+
+
+def trainer_of(pod: dict[str, Any]) -> dict[str, Any]:
+    (container,) = pod["spec"]["containers"]
+    return dict(container)
+
+
+def env_of(container: dict[str, Any]) -> dict[str, Any]:
+    return {variable["name"]: variable.get("value") for variable in container["env"]}
+
+
+def test_names_fit_and_differ_by_job_node_and_attempt() -> None:
+    long = "a" * 200 + ".b"
+    made = {pod_name(long, uid, node, n) for uid in ("u", "v") for node in ("x", "y") for n in (1, 2)}
+    assert len(made) == 8
+    assert max(map(len, made)) <= 63
+    assert "." not in child_name("a.b.c", 1)
+
+
+def test_both_containers_have_what_workers_rely_on() -> None:
+    pod = worker_pod(a_job(), NODE, 3, DEFAULTS)
+    (profiler,) = pod["spec"]["initContainers"]
+    assert profiler["restartPolicy"] == "Always" and "startupProbe" not in profiler
+    for container in (profiler, trainer_of(pod)):
+        env = env_of(container)
+        assert env.keys() >= {str(name) for name in Env} - {Env.LINK_FD}
+        assert (env[Env.WORKER], env[Env.SITE]) == (worker_name("edge-a"), "north")
+        assert env[Env.FLEET_ADDRESS] == "fleet.example:8443"
+        assert container["image"] == "registry.example/edgetrain:1"
+        assert not any("subPath" in mount for mount in container["volumeMounts"])
+    assert trainer_of(pod)["command"][-3:] == ["--", "python", "/program/main.py"]
+    assert pod["metadata"]["labels"]["app-offline.kubeedge.io"] == "autonomy"
+
+
+def test_the_pod_goes_to_its_node_by_the_scheduler_and_stays_there_in_the_dark() -> None:
+    spec = worker_pod(a_job(), NODE, 1, DEFAULTS)["spec"]
+    assert "nodeName" not in spec
+    affinity = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert affinity["nodeSelectorTerms"][0]["matchFields"][0]["values"] == ["edge-a"]
+    assert {t["effect"] for t in spec["tolerations"]} == {"NoExecute"}
+    assert not any("tolerationSeconds" in t for t in spec["tolerations"])
+
+
+def test_template_and_overrides_are_merged_the_nearer_wins() -> None:
+    job = a_job(
+        program={
+            "image": "job:1",
+            "command": ["run"],
+            "args": ["-v"],
+            "env": [{"name": "A", "value": "job"}],
+        },
+        template={
+            "metadata": {"labels": {"team": "x"}},
+            "spec": {
+                "containers": [
+                    {
+                        "name": "trainer",
+                        "env": [{"name": "A", "value": "template"}, {"name": "B", "value": "b"}],
+                        "resources": {"limits": {"cpu": "1"}},
+                        "volumeMounts": [{"name": "extra", "mountPath": "/extra"}],
+                    }
+                ],
+                "volumes": [{"name": "extra", "emptyDir": {}}],
+                "tolerations": [{"key": "edge", "operator": "Exists"}],
+                "priorityClassName": "low",
+            },
+        },
+        overrides=[
+            {
+                "selector": {"matchLabels": {"arch": "arm"}},
+                "image": "arm:1",
+                "resources": {"limits": {"cpu": "2"}},
+            },
+            {"selector": {"matchLabels": {"arch": "amd"}}, "image": "amd:1"},
+        ],
+    )
+    pod = worker_pod(job, NODE, 1, DEFAULTS)
+    trainer = trainer_of(pod)
+    assert trainer["image"] == pod["spec"]["initContainers"][0]["image"] == "arm:1"
+    assert trainer["command"][-3:] == ["--", "run", "-v"]
+    assert (env_of(trainer)["A"], env_of(trainer)["B"]) == ("template", "b")
+    assert trainer["resources"] == {"limits": {"cpu": "2"}}
+    assert {"name": "extra", "mountPath": "/extra"} in trainer["volumeMounts"]
+    assert pod["spec"]["priorityClassName"] == "low"
+    assert pod["metadata"]["labels"]["team"] == "x"
+    other = worker_pod(job, NodeView("edge-b", {EDGE_NODE_LABEL: ""}), 1, DEFAULTS)
+    assert trainer_of(other)["image"] == "job:1"
+
+
+def test_storage_is_a_claim_for_each_node_a_volume_or_the_pods_own() -> None:
+    job = a_job(
+        storage={
+            "checkpoint": {"claim": {"size": "2Gi", "storageClassName": "local"}},
+            "data": {"volume": {"nfs": {}}},
+        }
+    )
+    (mine,), (other,) = claims(job, "edge-a"), claims(job, "edge-b")
+    assert mine["metadata"]["name"] != other["metadata"]["name"]
+    assert mine["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    volumes = {v["name"]: v for v in worker_pod(job, NODE, 1, DEFAULTS)["spec"]["volumes"]}
+    assert volumes["checkpoint"]["persistentVolumeClaim"]["claimName"] == mine["metadata"]["name"]
+    assert "nfs" in volumes["data"] and "emptyDir" in volumes["model"]
+
+
+def test_on_the_nodes_own_network_each_job_has_its_ports() -> None:
+    host = {"spec": {"hostNetwork": True}}
+    env = env_of(trainer_of(worker_pod(a_job(template=host), NODE, 1, DEFAULTS)))
+    ports = {env[key] for key in env if key.endswith("_PORT")}
+    assert len(ports) == 5 and all(20_000 <= int(port) < 32_768 for port in ports)
+
+
+def test_children_go_with_the_job_and_hold_nobody_up() -> None:
+    for manifest in (worker_pod(a_job(), NODE, 1, DEFAULTS), token_secret(a_job(), "t")):
+        (owner,) = manifest["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("uid-1", True, False)
+
+
+def test_a_plan_for_a_thousand_workers_fits_and_too_large_a_one_is_refused() -> None:
+    def stored(count: int) -> StoredPlan:
+        records = (
+            WorkerRecord(node=f"edge-{n}" + "x" * 40, attempt=3, pod_uid="u" * 36) for n in range(count)
+        )
+        return StoredPlan(workers={worker_name(r.node): r for r in records})
+
+    plan_config_map(a_job(), stored(1000), "7")
+    records = stored(1990).workers.items()
+    big = StoredPlan(workers={k * 10: v.model_copy(update={"node": "n" * 250}) for k, v in records})
+    with pytest.raises(TooLarge, match=r"spec\.nodes\.max"):
+        plan_config_map(a_job(), big, None)

@@ -1,0 +1,56 @@
+"""When status is written, and what becomes of conditions."""
+
+from edgetrain_operator.core.conditions import update
+from edgetrain_operator.core.status import PROGRESS_SECONDS, status_due
+from edgetrain_protocol.status import ConditionType, JobProgress, JobStatus, NodeState, NodeStatus
+from tests.support.world import trained
+
+
+def test_progress_alone_waits_and_a_state_does_not() -> None:
+    before = trained("a", "b").status
+    further = before.model_copy(update={"progress": JobProgress(step=99)})
+    assert not status_due(before, before, 1e9)
+    assert not status_due(before, further, PROGRESS_SECONDS - 1)
+    assert status_due(before, further, PROGRESS_SECONDS)
+    faster = [line.model_copy(update={"steps_per_second": 9.0}) for line in before.nodes]
+    assert not status_due(before, before.model_copy(update={"nodes": faster}), 1.0)
+    paused = [line.model_copy(update={"state": NodeState.PAUSED}) for line in before.nodes]
+    assert status_due(before, before.model_copy(update={"nodes": paused}), 1.0)
+
+
+def test_transition_time_moves_with_status_alone() -> None:
+    first = update([], [(ConditionType.TRAINING, False, "Starting", "")], "T1", 1)
+    second = update(first, [(ConditionType.TRAINING, False, "NoMajority", "x")], "T2", 2)
+    third = update(second, [(ConditionType.TRAINING, True, "Training", "")], "T3", 2)
+    assert [c[0].last_transition_time for c in (first, second, third)] == ["T1", "T1", "T3"]
+    assert (second[0].reason, second[0].observed_generation) == ("NoMajority", 2)
+
+
+def test_nodes_are_worst_first_and_at_most_a_hundred() -> None:
+    names = [f"n{number:03d}" for number in range(120)]
+    world = trained(*names, nodes={"max": 200})
+    world.pass_time(1)
+    world.train(*names[:-1], number=2, lost=(names[-1],))
+    world.settle()
+    world.pass_time(2)
+    world.train(*names[:-1], number=2, lost=(names[-1],))
+    world.settle()
+    world.pass_time(6)
+    world.train(*names[:-1], number=2, lost=(names[-1],))
+    world.settle()
+    lines: list[NodeStatus] = world.status.nodes
+    assert len(lines) == 100
+    assert (lines[0].node, lines[0].state) == (names[-1], NodeState.LOST)
+    assert world.status.workers.training == 119
+
+
+def test_eta_and_rates_come_from_the_reports() -> None:
+    world = trained("a", "b")
+    for node in "ab":
+        world.say(
+            node, "training", step=100, percent=25.0, steps_per_second=2.0, samples_per_second=64.0, loss=0.5
+        )
+    world.settle()
+    progress = world.status.progress
+    assert (progress.eta_seconds, progress.samples_per_second, progress.loss) == (150, 128.0, 0.5)
+    assert JobStatus.model_validate(world.status.to_wire()).progress == progress
