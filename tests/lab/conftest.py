@@ -55,8 +55,9 @@ def new_node(lab: Lab) -> Iterator[NodeFactory]:
 
     yield add
     lab.heal()
-    for name in added:
-        lab.node_remove(name)
+    for view in lab.status().nodes:
+        if view.name in added:
+            lab.node_remove(view.name)
 
 
 def _remove_orphans() -> None:

@@ -23,7 +23,7 @@ def test_restricted_pod_has_logs_and_exec(lab: Lab, namespace: str) -> None:
     pod = wait_running(lab, namespace, "p")
 
     assert pod["spec"]["nodeName"] == "edge-1"
-    assert eventually(lambda: lab.kubectl("-n", namespace, "logs", "p")) == "as 65532\n"
+    assert eventually(lambda: lab.kubectl("-n", namespace, "logs", "p") == "as 65532\n")
     assert lab.kubectl("-n", namespace, "exec", "p", "--", "hostname") == "p\n"
 
 
@@ -52,7 +52,7 @@ def test_pod_reaches_the_api_server_through_its_service(lab: Lab, namespace: str
     )
     apply(lab, namespace, restricted_pod("p", "edge-1", program))
 
-    assert eventually(lambda: lab.kubectl("-n", namespace, "logs", "p")) == "200\n"
+    assert eventually(lambda: lab.kubectl("-n", namespace, "logs", "p") == "200\n")
 
 
 def test_service_is_reached_from_another_node_and_by_node_port(lab: Lab, namespace: str) -> None:
@@ -65,8 +65,8 @@ def test_service_is_reached_from_another_node_and_by_node_port(lab: Lab, namespa
 
     assert eventually(lambda: _connects(lab.address("edge-1"), made["ports"][0]["nodePort"]))
     reach = f"import urllib.request as u; print(u.urlopen('http://{made['clusterIP']}', timeout=5).status)"
-    assert eventually(lambda: lab.exec_on("edge-1", ["python3", "-c", reach]).stdout) == "200\n"
-    assert eventually(lambda: lab.exec_on("edge-2", ["python3", "-c", reach]).stdout) == "200\n"
+    assert eventually(lambda: lab.exec_on("edge-1", ["python3", "-c", reach]).stdout == "200\n")
+    assert eventually(lambda: lab.exec_on("edge-2", ["python3", "-c", reach]).stdout == "200\n")
 
 
 def test_claim_is_served_on_the_pods_node_and_erased_with_it(lab: Lab, namespace: str) -> None:

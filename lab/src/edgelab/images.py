@@ -110,7 +110,7 @@ def _thin_layer(paths: list[Path]) -> bytes:
 
 
 def _pause_layer() -> bytes:
-    """This machine's shell and its libraries: containerd mounts nothing into the container that holds a pod."""
+    """This machine's shell and its libraries: nothing is mounted into the container that holds a pod."""
     layer = Layer()
     for program in _PAUSE_PROGRAMS:
         for file in [program, *_LIBRARY.findall(run(["ldd", program]))]:

@@ -104,7 +104,8 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 def entering(pid: int, argv: Sequence[Argument]) -> list[Argument]:
     """`argv` made to run in all namespaces of the machine whose process 1 this is."""
     flags = ["--mount", "--pid", "--net", "--uts", "--ipc"]
-    return ["nsenter", "--target", str(pid), *flags, "--", *argv]
+    # nsenter forks to enter the PID namespace, and would leave its child behind when it is killed.
+    return ["nsenter", "--target", str(pid), *flags, "--", "setpriv", "--pdeathsig", "KILL", "--", *argv]
 
 
 def _wait_begun(namespace: str, log: Path) -> None:

@@ -103,8 +103,15 @@ def cut(lab: str, number: int) -> None:
     succeeds(["ip", "-n", netns(lab), "link", "set", "dev", port(number), "down"])
 
 
+def remove_node(lab: str, node: str, number: int) -> None:
+    """Remove a node's link and namespace. Nothing happens where they are gone already."""
+    # By itself the link would go with its namespace, but some time later: its name would still be taken.
+    succeeds(["ip", "-n", netns(lab), "link", "del", "dev", port(number)])
+    remove_namespace(netns(lab, node))
+
+
 def remove_namespace(name: str) -> None:
-    """Remove a namespace; its link goes with it. Nothing happens where it is gone already."""
+    """Remove a namespace. Nothing happens where it is gone already."""
     if (NETNS_DIRECTORY / name).exists():
         run(["ip", "netns", "del", name])
 

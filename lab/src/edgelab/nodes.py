@@ -129,10 +129,10 @@ def now() -> datetime:
 
 
 def _discard_machine(cluster: Cluster, name: str) -> None:
-    namespace = network.netns(cluster.name, name)
     hierarchies = cgroups.find_hierarchies()
+    machines.power_off(network.netns(cluster.name, name))
     machines.end_all(lambda: cgroups.processes(hierarchies, cluster.name, name))
-    network.remove_namespace(namespace)
+    network.remove_node(cluster.name, name, cluster.node(name).number)
     cgroups.remove(hierarchies, cluster.name, name)
 
 
