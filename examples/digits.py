@@ -50,14 +50,13 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="of a whole step, over all workers")
     options = parser.parse_args()
 
+    session = edgetrain.join()
     images, labels = digits()
     held_out = torch.arange(len(labels)) % HELD_OUT == 0
 
     torch.manual_seed(0)
     model = net()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-
-    session = edgetrain.join()
     model, optimizer = session.wrap(model, optimizer)
     train_set = (images[~held_out], labels[~held_out])
     for batch in session.batches(train_set, batch_size=options.batch_size, epochs=options.epochs):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetrain.shares import MOST_CHANGE, Speed, apportion, equal, follow_speeds
+from edgetrain.shares import MOST_CHANGE, SMALLEST, Speed, apportion, equal, follow_speeds
 
 NAMES = st.text("abcdef", min_size=1, max_size=3)
 WEIGHTS = st.dictionaries(NAMES, st.floats(1e-3, 1e3), min_size=1, max_size=8)
@@ -16,7 +16,8 @@ def test_apportion_is_exact_and_starves_nobody(total: int, weights: dict[str, fl
     counts = apportion(total, weights)
     assert sum(counts.values()) == total
     assert counts.keys() == weights.keys()
-    assert min(counts.values()) >= (1 if total >= len(weights) else 0)
+    assert total == 1 or 1 not in counts.values()
+    assert total < SMALLEST * len(weights) or min(counts.values()) >= SMALLEST
     assert counts == apportion(total, dict(reversed(weights.items())))
 
 

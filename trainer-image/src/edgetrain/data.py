@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from edgetrain.shares import apportion
+from edgetrain.shares import SMALLEST, apportion
 
 
 class Block(NamedTuple):
@@ -125,11 +125,15 @@ class Cut:
 def cut(record: Record, batch: int, weights: Mapping[str, float]) -> Cut:
     """Cut the next step's batch of at most `batch` samples, never across two epochs.
 
-    `weights` (positive) say how much of it each holder gets. All members get the same answer.
+    One sample more or less where a single one would be left over. `weights` (positive) say how much
+    of it each holder gets. All members get the same answer.
     """
     record = record.rolled()
-    again, rest = record.returned[:batch], record.returned[batch:]
-    stop = min(record.cursor + batch - len(again), record.block.stop)
+    take = min(batch, record.left)
+    if record.left - take == 1:
+        take += -1 if take > SMALLEST else 1
+    again, rest = record.returned[:take], record.returned[take:]
+    stop = record.cursor + take - len(again)
     positions = again + tuple(range(record.cursor, stop))
     counts = apportion(len(positions), weights)
     return Cut(

@@ -15,6 +15,7 @@ from edgetrain.engine.checkpoint import write_atomically
 from edgetrain.engine.errors import BadProgram, ModelNotSaved, TrainingError
 from edgetrain.engine.examples import Batch, Examples
 from edgetrain.engine.flat import Flat, layout_of
+from edgetrain.engine.lean import spare_the_compiler
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.loop import Loop
 from edgetrain.engine.member import Turn
@@ -199,5 +200,9 @@ class Session:
 
 
 def join() -> Session:
-    """The session of this process: of its job if a supervisor started it, else alone."""
+    """The session of this process: of its job if a supervisor started it, else alone.
+
+    Best called before the optimiser is made: then torch's compiler need not be imported.
+    """
+    spare_the_compiler()
     return Session(Link.from_env(), Settings.from_env())

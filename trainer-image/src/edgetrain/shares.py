@@ -5,28 +5,41 @@ the present share converges to equal times also where each step has a fixed cost
 its samples: the fixed point of n' ~ n/t is t equal for all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MOST_CHANGE = 1.25
 """A weight moves at most by this factor a step, so that one odd measurement cannot starve a member."""
 
 
+SMALLEST = 2
+"""No part is a single sample if that can be avoided: batch norm refuses to train on one."""
+
+
 def apportion(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     """Cut `total` samples by weight, largest remainder first.
 
-    Everybody gets at least one where `total` allows it. Ties go to the smaller name, so that all
-    members cut alike. Weights are positive.
+    Everybody gets at least SMALLEST where `total` allows it; else the heaviest do and the others
+    nothing. Ties go to the smaller name, so that all members cut alike. Weights are positive.
     """
-    names = sorted(weights)
-    floor = 1 if total >= len(names) else 0
-    spread, whole = total - floor * len(names), sum(weights.values())
-    exact = {name: spread * weights[name] / whole for name in names}
-    counts = {name: int(exact[name]) for name in names}
-    by_remainder = sorted(names, key=lambda name: (counts[name] - exact[name], name))
-    for name in by_remainder[: spread - sum(counts.values())]:
+    by_weight = sorted(weights, key=lambda name: (-weights[name], name))
+    counts = dict.fromkeys(sorted(weights), 0)
+    open_names, left = by_weight[: max(1, total // SMALLEST)], total
+    # The lightest first: who gets more than his weight leaves less for the others to share by theirs.
+    while left * weights[open_names[-1]] < SMALLEST * _sum(weights, open_names) and len(open_names) > 1:
+        counts[open_names.pop()] = SMALLEST
+        left -= SMALLEST
+    whole = _sum(weights, open_names)
+    exact = {name: left * weights[name] / whole for name in open_names}
+    counts |= {name: int(exact[name]) for name in open_names}
+    by_remainder = sorted(open_names, key=lambda name: (counts[name] - exact[name], name))
+    for name in by_remainder[: left - sum(counts[name] for name in open_names)]:
         counts[name] += 1
-    return {name: counts[name] + floor for name in names}
+    return counts
+
+
+def _sum(weights: Mapping[str, float], names: Iterable[str]) -> float:
+    return sum(weights[name] for name in names)
 
 
 def follow_speeds(weights: Mapping[str, float], speeds: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,130 @@
+"""A training program whose gradients say which samples they are made of, with faults to order.
+
+Each sample is a unit vector and the loss linear in a weight per sample, so the group's mean gradient
+of that weight is the exact list of the samples in a step. They are tallied into state that travels
+with snapshots, so that at the end every survivor shows for every epoch which sample was seen how often.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import edgetrain
+from edgetrain.engine import member as _member
+from edgetrain.engine.gloo import GroupBroken
+
+member: Any = _member
+"""Its insides are replaced to strike at exact points."""
+
+
+class Tally:
+    """Counts the samples in committed steps, by epoch."""
+
+    def __init__(self, samples: int, epochs: int) -> None:
+        self.seen = torch.zeros(epochs, samples, dtype=torch.int64)
+
+    def add(self, gradient: torch.Tensor, epoch: int) -> None:
+        present = gradient[gradient > 0]
+        if len(present):
+            self.seen[epoch] += (gradient / present.min()).round().long()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seen.copy_(state["seen"])
+
+
+class Net(nn.Module):
+    """The tallying weight beside an ordinary net with batch statistics."""
+
+    def __init__(self, samples: int, width: int) -> None:
+        super().__init__()
+        self.mark = nn.Parameter(torch.zeros(samples))
+        self.net = nn.Sequential(
+            nn.Linear(8, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 1)
+        )
+
+
+def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> None:
+    """Train as told; leave a summary at options["out"]."""
+    os.environ.update(env, EDGETRAIN_LINK_FD=str(link.detach()))
+    for when, step in options.get("die", {}).items():
+        _fault(when, step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    for when, step in options.get("break", {}).items():
+        _fault(when, step, _break)
+    session = edgetrain.join()
+    torch.manual_seed(options.get("model_seed", 0))
+    samples, epochs = options["samples"], options["epochs"]
+    x = torch.randn(samples, 8, generator=torch.Generator().manual_seed(1))
+    model = Net(samples, options.get("width", 16))
+    tally = Tally(samples, epochs)
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.get("lr", 0.01))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.99**step)
+    session.wrap(model, optimizer, scheduler, tally)
+    data = (x, torch.arange(samples))
+    for batch in session.batches(data, batch_size=options["batch"], epochs=epochs, seed=3):
+        time.sleep(options.get("pause", 0.0) * len(batch) / options["batch"])
+        optimizer.zero_grad()
+        loss = model.net(batch.x).square().mean() + model.mark[batch.y].mean()
+        session.backward(loss)
+        assert model.mark.grad is not None
+        tally.add(model.mark.grad, batch.epoch)
+        optimizer.step()
+        scheduler.step()
+    summary = {
+        "seen": [sorted(set(row)) for row in tally.seen.tolist()],
+        "lr": scheduler.get_last_lr()[0],
+        "digest": _digest([*model.state_dict().values(), *_moments(optimizer)]),
+    }
+    Path(options["out"]).write_text(json.dumps(summary))
+    session.finish(model)
+
+
+def _digest(tensors: list[torch.Tensor]) -> str:
+    return hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors)).hexdigest()
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [moment for state in optimizer.state.values() for moment in state.values()]
+
+
+def _fault(when: str, step: int, strike: Callable[[], None]) -> None:
+    """Strike once in one step: before its reduction, or just before or after its vote."""
+    real_vote, real_attempt = member.vote, member.Member._attempt
+
+    def vote(reduction: Any, ballot: Any) -> Any:
+        if when == "before_vote" and ballot.step == step:
+            member.vote = real_vote
+            strike()
+        outcome = real_vote(reduction, ballot)
+        if when == "after_vote" and ballot.step == step:
+            member.vote = real_vote
+            strike()
+        return outcome
+
+    def attempt(self: _member.Member, seat: Any, turn: Any) -> Any:
+        if when == "before_reduce" and self.position.committed + 1 == step:
+            member.Member._attempt = real_attempt
+            try:
+                with self.formations.operation(seat):
+                    strike()
+            except GroupBroken:
+                return None
+        return real_attempt(self, seat, turn)
+
+    member.vote = vote
+    member.Member._attempt = attempt
+
+
+def _break() -> None:
+    raise GroupBroken("made to fail")

@@ -1,0 +1,302 @@
+"""Real trainer processes on loopback, and a coordinator that plays their supervisors.
+
+It keeps the contract's rules: halt before positions are compared, one decision for the step in
+doubt, newcomers fetch before they are taken in.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from edgetrain import local
+from edgetrain.local import Decision, FormationId, Link, Position
+from tests.support import trainer_program
+
+PATIENCE = 40.0
+TOKEN = "token-of-the-job"
+DEFAULTS = {"samples": 120, "epochs": 3, "batch": 24, "threads": 1}
+
+# Forks from a process that has imported torch once: three seconds less for each trainer.
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["edgetrain.session", "tests.support.trainer_program"])
+
+
+class Trainer:
+    """One process, and what it has said."""
+
+    def __init__(self, worker: str, root: Path, options: dict[str, Any], inbox: "queue.Queue[Any]") -> None:
+        self.worker = worker
+        self.out = root / f"{worker}-{os.urandom(3).hex()}.json"
+        self.state_port = _free_port()
+        env = {
+            "EDGETRAIN_WORKER": worker,
+            "EDGETRAIN_STATE_PORT": str(self.state_port),
+            "EDGETRAIN_CHECKPOINT_DIR": str(root / "checkpoints"),
+            "EDGETRAIN_MODEL_DIR": str(root / f"model-{worker}"),
+            "EDGETRAIN_THREADS": "1",
+        }
+        ours, theirs = socket.socketpair()
+        arguments = (theirs, env, {**DEFAULTS, **options, "out": str(self.out)})
+        self.process: BaseProcess = _forks.Process(target=trainer_program.main, args=arguments)
+        self.process.start()
+        theirs.close()
+        self.link = Link(ours)
+        self.said: list[local.Message] = []
+        self.alive = True
+        self._inbox = inbox
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def peer(self) -> local.Peer:
+        return local.Peer(self.worker, "127.0.0.1", self.state_port)
+
+    def send(self, message: local.Message) -> None:
+        with contextlib.suppress(local.LinkClosed):
+            self.link.send(message)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process.pid
+        os.kill(self.process.pid, number)
+
+    def summary(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.out.read_text())
+        return document
+
+    def last(self, *kinds: type[local.Message]) -> Any:
+        return next((message for message in reversed(self.said) if isinstance(message, kinds)), None)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.link.close()
+        self._reader.join()
+
+    def _read(self) -> None:
+        for message in self.link.receive():
+            self._inbox.put((self, message))
+        self._inbox.put((self, None))
+
+
+class Coordinator:
+    """Plays the supervisors of all trainers of a job."""
+
+    def __init__(self, root: Path, *, reduction: str = "ring", **options: Any) -> None:
+        self.root, self.reduction, self.options = root, reduction, options
+        self.inbox: queue.Queue[tuple[Trainer, local.Message | None]] = queue.Queue()
+        self.trainers: list[Trainer] = []
+        self.members: list[Trainer] = []
+        self.number = 0
+        self.decisions: list[Decision] = []
+        self.lineage = 1
+
+    # --- what tests call
+
+    def spawn(self, worker: str, **options: Any) -> Trainer:
+        trainer = Trainer(worker, self.root, {**self.options, **options}, self.inbox)
+        self.trainers.append(trainer)
+        self.until(lambda: trainer.last(local.Ready) or not trainer.alive)
+        trainer.send(local.Serve(TOKEN))
+        return trainer
+
+    def spawn_all(self, *workers: str, options: dict[str, dict[str, Any]] | None = None) -> list[Trainer]:
+        given = options or {}
+        some = [Trainer(w, self.root, {**self.options, **given.get(w, {})}, self.inbox) for w in workers]
+        self.trainers += some
+        self.until(lambda: all(t.last(local.Ready) or not t.alive for t in some))
+        for trainer in some:
+            trainer.send(local.Serve(TOKEN))
+        return some
+
+    def start(self, trainers: list[Trainer], resume: int | None = None) -> None:
+        """Begin the lineage with these, all of whose states count for the same."""
+        for trainer in trainers:
+            trainer.send(local.Start(self.lineage, local.Resume(resume) if resume is not None else None))
+        self.until(lambda: all(t.last(local.Started) for t in trainers))
+        furthest = max(t.last(local.Started).position.committed for t in trainers)
+        current = [t for t in trainers if t.last(local.Started).position.committed == furthest]
+        self.members = trainers
+        self.form(Decision.NONE, furthest, current)
+
+    def form(self, decision: Decision, step: int, current: list[Trainer], **settings: Any) -> FormationId:
+        self.number += 1
+        formation = FormationId(self.lineage, self.number, 1)
+        self.decisions.append(decision)
+        peers = [t.peer for t in self.members]
+        for rank, trainer in enumerate(self.members):
+            trainer.send(
+                local.Form(
+                    formation,
+                    peers,
+                    rank,
+                    self.members[0].worker,
+                    self.reduction,
+                    decision,
+                    step,
+                    [t.worker for t in current],
+                    checkpoint_every_seconds=self.options.get("checkpoint_every", 3600.0),
+                    **settings,
+                )
+            )
+        return formation
+
+    def reform(self, without: tuple[Trainer, ...] = ()) -> None:
+        """Halt the living members, compare where they stand, and go on with them."""
+        left = [t for t in self.members if t.alive and t not in without]
+        self._halt(left)
+        self.members = [t for t in left if t.alive]
+        self.form(*decide([t.last(local.Halted).position for t in self.members]), self.members)
+
+    def join(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
+        """Bring a newcomer up to date beside training, then take it in at a boundary."""
+        self.fetch(newcomer, donor)
+        self.members[0].send(local.Reform())
+        formation = FormationId(self.lineage, self.number, 1)
+        self.until(
+            lambda: self.broken() or self.finished() or all(_halted(t, formation) for t in self.members)
+        )
+        if self.finished():
+            return
+        if self.broken():
+            self.reform()
+            self.join(newcomer)
+            return
+        (position,) = {_halted(t, formation).position for t in self.members}
+        current, self.members = self.members, [*self.members, newcomer]
+        self.form(Decision.NONE, position.committed, current)
+
+    def fetch(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
+        source = donor or self.members[0]
+        newcomer.said = [m for m in newcomer.said if not isinstance(m, local.CaughtUp)]
+        newcomer.send(local.Fetch("127.0.0.1", source.state_port, TOKEN))
+        self.until(lambda: newcomer.last(local.CaughtUp))
+
+    def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Until all living members have finished, re-forming after every loss."""
+
+        def done() -> bool:
+            meanwhile()
+            if self.broken():
+                self.reform()
+            return self.finished()
+
+        self.until(done)
+
+    def finished(self) -> bool:
+        return all(t.last(local.Finished) for t in self.members if t.alive)
+
+    def broken(self) -> bool:
+        """Whether the present formation has lost somebody, or says that it does not work."""
+        formation = FormationId(self.lineage, self.number, 1)
+        return any(
+            not t.alive
+            or any(
+                isinstance(m, (local.Broken, local.BuildFailed)) and m.formation == formation for m in t.said
+            )
+            for t in self.members
+        )
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Serve messages until it holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            left = deadline - time.monotonic()
+            assert left > 0, self._story()
+            with contextlib.suppress(queue.Empty):
+                self._serve(*self.inbox.get(timeout=min(left, 0.1)))
+
+    def committed(self) -> int:
+        """Furthest step that anybody has told of."""
+        told = [t.last(local.Progress) for t in self.trainers]
+        return max((p.step for p in told if p), default=0)
+
+    # --- inside
+
+    def _halt(self, trainers: list[Trainer]) -> None:
+        formation = FormationId(self.lineage, self.number, 1)
+        for trainer in trainers:
+            trainer.said = [
+                m for m in trainer.said if not (isinstance(m, local.Halted) and m.formation == formation)
+            ]
+            trainer.send(local.Halt(formation))
+
+        self.until(lambda: all(not t.alive or _halted(t, formation) for t in trainers))
+
+    def _serve(self, trainer: Trainer, message: local.Message | None) -> None:
+        if message is None:
+            trainer.alive = False
+            return
+        if isinstance(message, local.StoreSet):
+            for other in self.trainers:
+                if other is not trainer:
+                    other.send(message)
+            return
+        trainer.said.append(message)
+
+    def _story(self) -> str:
+        lines = [f"decisions {[str(d) for d in self.decisions]}"]
+        for t in self.trainers:
+            said = [m for m in t.said if not isinstance(m, local.Progress)]
+            lines.append(f"{t.worker} alive={t.alive} {t.last(local.Progress)}")
+            lines += [f"    {m}" for m in said[-8:]]
+        return "\n".join(lines)
+
+
+def _halted(trainer: Trainer, formation: FormationId) -> Any:
+    return next(
+        (m for m in trainer.said if isinstance(m, local.Halted) and m.formation == formation), None
+    )
+
+
+def decide(positions: list[Position]) -> tuple[Decision, int]:
+    """What becomes of the step in doubt, by where the members of the broken formation stand."""
+    furthest = max(p.committed for p in positions)
+    behind = [p for p in positions if p.committed < furthest]
+    for position in behind:
+        # The promise that everything rests on: whoever committed knows that all the others had prepared.
+        assert position.prepared and position.prepared.step == furthest == position.committed + 1, positions
+    if behind:
+        return Decision.APPLY, furthest
+    tags = {p.prepared for p in positions}
+    if len(tags) == 1 and (tag := tags.pop()) and tag.step == furthest + 1:
+        return Decision.APPLY, tag.step
+    return Decision.REDO, furthest + 1
+
+
+@contextlib.contextmanager
+def coordinating(root: Path, **options: Any) -> Iterator[Coordinator]:
+    """A coordinator whose processes are all ended afterwards."""
+    coordinator = Coordinator(root, **options)
+    try:
+        yield coordinator
+    finally:
+        for trainer in coordinator.trainers:
+            trainer.end()
+
+
+def stop_all(coordinator: Coordinator) -> None:
+    """Let the finished trainers go, and see them end well."""
+    for trainer in coordinator.trainers:
+        if trainer.alive:
+            trainer.send(local.Stop())
+    coordinator.until(lambda: not any(t.alive for t in coordinator.trainers))
+    for trainer in coordinator.members:
+        trainer.process.join()
+        assert trainer.process.exitcode in (0, -signal.SIGKILL), trainer.process.exitcode
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

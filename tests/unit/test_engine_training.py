@@ -1,0 +1,128 @@
+"""Groups of real trainer processes: steps survive losses at every point, nothing is lost or seen twice."""
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgetrain import local
+from edgetrain.local import Decision
+from tests.support.trainers import Coordinator, coordinating, stop_all
+
+
+def check_exact(group: Coordinator) -> None:
+    """All living members hold the same bits, and every epoch saw every sample exactly once."""
+    summaries = [t.summary() for t in group.members if t.alive]
+    assert summaries
+    epochs = len(summaries[0]["seen"])
+    assert [s["seen"] for s in summaries] == [[[1]] * epochs] * len(summaries)
+    assert len({(s["digest"], s["lr"]) for s in summaries}) == 1
+
+
+@pytest.mark.parametrize("reduction", ["ring", "star"])
+def test_a_group_trains_to_the_end(tmp_path: Path, reduction: str) -> None:
+    with coordinating(tmp_path, reduction=reduction) as group:
+        members = group.spawn_all("a", "b", "c", options={"b": {"model_seed": 5}})
+        group.start(members)
+        group.run()
+        check_exact(group)
+        stop_all(group)
+        assert {(tmp_path / f"model-{w}" / "model.safetensors").read_bytes() for w in "abc"}
+        finished = [t.last(local.Finished) for t in members]
+        assert len({message.digest for message in finished}) == 1
+
+
+@pytest.mark.parametrize("reduction", ["ring", "star"])
+@pytest.mark.parametrize(
+    ("fault", "decisions"),
+    [
+        # Voted and committed, or at least prepared by all, but one never learns of it.
+        ({"c": {"break": {"after_vote": 4}}}, {Decision.APPLY}),
+        # One never brings in its part: the step cannot be prepared by anybody.
+        ({"b": {"break": {"before_reduce": 4}}}, {Decision.REDO}),
+        ({"a": {"die": {"before_reduce": 4}}}, {Decision.REDO}),
+        # The end of the reduction, or of the vote, may or may not have come through to all the others.
+        ({"b": {"die": {"before_vote": 4}}}, {Decision.APPLY, Decision.REDO}),
+        ({"a": {"die": {"after_vote": 4}}}, {Decision.APPLY, Decision.REDO}),
+    ],
+)
+def test_the_step_in_doubt(
+    tmp_path: Path, reduction: str, fault: dict[str, dict[str, Any]], decisions: set[Decision]
+) -> None:
+    with coordinating(tmp_path, reduction=reduction) as group:
+        group.start(group.spawn_all("a", "b", "c", options=fault))
+        group.run()
+        check_exact(group)
+        assert group.decisions[1] in decisions
+        stop_all(group)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
+    """Members die one after another, others come; whoever is left has trained on everything once."""
+    chance = random.Random(seed)
+    with coordinating(tmp_path, reduction=chance.choice(["ring", "star"]), epochs=20, pause=0.02) as group:
+        group.start(group.spawn_all("a", "b", "c", "d"))
+        for name in ("e", "f"):
+            group.until(lambda: group.committed() >= 3)
+            # Nothing to wait for: that it is any moment is the point.
+            time.sleep(chance.random() * 0.1)
+            chance.choice(group.members).signal(signal.SIGKILL)
+            group.until(group.broken)
+            group.reform()
+            group.join(group.spawn(name))
+        group.run()
+        check_exact(group)
+        assert len([t for t in group.members if t.alive]) == 4, "the training was over too soon"
+        stop_all(group)
+
+
+def test_a_newcomer_moves_as_if_it_had_been_there(tmp_path: Path) -> None:
+    """Schedulers, moments and buffers of one that joined late are those of the first members, bit by bit."""
+    with coordinating(tmp_path, epochs=10, pause=0.02) as group:
+        group.start(group.spawn_all("a", "b"))
+        group.until(lambda: group.committed() >= 10)
+        newcomer = group.spawn("c", model_seed=9)
+        group.join(newcomer)
+        group.run()
+        check_exact(group)
+        assert group.decisions[1:] == [Decision.NONE]
+        stop_all(group)
+
+
+def test_a_stopped_member_is_put_out_and_comes_back(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=14, pause=0.02) as group:
+        members = group.spawn_all("a", "b", "c")
+        group.start(members)
+        group.until(lambda: group.committed() >= 5)
+        stopped = members[2]
+        stopped.signal(signal.SIGSTOP)
+        group.reform(without=(stopped,))
+        step = group.committed()
+        group.until(lambda: group.committed() >= step + 5)
+        stopped.signal(signal.SIGCONT)
+        group.join(stopped)
+        group.run()
+        check_exact(group)
+        assert stopped in group.members
+        stop_all(group)
+
+
+def test_a_formation_that_cannot_be_built_names_whom_it_waits_for(tmp_path: Path) -> None:
+    with coordinating(tmp_path) as group:
+        members = group.spawn_all("a", "b", "c")
+        for trainer in members:
+            trainer.send(local.Start(1))
+        group.until(lambda: all(t.last(local.Started) for t in members))
+        members[2].signal(signal.SIGSTOP)
+        group.members = members
+        group.form(Decision.NONE, 0, members, build_seconds=0.5)
+        group.until(lambda: all(t.last(local.BuildFailed) for t in members[:2]))
+        assert {tuple(t.last(local.BuildFailed).unreachable) for t in members[:2]} == {("c",)}
+        group.members = members[:2]
+        group.form(Decision.NONE, 0, members[:2])
+        group.run()
+        check_exact(group)
