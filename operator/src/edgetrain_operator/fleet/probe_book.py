@@ -22,8 +22,9 @@ from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTa
 
 WEIGHT = 0.4
 """Of a new measure in the moving average."""
-LEAP = 2.0
-"""A measure off by this factor is no noise: it is confirmed by another, which then replaces the average."""
+LEAP = 1.6
+"""A measure off by this factor is no noise: it is confirmed by another, which then replaces the average.
+Two measures that are each off by a fifth differ by 1.5."""
 PAIR_SECONDS = 180.0
 """A pair not measured for so long no longer speaks for its node, where another does."""
 VIEW_SECONDS = 1.0
@@ -55,12 +56,12 @@ class _Record:
     """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
     avoid: dict[str, float] = field(default_factory=dict)
 
+    def fresh(self) -> Mapping[tuple[str, ...], _Pair]:
+        newest = max((pair.at for pair in self.pairs.values()), default=0.0)
+        return {peers: pair for peers, pair in self.pairs.items() if pair.at >= newest - PAIR_SECONDS}
+
     def best(self) -> tuple[tuple[str, ...], _Pair] | None:
-        if not self.pairs:
-            return None
-        newest = max(pair.at for pair in self.pairs.values())
-        fresh = [item for item in self.pairs.items() if item[1].at >= newest - PAIR_SECONDS]
-        return max(fresh, key=lambda item: item[1].rate)
+        return max(self.fresh().items(), key=lambda item: item[1].rate, default=None)
 
     @property
     def rate(self) -> float | None:
@@ -79,6 +80,7 @@ class _Record:
         """Fold a measure into its pair's average. False: nothing leapt."""
         self.suspect = None
         self.avoid.pop(peers[0], None)
+        self.pairs = dict(self.fresh())
         held = self.pairs.get(peers)
         rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
         self.pairs[peers] = _Pair(rate, sample.at)
@@ -181,7 +183,7 @@ class ProbeBook:
         if best is None:
             record.pairs[peers] = sample
             return True
-        known, had = best[1].rate, self._offered(best[0])
+        known, had = best[1].rate, self._most_offered(record)
         expected = known if offered is None else min(known, offered)
         if expected / LEAP < sample.rate < known * LEAP:
             return record.accept(peers, sample)
@@ -195,6 +197,10 @@ class ProbeBook:
     def _offered(self, peers: tuple[str, ...]) -> float | None:
         rates = [self._rate(peer) for peer in peers]
         return None if None in rates else sum(rate for rate in rates if rate)
+
+    def _most_offered(self, record: _Record) -> float | None:
+        """By the partners of any of its probes: what the node could have shown."""
+        return max((offered for peers in record.fresh() if (offered := self._offered(peers))), default=None)
 
     def _rate(self, worker: str) -> float | None:
         record = self._records.get(worker)
@@ -225,7 +231,7 @@ class ProbeBook:
             heard=report.measured_received or 0.0,
             rate=best[1].rate if best else None,
             probed=record.probed,
-            offered=self._offered(best[0]) if best else None,
+            offered=self._most_offered(record),
             credit=record.credit,
             reserve=record.reserve,
             alarm=record.alarm or record.suspect is not None,

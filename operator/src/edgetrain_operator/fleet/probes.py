@@ -31,6 +31,8 @@ SATURATED = 0.8
 """A node that measures more than this part of what its partners offer may have more than it shows."""
 STRETCH = 1.25
 """How much more the best partners must offer to be worth another probe."""
+TELLING = 0.65
+"""The part of a node's rate that its partners must offer; less would show them, not the node."""
 
 SMALLEST_BURST, LARGEST_BURST = 128 << 10, 4 << 20
 BURST_SECONDS = 0.05
@@ -141,10 +143,13 @@ def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
         return None
     others = [hub for hub in view.hubs if hub.worker != worker]
     free = [hub for hub in others if hub.worker not in busy and hub.credit >= LEAST_CREDIT[need]]
-    if need is Need.REGULAR and _age(node, now) < LONG_SECONDS and any(_ample(hub, node) for hub in others):
+    patient = need is Need.REGULAR and _age(node, now) < LONG_SECONDS
+    if patient and any(_ample(hub, node) for hub in others):
         free = [hub for hub in free if _ample(hub, node)]
     peers = _peers(node, free)
     if not peers or (need is Need.STRETCH and not _stretches(node, peers)):
+        return None
+    if (patient or need is Need.ALARM) and not _tells(node, peers, others):
         return None
     names = tuple(peer.worker for peer in peers)
     return Probe(worker, names, need, BURSTS[need], _deadline(node.rate, BURSTS[need]))
@@ -187,6 +192,12 @@ def _stretches(node: Node, peers: Sequence[Node]) -> bool:
     if node.rate is None or node.offered is None or node.rate <= SATURATED * node.offered:
         return False
     return sum(peer.rate or 0.0 for peer in peers) > STRETCH * node.offered
+
+
+def _tells(node: Node, peers: Sequence[Node], others: Sequence[Node]) -> bool:
+    """Whether these peers offer enough, as far as there is enough, to see the node's link behind theirs."""
+    possible = sum(other.rate or 0.0 for other in others[: 1 + HELPERS])
+    return sum(peer.rate or 0.0 for peer in peers) >= TELLING * min(node.rate or 0.0, possible)
 
 
 def _peers(node: Node, free: Sequence[Node]) -> list[Node]:

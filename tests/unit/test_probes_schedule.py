@@ -1,0 +1,227 @@
+"""The probe scheduler against simulated links: who probes whom, when, and at whose expense."""
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgetrain_operator.fleet.probe_book import ProbeBook
+from edgetrain_operator.fleet.probes import burst_bytes
+from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder
+from tests.support.fleet import report
+
+MBIT = 1e6
+
+
+@dataclass
+class Fleet:
+    """Nodes with links of known rates, who report, probe when told to, and pay in link time."""
+
+    rates: dict[str, float]
+    noise: float = 0.0
+    seed: int = 0
+    now: float = 1000.0
+    book: ProbeBook = field(default_factory=ProbeBook)
+    reports: dict[str, StampedReport] = field(default_factory=dict)
+    alarms: set[str] = field(default_factory=set)
+    due: dict[str, float] = field(default_factory=dict)
+    running: dict[str, tuple[ProbeOrder, float]] = field(default_factory=dict)
+    probed: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
+    used: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        for worker in self.rates:
+            self.due[worker] = self.now + self.random.uniform(0, 1)
+
+    def run(self, seconds: float) -> None:
+        end = self.now + seconds
+        while True:
+            worker = min(self.due, key=lambda w: self.due[w])
+            if self.due[worker] > end:
+                self.now = end
+                return
+            self.now = self.due[worker]
+            self._report(worker)
+
+    def _report(self, worker: str) -> None:
+        link = None
+        if worker in self.running:
+            link = self._measured(worker, self.running.pop(worker)[0])
+            self.alarms.discard(worker)
+        part = NodePart(links=(link,) if link else (), bandwidth_alarm=worker in self.alarms)
+        self.reports[worker] = StampedReport(
+            report(worker, measured=part), measured=part, measured_received=self.now
+        )
+        self.book.record(worker, part, self.now)
+        order = self.book.order_for(worker, self.reports, self.now)
+        known = worker in self.book.rates()
+        self.due[worker] = self.now + (5.0 if known else 1.0)
+        if order:
+            self._begin(worker, order)
+
+    def _begin(self, worker: str, order: ProbeOrder) -> None:
+        ends = {worker, *_peers(order)}
+        for other, (running, _) in self.running.items():
+            assert not ends & {other, *_peers(running)}, f"{worker} and {other} probe at the same time"
+        assert worker not in _peers(order)
+        seconds = 4 * order.bursts * self._bytes(worker, order) * 8 / self._joint(worker, order)
+        self.running[worker] = (order, self.now)
+        self.probed.append((self.now, worker, _peers(order)))
+        self.due[worker] = self.now + min(seconds, order.deadline_seconds)
+
+    def _measured(self, worker: str, order: ProbeOrder) -> LinkMeasure:
+        rate, size = self._joint(worker, order), order.bursts * self._bytes(worker, order)
+        offered = sum(self.rates[peer] for peer in _peers(order))
+        self.used[worker] += size * 8 / self.rates[worker]
+        for peer in _peers(order):
+            self.used[peer] += size * self.rates[peer] / offered * 8 / self.rates[peer]
+        noisy = rate * (1 + self.random.uniform(-self.noise, self.noise))
+        return LinkMeasure(peer=order.peer, bits_per_second=noisy, bytes=size, at=self.now)
+
+    def _joint(self, worker: str, order: ProbeOrder) -> float:
+        return min(self.rates[worker], sum(self.rates[peer] for peer in _peers(order)))
+
+    def _bytes(self, worker: str, order: ProbeOrder) -> int:
+        return burst_bytes(self._joint(worker, order))
+
+    def best(self) -> str:
+        rates = self.book.rates()
+        return max(rates, key=lambda worker: rates[worker].bits_per_second)
+
+
+def _peers(order: ProbeOrder) -> tuple[str, ...]:
+    return (order.peer, *(helper.peer for helper in order.helpers))
+
+
+def fleet_of(*mbit: float, noise: float = 0.0, seed: int = 0) -> Fleet:
+    return Fleet({f"w-{number}": rate * MBIT for number, rate in enumerate(mbit)}, noise, seed)
+
+
+line_ups = st.lists(st.sampled_from([1, 2, 5, 10, 20, 50, 100, 300, 1000]), min_size=2, max_size=12)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(line_ups, st.integers(0, 99))
+def test_no_two_probes_overlap_and_no_link_gives_them_a_hundredth_of_its_time(
+    mbit: list[int], seed: int
+) -> None:
+    fleet = fleet_of(*mbit, noise=0.1, seed=seed)
+    fleet.run(1200)  # overlap is asserted at the beginning of each probe
+    share = {worker: used / 1200 for worker, used in fleet.used.items()}
+    assert max(share.values()) < 0.01, share
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from([5, 10, 20, 50, 100, 1000]), min_size=2, max_size=12), st.integers(0, 99))
+def test_every_newcomer_is_measured_soon(mbit: list[int], seed: int) -> None:
+    fleet = fleet_of(*mbit, seed=seed)
+    fleet.run(60 + 5 * len(mbit))
+    assert fleet.book.rates().keys() == fleet.rates.keys()
+
+
+def test_one_that_joins_a_running_fleet_goes_first() -> None:
+    fleet = fleet_of(100, 50, 20, 20, 10)
+    fleet.run(300)
+    fleet.rates["w-new"] = 5 * MBIT
+    fleet.due["w-new"] = fleet.now
+    joined = fleet.now
+    fleet.run(15)
+    measured = fleet.book.rates()["w-new"]
+    assert measured.bits_per_second == pytest.approx(5 * MBIT)
+    assert measured.at - joined < 10
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "mbit", [(100, 50, 20, 20, 10), (20, 20, 100, 50, 10), (50, 100, 50, 50), (10, 20, 50)]
+)
+def test_fastest_node_is_found_although_its_partners_are_slower(mbit: tuple[int, ...], seed: int) -> None:
+    fleet = fleet_of(*mbit, noise=0.05, seed=seed)
+    fleet.run(90)
+    assert fleet.best() == f"w-{mbit.index(max(mbit))}"
+
+
+def test_hub_is_measured_against_several_at_once() -> None:
+    fleet = fleet_of(100, 50, 20, 20, 10)
+    fleet.run(300)
+    rates = fleet.book.rates()
+    assert rates["w-0"].bits_per_second >= 70 * MBIT
+    assert rates["w-1"].bits_per_second == pytest.approx(50 * MBIT)
+
+
+def test_pairs_grow_with_nodes_not_with_their_square() -> None:
+    def pairs(nodes: int) -> int:
+        fleet = fleet_of(*[1000] * 2, *[20] * (nodes - 2))
+        fleet.run(600)
+        return len({(worker, peers[0]) for _, worker, peers in fleet.probed})
+
+    assert pairs(40) < 2.6 * pairs(20)
+
+
+def test_noise_of_a_fifth_is_no_leap() -> None:
+    fleet = fleet_of(100, 70, 20, 20, 10, noise=0.2, seed=3)
+    fleet.run(120)
+    for _ in range(100):
+        fleet.run(10)
+        assert all(rate.confirmed for rate in fleet.book.rates().values())
+        assert fleet.book.rates()["w-2"].bits_per_second == pytest.approx(20 * MBIT, rel=0.2)
+
+
+@pytest.mark.parametrize("choked", ["w-0", "w-1", "w-4"])
+def test_alarm_is_confirmed_within_seconds_and_the_rate_follows(choked: str) -> None:
+    fleet = fleet_of(100, 50, 20, 20, 10)
+    fleet.run(200)
+    fleet.rates[choked] /= 4
+    fleet.alarms.update(fleet.rates)  # a slow member slows the exchanges of all
+    fleet.run(25)
+    rates = fleet.book.rates()
+    assert rates[choked].bits_per_second == pytest.approx(fleet.rates[choked], rel=0.1)
+    for worker in set(rates) - {choked, "w-0"}:
+        assert rates[worker].bits_per_second == pytest.approx(fleet.rates[worker], rel=0.1), worker
+
+
+def test_drop_without_an_alarm_is_believed_on_the_second_look() -> None:
+    fleet = fleet_of(100, 50, 20, 20, 10)
+    fleet.run(200)
+    fleet.rates["w-1"] /= 4
+    fleet.run(60)
+    assert fleet.book.rates()["w-1"].bits_per_second == pytest.approx(12.5 * MBIT, rel=0.1)
+
+
+def test_false_alarm_costs_one_probe() -> None:
+    fleet = fleet_of(100, 50, 20, 20, 5)
+    fleet.run(200)
+    before = len([1 for _, worker, _ in fleet.probed if worker == "w-4"])
+    fleet.alarms.add("w-4")
+    fleet.run(12)
+    asked = [1 for _, worker, _ in fleet.probed if worker == "w-4"]
+    assert len(asked) == before + 1
+    assert fleet.book.rates()["w-4"].confirmed
+
+
+def test_peer_that_does_not_answer_is_passed_over_and_its_lease_ends() -> None:
+    fleet = fleet_of(100, 50, 20)
+    fleet.run(60)
+    dead = fleet.rates.pop("w-0")
+    fleet.due.pop("w-0")
+    fleet.running.clear()
+    started = fleet.now
+    fleet.rates["w-0"] = dead
+    fleet.run(90)
+    late = [peers for at, _, peers in fleet.probed if at > started + 20]
+    assert late
+    assert not any("w-0" in peers for peers in late)
+
+
+def test_measure_that_is_sent_again_counts_once() -> None:
+    fleet = fleet_of(100, 50)
+    fleet.run(30)
+    link = LinkMeasure(peer="w-1", bits_per_second=12 * MBIT, bytes=1, at=fleet.now)
+    part = NodePart(links=(link,))
+    assert not fleet.book.record("w-0", part, fleet.now)
+    assert not fleet.book.record("w-0", part, fleet.now + 1), "the second look must be another probe's"
