@@ -3,7 +3,6 @@
 No controllers run: no pod starts, no namespace gets a ServiceAccount by itself.
 """
 
-import os
 import socket
 import subprocess
 import time
@@ -19,8 +18,9 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.programs import program
+
 ADMIN_TOKEN = "the-only-administrator-of-a-throw-away-server"
-BINARIES = ("etcd", "kube-apiserver", "kubectl")
 START_SECONDS = 60.0
 
 
@@ -54,39 +54,19 @@ class ApiServer:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
 
-def find_binaries() -> Path:
-    """The directory that holds the control plane's programs.
-
-    Raises:
-        FileNotFoundError: none does; the text says what to do.
-    """
-    places = [Path(os.environ.get("KUBEBUILDER_ASSETS", "/nonexistent"))]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgelab"
-    places += sorted(
-        (p.parent for p in cache.rglob("kube-apiserver")), key=lambda p: p.stat().st_mtime, reverse=True
-    )
-    for place in places:
-        if all((place / name).is_file() for name in BINARIES):
-            return place
-    raise FileNotFoundError(
-        f"{', '.join(BINARIES)} are neither in KUBEBUILDER_ASSETS nor in {cache}: run `make lab-setup`"
-    )
-
-
 @contextmanager
 def running(directory: Path) -> Iterator[ApiServer]:
     """Start a server that keeps everything in `directory`; gone on leaving, whatever happened."""
-    binaries = find_binaries()
     client, peer, secure = _free_ports(3)
     started: list[subprocess.Popen[bytes]] = []
     try:
-        started.append(_start(directory, "etcd", _etcd(binaries, directory, client, peer)))
-        started.append(_start(directory, "kube-apiserver", _apiserver(binaries, directory, client, secure)))
+        started.append(_start(directory, "etcd", _etcd(directory, client, peer)))
+        started.append(_start(directory, "kube-apiserver", _apiserver(directory, client, secure)))
         url = f"https://127.0.0.1:{secure}"
         ca_file = directory / "certs" / "apiserver.crt"
         _wait_ready(url, ca_file, started, directory)
         yield ApiServer(
-            url, _kubeconfig(directory, url, ca_file), ca_file, directory / "audit.log", binaries / "kubectl"
+            url, _kubeconfig(directory, url, ca_file), ca_file, directory / "audit.log", program("kubectl")
         )
     finally:
         for process in reversed(started):
@@ -108,11 +88,11 @@ def _start(directory: Path, name: str, command: list[str]) -> subprocess.Popen[b
         return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
-def _etcd(binaries: Path, directory: Path, client: int, peer: int) -> list[str]:
+def _etcd(directory: Path, client: int, peer: int) -> list[str]:
     url, peer_url = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
     # --unsafe-no-fsync: the data lives as long as the test, and a slow disk would cost seconds.
     return [
-        str(binaries / "etcd"),
+        str(program("etcd")),
         f"--data-dir={directory / 'etcd'}",
         "--unsafe-no-fsync",
         f"--listen-client-urls={url}",
@@ -123,7 +103,7 @@ def _etcd(binaries: Path, directory: Path, client: int, peer: int) -> list[str]:
     ]
 
 
-def _apiserver(binaries: Path, directory: Path, etcd: int, secure: int) -> list[str]:
+def _apiserver(directory: Path, etcd: int, secure: int) -> list[str]:
     key, tokens, policy = directory / "sa.key", directory / "tokens.csv", directory / "audit.yaml"
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
@@ -132,7 +112,7 @@ def _apiserver(binaries: Path, directory: Path, etcd: int, secure: int) -> list[
     rules = [{"level": "Metadata", "omitStages": ["RequestReceived"]}]
     policy.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
     return [
-        str(binaries / "kube-apiserver"),
+        str(program("kube-apiserver")),
         f"--etcd-servers=http://127.0.0.1:{etcd}",
         f"--secure-port={secure}",
         "--bind-address=127.0.0.1",

@@ -13,6 +13,8 @@ from edgetrain_protocol.status import JobStatus
 from edgetrain_protocol.structural import Schema, spec_schema, status_schema
 
 FILE = f"{GROUP}_{PLURAL}.yaml"
+DIRECTORIES = ("crds", "charts/edgetrain/files")
+"""The chart has a copy of its own: Helm reads nothing outside it."""
 HEADER = "# Generated from protocol/ by `make crds`; do not edit.\n"
 
 COLUMNS = (
@@ -112,5 +114,5 @@ def render() -> str:
 
 
 if __name__ == "__main__":
-    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("crds")
-    (directory / FILE).write_text(render())
+    for directory in sys.argv[1:] or DIRECTORIES:
+        (Path(directory) / FILE).write_text(render())
