@@ -19,7 +19,7 @@ class Conflict(KubeError):
     """409: somebody wrote first, or the uid is another's. Read and decide again."""
 
 
-class AlreadyExists(KubeError):
+class AlreadyExists(Conflict):
     """409 on a POST: the name is taken."""
 
 

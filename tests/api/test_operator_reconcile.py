@@ -1,0 +1,429 @@
+"""The reconcile on a real API server, with crashes, races and lost events put in by hand."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from edgetrain_operator.core.model import Defaults
+from edgetrain_operator.kube.client import Credentials, Kube
+from edgetrain_operator.kube.errors import Conflict, KubeError
+from edgetrain_operator.kube.resources import NODES, Resource
+from edgetrain_operator.runtime.metrics import Metrics
+from edgetrain_operator.runtime.node_table import NodeTable
+from edgetrain_operator.runtime.reconcile import Reconciler
+from edgetrain_protocol.names import EDGE_NODE_LABEL
+from edgetrain_protocol.report import TrainerState
+from tests.support.apiserver import ApiServer
+from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, set_ready
+from tests.support.scripted_fleet import ScriptedFleet
+
+T = TypeVar("T")
+DEFAULTS = Defaults("registry.example/edgetrain:test", "fleet.example:8443")
+
+
+@pytest.fixture(autouse=True)
+def _no_nodes(api: ApiServer) -> Iterator[None]:
+    drop_nodes(api)
+    yield
+    drop_nodes(api)
+
+
+class Crash(Exception):
+    """The process dies here."""
+
+
+class FailingKube(Kube):
+    """A connection that ends after so many writes, as that of a process that is killed does."""
+
+    writes_left = 10**9
+
+    async def _send(self, method: str, *rest: Any) -> Any:
+        if method != "GET":
+            if self.writes_left <= 0:
+                raise Crash
+            self.writes_left -= 1
+        return await super()._send(method, *rest)
+
+
+class Replica:
+    """One operator's reconciling part."""
+
+    def __init__(self, kube: FailingKube, fleet: ScriptedFleet) -> None:
+        self.kube, self.nodes = kube, NodeTable()
+        self.reconciler = Reconciler(kube, self.nodes, fleet, DEFAULTS, Metrics(CollectorRegistry()))
+
+    async def look(self) -> None:
+        """What the sweep does."""
+        self.nodes.sweep([raw async for raw in self.kube.list(NODES, None, EDGE_NODE_LABEL)])
+
+    async def settle(self, namespace: str, name: str = "digits", steps: int = 6) -> None:
+        for _ in range(steps):
+            await self.look()
+            try:
+                await self.reconciler.reconcile((namespace, name))
+            except Conflict:
+                continue
+
+
+def with_replicas(api: ApiServer, fleet: ScriptedFleet, *tasks: Callable[[Replica], Awaitable[T]]) -> list[T]:
+    """Run each task with an operator of its own, all at the same time."""
+
+    async def one(task: Callable[[Replica], Awaitable[T]]) -> T:
+        kube = await FailingKube.connect(Credentials(str(api.kubeconfig)))
+        assert isinstance(kube, FailingKube)
+        try:
+            return await task(Replica(kube, fleet))
+        finally:
+            await kube.close()
+
+    async def all_of_them() -> list[T]:
+        return list(await asyncio.gather(*(one(task) for task in tasks)))
+
+    return asyncio.run(all_of_them())
+
+
+def settle(api: ApiServer, fleet: ScriptedFleet, namespace: str) -> None:
+    """A new operator comes, does what is to be done, and goes."""
+    with_replicas(api, fleet, lambda replica: replica.settle(namespace))
+
+
+def shape(api: ApiServer, namespace: str) -> dict[str, list[str]]:
+    """What there is, apart from what differs between any two runs."""
+    kinds = ("pods", "secrets", "configmaps", "persistentvolumeclaims")
+    found = {kind: items(api, kind, namespace) for kind in kinds}
+    return {
+        kind: sorted(
+            f"{o['metadata']['labels']['edgetrain.io/component']} "
+            f"{o['metadata'].get('annotations', {}).get('edgetrain.io/node', '')} "
+            f"{o['metadata']['labels'].get('edgetrain.io/attempt', '')}"
+            for o in objects
+            if "edgetrain.io/component" in o["metadata"].get("labels", {})
+        )
+        for kind, objects in found.items()
+    }
+
+
+def stored(api: ApiServer, namespace: str) -> dict[str, Any]:
+    """The plan's document."""
+    (found,) = [c for c in items(api, "configmaps", namespace) if "plan.json" in c.get("data", {})]
+    document: dict[str, Any] = json.loads(found["data"]["plan.json"])
+    return document
+
+
+def pod_on(api: ApiServer, namespace: str, node: str) -> dict[str, Any]:
+    pods = [
+        p for p in items(api, "pods", namespace) if p["metadata"]["annotations"]["edgetrain.io/node"] == node
+    ]
+    return max(pods, key=lambda pod: int(pod["metadata"]["labels"]["edgetrain.io/attempt"]))
+
+
+def condition(api: ApiServer, namespace: str, kind: str) -> dict[str, Any]:
+    status = get(api, "etj", "digits", namespace)["status"]
+    (found,) = [c for c in status["conditions"] if c["type"] == kind]
+    return dict(found)
+
+
+CLAIM = {"checkpoint": {"claim": {"size": "1Gi"}}}
+WHOLE = {
+    "pods": ["worker edge-a 1", "worker edge-b 1"],
+    "secrets": ["token  "],
+    "configmaps": ["ca  ", "plan  "],
+    "persistentvolumeclaims": ["checkpoint edge-a ", "checkpoint edge-b "],
+}
+
+
+def test_children_of_a_job_in_a_restricted_namespace(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    make_node(api, "edge-b")
+    api.apply(job(namespace, storage=CLAIM))
+    settle(api, ScriptedFleet(), namespace)
+    assert shape(api, namespace) == WHOLE
+    assert condition(api, namespace, "Scheduled")["status"] == "True"
+
+
+@pytest.mark.parametrize("writes", range(9))
+def test_a_crash_after_any_write_leads_to_the_same_end(api: ApiServer, namespace: str, writes: int) -> None:
+    make_node(api, "edge-a")
+    make_node(api, "edge-b")
+    api.apply(job(namespace, storage=CLAIM))
+    fleet = ScriptedFleet()
+
+    async def until_crash(replica: Replica) -> None:
+        replica.kube.writes_left = writes
+        with pytest.raises(Crash):
+            await replica.settle(namespace)
+
+    with_replicas(api, fleet, until_crash)
+    settle(api, fleet, namespace)
+    assert shape(api, namespace) == WHOLE
+    assert condition(api, namespace, "Scheduled")["status"] == "True"
+
+
+def test_two_operators_at_once_make_nothing_twice(api: ApiServer, namespace: str) -> None:
+    for node in ("edge-a", "edge-b"):
+        make_node(api, node)
+    api.apply(job(namespace, storage=CLAIM))
+    fleet = ScriptedFleet()
+
+    async def both(replica: Replica) -> None:
+        await replica.settle(namespace)
+
+    with_replicas(api, fleet, both, both, both)
+    assert shape(api, namespace) == WHOLE
+    for pod in items(api, "pods", namespace):
+        fleet.say(pod)
+    with_replicas(api, fleet, both, both, both)
+    uid = items(api, "pods", namespace)[0]["metadata"]["labels"]["edgetrain.io/job-uid"]
+    by_revision = {(p.lineage, p.revision): p for p in fleet.plans[uid]}
+    assert all(by_revision[(p.lineage, p.revision)] == p for p in fleet.plans[uid]), (
+        "two plans of one revision"
+    )
+    assert len(stored(api, namespace)["plan"]["groups"][0]["members"]) == 2
+
+
+def test_a_plan_is_not_written_over_one_that_was_not_read(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    fleet.say(pod_on(api, namespace, "edge-a"))
+
+    async def stale(replica: Replica) -> None:
+        """Between its reading and its writing, another writes."""
+        await replica.look()
+        plain = replica.kube.replace
+
+        async def late(resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
+            name = body["metadata"]["name"]
+            await asyncio.to_thread(
+                api.kubectl, "annotate", "configmap", name, "-n", namespace, "someone=else", "--overwrite"
+            )
+            return await plain(resource, body)
+
+        replica.kube.replace = late  # type: ignore[method-assign]
+        with pytest.raises(Conflict):
+            await replica.reconciler.reconcile((namespace, "digits"))
+
+    with_replicas(api, fleet, stale)
+    assert fleet.plans == {}, "served before it was written"
+    settle(api, fleet, namespace)
+    assert stored(api, namespace)["plan"]["revision"] == 1
+
+
+def test_a_job_made_anew_under_its_name_starts_anew(api: ApiServer, namespace: str) -> None:
+    """While the old pod cannot end, because its node is dark, and its plan is still there."""
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    old = pod_on(api, namespace, "edge-a")
+    fleet.say(old, revision_held=57)
+    settle(api, fleet, namespace)
+    assert stored(api, namespace)["plan"]["revision"] == 58
+    api.kubectl("delete", "etj", "digits", "-n", namespace)
+    api.apply(job(namespace))
+    settle(api, fleet, namespace)
+    uid = get(api, "etj", "digits", namespace)["metadata"]["uid"]
+    mine = [
+        p
+        for p in items(api, "pods", namespace)
+        if p["metadata"]["ownerReferences"][0:1] and p["metadata"]["ownerReferences"][0]["uid"] == uid
+    ]
+    (new,) = mine
+    assert new["metadata"]["name"] != old["metadata"]["name"]
+    fleet.say(new)
+    settle(api, fleet, namespace)
+    assert [plan.revision for plan in fleet.plans[uid]] == [1]
+
+
+def test_a_deletion_that_no_event_told_of_is_noticed(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+
+    async def story(replica: Replica) -> None:
+        await replica.settle(namespace)
+        old = pod_on(api, namespace, "edge-a")
+        fleet.say(old)
+        api.kubectl("delete", "pod", old["metadata"]["name"], "-n", namespace, "--grace-period=0", "--force")
+        await replica.settle(namespace)
+        new = pod_on(api, namespace, "edge-a")
+        assert new["metadata"]["labels"]["edgetrain.io/attempt"] == "2"
+        assert fleet.over == {old["metadata"]["uid"]}
+        uid = get(api, "etj", "digits", namespace)["metadata"]["uid"]
+        api.kubectl("delete", "etj", "digits", "-n", namespace)
+        await replica.settle(namespace)
+        assert uid in fleet.forgotten
+
+    with_replicas(api, fleet, story)
+
+
+def test_a_pod_of_our_name_that_is_somebody_elses_is_left_alone(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+
+    async def story(replica: Replica) -> None:
+        replica.kube.writes_left = 3  # up to the plan, the CA and the token, so that the pod is not made yet
+        with pytest.raises(Crash):
+            await replica.settle(namespace)
+
+    with_replicas(api, fleet, story)
+    settle(api, fleet, namespace)
+    first = pod_on(api, namespace, "edge-a")
+    name = first["metadata"]["name"]
+    api.kubectl("delete", "pod", name, "-n", namespace, "--grace-period=0", "--force")
+    api.kubectl("delete", "configmap", "--all", "-n", namespace)
+    foreign = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "c",
+                    "image": "i",
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+    api.apply(foreign)
+    settle(api, fleet, namespace)
+    ours = [p for p in items(api, "pods", namespace) if "ownerReferences" in p["metadata"]]
+    assert [p["metadata"]["labels"]["edgetrain.io/attempt"] for p in ours] == ["2"]
+
+
+def test_pods_that_are_refused_are_said_on_the_job_and_made_once_they_may(
+    api: ApiServer, namespace: str
+) -> None:
+    make_node(api, "edge-a")
+    host_path = {"data": {"volume": {"hostPath": {"path": "/data"}}}}
+    api.apply(job(namespace, storage=host_path))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    scheduled = condition(api, namespace, "Scheduled")
+    assert (scheduled["status"], scheduled["reason"]) == ("False", "PodsRefused")
+    assert "restricted" in scheduled["message"] and "hostPath" in scheduled["message"]
+    api.kubectl("label", "ns", namespace, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
+    settle(api, fleet, namespace)
+    assert len(items(api, "pods", namespace)) == 1
+    assert condition(api, namespace, "Scheduled")["status"] == "True"
+
+
+def test_a_node_that_changed_since_it_was_listed_gets_no_pod(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+
+    async def story(replica: Replica) -> None:
+        await replica.look()
+        set_ready(api, "edge-a", ready=False)
+        await replica.reconciler.reconcile((namespace, "digits"))
+
+    with_replicas(api, ScriptedFleet(), story)
+    assert items(api, "pods", namespace) == []
+
+
+def test_a_node_that_is_excluded_loses_its_worker_after_the_plan_says_so(
+    api: ApiServer, namespace: str
+) -> None:
+    for node in ("edge-a", "edge-b"):
+        make_node(api, node)
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    for pod in items(api, "pods", namespace):
+        fleet.say(pod)
+    settle(api, fleet, namespace)
+    api.kubectl(
+        "patch",
+        "etj",
+        "digits",
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        '{"spec":{"nodes":{"exclude":["edge-b"]}}}',
+    )
+    settle(api, fleet, namespace)
+    assert [m["node"] for m in stored(api, namespace)["plan"]["groups"][0]["members"]] == ["edge-a"]
+    assert [p["metadata"]["annotations"]["edgetrain.io/node"] for p in items(api, "pods", namespace)] == [
+        "edge-a"
+    ]
+
+
+def test_a_new_ca_reaches_the_workers(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    fleet.bundle = "old and new"
+    settle(api, fleet, namespace)
+    (found,) = [c for c in items(api, "configmaps", namespace) if "ca.crt" in c.get("data", {})]
+    assert found["data"]["ca.crt"] == "old and new"
+
+
+def test_a_job_of_another_controller_is_left_alone(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace, managedBy="kueue.x-k8s.io/multikueue"))
+    settle(api, ScriptedFleet(), namespace)
+    assert items(api, "pods", namespace) == []
+    assert "status" not in get(api, "etj", "digits", namespace)
+
+
+def test_a_finished_job_is_complete_and_deleted_after_its_time(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace, runPolicy={"ttlSecondsAfterFinished": 0}))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    pod = pod_on(api, namespace, "edge-a")
+    fleet.say(pod)
+    settle(api, fleet, namespace)
+    fleet.say(pod, TrainerState.FINISHED, model="/m/model.safetensors", step=7)
+
+    async def once(replica: Replica) -> None:
+        await replica.look()
+        await replica.reconciler.reconcile((namespace, "digits"))
+
+    with_replicas(api, fleet, once)
+    status = get(api, "etj", "digits", namespace)["status"]
+    assert (status["phase"], status["model"]) == ("Complete", "edge-a:/m/model.safetensors")
+    patch_status(api, "pod", pod["metadata"]["name"], namespace, {"status": {"phase": "Succeeded"}})
+    settle(api, fleet, namespace)
+    assert items(api, "etj", namespace) == []
+
+
+def test_nothing_is_written_where_nothing_changed(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+
+    async def story(replica: Replica) -> None:
+        await replica.settle(namespace)
+        fleet.say(pod_on(api, namespace, "edge-a"))
+        await replica.settle(namespace)
+        replica.kube.writes_left = 0
+        await replica.settle(namespace)
+
+    with_replicas(api, fleet, story)
+
+
+def test_errors_of_the_server_are_told_apart(api: ApiServer, namespace: str) -> None:
+    async def story(replica: Replica) -> None:
+        with pytest.raises(KubeError, match="digits"):
+            await replica.kube.get(
+                Resource("X", "/apis/edgetrain.io/v1alpha1", "edgetrainingjobs"), "digits", namespace
+            )
+        gone = await replica.kube.find(NODES, "nobody")
+        assert gone is None
+
+    with_replicas(api, ScriptedFleet(), story)

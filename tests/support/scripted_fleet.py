@@ -1,0 +1,77 @@
+"""A FleetState in which a test says what the workers reported."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.report import Report, TrainerState, TrainingPart
+
+
+@dataclass
+class ScriptedFleet:
+    said: dict[str, dict[str, StampedReport]] = field(default_factory=dict)
+    """By job's uid, then by worker."""
+    plans: dict[str, list[Plan]] = field(default_factory=dict)
+    """What was served, in order."""
+    over: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
+    callbacks: list[Callable[[str], None]] = field(default_factory=list)
+    bundle: str = "-----BEGIN CERTIFICATE-----"
+
+    def reports(self, job_uid: str) -> Mapping[str, StampedReport]:
+        return dict(self.said.get(job_uid, {}))
+
+    def rates(self, job_uid: str) -> Mapping[str, NodeRate]:
+        return {}
+
+    def publish(self, job_uid: str, plan: Plan) -> None:
+        self.plans.setdefault(job_uid, []).append(plan)
+
+    def forget(self, job_uid: str) -> None:
+        self.forgotten.add(job_uid)
+        self.said.pop(job_uid, None)
+
+    def highest_revision(self, job_uid: str) -> int:
+        parts = [s.training for s in self.reports(job_uid).values() if s.training]
+        return max((part.revision_held for part in parts), default=0)
+
+    def mark_over(self, pod_uid: str) -> None:
+        self.over.add(pod_uid)
+
+    def on_change(self, callback: Callable[[str], None]) -> None:
+        self.callbacks.append(callback)
+
+    def token_for(self, job_uid: str) -> str:
+        return f"token-of-{job_uid}"
+
+    def ca_bundle(self) -> str:
+        return self.bundle
+
+    # What workers do
+
+    def say(self, pod: dict[str, Any], state: TrainerState = TrainerState.WAITING, **training: Any) -> None:
+        """The worker in this pod reports now."""
+        meta = pod["metadata"]
+        node = meta["annotations"]["edgetrain.io/node"]
+        job_uid = meta["labels"]["edgetrain.io/job-uid"]
+        part = {"state": state, "incarnation": f"{meta['uid']}-1", "lineage": 1} | training
+        head = Report(
+            worker=worker_name(node),
+            node=node,
+            pod=meta["name"],
+            pod_uid=meta["uid"],
+            address="10.0.0.1",
+            control_port=7070,
+            state_port=7074,
+            probe_port=7073,
+            sequence=1,
+            at=time.time(),
+        )
+        stamped = StampedReport(head, TrainingPart.model_validate(part), time.time())
+        self.said.setdefault(job_uid, {})[head.worker] = stamped
+        for callback in self.callbacks:
+            callback(job_uid)
