@@ -14,7 +14,7 @@ from edgelab.config import LabConfig, NodeSpec, check_lab_name
 from edgelab.errors import LabError
 from edgelab.network import LinkBytes
 from edgelab.nodes import Cluster
-from edgelab.programs.acquire import acquire
+from edgelab.programs.setup import check_machine, set_up
 from edgelab.rates import parse_link
 from edgelab.shell import Argument, run
 from edgelab.state import LabFiles, NodeFiles, NodeRecord
@@ -58,8 +58,7 @@ class Lab:
 
     def up(self, config: LabConfig) -> None:
         """Bring up the control plane and all nodes, and wait until they are Ready. A torn lab is replaced."""
-        lifecycle.check_machine()
-        programs = acquire(self.say)
+        programs = set_up(self.say)
         with self.files.locked():
             if lifecycle.is_up(self.name, self.files):
                 raise LabError(
@@ -67,12 +66,14 @@ class Lab:
                 )
             self.say("starting the control plane")
             lifecycle.begin(self.name, self.files, programs, config.node_monitor_grace)
+            # All at once, before any starts: addresses follow the configuration's order.
+            cluster = self._record_nodes(config.nodes)
         with concurrent.futures.ThreadPoolExecutor(_STARTED_AT_ONCE) as pool:
-            list(pool.map(self.node_add, config.nodes))
+            list(pool.map(lambda spec: self._join(cluster, spec), config.nodes))
 
     def down(self) -> None:
         """Remove everything of the lab, also what a crash left behind. Nothing there is no error."""
-        lifecycle.check_machine()
+        check_machine()
         with self.files.locked():
             lifecycle.end(self.name, self.files)
 
@@ -81,12 +82,9 @@ class Lab:
 
     def node_add(self, spec: NodeSpec) -> None:
         """Add a node and wait until it is Ready."""
-        with self._changing() as cluster:
-            if spec.name in cluster.record.nodes:
-                raise LabError(f"lab {self.name!r} has a node {spec.name!r} already: choose another name")
-            cluster.record.nodes[spec.name] = NodeRecord(number=cluster.record.free_number(), spec=spec)
-        nodes.register(cluster, spec)
-        self._power_on(cluster, spec.name)
+        with self.files.locked():
+            cluster = self._record_nodes([spec])
+        self._join(cluster, spec)
 
     def node_start(self, name: str) -> None:
         """Start a node that is off, on the disk that it had, and wait until it is Ready."""
@@ -196,6 +194,19 @@ class Lab:
         if record is None or not record.ready:
             raise LabError(f"lab {self.name!r} is not up: `edgelab up --name {self.name}` first")
         return Cluster(self.name, self.files, record)
+
+    def _record_nodes(self, specs: Sequence[NodeSpec]) -> Cluster:
+        cluster = self._cluster()
+        for spec in specs:
+            if spec.name in cluster.record.nodes:
+                raise LabError(f"lab {self.name!r} has a node {spec.name!r} already: choose another name")
+            cluster.record.nodes[spec.name] = NodeRecord(number=cluster.record.free_number(), spec=spec)
+        self.files.save(cluster.record)
+        return cluster
+
+    def _join(self, cluster: Cluster, spec: NodeSpec) -> None:
+        nodes.register(cluster, spec)
+        self._power_on(cluster, spec.name)
 
     @contextmanager
     def _changing(self) -> Iterator[Cluster]:

@@ -1,7 +1,5 @@
 """A whole lab's beginning and end."""
 
-import os
-import platform
 import time
 from pathlib import Path
 
@@ -16,20 +14,6 @@ from edgelab.state import LabFiles, LabRecord
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-
-
-def check_machine() -> None:
-    """Whether a lab can run here at all.
-
-    Raises:
-        LabError: not Linux, or not root.
-    """
-    if platform.system() != "Linux":
-        raise LabError(
-            "the lab needs Linux (network namespaces, cgroups): use a Linux machine or a virtual one"
-        )
-    if os.geteuid():
-        raise LabError("the lab needs root (it makes network namespaces and mounts): run it with sudo")
 
 
 def is_up(name: str, files: LabFiles) -> bool:

@@ -1,12 +1,14 @@
 """A node of the lab: containerd, kubelet and kube-proxy, configured as on a machine of their own."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgelab import cgroups
 from edgelab.addresses import Block
 from edgelab.config import NodeSpec
+from edgelab.errors import LabError
 from edgelab.images import PAUSE_IMAGE, ThinImages
 from edgelab.init import Machine, Process
 from edgelab.kubeconfig import write_kubeconfig
@@ -78,6 +80,13 @@ def cni_plugins() -> str:
     return next((place for place in _CNI_PLACES if Path(place, "ptp").exists()), _CNI_PLACES[0])
 
 
+def _path(command: str) -> str:
+    found = shutil.which(command)
+    if found is None:
+        raise LabError(f"{command} is not installed: run `edgelab setup`")
+    return found
+
+
 def _processes(setup: NodeSetup) -> list[Process]:
     kubelet = [f"{_BIN}/kubelet", f"--config={_ETC}/kubelet.json", f"--kubeconfig={_ETC}/kubelet.kubeconfig"]
     kubelet += [f"--hostname-override={setup.spec.name}", f"--node-ip={setup.address}"]
@@ -86,9 +95,9 @@ def _processes(setup: NodeSetup) -> list[Process]:
         f"--config={_ETC}/kube-proxy.json",
         f"--hostname-override={setup.spec.name}",
     ]
-    load = ["/usr/bin/ctr", "--namespace=k8s.io", "images", "import", f"{_IMAGES}/thin.tar"]
+    load = [_path("ctr"), "--namespace=k8s.io", "images", "import", f"{_IMAGES}/thin.tar"]
     return [
-        Process("containerd", ["/usr/bin/containerd", f"--config={_ETC}/containerd.toml"]),
+        Process("containerd", [_path("containerd"), f"--config={_ETC}/containerd.toml"]),
         Process("kube-proxy", proxy),
         Process("images", load, needs=[_SOCKET], once=True),
         Process("kubelet", kubelet),
