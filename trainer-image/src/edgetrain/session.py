@@ -18,10 +18,10 @@ from edgetrain.engine.flat import Flat, layout_of
 from edgetrain.engine.lean import spare_the_compiler
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.loop import Loop
-from edgetrain.engine.member import Turn
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Stateful, check
+from edgetrain.engine.turn import Turn
 from edgetrain.local import Failed, Link, Message
 
 MODEL_FILE = "model.safetensors"
@@ -117,7 +117,7 @@ class Session:
         with self._reported():
             turn, self._turn = self._turn, None
             if turn is None or self._engine is None:
-                raise BadProgram("session.backward belongs to a batch: call it once for each batch of the loop")
+                raise BadProgram("session.backward belongs to a batch: call it once for each of them")
             if loss.numel() != 1:
                 raise BadProgram(f"the loss has shape {list(loss.shape)}: give session.backward its mean")
             meter = self._engine.meter

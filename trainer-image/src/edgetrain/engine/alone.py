@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from edgetrain.engine.flat import Flat
 from edgetrain.engine.ledger import Ledger
-from edgetrain.engine.member import Turn
 from edgetrain.engine.meter import Meter
+from edgetrain.engine.turn import Turn
 from edgetrain.local import FormationId, Message
 
 NOBODY = FormationId(0, 0)

@@ -109,10 +109,11 @@ class Group:
         self.rank, self.size = rank, size
         self._store = store
         options = dist.ProcessGroupGloo._Options()
-        options._devices = [dist.ProcessGroupGloo.create_device(hostname=address, lazy_init=False)]
         options._timeout = timedelta(seconds=build_seconds)
         options._threads = 1
         with _reported():
+            # Raises where `address` is not one of this node's.
+            options._devices = [dist.ProcessGroupGloo.create_device(hostname=address, lazy_init=False)]
             self._gloo = dist.ProcessGroupGloo(store, rank, size, options)
             self._gloo.set_timeout(timedelta(seconds=OPERATION_SECONDS))
 
@@ -175,12 +176,22 @@ def _connections(store: AddressStore, rank: int) -> Iterator[socket.socket]:
     listeners = store.listeners()
     own, others = listeners.pop(rank, None), set(listeners.values())
     for descriptor in Path("/proc/self/fd").iterdir():
-        # A duplicate: the number itself may be closed and given to another socket while we look.
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as connection:
+        # OSError: no socket, not connected, or closed since it was listed.
+        with contextlib.suppress(OSError), _duplicate(int(descriptor.name)) as connection:
             if connection.type == socket.SOCK_STREAM and connection.family in _INTERNET:
                 peer = connection.getpeername()[:2]
                 if connection.getsockname()[:2] == own or peer in others:
                     yield connection
+
+
+def _duplicate(descriptor: int) -> socket.socket:
+    """The same socket under a number of our own: the other may be closed and reused while we look."""
+    number = os.dup(descriptor)
+    try:
+        return socket.socket(fileno=number)
+    except OSError:
+        os.close(number)
+        raise
 
 
 @contextlib.contextmanager

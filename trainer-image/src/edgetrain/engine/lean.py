@@ -28,7 +28,7 @@ def spare_the_compiler() -> None:
             setattr(function, _SETTING, _method(wrapper, function))
     for kind in vars(torch.optim).values():
         step = vars(kind).get("step") if isinstance(kind, type) else None
-        if getattr(step, "__code__", None) and step.__code__.co_name == _NO_GRAD_STEP:
+        if step is not None and step.__code__.co_name == _NO_GRAD_STEP:
             kind.step = _step(step)
 
 

@@ -13,11 +13,12 @@ from edgetrain.engine.donor import Donor
 from edgetrain.engine.errors import ModelMismatch
 from edgetrain.engine.flat import Flat, first_difference, hash_of
 from edgetrain.engine.ledger import Ledger
-from edgetrain.engine.member import Member, Superseded, Turn
+from edgetrain.engine.member import Member
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.saver import Saver
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Snapshot, Stateful, capture, restore
+from edgetrain.engine.turn import Superseded, Turn
 from edgetrain.local import (
     Fetch,
     Finished,
@@ -141,10 +142,10 @@ class Loop:
 
     def _ordered(self) -> Callable[[], None] | None:
         """What the supervisor wants done before anything else."""
-        follower = self.member.follower
+        catch_up = self.member.catch_up
         if self._finishing:
             # The program's loop is over: it can take part in a last step, but not go back in time.
-            if self._orders.start or (follower and follower.needs_snapshot):
+            if self._orders.start or catch_up.needs_snapshot:
                 raise SystemExit(RESTART)
             return None
         if self._orders.closed:
@@ -154,7 +155,7 @@ class Loop:
         if start := self._orders.start:
             self._orders.start = None
             return lambda: self._start(start)
-        if follower and (snapshot := follower.take_snapshot()):
+        if snapshot := catch_up.take_snapshot():
             return lambda: self._load(snapshot)
         return None
 
@@ -269,7 +270,8 @@ class Loop:
                 self._orders.start = message
             case Fetch():
                 self.member.formations.leave()
-                self.member.follow(message.donor_address, message.state_port, message.token)
+                have = self.member.usable
+                self.member.catch_up.follow(message.donor_address, message.state_port, message.token, have)
             case Reform():
                 self._orders.reform = True
             case Hold():

@@ -10,39 +10,25 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
+from edgetrain.engine.catchup import CatchUp
 from edgetrain.engine.entry import Standing, checksum, enter, holder_name, layout_number, spread
 from edgetrain.engine.flat import Flat
-from edgetrain.engine.follower import Follower
 from edgetrain.engine.formations import Formations, Seat
 from edgetrain.engine.gloo import GroupBroken
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.orders import Orders
 from edgetrain.engine.replay import Entry, ReplayLog
+from edgetrain.engine.turn import Superseded, Turn
 from edgetrain.engine.vote import Ballot, Outcome, vote
-from edgetrain.local import CaughtUp, Decision, FormationId, Message, Position, Prepared
+from edgetrain.local import Decision, FormationId, Message, Position, Prepared
 
 COMPARE_EVERY = 100
 """Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One pass through the program's loop."""
-
-    epoch: int
-    positions: tuple[int, ...]
-    """This member's part of the step; empty: its batch does not count."""
-    replay: Entry | None = None
-    """A step that the others have committed before."""
-
-
-class Superseded(Exception):
-    """The others have gone on without this member, too far to follow step by step."""
 
 
 class Member:
@@ -65,7 +51,7 @@ class Member:
         self.ledger = ledger
         self.in_sync = False
         """Its parameters are known to be those of `position.committed` in this lineage."""
-        self.follower: Follower | None = None
+        self.catch_up = CatchUp(self.changed, send)
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self.held = 0
@@ -75,16 +61,15 @@ class Member:
         self._in_hand: tuple[int, ...] | None = None
         self._compare = True
         self._drifted = False
-        self._said_caught_up = False
         self._saved_at = time.monotonic()
 
     # --- at the loop's boundary
 
     def next_turn(self) -> Turn | None:
         """What to do at this boundary, with `changed` held: a turn, or None for nothing yet."""
-        if self.follower and (entry := self.follower.take_step(self.position.committed)):
+        if entry := self.catch_up.take_step(self.position.committed):
             return Turn(entry.ledger.record.epoch, (), replay=entry)
-        self._say_caught_up()
+        self.catch_up.tell(self.position)
         seat = self.seat_entered
         if not seat or self._drifted or not self.ledger.cut:
             return None
@@ -96,6 +81,11 @@ class Member:
     def over(self) -> bool:
         """All epochs are trained, and no older state is still being replayed."""
         return self.in_sync and self.ledger.over
+
+    @property
+    def usable(self) -> Position | None:
+        """Where a donor has to go on from; None if only a snapshot will do."""
+        return self.position if self.in_sync else None
 
     @property
     def holder(self) -> str:
@@ -113,7 +103,7 @@ class Member:
             return None
         target = seat.form.step - (seat.form.decision is Decision.REDO)
         if self.position.committed < target:
-            self._follow_somebody(seat)
+            self.catch_up.follow_member(seat.form, self.orders.token, self.usable)
             return None
         return seat
 
@@ -180,7 +170,7 @@ class Member:
                 self._obey()
                 if entry := self._decided():
                     return self._commit(entry.total, entry.formation, entry.ledger)
-                self._say_caught_up()
+                self.catch_up.tell(self.position)
                 seat, ready = self.seat_entered, self.seat_to_enter()
                 if not seat and not ready:
                     self.changed.wait()
@@ -194,7 +184,7 @@ class Member:
         """Orders that end or replace this step."""
         if self.orders.closed or (self.orders.stop and not self._seat_alive()):
             raise SystemExit(0 if self.orders.stop else 1)
-        if self.orders.start or (self.follower and self.follower.needs_snapshot):
+        if self.orders.start or self.catch_up.needs_snapshot:
             self._flat.clear_gradients()
             self.in_sync = False
             self._in_hand = None
@@ -206,9 +196,7 @@ class Member:
             step = self.position.prepared.step
             done = self.ledger.committed()
             return Entry(step, self.position.prepared.formation, self._scratch, done)
-        if self.follower:
-            return self.follower.take_step(self.position.committed)
-        return None
+        return self.catch_up.take_step(self.position.committed)
 
     def _may_apply(self) -> bool:
         seat, prepared = self.formations.seat, self.position.prepared
@@ -308,33 +296,7 @@ class Member:
         self.position = replace(self.position, lineage=seat.id.lineage, prepared=None)
         self.in_sync, self._compare = True, True
         seat.entered, seat.holders = True, holders
-        self.stop_following()
-
-    def stop_following(self) -> None:
-        if self.follower:
-            self.follower.close()
-            self.follower = None
-
-    def follow(self, address: str, port: int, token: str) -> None:
-        """Take a donor's state and follow it. By any thread, with `changed` held."""
-        self.stop_following()
-        have = self.position if self.in_sync else None
-        self.follower = Follower(address, port, token, have=have, wake=self.changed)
-        self._said_caught_up = False
-
-    def _follow_somebody(self, seat: Seat) -> None:
-        """Behind the formation that it is to enter, and with nobody to follow: any current member will do."""
-        if self.follower:
-            return
-        me = seat.form.members[seat.form.rank].worker
-        donor = next((p for p in seat.form.members if p.worker in seat.form.current and p.worker != me), None)
-        if donor:
-            self.follow(donor.address, donor.state_port, self.orders.token)
-
-    def _say_caught_up(self) -> None:
-        if self.follower and not self._said_caught_up and self.follower.caught_up(self.position.committed):
-            self._said_caught_up = True
-            self._send(CaughtUp(self.position))
+        self.catch_up.stop()
 
     def _seat_alive(self) -> bool:
         return bool(self.formations.seat and not self.formations.seat.left)

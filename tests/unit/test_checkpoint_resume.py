@@ -1,0 +1,104 @@
+"""Checkpoints: written while training, verified on load, and a job goes on from them as if never stopped."""
+
+from pathlib import Path
+
+import pytest
+
+from edgetrain import local
+from tests.support.trainers import Coordinator, Trainer, coordinating, stop_all
+
+
+def trained(root: Path, **options: object) -> Coordinator:
+    """A job of two whose checkpoints are all there."""
+    with coordinating(root, checkpoint_every=0.05, epochs=6, pause=0.02, **options) as group:
+        group.start(group.spawn_all("a", "b"))
+        group.run()
+        stop_all(group)
+    return group
+
+
+def saved(trainer: Trainer) -> dict[int, str]:
+    return {m.step: m.path for m in trainer.said if isinstance(m, local.Checkpointed)}
+
+
+def test_both_savers_write_the_same_steps_and_keep_the_last(tmp_path: Path) -> None:
+    group = trained(tmp_path)
+    first, second = (saved(t) for t in group.trainers)
+    assert len(first) > 3
+    assert first.keys() & second.keys()
+    for steps in (first, second):
+        kept = [Path(path).exists() for _, path in sorted(steps.items())]
+        assert kept == [False] * (len(kept) - 3) + [True] * 3
+
+
+def test_a_job_goes_on_from_what_is_on_disk(tmp_path: Path) -> None:
+    """All processes are gone; one of the new ones has no checkpoint. Every sample is still seen once."""
+    whole = trained(tmp_path / "whole").members[0].summary()
+    root = tmp_path / "stopped"
+    with coordinating(root, checkpoint_every=0.05, epochs=6, pause=0.02) as group:
+        (tmp_path / "stopped").mkdir()
+        group.start(group.spawn_all("a", "b"))
+        group.until(lambda: all(saved(t) for t in group.members))
+        durable = max(saved(group.members[0]).keys() & saved(group.members[1]).keys(), default=0)
+        group.until(lambda: group.committed() > durable)
+    with coordinating(root, epochs=6) as again:
+        (root / "checkpoints" / "b").rename(root / "away")
+        again.start(again.spawn_all("a", "b"), resume=durable)
+        steps = {t.last(local.Started).position.committed for t in again.members}
+        assert 0 < max(steps) <= durable
+        again.run()
+        summaries = [t.summary() for t in again.members]
+        assert summaries[0] == summaries[1]
+        assert summaries[0]["seen"] == whole["seen"]
+        assert summaries[0]["lr"] == pytest.approx(whole["lr"], rel=0.2)
+        stop_all(again)
+
+
+def test_a_checkpoint_cut_short_is_refused_and_the_one_before_used(tmp_path: Path) -> None:
+    group = trained(tmp_path)
+    steps = saved(group.trainers[0])
+    newest, before = sorted(steps)[-1], sorted(steps)[-2]
+    broken = Path(steps[newest])
+    broken.write_bytes(broken.read_bytes()[:-100])
+    (Path(steps[before]).parent / "lineage-0001-step-0000009999.json").write_text('{"lineage": 1')
+    with coordinating(tmp_path, epochs=6) as again:
+        (trainer,) = again.spawn_all("a")
+        for path in (tmp_path / "checkpoints" / "b").iterdir():
+            path.unlink()
+        again.start([trainer], resume=10**6)
+        assert trainer.last(local.Started).position.committed == before
+        warned = [m for m in trainer.said if isinstance(m, local.Warned)]
+        assert {m.reason for m in warned} == {"BadCheckpoint"}
+        texts = " ".join(m.error for m in warned)
+        assert f"{broken} is cut short" in texts
+        assert "delete it; the checkpoint before it is used" in texts
+        assert "step-0000009999.json is damaged" in texts
+
+
+def test_without_a_checkpoint_training_starts_afresh(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=1) as group:
+        group.start(group.spawn_all("a"), resume=100)
+        assert group.members[0].last(local.Started).position == local.Position(lineage=1)
+        group.run()
+
+
+def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file where the directory should be")
+    with coordinating(tmp_path, epochs=2, checkpoint_every=0.01, pause=0.01) as group:
+        group.start(group.spawn_all("a"))
+        group.run()
+        warning = group.members[0].last(local.Warned)
+        assert warning.reason == "CheckpointNotSaved"
+        assert "spec.storage.checkpoint" in warning.error
+
+
+def test_stop_saves_the_boundary(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=200, pause=0.01) as group:
+        (trainer,) = group.spawn_all("a")
+        group.start([trainer])
+        group.until(lambda: group.committed() >= 3)
+        trainer.send(local.Stop())
+        group.until(lambda: not trainer.alive)
+        trainer.process.join()
+        assert trainer.process.exitcode == 0
+        assert trainer.last(local.Checkpointed).step >= 3

@@ -1,0 +1,54 @@
+"""How a member that is behind comes up to the others: whom it follows, and when it has caught up."""
+
+import threading
+from collections.abc import Callable
+
+from edgetrain.engine.follower import Follower
+from edgetrain.engine.replay import Entry
+from edgetrain.engine.state import Snapshot
+from edgetrain.local import CaughtUp, Form, Message, Position
+
+
+class CatchUp:
+    """At most one donor is followed at a time. To be used with the member's condition held."""
+
+    def __init__(self, changed: threading.Condition, send: Callable[[Message], None]) -> None:
+        self._changed, self._send = changed, send
+        self._follower: Follower | None = None
+        self._told = False
+
+    def follow(self, address: str, port: int, token: str, have: Position | None) -> None:
+        """Follow this donor from now on; `have` is where the state at hand stands, None if it is no use."""
+        self.stop()
+        self._follower = Follower(address, port, token, have=have, wake=self._changed)
+        self._told = False
+
+    def follow_member(self, form: Form, token: str, have: Position | None) -> None:
+        """Behind the formation that is to be entered: follow one of its current members, if nobody yet."""
+        me = form.members[form.rank].worker
+        donor = next((p for p in form.members if p.worker in form.current and p.worker != me), None)
+        if donor and not self._follower:
+            self.follow(donor.address, donor.state_port, token, have)
+
+    def stop(self) -> None:
+        if self._follower:
+            self._follower.close()
+            self._follower = None
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """The state at hand is of no use: it is to be replaced at the next boundary."""
+        return bool(self._follower and self._follower.needs_snapshot)
+
+    def take_snapshot(self) -> Snapshot | None:
+        return self._follower.take_snapshot() if self._follower else None
+
+    def take_step(self, committed: int) -> Entry | None:
+        """The step after `committed`, if it has come."""
+        return self._follower.take_step(committed) if self._follower else None
+
+    def tell(self, position: Position) -> None:
+        """Say, once, that the donor's front has been reached."""
+        if self._follower and not self._told and self._follower.caught_up(position.committed):
+            self._told = True
+            self._send(CaughtUp(position))
