@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgelab.config import LabConfig, NodeSpec
+from edgelab.demo.install import install_operator
 from edgelab.lab import Lab
 from edgelab.network import labs_present
 
@@ -29,6 +30,12 @@ def lab() -> Iterator[Lab]:
         yield ours
     finally:
         ours.down()
+
+
+@pytest.fixture(scope="session")
+def operator(lab: Lab) -> str:
+    """The operator, installed on the cloud node as a person would; the fleet API's address."""
+    return install_operator(lab, "cloud")
 
 
 @pytest.fixture

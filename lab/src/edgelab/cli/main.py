@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -27,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabError as problem:
         print(f"edgelab: {problem}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader (`head`) has seen enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("edgelab: interrupted", file=sys.stderr)
         return 130
@@ -64,7 +68,9 @@ def _status(arguments: Arguments) -> None:
     if arguments.output == "json":
         print(status.model_dump_json(indent=2))
     else:
-        Console().print(f"lab {status.name}: control plane {status.control_plane}", _table(status), sep="\n")
+        # Piped, it is for grep: no column may be cut to fit a terminal that is not there.
+        console = Console() if sys.stdout.isatty() else Console(width=200)
+        console.print(f"lab {status.name}: control plane {status.control_plane}", _table(status), sep="\n")
 
 
 def _kubeconfig(arguments: Arguments) -> None:

@@ -44,7 +44,7 @@ def acquire(say: Say) -> Programs:
 
 
 def _given(say: Say) -> Programs:
-    """What KUBEBUILDER_ASSETS holds, other versions left alone: no kubelet may be newer than its API server."""
+    """What KUBEBUILDER_ASSETS holds of our version: a kubelet may not be newer than its API server."""
     if not (directory := os.environ.get("KUBEBUILDER_ASSETS")):
         return {}
     found = {}

@@ -22,7 +22,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class Release:
-    """A published file and its hashes. `member`: the program's path in the archive; None for a bare program."""
+    """A published file and its hashes. `member`: the program's path in the archive, if it is one."""
 
     url: str
     hashes_url: str
