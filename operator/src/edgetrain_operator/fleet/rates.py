@@ -1,0 +1,84 @@
+"""What one node's probes have shown, and its account of link time."""
+
+from dataclasses import dataclass, field
+
+from edgetrain_operator.fleet.probes import RESERVE_SHARE, SHARE, burst_bytes, link_seconds
+
+WEIGHT = 0.4
+"""Of a new measure in the moving average."""
+LEAP = 1.6
+"""A measure off by this factor is no noise: it is confirmed by another, which then replaces the average.
+Two measures that are each off by a fifth differ by 1.5."""
+PAIR_SECONDS = 180.0
+"""A pair not measured for so long no longer speaks for its node, where another does."""
+DOUBT_SECONDS = 60.0
+"""How long the partner of a doubtful measure is not asked for the second one."""
+
+Peers = tuple[str, ...]
+"""Who took part at the other end; the first is the partner."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A rate with some peers: averaged, or as just measured."""
+
+    rate: float
+    at: float
+
+
+@dataclass
+class Record:
+    """Of one node. Times are the operator's, but for `measured_at`."""
+
+    seen: float
+    paid_at: float
+    """Up to when the accounts below have been credited."""
+    credit: float = 0.0
+    reserve: float = 0.0
+    probed: float | None = None
+    alarm: bool = False
+    suspect: Pair | None = None
+    """A leap that waits to be confirmed."""
+    measured_at: float = float("-inf")
+    """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
+    avoid: dict[str, float] = field(default_factory=dict)
+    """Peers not to be asked, and until when."""
+    pairs: dict[Peers, Pair] = field(default_factory=dict)
+    best: tuple[Peers, Pair] | None = None
+    """The pair that speaks for the node."""
+
+    @property
+    def rate(self) -> float | None:
+        return self.best[1].rate if self.best else None
+
+    def earn(self, now: float) -> None:
+        """Link time for the time since; saved up to one burst: credit is no licence for a volley."""
+        most = link_seconds(self.rate, burst_bytes(self.rate))
+        elapsed = max(0.0, now - self.paid_at)
+        self.credit = min(most, self.credit + SHARE * elapsed)
+        self.reserve = min(most, self.reserve + RESERVE_SHARE * elapsed)
+        self.paid_at = now
+
+    def accept(self, peers: Peers, sample: Pair) -> bool:
+        """Fold a measure into its pair's average. False: nothing leapt."""
+        self.suspect = None
+        self.avoid.pop(peers[0], None)
+        held = self.pairs.get(peers)
+        rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
+        self._settle({**self.pairs, peers: Pair(rate, sample.at)}, sample.at)
+        return False
+
+    def doubt(self, peers: Peers, sample: Pair) -> bool:
+        """Believe a leap that a second measure, or the exchanges, bear out; True if so."""
+        if self.suspect is None and not self.alarm:
+            self.suspect = sample
+            # If its partner is what dropped, only another partner can tell.
+            self.avoid[peers[0]] = sample.at + DOUBT_SECONDS
+            return False
+        self.suspect = None
+        self._settle({peers: sample}, sample.at)
+        return True
+
+    def _settle(self, pairs: dict[Peers, Pair], now: float) -> None:
+        self.pairs = {peers: pair for peers, pair in pairs.items() if pair.at >= now - PAIR_SECONDS}
+        self.best = max(self.pairs.items(), key=lambda item: item[1].rate)
