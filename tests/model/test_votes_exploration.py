@@ -53,7 +53,7 @@ def test_a_lineage_begins_once(size: int, founders: int) -> None:
 class AttemptsForgotten(Rules):
     """A majority of the last formation that committed, as if nobody had voted for another since."""
 
-    def counted(self, call, records):  # type: ignore[no-untyped-def]
+    def counted(self, records):  # type: ignore[no-untyped-def]
         records = list(records)
         newest = max(r.base.number for r in records)
         return {r.base for r in records if r.base.number == newest}
@@ -84,8 +84,8 @@ class AggregatorAlone(Rules):
 class DeclaredWithoutRecord(Rules):
     """That an incarnation has ended is believed, what it had voted for before is not asked."""
 
-    def counted(self, call, records):  # type: ignore[no-untyped-def]
-        return super().counted(call, [r for r in records if r.promised == call.number])
+    def counted(self, records):  # type: ignore[no-untyped-def]
+        return super().counted([r for r in records if not r.ended])
 
 
 class CommittedDecides(Rules):

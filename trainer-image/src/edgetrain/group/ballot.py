@@ -156,7 +156,7 @@ class Ballot:
     def on_refusal(self, refusal: Refusal) -> tuple["Ballot", Actions]:
         if self.own is None or self.own.formation != refusal.formation:
             return self, ()
-        verdict = Verdict(Outcome.OUTDATED, refusal.reason)
+        verdict = Verdict(Outcome.OUTDATED, refusal.reason, promised=refusal.promised)
         return replace(self, own=None), (Failed(refusal.formation, verdict),)
 
     def on_established(self, word: Established) -> tuple["Ballot", Actions]:

@@ -27,6 +27,17 @@ class Member(NamedTuple):
         return self._replace(incarnation="")
 
 
+class Terms(NamedTuple):
+    """How a formation trains: the same for all its members, whichever plans they hold."""
+
+    reduction: str = "ring"
+    shares: str = "speed"
+    checkpoint_every_seconds: float = 30.0
+
+
+DEFAULT_TERMS = Terms()
+
+
 @dataclass(frozen=True, order=True)
 class Formation:
     """What is voted on: who would be in one process group.
@@ -41,6 +52,7 @@ class Formation:
     aggregator: str
     """Worker."""
     revision: int = 0
+    terms: Terms = DEFAULT_TERMS
 
     @property
     def founding(self) -> bool:

@@ -29,7 +29,7 @@ class Vote:
 
 class Outcome(Enum):
     ESTABLISHED = "established"
-    OUTDATED = "somebody has promised a higher number"
+    OUTDATED = "the call has been overtaken"
     OUTNUMBERED = "not enough members of a formation that may have committed"
     LAGGING = "some of those called do not hold the newest state"
     INCONSISTENT = "members of one formation are more than a step apart"
@@ -45,6 +45,8 @@ class Verdict:
     step: int = 0
     """The step in doubt for apply and redo, else the last committed one."""
     lagging: frozenset[Member] = frozenset()
+    promised: int = 0
+    """Where it is outdated: numbers up to this are closed."""
 
 
 class Rules:
@@ -58,27 +60,24 @@ class Rules:
         """
         records = [*declared, *(vote.record for vote in votes.values())]
         ended = frozenset(member for record in records for member in record.ended)
-        if outdated := self.outdated(call, records, ended):
-            return Verdict(Outcome.OUTDATED, outdated)
-        counted = self.counted(call, records)
+        if over := ended.intersection(call.members):
+            return Verdict(Outcome.OUTDATED, f"{min(over).worker}'s trainer has ended since")
+        promised = max(record.promised for record in records)
+        if promised > call.number:
+            return Verdict(Outcome.OUTDATED, f"number {promised} was promised", promised=promised)
+        counted = self.counted(records) - {call}
         for formation in counted:
             if not self.enough(formation, frozenset(votes), ended):
                 return Verdict(Outcome.OUTNUMBERED, f"too few members of formation {formation.number}")
         return self.resume(max(counted, key=lambda f: f.number), votes)
 
-    def outdated(self, call: Formation, records: Iterable[Record], ended: frozenset[Member]) -> str:
-        if over := ended.intersection(call.members):
-            return f"{min(over).worker}'s trainer has ended since"
-        promised = max(record.promised for record in records)
-        return f"number {promised} was promised" if promised > call.number else ""
-
-    def counted(self, call: Formation, records: Iterable[Record]) -> set[Formation]:
+    def counted(self, records: Iterable[Record]) -> set[Formation]:
         """The newest formation known to have committed, and all since in which somebody may have."""
         records = list(records)
         newest = max(record.base.number for record in records)
         bases = {record.base for record in records if record.base.number == newest}
         since = {a.formation for r in records for a in r.accepted if a.formation.number > newest}
-        return bases | {f for f in since - {call} if not self.void(f, records)}
+        return bases | {f for f in since if not self.void(f, records)}
 
     def void(self, formation: Formation, records: Iterable[Record]) -> bool:
         return any(record.never_formed(formation) for record in records)

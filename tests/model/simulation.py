@@ -1,0 +1,488 @@
+"""Groups of the very machines that supervisors run, on a simulated clock, network and set of trainers.
+
+Where the exploration asks what may never happen, this asks that the group gets on: that faults are
+followed, in time, by new formations that commit.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edgetrain.group.ballot import Established, Persist
+from edgetrain.group.machine import Announce, Build, Effect, FetchFrom, Group, Log, Order, Send, formation_id
+from edgetrain.group.members import Member, Pod
+from edgetrain.group.record import Record
+from edgetrain.group.status import Pace, PlanView, Stage
+from edgetrain.local import messages as local
+from edgetrain.local.messages import Decision, FormationId, Position, Prepared
+
+SILENCE = 0.5
+HEARTBEAT = 0.1
+RESTART = 0.3
+LINEAGE = 1
+
+
+@dataclass
+class Trainer:
+    """Trains as the engine does: contributes, prepares, commits; leaves for good."""
+
+    member: Member
+    position: Position = field(default_factory=Position)
+    word: Established | None = None
+    left: bool = True
+    contributed: int = 0
+    clean_at: int = -1
+    """The step after which its group has voted to stop."""
+    donor: int | None = None
+    held: frozenset[Member] = frozenset()
+    turn: int = 0
+    """Rises with whatever makes timers of before meaningless."""
+
+
+@dataclass
+class Site:
+    group: Group
+    disk: Record | None
+    trainer: Trainer | None = None
+    starts: int = 0
+    up: bool = True
+    stopped: bool = False
+    frozen: bool = False
+    """Its trainer alone is stopped."""
+    backlog: list[Callable[[], None]] = field(default_factory=list)
+    lives: int = 0
+
+
+class Simulation:
+    def __init__(self, size: int, seed: int = 0, planned: int | None = None) -> None:
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self.pods = [Pod(f"w{i}", f"p{i}") for i in range(size)]
+        self.history: list[frozenset[Member]] = []
+        self.commits: list[tuple[float, int, int]] = []
+        """(time, pod, step)"""
+        self.logs: list[str] = []
+        self.plan = self.plan_of(range(planned if planned is not None else size), 1)
+        self.founders = self.plan.founders
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._facts: set[tuple[str, FormationId, int, int]] = set()
+        self._words: dict[FormationId, Established] = {}
+        self._reform: dict[FormationId, int] = {}
+        self._cut: set[frozenset[int]] = set()
+        self._heard: dict[tuple[int, int], float] = {}
+        self._sent: dict[tuple[int, int], float] = {}
+        self.sites = [Site(Group(pod, None, 0.0), None) for pod in self.pods]
+        for index in range(size):
+            self.carry(index, self.sites[index].group.on_plan(self.plan, 0.0))
+            self.start_trainer(index)
+            self.after(self.random.uniform(0, HEARTBEAT), lambda i=index: self.beat(i))
+
+    def plan_of(self, workers: Any, revision: int, **changes: Any) -> PlanView:
+        pods = tuple(self.pods[i] for i in workers)
+        line = tuple(p.worker for p in pods)
+        founders = getattr(self, "founders", pods)
+        return replace(PlanView(LINEAGE, revision, pods, line, founders), **changes)
+
+    # --- the clock
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (self.now + seconds, self._count, action))
+
+    def at(self, index: int, seconds: float, action: Callable[[], None]) -> None:
+        """Something that a pod does: not while it is stopped, and not after a restart."""
+        site, life = self.sites[index], self.sites[index].lives
+
+        def act() -> None:
+            if not site.up or site.lives != life:
+                return
+            if site.stopped:
+                site.backlog.append(act)
+            else:
+                action()
+
+        self.after(seconds, act)
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        end = self.now + seconds
+        while self._queue and self._queue[0][0] <= end:
+            self.now, _, action = heapq.heappop(self._queue)
+            action()
+            if until():
+                return True
+        self.now = end
+        return until()
+
+    # --- the network
+
+    def connected(self, a: int, b: int) -> bool:
+        return frozenset((a, b)) not in self._cut
+
+    def send(self, sender: int, pod: Pod, deliver: Callable[[Group], list[Effect]]) -> None:
+        target = self.pods.index(pod)
+        if not self.connected(sender, target):
+            return
+        due = max(self.now + self.random.uniform(0.0005, 0.004), self._sent.get((sender, target), 0.0))
+        self._sent[sender, target] = due
+        self.at(target, due - self.now, lambda: self.carry(target, deliver(self.sites[target].group)))
+
+    def beat(self, index: int) -> None:
+        self.after(HEARTBEAT, lambda: self.beat(index))
+        site = self.sites[index]
+        if not site.up or site.stopped:
+            return
+        for other in range(len(self.pods)):
+            if other != index and self.connected(index, other):
+                self.at(other, 0.001, lambda o=other: self.hear(o, index))
+        self._notice_silence(index)
+        if site.trainer:
+            self.carry(index, site.group.on_hung(site.frozen, self.now))
+        self.carry(index, site.group.on_time(self.now))
+
+    def hear(self, index: int, other: int) -> None:
+        new = (index, other) not in self._heard
+        self._heard[index, other] = self.now
+        group = self.sites[index].group
+        if new:
+            for words in self.sites[other].group.greeting():
+                on = group.on_record if isinstance(words, Record) else group.on_status
+                self.carry(index, on(words, self.now))  # type: ignore[arg-type]
+        if pace := self._pace(other):
+            self.carry(index, group.on_pace(self.pods[other].worker, pace, self.now))
+
+    def _pace(self, index: int) -> Pace | None:
+        trainer = self.sites[index].trainer
+        if trainer is None or trainer.word is None:
+            return None
+        step = trainer.position.committed
+        waiting = trainer.contributed > step
+        return Pace(trainer.word.formation.number, step, waiting, self.now, 0.05)
+
+    def _notice_silence(self, index: int) -> None:
+        for other in range(len(self.pods)):
+            heard = self._heard.get((index, other))
+            if heard is not None and self.now - heard > SILENCE:
+                self.lose(index, other)
+
+    def lose(self, index: int, other: int) -> None:
+        if self._heard.pop((index, other), None) is not None:
+            self.carry(index, self.sites[index].group.on_lost(self.pods[other].worker, self.now))
+
+    # --- supervisors
+
+    def carry(self, index: int, effects: list[Effect]) -> None:
+        site = self.sites[index]
+        for effect in effects:
+            match effect:
+                case Persist(record):
+                    site.disk = record
+                case Send(pod, message):
+                    self.send(index, pod, lambda g, m=message: g.on_said(self.pods[index], m, self.now))
+                case Announce(message):
+                    self._announce(index, message)
+                case Order(message):
+                    self.order(index, message)
+                case FetchFrom(donor):
+                    self.fetch(index, self.pods.index(donor))
+                case Build(word):
+                    self.order(index, word)
+                case Log(text):
+                    self.logs.append(f"{self.now:.3f} w{index} {text}")
+        wake = site.group.wake_at
+        if wake is not None:
+            self.at(index, max(0.0, wake - self.now), lambda: self._wake(index, wake))
+
+    def _wake(self, index: int, due: float) -> None:
+        if self.sites[index].group.wake_at == due:
+            self.carry(index, self.sites[index].group.on_time(self.now))
+
+    def _announce(self, index: int, message: Any) -> None:
+        for other, pod in enumerate(self.pods):
+            if other != index and (other, index) in self._heard:
+                if isinstance(message, Record):
+                    self.send(index, pod, lambda g: g.on_record(message, self.now))
+                else:
+                    self.send(index, pod, lambda g: g.on_status(message, self.now))
+
+    # --- trainers
+
+    def start_trainer(self, index: int) -> None:
+        site = self.sites[index]
+        site.starts += 1
+        trainer = Trainer(Member(*self.pods[index], f"i{site.starts}"))
+        site.trainer = trainer
+
+        def ready() -> None:
+            if site.trainer is trainer:
+                self.carry(index, site.group.on_ready(trainer.member, "layout", self.now))
+
+        self.at(index, self.random.uniform(0.1, 0.2), ready)
+
+    def order(self, index: int, message: Any) -> None:
+        trainer = self.sites[index].trainer
+
+        def obey() -> None:
+            if trainer is not None and self.sites[index].trainer is trainer:
+                if self.sites[index].frozen:
+                    self.sites[index].backlog.append(obey)
+                else:
+                    self._obey(index, trainer, message)
+
+        self.at(index, 0.001, obey)
+
+    def tell(self, index: int, message: local.Message) -> None:
+        """From the trainer to its supervisor, in order."""
+        trainer = self.sites[index].trainer
+        due = max(self.now + 0.001, self._sent.get((index, index), 0.0))
+        self._sent[index, index] = due
+
+        def told() -> None:
+            if self.sites[index].trainer is trainer:
+                self.carry(index, self.sites[index].group.on_trainer(message, self.now))
+
+        self.at(index, due - self.now, told)
+
+    def _obey(self, index: int, trainer: Trainer, message: Any) -> None:
+        match message:
+            case local.Start(lineage=lineage):
+                trainer.position = Position(lineage)
+                self.tell(index, local.Started(trainer.position))
+            case local.Halt(formation):
+                self._leave(trainer)
+                self.tell(index, local.Halted(formation, trainer.position))
+            case local.Reform() if trainer.word and not trainer.left:
+                # Rides in the next vote: none may have committed a step beyond it.
+                self._reform.setdefault(formation_id(trainer.word), trainer.position.committed + 1)
+            case Established():
+                self._leave(trainer)
+                trainer.word, trainer.left, trainer.donor = message, False, None
+                name = formation_id(message)
+                self._words[name] = message
+                self._facts.add(("formed", name, 0, index))
+                self._build(index, trainer, trainer.turn, self.now + 2.0)
+
+    def _leave(self, trainer: Trainer) -> None:
+        trainer.left, trainer.turn, trainer.contributed = True, trainer.turn + 1, 0
+
+    def work(self, index: int, trainer: Trainer, seconds: float, action: Callable[[], None]) -> None:
+        """Something that a trainer does, unless it has been told otherwise by then."""
+        turn = trainer.turn
+
+        def act() -> None:
+            if self.sites[index].trainer is trainer and trainer.turn == turn:
+                if self.sites[index].frozen:
+                    self.sites[index].backlog.append(act)
+                else:
+                    action()
+
+        self.at(index, seconds, act)
+
+    def _ranks(self, word: Established) -> list[int]:
+        return [self.pods.index(m.home) for m in word.formation.members]
+
+    def _linked(self, word: Established) -> bool:
+        """No member's process is over or has left. Of a cut link nobody is told."""
+        ranks, name = self._ranks(word), formation_id(word)
+        return all(self._in(rank, member, name) for rank, member in zip(ranks, word.formation.members, strict=True))
+
+    def _in(self, index: int, member: Member, name: FormationId) -> bool:
+        trainer = self.sites[index].trainer
+        if not self.sites[index].up or trainer is None or trainer.member != member:
+            return False
+        word = trainer.word
+        return word is None or formation_id(word) < name or (formation_id(word) == name and not trainer.left)
+
+    def _did(self, what: str, word: Established, step: int) -> bool:
+        ranks, name = self._ranks(word), formation_id(word)
+        return self._uncut(ranks) and all((what, name, step, rank) in self._facts for rank in ranks)
+
+    def _uncut(self, ranks: list[int]) -> bool:
+        return all(self.connected(a, b) for a in ranks for b in ranks if a < b)
+
+    def _build(self, index: int, trainer: Trainer, turn: int, due: float) -> None:
+        word = trainer.word
+        assert word is not None
+        if self._did("formed", word, 0):
+            self.tell(index, local.Built(formation_id(word)))
+            self.work(index, trainer, 0.02, lambda: self._built(index, trainer))
+        elif self.now < due:
+            self.work(index, trainer, 0.005, lambda: self._build(index, trainer, turn, due))
+        else:
+            self._leave(trainer)
+            self.tell(index, local.BuildFailed(formation_id(word), [], "late"))
+
+    def _built(self, index: int, trainer: Trainer) -> None:
+        word = trainer.word
+        assert word is not None
+        if word.decision is Decision.APPLY and trainer.position.committed < word.step:
+            self._commit(index, trainer)
+        else:
+            self._compute(index, trainer)
+
+    def _compute(self, index: int, trainer: Trainer) -> None:
+        self.work(index, trainer, self.random.uniform(0.02, 0.05), lambda: self._reduce(index, trainer))
+
+    def _reduce(self, index: int, trainer: Trainer) -> None:
+        word, step = trainer.word, trainer.position.committed + 1
+        assert word is not None
+        name = formation_id(word)
+        trainer.contributed = step
+        self._facts.add(("contributed", name, step, index))
+        if self._did("contributed", word, step):
+            trainer.position = replace(trainer.position, prepared=Prepared(name, step))
+            trainer.held = frozenset(word.formation.members)
+            self._facts.add(("entered", name, step, index))
+            self.work(index, trainer, self.random.uniform(0, 0.003), lambda: self._vote(index, trainer))
+        else:
+            self._wait(index, trainer, lambda: self._reduce(index, trainer))
+
+    def _vote(self, index: int, trainer: Trainer) -> None:
+        word = trainer.word
+        assert word is not None
+        if self._did("entered", word, trainer.position.committed + 1):
+            self._commit(index, trainer)
+        else:
+            self._wait(index, trainer, lambda: self._vote(index, trainer))
+
+    def _wait(self, index: int, trainer: Trainer, again: Callable[[], None]) -> None:
+        word = trainer.word
+        assert word is not None
+        if self._linked(word):
+            self.work(index, trainer, 0.002, again)
+            return
+        self._leave(trainer)
+        self.tell(index, local.Broken(formation_id(word), trainer.position, "connection closed", []))
+
+    def _commit(self, index: int, trainer: Trainer) -> None:
+        word, position = trainer.word, trainer.position
+        assert word is not None and position.prepared is not None
+        step = position.committed + 1
+        assert position.prepared.step == step
+        assert len(self.history) >= step - 1, "a step is committed before the one before it"
+        if len(self.history) < step:
+            self.history.append(trainer.held)
+        assert self.history[step - 1] == trainer.held, f"step {step} is forked"
+        name = position.prepared.formation
+        trainer.position = Position(LINEAGE, name, step)
+        self.commits.append((self.now, index, step))
+        self.tell(index, local.Progress(name, "apply", step))
+        self._follow(index, step)
+        if self._reform.get(formation_id(word), -1) == step:
+            self._leave(trainer)
+            self.tell(index, local.Halted(formation_id(word), trainer.position))
+        else:
+            self._compute(index, trainer)
+
+    # --- newcomers
+
+    def fetch(self, index: int, donor: int) -> None:
+        trainer = self.sites[index].trainer
+        assert trainer is not None
+        self._leave(trainer)
+        trainer.donor, trainer.word = donor, None
+        self.work(index, trainer, 0.1, lambda: self._fetched(index, trainer))
+
+    def _fetched(self, index: int, trainer: Trainer) -> None:
+        assert trainer.donor is not None
+        giver = self.sites[trainer.donor].trainer
+        if giver is None or not self.sites[trainer.donor].up or not self.connected(index, trainer.donor):
+            return
+        trainer.position = replace(giver.position, prepared=None)
+        self.tell(index, local.CaughtUp(trainer.position))
+
+    def _follow(self, donor: int, step: int) -> None:
+        for index, site in enumerate(self.sites):
+            trainer = site.trainer
+            if trainer and trainer.donor == donor and trainer.position.committed == step - 1:
+                def replay(i: int = index, t: Trainer = trainer) -> None:
+                    if t.position.committed == step - 1 and t.donor == donor:
+                        t.position = Position(LINEAGE, self.sites[donor].trainer.position.formation, step)  # type: ignore[union-attr]
+                        self.tell(i, local.Progress(t.position.formation, "apply", step))
+
+                self.work(index, trainer, 0.005, replay)
+
+    # --- faults
+
+    def kill_trainer(self, index: int) -> None:
+        site = self.sites[index]
+        if site.up and not site.stopped and site.trainer:
+            member, site.trainer, site.frozen = site.trainer.member, None, False
+            self.carry(index, site.group.on_ended(member, self.now))
+            self.at(index, RESTART, lambda: self.start_trainer(index))
+
+    def stop(self, index: int) -> None:
+        self.sites[index].stopped = True
+
+    def wake(self, index: int) -> None:
+        site = self.sites[index]
+        site.stopped = False
+        self._resume(index)
+
+    def freeze(self, index: int) -> None:
+        """SIGSTOP to the trainer alone."""
+        self.sites[index].frozen = True
+
+    def thaw(self, index: int) -> None:
+        self.sites[index].frozen = False
+        self._resume(index)
+
+    def _resume(self, index: int) -> None:
+        backlog, self.sites[index].backlog = self.sites[index].backlog, []
+        for action in backlog:
+            self.at(index, 0.0, action)
+
+    def cut_power(self, index: int) -> None:
+        site = self.sites[index]
+        site.up, site.stopped, site.frozen, site.backlog = False, False, False, []
+        site.lives += 1
+
+    def boot(self, index: int) -> None:
+        site = self.sites[index]
+        if site.up:
+            return
+        old = site.trainer.member if site.trainer else None
+        site.up, site.trainer = True, None
+        site.group = Group(self.pods[index], site.disk, self.now)
+        for pair in [p for p in self._heard if index in p]:
+            self.lose(*pair) if pair[0] != index else self._heard.pop(pair)
+        if old:
+            self.carry(index, site.group.on_ended(old, self.now))
+        self.carry(index, site.group.on_plan(self.plan, self.now))
+        self.start_trainer(index)
+
+    def partition(self, side: set[int]) -> None:
+        rest = set(range(len(self.pods))) - side
+        self._cut |= {frozenset((a, b)) for a in side for b in rest}
+
+    def heal(self) -> None:
+        self._cut.clear()
+        for index, site in enumerate(self.sites):
+            self.wake(index)
+            self.thaw(index)
+            if not site.up:
+                self.boot(index)
+
+    def give_plan(self, plan: PlanView) -> None:
+        self.plan = plan
+        for index, site in enumerate(self.sites):
+            if site.up:
+                self.carry(index, site.group.on_plan(plan, self.now))
+
+    # --- what came of it
+
+    @property
+    def step(self) -> int:
+        return len(self.history)
+
+    def whole(self, workers: set[int] | None = None) -> bool:
+        """All (or these) train in one formation."""
+        wanted = workers if workers is not None else set(range(len(self.pods)))
+        for index in wanted:
+            status = self.sites[index].group.status
+            word = self.sites[index].group.word
+            if status.stage is not Stage.TRAINING or word is None or set(self._ranks(word)) != wanted:
+                return False
+        return True

@@ -1,0 +1,373 @@
+"""What to do next, from what is seen: pure decisions, by the one who leads.
+
+Nothing here is needed for safety: whoever calls whomever, the votes keep two formations from both
+going on. This is about getting on: who calls, when, and whom.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.rules import Rules
+from edgetrain.group.status import Pace, PlanView, Stage, Status
+
+CAUSE_SECONDS = 0.05
+"""A group that broke waits so long to hear who is gone, before it is built again with everybody."""
+BOUNDARY_SECONDS = 0.5
+"""The longest that members stopped at a boundary wait for one another, and for newcomers to come up to it."""
+GATHER_SECONDS = 2.0
+"""The longest that a first formation waits for all in the plan, once there are enough."""
+LATE_SECONDS = 1.0
+LATE_STEPS = 5.0
+"""Alive but late: all others wait for it longer than both, and than so many of its own usual steps."""
+COLD_SECONDS = 60.0
+"""As long as nobody knows how long its steps take."""
+JOIN_SECONDS = 1.0
+"""Newcomers that have caught up wait so long for others that are on their way."""
+INVITE_SECONDS = 10.0
+REFORM_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Nothing:
+    until: float | None = None
+    """Look again then, though nothing may have happened."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class CallVote:
+    formation: Formation
+    why: str
+
+
+@dataclass(frozen=True)
+class AskReform:
+    why: str
+
+
+@dataclass(frozen=True)
+class Invite:
+    """Tell a newcomer to fetch from `donor`, a member of a formation that has committed."""
+
+    pod: Pod
+    donor: Member
+
+
+@dataclass(frozen=True)
+class PutOut:
+    worker: str
+    why: str
+
+
+Move = Nothing | CallVote | AskReform | Invite | PutOut
+
+
+@dataclass(frozen=True)
+class View:
+    """All that the decisions look at. `statuses` are of those who are heard, ourselves included."""
+
+    me: Pod
+    now: float
+    plan: PlanView
+    statuses: dict[str, Status]
+    formation: Formation | None
+    """The one that our trainer is in or was in last, where its state still counts."""
+    superseded: bool = False
+    """Others are in a formation that was made without us."""
+    ended: frozenset[Member] = frozenset()
+    counted: frozenset[Formation] = frozenset()
+    """Formations that may have committed, as far as we know: a call must have enough of each."""
+    paces: dict[str, Pace] = field(default_factory=dict)
+    barred: dict[str, float] = field(default_factory=dict)
+    """Workers put out by judgement, not by silence -> until when they stay out."""
+    lagging: frozenset[str] = frozenset()
+    """Newcomers who were found not to hold the newest state."""
+    invited: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Worker -> when, and to which donor."""
+    since: float = 0.0
+    """When the situation became what it is: see `situation`."""
+    reform_asked: float | None = None
+    highest: int = 0
+    """Highest number heard of in refusals."""
+
+    @property
+    def own(self) -> Status:
+        return self.statuses[self.me.worker]
+
+    def fit(self, member: Member) -> bool:
+        """Heard, the same process as then, answering, and not put out."""
+        status = self.statuses.get(member.worker)
+        if status is None or status.member != member or status.hung:
+            return False
+        return self.barred.get(member.worker, 0.0) <= self.now
+
+    def enough(self, members: list[Member]) -> bool:
+        """Whether a call of these could be established, as far as we know."""
+        voters = frozenset(members)
+        return all(Rules().enough(formation, voters, self.ended) for formation in self.counted)
+
+    def number(self) -> int:
+        return 1 + max(self.highest, *(s.closed for s in self.statuses.values()))
+
+    def propose(self, members: list[Member], why: str) -> CallVote:
+        ranked = tuple(sorted(members, key=self.plan.rank))
+        aggregator = self.plan.in_line(frozenset(m.worker for m in ranked))[0]
+        formation = Formation(self.number(), ranked, aggregator, self.plan.revision, self.plan.terms)
+        return CallVote(formation, why)
+
+
+def decide(view: View) -> Move:
+    """The next move of this supervisor."""
+    if view.own.member is None:
+        return Nothing(why="no trainer is ready")
+    if view.superseded:
+        return Nothing(why="others have gone on without us: waiting to be asked in")
+    if view.formation is None:
+        return found(view)
+    if leader(view, view.formation) != view.me.worker:
+        return Nothing(why="another leads")
+    return lead(view, view.formation)
+
+
+def situation(view: View) -> Hashable:
+    """What some patience is counted from: while this stays the same, the same is being waited for."""
+    if view.formation is None:
+        return "founding", len(_started(view))
+    stages = [_stage(view, m, view.formation) for m in view.formation.members if view.fit(m)]
+    lost = len(stages) < len(view.formation.members)
+    broken = lost or Stage.BROKEN in stages
+    return view.formation.number, broken, not broken and Stage.STOPPED in stages
+
+
+def leader(view: View, formation: Formation) -> str | None:
+    """The first in the line of succession who is heard and hears enough of the formation."""
+    members = {m.worker: m for m in formation.members}
+    for worker in view.plan.in_line(frozenset(members)):
+        if view.fit(members[worker]) and _hears_enough(view, worker, formation):
+            return worker
+    return None
+
+
+def _hears_enough(view: View, worker: str, formation: Formation) -> bool:
+    heard = {worker, *view.statuses[worker].reach}
+    if worker == view.me.worker:
+        heard = set(view.statuses)
+    present = frozenset(m for m in formation.members if m.worker in heard and m not in view.ended)
+    return Rules().enough(formation, present, view.ended)
+
+
+def lead(view: View, formation: Formation) -> Move:
+    present = [m for m in formation.members if view.fit(m)]
+    stages = {m.worker: _stage(view, m, formation) for m in present}
+    if all(view.statuses[m.worker].finished for m in present):
+        return Nothing(why="all have finished")
+    broken = [w for w, stage in stages.items() if stage is Stage.BROKEN]
+    lost = [m.worker for m in formation.members if m not in present]
+    if lost or broken:
+        return rebuild(view, formation, present, lost, broken)
+    if Stage.STOPPED in stages.values():
+        return cross_boundary(view, formation, present, stages)
+    return steady(view, formation, present, stages)
+
+
+def _stage(view: View, member: Member, formation: Formation) -> Stage:
+    """Where a member stands as to this formation."""
+    status = view.statuses[member.worker]
+    if status.formation != formation.number:
+        # It has not heard yet that the formation is established, or it has left for another call.
+        return Stage.BROKEN if status.closed > formation.number else Stage.FORMING
+    return status.stage
+
+
+def rebuild(
+    view: View, formation: Formation, present: list[Member], lost: list[str], broken: list[str]
+) -> Move:
+    """The formation failed: go on with those who are left."""
+    if not view.plan.train:
+        return Nothing(why="the plan says wait")
+    if not lost and view.now < view.since + CAUSE_SECONDS:
+        return Nothing(view.since + CAUSE_SECONDS, "somebody's group broke; who is gone is not known yet")
+    if victim := unreachable(view, formation, present):
+        return PutOut(victim, "its connections to other members cannot be built")
+    wanted = [m for m in present if m.home in view.plan.pods] or present
+    why = f"lost {', '.join(lost)}" if lost else f"broken at {', '.join(broken)}"
+    for members in (wanted, present):
+        if view.enough(members):
+            return view.propose(members, why)
+    return Nothing(why=f"paused: {len(present)} of {len(formation.members)} members are no majority")
+
+
+def unreachable(view: View, formation: Formation, present: list[Member]) -> str | None:
+    """One end of a pair that cannot connect: named by most, then last in the line of succession."""
+    here = {m.worker for m in present}
+    named: dict[str, int] = {}
+    for worker in here:
+        status = view.statuses[worker]
+        if status.stage is Stage.BROKEN and status.formation == formation.number:
+            for suspect in here.intersection(status.suspects) - {worker}:
+                named[suspect] = named.get(suspect, 0) + 1
+                named.setdefault(worker, 0)
+    line = view.plan.in_line(frozenset(named) - {view.me.worker})
+    return max(line, key=lambda w: (named[w], line.index(w)), default=None)
+
+
+def cross_boundary(
+    view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]
+) -> Move:
+    """All have voted to stop: build the next formation, with the newcomers who are as far."""
+    if not view.plan.train:
+        return Nothing(why="the plan says wait")
+    due = view.since + BOUNDARY_SECONDS
+    if any(stage is not Stage.STOPPED for stage in stages.values()) and view.now < due:
+        return Nothing(due, "members are on their way to the boundary")
+    coming = [s for s in newcomers(view, formation) if s.stage is Stage.CAUGHT_UP]
+    ready = [s.member for s in coming if s.committed == view.own.committed and s.member]
+    if len(ready) < len(coming) and view.now < due:
+        return Nothing(due, "newcomers are on their way to the boundary")
+    wanted = [m for m in present if m.home in view.plan.pods]
+    if not view.enough(wanted):
+        wanted = present
+    return view.propose([*wanted, *ready], "at a boundary")
+
+
+def steady(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
+    """All are in: let newcomers come, follow the plan, put out who holds all others up."""
+    if late := latecomer(view, formation):
+        return PutOut(late, "all others wait for it")
+    if any(stage is not Stage.TRAINING for stage in stages.values()):
+        return Nothing(view.now + LATE_SECONDS, "the formation is being built")
+    if move := invitation(view, formation):
+        return move
+    asked = view.reform_asked is not None and view.now < view.reform_asked + REFORM_SECONDS
+    if not asked and (why := due_change(view, formation)):
+        return AskReform(why)
+    return Nothing(view.now + LATE_SECONDS / 2, "training")
+
+
+def newcomers(view: View, formation: Formation) -> list[Status]:
+    """Heard, wanted by the plan, with a program like ours, and not in."""
+    return [
+        s
+        for pod in view.plan.pods
+        if (s := view.statuses.get(pod.worker)) is not None
+        and s.pod == pod
+        and s.member is not None
+        and s.member not in formation.members
+        and s.layout == view.own.layout
+        and not s.hung
+        and not s.finished
+        and s.lineage == view.plan.lineage
+        and pod.worker not in view.lagging
+        and view.barred.get(pod.worker, 0.0) <= view.now
+    ]
+
+
+def invitation(view: View, formation: Formation) -> Invite | None:
+    if view.own.base != formation.number or not view.plan.train:
+        return None
+    here = {m.worker for m in formation.members}
+    for status in newcomers(view, formation):
+        at, donor = view.invited.get(status.pod.worker, (None, ""))
+        coming = status.stage is Stage.CAUGHT_UP or (at is not None and view.now < at + INVITE_SECONDS)
+        if not coming or donor not in here:
+            return Invite(status.pod, donor_of(view, formation))
+    return None
+
+
+def donor_of(view: View, formation: Formation) -> Member:
+    """The last in the line of succession: leading is work enough."""
+    last = view.plan.in_line(frozenset(m.worker for m in formation.members))[-1]
+    return next(m for m in formation.members if m.worker == last)
+
+
+def due_change(view: View, formation: Formation) -> str:
+    """Why the group should stop at the next boundary, or empty."""
+    plan = view.plan
+    if not plan.train:
+        return "the plan says wait"
+    others = newcomers(view, formation)
+    ready = [s for s in others if s.stage is Stage.CAUGHT_UP]
+    first = min((view.invited.get(s.pod.worker, (0.0, ""))[0] for s in ready), default=None)
+    if first is not None and (len(ready) == len(others) or view.now >= first + JOIN_SECONDS):
+        return f"{', '.join(s.pod.worker for s in ready)} may join"
+    members = frozenset(m.worker for m in formation.members)
+    if any(view.statuses[w].revision < plan.revision for w in members):
+        return ""
+    if any(m.home not in plan.pods for m in formation.members):
+        return "the plan has let a member go"
+    if plan.in_line(members)[0] != formation.aggregator:
+        return "the plan has another aggregator"
+    return "the plan has other terms" if plan.terms != formation.terms else ""
+
+
+def latecomer(view: View, formation: Formation) -> str | None:
+    """Who alone keeps all others waiting, beyond a multiple of its own step time."""
+    paces = {m.worker: view.paces.get(m.worker) for m in formation.members}
+    working = [
+        w for w, p in paces.items() if p is None or p.formation != formation.number or not p.waiting
+    ]
+    if len(working) != 1 or len(paces) < 3 or working[0] == view.me.worker:
+        return None
+    pace = paces[working[0]]
+    if pace is None or pace.formation != formation.number:
+        return None
+    others = max(p.since for w, p in paces.items() if p is not None and w != working[0])
+    patience = max(LATE_SECONDS, LATE_STEPS * pace.usual) if pace.usual else COLD_SECONDS
+    return working[0] if view.now >= max(others, pace.since) + patience else None
+
+
+def found(view: View) -> Move:
+    """No formation that we know of: the first of a lineage, once enough of its founders are there."""
+    plan = view.plan
+    if not plan.train or plan.lineage != view.own.lineage:
+        return Nothing(why="no plan to train")
+    if view.own.base:
+        return Nothing(why="the last formation is lost: waiting for the operator")
+    started = _started(view)
+    if view.own not in started:
+        return Nothing(why="the program has no state yet")
+    line = plan.in_line(frozenset(s.pod.worker for s in started))
+    if (plan.source if plan.source in line else line[0]) != view.me.worker:
+        return Nothing(why="another leads")
+    return _found_with(view, started)
+
+
+def _started(view: View) -> list[Status]:
+    return [s for s in _lineage(view) if s.stage in (Stage.STARTED, Stage.CAUGHT_UP)]
+
+
+def _lineage(view: View) -> list[Status]:
+    """Those of the plan who are heard, in its lineage, with a program like ours."""
+    return [
+        s
+        for s in view.statuses.values()
+        if s.lineage == view.plan.lineage
+        and s.pod in view.plan.pods
+        and s.member is not None
+        and not s.hung
+        and s.layout == view.own.layout
+        and view.barred.get(s.pod.worker, 0.0) <= view.now
+    ]
+
+
+def _found_with(view: View, started: list[Status]) -> Move:
+    plan = view.plan
+    furthest = max(s.committed for s in started)
+    if plan.durable_step is not None and furthest < plan.durable_step:
+        return Nothing(why=f"nobody here holds the checkpoint of step {plan.durable_step}")
+    source = next(s for s in started if s.committed == furthest and s.member is not None)
+    for status in _lineage(view):
+        at, _ = view.invited.get(status.pod.worker, (None, ""))
+        behind = status.committed < furthest if status in started else bool(plan.source)
+        if behind and (at is None or view.now >= at + INVITE_SECONDS):
+            assert source.member is not None
+            return Invite(status.pod, source.member)
+    ready = [s.member for s in started if s.committed == furthest and s.member]
+    if not view.enough(ready):
+        return Nothing(why="fewer than half of the founders are here")
+    if len(ready) < len(plan.pods) and view.now < view.since + GATHER_SECONDS:
+        return Nothing(view.since + GATHER_SECONDS, "waiting for the rest of the plan")
+    return view.propose(ready, f"the first formation of lineage {plan.lineage}")
+
+

@@ -1,0 +1,94 @@
+"""What a supervisor says of itself and its trainer to the others, and what it knows from the plan."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from edgetrain.group.members import DEFAULT_TERMS, Member, Pod, Terms
+
+
+class Stage(StrEnum):
+    STARTING = "starting"
+    """No trainer has come to its loop."""
+    FRESH = "fresh"
+    """Ready, without state in this lineage."""
+    STARTED = "started"
+    """Holds the state from which a lineage begins: initial, or of a checkpoint."""
+    FETCHING = "fetching"
+    CAUGHT_UP = "caught up"
+    """Holds a donor's state and follows it."""
+    FORMING = "forming"
+    """In a formation that is not built yet."""
+    TRAINING = "training"
+    BROKEN = "broken"
+    """Has left its formation, which failed."""
+    STOPPED = "stopped"
+    """Has left its formation at a boundary, as all of it voted."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Sent at each change, and as the first thing on a new connection."""
+
+    pod: Pod
+    member: Member | None = None
+    stage: Stage = Stage.STARTING
+    lineage: int = 0
+    revision: int = 0
+    """Of the plan that it holds on disk."""
+    formation: int = 0
+    """Number of the last formation its trainer was in."""
+    base: int = 0
+    """Number of the newest formation that it knows to have committed."""
+    committed: int = 0
+    closed: int = 0
+    """The highest number that it will not vote for any more."""
+    layout: str = ""
+    reach: tuple[str, ...] = ()
+    """Workers that it hears."""
+    suspects: tuple[str, ...] = ()
+    """Of a broken formation: whom its trainer could not reach."""
+    hung: bool = False
+    """Its trainer does not answer."""
+    finished: bool = False
+
+
+class Pace(NamedTuple):
+    """How a trainer gets on, with each heartbeat."""
+
+    formation: int
+    step: int
+    waiting: bool
+    """For the others: in a reduction, a vote, or between steps."""
+    since: float
+    """When this was first so, by the receiver's clock."""
+    usual: float
+    """Seconds of its own work a step; 0 where not known yet."""
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """What the plan says to this group."""
+
+    lineage: int
+    revision: int
+    pods: tuple[Pod, ...]
+    """Who shall be in, in the order of ranks."""
+    succession: tuple[str, ...]
+    founders: tuple[Pod, ...]
+    train: bool = True
+    terms: Terms = DEFAULT_TERMS
+    durable_step: int | None = None
+    source: str = ""
+    """The worker whose state the lineage starts from; empty: the newest durable one."""
+
+    def in_line(self, workers: frozenset[str]) -> tuple[str, ...]:
+        """`workers` in the order in which they lead."""
+        first = [w for w in self.succession if w in workers]
+        then = [p.worker for p in self.pods if p.worker in workers and p.worker not in first]
+        return (*first, *then, *sorted(workers.difference(first, then)))
+
+    def rank(self, member: Member) -> tuple[int, str]:
+        """Sorts members into their order of ranks."""
+        place = self.pods.index(member.home) if member.home in self.pods else len(self.pods)
+        return place, member.worker
