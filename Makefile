@@ -68,8 +68,9 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	$(BIN)/python -m benchmarks.$(NAME)
 
 .PHONY: crds
-crds: setup ## Generate the CRD from the protocol's models
+crds: setup ## Generate the CRD, and docs/job.md, from the protocol's models
 	$(BIN)/python -m edgetrain_protocol.crd
+	$(BIN)/python -m edgetrain_protocol.reference
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; the lab's cache stays

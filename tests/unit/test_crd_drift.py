@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from edgetrain_protocol import reference
 from edgetrain_protocol.crd import FILE, custom_resource_definition, render
 from edgetrain_protocol.rules import VALIDATIONS
 from edgetrain_protocol.status import Condition, JobStatus, WorkerCounts
@@ -36,6 +37,12 @@ def test_file_is_what_the_models_say() -> None:
 
 def test_file_says_what_was_generated() -> None:
     assert yaml.safe_load((CRDS / FILE).read_text()) == custom_resource_definition()
+
+
+def test_reference_is_what_the_models_say() -> None:
+    assert (CRDS.parent / reference.FILE).read_text() == reference.render(), (
+        "the models changed: run `make crds`"
+    )
 
 
 @pytest.mark.parametrize("part", ["spec", "status"])

@@ -46,13 +46,12 @@ def test_tests_are_no_packages() -> None:
     assert [name(p) for p in (ROOT / "tests").rglob("__init__.py")] == []
 
 
-@pytest.mark.parametrize("path", PRODUCT, ids=name)
-def test_file_is_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= LONGEST, "split it"
-
-
-def test_tests_are_not_endless() -> None:
-    assert [name(p) for p in REST if len(p.read_text().splitlines()) > LONGEST_TEST] == []
+@pytest.mark.parametrize(
+    ("paths", "most"), [(PRODUCT, LONGEST), (REST, LONGEST_TEST)], ids=["product", "tests"]
+)
+def test_files_are_short(paths: list[Path], most: int) -> None:
+    lines = {name(path): len(path.read_text().splitlines()) for path in paths}
+    assert {path: count for path, count in lines.items() if count > most} == {}, "split them"
 
 
 def test_protocol_needs_pydantic_alone() -> None:

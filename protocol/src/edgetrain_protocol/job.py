@@ -94,12 +94,27 @@ class DataPolicy(StrEnum):
 class Data(Document):
     """Who trains on what."""
 
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            rule(
+                "self.policy == 'distributed'",
+                "data that stays on its node is not supported yet: use distributed",
+                field="policy",
+            ),
+            rule(
+                "self.onLostBlock == 'wait'",
+                "blocks are leased between groups, and a job is one group so far: use wait",
+                field="onLostBlock",
+            ),
+        )
+    )
+
     policy: DataPolicy = DataPolicy.DISTRIBUTED
     """distributed: every worker holds the whole set and the group shares each batch out.
-    local: each worker's data stays on its node."""
+    local: each worker's data stays on its node. Not supported yet."""
     on_lost_block: OnLostBlock = OnLostBlock.WAIT
     """What becomes of a block of data leased to a side that went dark.
-    Without effect while a job is one group."""
+    reissue: another gets it. Not supported yet."""
 
 
 class Storage(Document):

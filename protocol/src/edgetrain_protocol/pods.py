@@ -205,6 +205,6 @@ class Store(Document):
     volume: VolumeSource | None = None
     """A volume source, as in a pod."""
     claim: Claim | None = None
-    """A claim for each node of the job."""
+    """A claim for each node of the job: it outlives the pods, and goes with the job."""
     uri: ShortText | None = None
     """A remote store. Not supported yet."""
