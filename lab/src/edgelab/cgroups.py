@@ -17,6 +17,7 @@ PODS, DAEMONS = "pods", "daemons"
 _ROOT = "edgelab"
 _PERIOD_US = 100_000
 _REMOVE_SECONDS = 10.0
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def create(where: Hierarchies, lab: str, node: str, cpu: float | None) -> list[P
     """Make a node's groups and set its quota (in cores). Returns the groups that its daemons shall join."""
     for root in where.roots:
         for group in (PODS, DAEMONS):
-            _make(root, Path(_ROOT, lab, node, group), is_v2=root == where.unified)
+            _make_for_sure(root, Path(_ROOT, lab, node, group), is_v2=root == where.unified)
     _set_quota(where, Path(pods_group(lab, node).lstrip("/")), cpu)
     # With version 1 the daemons stay where their caller is: nothing needs them moved.
     return [] if where.controllers or not where.unified else [where.unified / _ROOT / lab / node / DAEMONS]
@@ -142,6 +143,16 @@ def _controller(options: list[str]) -> str:
         o for o in options if o not in ("rw", "ro", "nosuid", "nodev", "noexec") and not o.endswith("atime")
     ]
     return ",".join(sorted(names))
+
+
+def _make_for_sure(root: Path, group: Path, *, is_v2: bool) -> None:
+    for _ in range(_ATTEMPTS):
+        try:
+            return _make(root, group, is_v2=is_v2)
+        except FileNotFoundError:
+            # Another lab's end has just removed the group above all labs, empty as it still was.
+            continue
+    raise LabError(f"{root / group} cannot be made: is another program removing control groups?")
 
 
 def _make(root: Path, group: Path, *, is_v2: bool) -> None:

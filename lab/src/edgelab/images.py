@@ -6,13 +6,25 @@ tree of this machine, read-only and at the same paths, so that a change is tried
 
 import json
 import re
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgelab.archive import Image, Layer, write_archive
+from edgelab.errors import LabError
 from edgelab.shell import run
+
+_CARRIED = "/run/edgelab/thin"
+_SYSTEM_PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+# A hook is told its container's directory on stdin.
+_LATE_MOUNT = f"""
+bundle=$(sed 's/.*"bundle": *"\\([^"]*\\)".*/\\1/')
+mkdir -p "$bundle/rootfs$1"
+mount -n --rbind "{_CARRIED}$1" "$bundle/rootfs$1"
+mount -n -o remount,bind,ro,nosuid,nodev "$bundle/rootfs$1"
+"""
 
 PAUSE_IMAGE = "edgelab.local/pause:1"
 THIN_IMAGES = ("edgetrain/operator:dev", "edgetrain/trainer:dev")
@@ -57,11 +69,18 @@ def source_tree() -> Path | None:
 
 
 def mounted_paths() -> list[Path]:
-    """Directories and files of this machine that containers see; none lies within another."""
+    """Directories and files of this machine that containers see; none lies within another.
+
+    Raises:
+        LabError: containers' user may not read one.
+    """
     interpreter = Path(sys.executable).resolve()
     wanted = [Path(p) for p in _SYSTEM] + [Path(sys.base_prefix), Path(sys.prefix), interpreter.parent]
     wanted += [tree] if (tree := source_tree()) else []
     real = sorted({path for path in wanted if path.exists() and not path.is_symlink()})
+    for path in {*real, Path(__file__)}:
+        if not path.stat().st_mode & stat.S_IROTH:
+            raise LabError(f"containers run as user {USER}, who may not read {path}: chmod -R o+rX {path}")
     return [path for path in real if not any(other in path.parents for other in real)]
 
 
@@ -74,12 +93,21 @@ def prepare(directory: Path) -> None:
 def make_thin(paths: list[Path]) -> ThinImages:
     """How nodes carry these paths: bound below /run/edgelab/thin, as /var of a node hides the machine's."""
     specification = json.loads(run(["ctr", "oci", "spec"]))
-    for path in paths:
-        options = ["rbind", "ro", "nosuid", "nodev"]
-        source = f"/run/edgelab/thin{path}"
-        mount = {"destination": str(path), "type": "bind", "source": source, "options": options}
-        specification["mounts"].append(mount)
+    late = [path for path in paths if path.is_relative_to("/tmp")]
+    specification["mounts"] += [_mount(path) for path in paths if path not in late]
+    specification["hooks"] = {"createContainer": [_late_mount(path) for path in late]}
     return ThinImages({f"edgelab/thin{path}": path for path in paths}, specification)
+
+
+def _mount(path: Path) -> dict[str, Any]:
+    options = ["rbind", "ro", "nosuid", "nodev"]
+    return {"destination": str(path), "type": "bind", "source": f"{_CARRIED}{path}", "options": options}
+
+
+def _late_mount(path: Path) -> dict[str, Any]:
+    """A working tree below /tmp is mounted after all else: a pod's own volume at /tmp would hide it."""
+    arguments = ["sh", "-ec", _LATE_MOUNT, "late-mount", str(path)]
+    return {"path": "/bin/sh", "args": arguments, "env": [_SYSTEM_PATH]}
 
 
 def _images(paths: list[Path]) -> dict[str, Image]:

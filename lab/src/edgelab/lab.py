@@ -68,8 +68,7 @@ class Lab:
             lifecycle.begin(self.name, self.files, programs, config.node_monitor_grace)
             # All at once, before any starts: addresses follow the configuration's order.
             cluster = self._record_nodes(config.nodes)
-        with concurrent.futures.ThreadPoolExecutor(_STARTED_AT_ONCE) as pool:
-            list(pool.map(lambda spec: self._join(cluster, spec), config.nodes))
+        self._join_all(cluster, config.nodes)
 
     def down(self) -> None:
         """Remove everything of the lab, also what a crash left behind. Nothing there is no error."""
@@ -203,6 +202,14 @@ class Lab:
             cluster.record.nodes[spec.name] = NodeRecord(number=cluster.record.free_number(), spec=spec)
         self.files.save(cluster.record)
         return cluster
+
+    def _join_all(self, cluster: Cluster, specs: Sequence[NodeSpec]) -> None:
+        pool = concurrent.futures.ThreadPoolExecutor(_STARTED_AT_ONCE)
+        try:
+            list(pool.map(lambda spec: self._join(cluster, spec), specs))
+        finally:
+            # After a failure, or Ctrl-C, those that wait for their turn are not started any more.
+            pool.shutdown(cancel_futures=True)
 
     def _join(self, cluster: Cluster, spec: NodeSpec) -> None:
         nodes.register(cluster, spec)
