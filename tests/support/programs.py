@@ -1,23 +1,16 @@
-"""Where the tests' programs are: what the lab keeps, so that all tests use the same versions."""
+"""Where the tests' programs are: where the lab's are, so that all tests use the same versions."""
 
-import os
+from functools import cache
 from pathlib import Path
 
-from edgelab.programs.acquire import find
-from edgelab.programs.pinned import HELM, KUBERNETES
+from edgelab.programs.acquire import acquire
 
 
+@cache
 def program(name: str) -> Path:
-    """Path of kube-apiserver, etcd, kubectl or helm.
+    """Path of kube-apiserver, etcd, kubectl or helm. What is missing is got first, which may take minutes.
 
     Raises:
-        FileNotFoundError: it is nowhere; the text says what to do.
+        edgelab.errors.LabError: it is nowhere to be had; the text says what to do.
     """
-    given = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nonexistent")) / name
-    module = HELM if name in HELM.programs else KUBERNETES
-    found = given if given.is_file() else find(module, name)
-    if found is None:
-        raise FileNotFoundError(
-            f"{name} is neither in KUBEBUILDER_ASSETS nor in {module.cache}: run `make lab-setup`"
-        )
-    return found
+    return acquire(print)[name]
