@@ -43,6 +43,12 @@ class OperatorProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -50,7 +56,12 @@ class OperatorProcess:
 
 @contextmanager
 def operator_process(
-    api: ApiServer, namespace: str, directory: Path, name: str = "operator-a", **env: str
+    api: ApiServer,
+    namespace: str,
+    directory: Path,
+    name: str = "operator-a",
+    kubeconfig: str = "",
+    **env: str,
 ) -> Iterator[OperatorProcess]:
     """Start one that looks after `namespace` and keeps its Lease there; wait until it is healthy."""
     metrics_port, fleet_port = _free_port(), _free_port()
@@ -68,7 +79,7 @@ def operator_process(
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "edgetrain_operator"],
-            env=os.environ | {"KUBECONFIG": str(api.kubeconfig)} | variables,
+            env=os.environ | {"KUBECONFIG": kubeconfig or str(api.kubeconfig)} | variables,
             stdout=stream,
             stderr=stream,
         )
