@@ -33,6 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
     partition.add_argument("nodes", nargs="+", metavar="node")
     heal = _command(commands, "heal", "end the partitions of these nodes, or all")
     heal.add_argument("nodes", nargs="*", metavar="node")
+    demo = _command(commands, "demo", "train in a lab through a power cut, a join and a choked link")
+    demo.set_defaults(name="demo")
     return parser
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgelab.cli.arguments import build_parser
-from edgelab.config import edge_nodes, make_node, read_config
+from edgelab.config import check_lab_name, edge_nodes, make_node, read_config
 from edgelab.errors import LabError
 from edgelab.lab import Lab
 from edgelab.programs.setup import set_up
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit status: 1 with a line on stderr for what a person can mend."""
     try:
         arguments = build_parser().parse_args(argv)
-        _COMMANDS[arguments.command](arguments)
+        return _COMMANDS[arguments.command](arguments) or 0
     except LabError as problem:
         print(f"edgelab: {problem}", file=sys.stderr)
         return 1
@@ -101,6 +102,15 @@ def _heal(arguments: Arguments) -> None:
     _lab(arguments).heal(*arguments.nodes)
 
 
+def _demo(arguments: Arguments) -> int:
+    # Here, as the demo brings in much that no other command needs.
+    from edgelab.demo.run import run_demo
+
+    # Ended by whatever it was started from, it still takes its cluster down.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return run_demo(check_lab_name(arguments.name), Console())
+
+
 def _table(status: LabStatus) -> Table:
     table = Table(box=box.SIMPLE)
     for title in ("node", "kind", "power", "ready", "address", "link", "cpu", "site", "partition"):
@@ -112,7 +122,7 @@ def _table(status: LabStatus) -> Table:
     return table
 
 
-_COMMANDS: dict[str, Callable[[Arguments], None]] = {
+_COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "setup": _setup,
     "up": _up,
     "down": _down,
@@ -122,4 +132,5 @@ _COMMANDS: dict[str, Callable[[Arguments], None]] = {
     "link": _link,
     "partition": _partition,
     "heal": _heal,
+    "demo": _demo,
 }
