@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import time
+from typing import Any
 
 import torch
 from torch import nn
@@ -63,7 +64,10 @@ def main() -> None:
         optimizer.step()
         session.log(loss=loss)
         committed = session.committed
-        line = {"step": committed.step, "at": time.time(), "loss": committed.loss, "epoch": committed.epoch}
+        if committed is None:
+            continue
+        line: dict[str, Any] = {"step": committed.step, "at": time.time()}
+        line |= {"loss": committed.loss, "epoch": committed.epoch}
         line |= {"members": committed.members, "indices": committed.indices}
         if committed.step % args.digest_every == 0:
             line["digest"] = digest(model)

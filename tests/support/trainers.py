@@ -99,6 +99,8 @@ class Coordinator:
         self.number = 0
         self.decisions: list[Decision] = []
         self.lineage = 1
+        self._joined = 0
+        """Number of the last formation that took in a newcomer."""
 
     # --- what tests call
 
@@ -155,7 +157,8 @@ class Coordinator:
         left = [t for t in self.members if t.alive and t not in without]
         self._halt(left)
         self.members = [t for t in left if t.alive]
-        self.form(*decide([t.last(local.Halted).position for t in self.members]), self.members)
+        positions = [t.last(local.Halted).position for t in self.members]
+        self.form(*decide(positions, self._joined), self.members)
 
     def join(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
         """Bring a newcomer up to date beside training, then take it in at a boundary."""
@@ -173,6 +176,7 @@ class Coordinator:
             return
         (position,) = {_halted(t, formation).position for t in self.members}
         current, self.members = self.members, [*self.members, newcomer]
+        self._joined = self.number + 1
         self.form(Decision.NONE, position.committed, current)
 
     def fetch(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
@@ -258,13 +262,17 @@ def _halted(trainer: Trainer, formation: FormationId) -> Any:
     )
 
 
-def decide(positions: list[Position]) -> tuple[Decision, int]:
+def decide(positions: list[Position], joined: int) -> tuple[Decision, int]:
     """What becomes of the step in doubt, by where the members of the broken formation stand."""
     furthest = max(p.committed for p in positions)
     behind = [p for p in positions if p.committed < furthest]
-    for position in behind:
+    newest = max(p.formation.number if p.formation else 0 for p in positions)
+    if newest >= joined:
         # The promise that everything rests on: whoever committed knows that all the others had prepared.
-        assert position.prepared and position.prepared.step == furthest == position.committed + 1, positions
+        # Only a newcomer that was taken in since may still be replaying.
+        for position in behind:
+            assert position.prepared and position.prepared.step == furthest, positions
+            assert position.committed == furthest - 1, positions
     if behind:
         return Decision.APPLY, furthest
     tags = {p.prepared for p in positions}

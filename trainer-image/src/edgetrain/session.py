@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -21,7 +22,7 @@ from edgetrain.engine.loop import Loop
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Stateful, check
-from edgetrain.engine.turn import Turn
+from edgetrain.engine.turn import Step, Turn
 from edgetrain.local import Failed, Link, Message
 
 MODEL_FILE = "model.safetensors"
@@ -34,6 +35,9 @@ class Engine(Protocol):
 
     meter: Meter
 
+    @property
+    def last(self) -> Step | None: ...
+
     def send(self, message: Message) -> None: ...
 
     def next_turn(self) -> Turn | None: ...
@@ -41,6 +45,20 @@ class Engine(Protocol):
     def reduce_step(self, turn: Turn, loss: float, computed: int) -> None: ...
 
     def finish(self, model_path: str, digest: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A step of the group that no loss of workers can undo."""
+
+    step: int
+    epoch: int
+    loss: float
+    """Mean over the whole batch."""
+    members: int
+    """How many workers' samples are in it; 0 for a step that was replayed to catch up."""
+    indices: list[int]
+    """Which samples those are, over all workers; empty for a step that was replayed."""
 
 
 class Session:
@@ -54,12 +72,26 @@ class Session:
         self._turn: Turn | None = None
         self._computed = 0
         self._drained = False
+        self._order: Order | None = None
         torch.set_num_threads(max(1, settings.threads))
 
     @property
     def alone(self) -> bool:
         """Whether the program runs without a job."""
         return self._link is None
+
+    @property
+    def committed(self) -> Committed | None:
+        """The step that the last `backward` committed.
+
+        None before the first, and for a batch that came to nothing: this worker had been left behind
+        and is brought up to date before the next.
+        """
+        step = self._engine.last if self._engine else None
+        if step is None or self._order is None:
+            return None
+        indices = self._order_of(step.epoch).indices(step.positions)
+        return Committed(step.number, step.epoch, step.loss, step.members, indices)
 
     def wrap(self, model: nn.Module, *stateful: Any) -> Any:
         """Name everything that has state: the model, the optimiser, schedulers, a scaler, an average...
@@ -103,7 +135,8 @@ class Session:
             settings = f"data {len(examples)} samples, batch_size {batch_size}, epochs {epochs}, seed {seed}"
             ledger = Ledger(Record.fresh(len(examples), seed), batch_size, epochs)
             engine = self._engine = self._start(ledger, settings)
-        return self._loop(engine, examples, seed)
+            self._order = Order(len(examples), seed, 0)
+        return self._loop(engine, examples)
 
     def backward(self, loss: torch.Tensor) -> None:
         """Compute the gradients and make them the group's.
@@ -168,13 +201,19 @@ class Session:
         layout = layout_of(self._model, optimizers, [settings])
         return Loop(self._link, self._settings, flat, ledger, layout, self._objects)
 
-    def _loop(self, engine: Engine, examples: Examples, seed: int) -> Iterator[Batch]:
-        order = Order(len(examples), seed, 0)
+    def _order_of(self, epoch: int) -> Order:
+        """Kept from step to step: each epoch's order is computed once."""
+        if self._order is None:
+            raise BadProgram("session.batches was not called")
+        if self._order.epoch != epoch:
+            self._order = replace(self._order, epoch=epoch)
+        return self._order
+
+    def _loop(self, engine: Engine, examples: Examples) -> Iterator[Batch]:
         while turn := self._next(engine):
             engine.meter.enter("data")
-            if order.epoch != turn.epoch:
-                order = Order(len(examples), seed, turn.epoch)
-            indices = order.indices(turn.positions) or list(range(min(IGNORED_SAMPLES, len(examples))))
+            ignored = range(min(IGNORED_SAMPLES, len(examples)))
+            indices = self._order_of(turn.epoch).indices(turn.positions) or list(ignored)
             batch = examples.take(indices, turn.epoch)
             self._turn, self._computed = turn, len(indices)
             engine.meter.enter("forward")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from edgetrain.engine.flat import Flat
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.meter import Meter
-from edgetrain.engine.turn import Turn
+from edgetrain.engine.turn import Step, Turn
 from edgetrain.local import FormationId, Message
 
 NOBODY = FormationId(0, 0)
@@ -17,7 +17,7 @@ class Alone:
 
     def __init__(self, flat: Flat, ledger: Ledger) -> None:
         self._flat, self._ledger = flat, ledger
-        self._step = 0
+        self.last: Step | None = None
         self.meter = Meter(lambda progress: None)
 
     def send(self, message: Message) -> None:
@@ -31,8 +31,9 @@ class Alone:
     def reduce_step(self, turn: Turn, loss: float, computed: int) -> None:
         self.meter.computed(computed)
         self._ledger = self._ledger.committed()
-        self._step += 1
-        progress = replace(self.meter.progress, step=self._step, epoch=turn.epoch, loss=loss)
+        number = self.last.number + 1 if self.last else 1
+        self.last = Step(number, turn.epoch, loss, turn.positions, 1)
+        progress = replace(self.meter.progress, step=number, epoch=turn.epoch, loss=loss)
         self.meter.committed(progress, computed)
 
     def finish(self, model_path: str, digest: str) -> None:

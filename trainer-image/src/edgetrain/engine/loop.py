@@ -18,7 +18,7 @@ from edgetrain.engine.meter import Meter
 from edgetrain.engine.saver import Saver
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Snapshot, Stateful, capture, restore
-from edgetrain.engine.turn import Superseded, Turn
+from edgetrain.engine.turn import Step, Superseded, Turn
 from edgetrain.local import (
     Fetch,
     Finished,
@@ -96,6 +96,10 @@ class Loop:
         """
         with contextlib.suppress(Superseded):
             self.member.reduce_step(turn, loss, computed)
+
+    @property
+    def last(self) -> Step | None:
+        return self.member.last
 
     def finish(self, model_path: str, digest: str) -> None:
         """Tell where the model is, and stay to help the others over the last step until told to stop."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import torch
 
+from edgetrain.data import Cut
 from edgetrain.engine.catchup import CatchUp
 from edgetrain.engine.entry import Standing, checksum, enter, holder_name, layout_number, spread
 from edgetrain.engine.flat import Flat
@@ -23,7 +24,7 @@ from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.orders import Orders
 from edgetrain.engine.replay import Entry, ReplayLog
-from edgetrain.engine.turn import Superseded, Turn
+from edgetrain.engine.turn import Step, Superseded, Turn
 from edgetrain.engine.vote import Ballot, Outcome, vote
 from edgetrain.local import Decision, FormationId, Message, Position, Prepared
 
@@ -55,6 +56,8 @@ class Member:
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self.held = 0
+        self.last: Step | None = None
+        """What came of the last batch; None if nothing did."""
         self._flat, self._layout, self._send, self._meter = flat, layout, send, meter
         self._local, self._scratch = torch.zeros(flat.size), torch.zeros(flat.size)
         self._holder = secrets.randbits(48)
@@ -151,8 +154,8 @@ class Member:
 
     # --- a step
 
-    def reduce_step(self, turn: Turn, loss: float, computed: int) -> float:
-        """Make the step's gradients the group's committed mean; returns the mean loss.
+    def reduce_step(self, turn: Turn, loss: float, computed: int) -> None:
+        """Make the step's gradients the group's committed mean.
 
         `computed` samples went through the model; `loss` is their mean.
 
@@ -162,23 +165,31 @@ class Member:
         """
         self._meter.computed(computed)
         if turn.replay:
-            return self._commit(turn.replay.total, turn.replay.formation, turn.replay.ledger)
+            self._commit(turn.replay, None)
+            return
         self._flat.pack(self._local, len(turn.positions), loss)
         self._meter.enter("wait")
-        while True:
-            with self.changed:
-                self._obey()
-                if entry := self._decided():
-                    return self._commit(entry.total, entry.formation, entry.ledger)
-                self.catch_up.tell(self.position)
-                seat, ready = self.seat_entered, self.seat_to_enter()
-                if not seat and not ready:
-                    self.changed.wait()
-                    continue
-            if ready:
-                self.enter(ready)
-            elif seat and (mean := self._attempt(seat, turn)) is not None:
-                return mean
+        while not self._go_on(turn):
+            pass
+
+    def _go_on(self, turn: Turn) -> bool:
+        """Do what can be done for this step now, or wait for a change; says whether it is committed."""
+        with self.changed:
+            self._obey()
+            if self._may_apply():
+                self._apply()
+                return True
+            if entry := self.catch_up.take_step(self.position.committed):
+                self._commit(entry, None)
+                return True
+            self.catch_up.tell(self.position)
+            seat, ready = self.seat_entered, self.seat_to_enter()
+            if not seat and not ready:
+                self.changed.wait()
+                return False
+        if ready:
+            self.enter(ready)
+        return seat is not None and self._attempt(seat, turn)
 
     def _obey(self) -> None:
         """Orders that end or replace this step."""
@@ -187,16 +198,8 @@ class Member:
         if self.orders.start or self.catch_up.needs_snapshot:
             self._flat.clear_gradients()
             self.in_sync = False
-            self._in_hand = None
+            self._in_hand = self.last = None
             raise Superseded
-
-    def _decided(self) -> Entry | None:
-        """The step as others have it: prepared here and to be applied, or replayed from a donor."""
-        if self._may_apply() and self.position.prepared:
-            step = self.position.prepared.step
-            done = self.ledger.committed()
-            return Entry(step, self.position.prepared.formation, self._scratch, done)
-        return self.catch_up.take_step(self.position.committed)
 
     def _may_apply(self) -> bool:
         seat, prepared = self.formations.seat, self.position.prepared
@@ -207,7 +210,14 @@ class Member:
             and seat.form.step == prepared.step
         )
 
-    def _attempt(self, seat: Seat, turn: Turn) -> float | None:
+    def _apply(self) -> None:
+        """Commit what is prepared: all who count hold it, or somebody has committed it."""
+        prepared = self.position.prepared
+        if prepared:
+            done = self.ledger.committed()
+            self._commit(Entry(prepared.step, prepared.formation, self._scratch, done), self.ledger.cut)
+
+    def _attempt(self, seat: Seat, turn: Turn) -> bool:
         step = self.position.committed + 1
         with self.changed:
             mine = self.ledger.cut.slices.get(self.holder, ()) if self.ledger.cut else ()
@@ -223,10 +233,10 @@ class Member:
                 with self.changed:
                     self.position = replace(self.position, prepared=Prepared(seat.id, step))
                 self._meter.enter("vote")
-                outcome = vote(reduction, self._ballot(seat, step))
-                return self._voted(seat, outcome)
+                self._voted(seat, step, vote(reduction, self._ballot(seat, step)))
+                return True
         except GroupBroken:
-            return None
+            return False
 
     def _ballot(self, seat: Seat, step: int) -> Ballot:
         compare = self._compare or step % COMPARE_EVERY == 0
@@ -241,7 +251,7 @@ class Member:
             digest=self._flat.digest() if compare else 0,
         )
 
-    def _voted(self, seat: Seat, outcome: Outcome) -> float:
+    def _voted(self, seat: Seat, step: int, outcome: Outcome) -> None:
         with self.changed:
             speeds = dict(zip(seat.holders, outcome.speeds, strict=True))
             ledger = self.ledger.committed().with_speeds(speeds, alike=seat.form.shares == "equal")
@@ -249,7 +259,7 @@ class Member:
             self.held, self.save_due = outcome.held, outcome.save
             if outcome.save:
                 self._saved_at = time.monotonic()
-            mean = self._commit(self._scratch, seat.id, ledger)
+            self._commit(Entry(step, seat.id, self._scratch, ledger), self.ledger.cut)
             if outcome.reform:
                 self.orders.reform = False
                 self.formations.stop_cleanly(seat)
@@ -257,36 +267,36 @@ class Member:
                 # Now, not at the next boundary: should the formation break before somebody gets there,
                 # all who committed still agree on who had which part of the next step.
                 self.ledger = self.ledger.share_out(seat.id, seat.holders)
-            return mean
 
-    def _commit(self, total: torch.Tensor, formation: FormationId, ledger: Ledger) -> float:
+    def _commit(self, entry: Entry, cut: Cut | None) -> None:
+        """`cut` is who had which part of it, where that is known."""
         with self.changed:
-            step = self.position.committed + 1
-            done = ledger.samples - self.ledger.samples
-            self.position = Position(formation.lineage, formation, step)
-            self.ledger = ledger
+            self.position = Position(entry.formation.lineage, entry.formation, entry.step)
+            self.ledger = entry.ledger
             self._in_hand = None
-            self.log.append(Entry(step, formation, total.clone(), ledger))
-        mean = self._flat.unpack(total)
-        self._tell(formation, mean, done)
-        return mean
+            self.log.append(replace(entry, total=entry.total.clone()))
+        loss = self._flat.unpack(entry.total)
+        parts = [part for part in cut.slices.values() if part] if cut else []
+        positions = tuple(position for part in parts for position in part)
+        self.last = Step(entry.step, entry.ledger.record.epoch, loss, positions, len(parts))
+        self._tell(entry.formation, self.last)
 
-    def _tell(self, formation: FormationId, loss: float, step_samples: int) -> None:
-        ledger, weights = self.ledger, self.ledger.weights
+    def _tell(self, formation: FormationId, step: Step) -> None:
+        ledger = self.ledger
         progress = replace(
             self._meter.progress,
             formation=formation,
-            step=self.position.committed,
-            epoch=ledger.record.epoch,
+            step=step.number,
+            epoch=step.epoch,
             percent=100.0 * ledger.record.part_done(ledger.epochs),
-            loss=loss,
+            loss=step.loss,
             samples=ledger.samples,
             samples_returned=ledger.returned,
             reduce_bytes=self._flat.bytes,
-            share=weights.get(self.holder, 0.0),
+            share=ledger.weights.get(self.holder, 0.0),
             held=self.held,
         )
-        self._meter.committed(progress, step_samples)
+        self._meter.committed(progress, len(step.positions))
 
     # --- helpers, with `changed` held
 

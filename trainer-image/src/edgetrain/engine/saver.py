@@ -32,7 +32,7 @@ class Saver:
             mend = "see to room and rights on spec.storage.checkpoint"
             self._send(Warned("CheckpointNotSaved", f"{what}; {mend}"))
             return
-        self._send(Checkpointed(saved.lineage, saved.step, saved.sha256, str(saved.path)))
+        self._send(Checkpointed(saved.lineage, saved.step, snapshot.identity, str(saved.path)))
 
     def wait(self) -> None:
         """Until what is being written is on disk."""

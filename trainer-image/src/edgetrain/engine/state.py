@@ -4,6 +4,7 @@ Encoded by torch.save and read with weights_only, so that nothing that comes ove
 a disk is ever unpickled.
 """
 
+import hashlib
 import io
 import random
 from collections import Counter
@@ -38,6 +39,12 @@ class Snapshot:
     objects: list[Any]
     """State dicts, in the order in which the program wrapped their owners."""
     random: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Names this point of this history: equal on all members, though their bits may differ."""
+        history = [str(self.position.lineage), str(self.position.committed), self.ledger.to_json().decode()]
+        return hashlib.sha256("\n".join([*history, *self.layout]).encode()).hexdigest()
 
 
 def capture(position: Position, ledger: Ledger, layout: list[str], objects: Sequence[Stateful]) -> Snapshot:

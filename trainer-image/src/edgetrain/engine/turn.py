@@ -1,4 +1,4 @@
-"""One pass through the program's loop."""
+"""One pass through the program's loop, and what came of it."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,20 @@ class Turn:
     """This member's part of the step; empty: its batch does not count."""
     replay: Entry | None = None
     """A step that the others have committed before."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A committed step, as this member saw it."""
+
+    number: int
+    epoch: int
+    loss: float
+    """Mean over the whole batch."""
+    positions: tuple[int, ...] = ()
+    """All of its samples, over all members; none for a step that was replayed."""
+    members: int = 0
+    """Whose samples are in it."""
 
 
 class Superseded(Exception):

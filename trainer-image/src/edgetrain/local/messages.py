@@ -151,6 +151,7 @@ class Checkpointed:
     lineage: int
     step: int
     digest: str
+    """Names the point in the history: equal for all members that saved it."""
     path: str
 
 

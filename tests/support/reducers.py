@@ -1,0 +1,128 @@
+"""Bare process groups in forked processes, in network namespaces or on loopback, to time and break."""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+_CLONE_NEWNET = 0x40000000
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["edgetrain.session", "tests.support.trainer_program"])
+
+
+class Reducers:
+    """One process for each address, all in one group; `do` runs the same job on all."""
+
+    def __init__(self, places: list[tuple[str, str]]) -> None:
+        """`places`: (namespace or empty, address) by rank."""
+        self._ends: list[Connection[Any, Any]] = []
+        self._processes = []
+        for rank, (namespace, address) in enumerate(places):
+            ours, theirs = _forks.Pipe()
+            arguments = (theirs, namespace, address, rank, len(places))
+            process = _forks.Process(target=_serve, args=arguments, daemon=True)
+            process.start()
+            theirs.close()
+            self._ends.append(ours)
+            self._processes.append(process)
+        blobs = [self._receive(end) for end in self._ends]
+        for end in self._ends:
+            end.send(blobs)
+        for end in self._ends:
+            assert self._receive(end) == "built"
+
+    def do(self, job: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """What `job(group, *arguments)` returned on each rank."""
+        for end in self._ends:
+            end.send((job, arguments))
+        return [self._receive(end) for end in self._ends]
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+    @staticmethod
+    def _receive(end: "Connection[Any, Any]") -> Any:
+        assert end.poll(60), "a process of the group is stuck"
+        return end.recv()
+
+
+def _serve(end: "Connection[Any, Any]", namespace: str, address: str, rank: int, size: int) -> None:
+    import torch
+
+    from edgetrain.engine.gloo import AddressStore, Group
+
+    torch.set_num_threads(1)
+    if namespace:
+        with Path(f"/run/netns/{namespace}").open() as file:
+            assert ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) == 0, os.strerror(
+                ctypes.get_errno()
+            )
+    store = AddressStore(lambda key, value: end.send((key, value)))
+
+    def put_all() -> None:
+        for key, value in end.recv():
+            store.put(key, value)
+
+    reader = threading.Thread(target=put_all)
+    reader.start()
+    group = Group(store, rank, size, address, 20.0)
+    reader.join()
+    end.send("built")
+    while True:
+        job, arguments = end.recv()
+        end.send(job(group, *arguments))
+
+
+def timed_sum(group: Any, kind: str, hub: int, numbers: int, times: int) -> tuple[float, bool]:
+    """Median seconds of a sum of `numbers` floats, and whether every sum was right."""
+    import torch
+
+    from edgetrain.engine.reduce import Reduction
+
+    reduction, seconds, right = Reduction(group, kind, hub), [], True
+    want = torch.arange(numbers, dtype=torch.float32) * group.size + sum(range(group.size))
+    for _ in range(times):
+        tensor = torch.arange(numbers, dtype=torch.float32) + group.rank
+        reduction.gather([1])  # all begin together
+        begin = time.monotonic()
+        reduction.sum(tensor)
+        seconds.append(time.monotonic() - begin)
+        right = right and torch.equal(tensor, want)
+    return sorted(seconds)[len(seconds) // 2], right
+
+
+def open_files(_group: Any) -> int:
+    """Descriptors of the process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def shut_down_while_waiting(group: Any) -> tuple[float, bool]:
+    """Seconds until a blocked operation was freed, and whether somebody else's connection still lives."""
+    import torch
+
+    from edgetrain.engine.gloo import GroupBroken
+
+    if not group.rank:
+        # Takes no part: the others would wait for good.
+        return 0.0, True
+    server = socket.create_server(("127.0.0.1", 0))
+    with server, socket.create_connection(server.getsockname()) as one, server.accept()[0] as other:
+        waiting = threading.Timer(0.3, group.shutdown)
+        waiting.start()
+        begin = time.monotonic()
+        with contextlib.suppress(GroupBroken):
+            group.all_reduce(torch.zeros(10))
+            return float("inf"), False
+        seconds = time.monotonic() - begin
+        waiting.join()
+        one.sendall(b"still here")
+        return seconds, other.recv(10) == b"still here"
