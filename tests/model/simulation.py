@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgetrain.group.ballot import Established, Persist
-from edgetrain.group.machine import Announce, Build, Effect, FetchFrom, Group, Log, Order, Send, formation_id
+from edgetrain.group.effects import Announce, Build, Effect, FetchFrom, Log, Order, Send, formation_id
+from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, PlanView, Stage

@@ -5,18 +5,17 @@ going on. This is about getting on: who calls, when, and whom.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 
-from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.founding import INVITE_SECONDS, found, started_in
+from edgetrain.group.members import Formation, Member
 from edgetrain.group.rules import Rules
-from edgetrain.group.status import Pace, PlanView, Stage, Status
+from edgetrain.group.status import Stage, Status
+from edgetrain.group.view import AskReform, Invite, Move, Nothing, PutOut, View
 
 CAUSE_SECONDS = 0.05
 """A group that broke waits so long to hear who is gone, before it is built again with everybody."""
 BOUNDARY_SECONDS = 0.5
 """The longest that members stopped at a boundary wait for one another, and for newcomers to come up to it."""
-GATHER_SECONDS = 2.0
-"""The longest that a first formation waits for all in the plan, once there are enough."""
 LATE_SECONDS = 1.0
 LATE_STEPS = 5.0
 """Alive but late: all others wait for it longer than both, and than so many of its own usual steps."""
@@ -24,97 +23,7 @@ COLD_SECONDS = 60.0
 """As long as nobody knows how long its steps take."""
 JOIN_SECONDS = 1.0
 """Newcomers that have caught up wait so long for others that are on their way."""
-INVITE_SECONDS = 10.0
 REFORM_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Nothing:
-    until: float | None = None
-    """Look again then, though nothing may have happened."""
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class CallVote:
-    formation: Formation
-    why: str
-
-
-@dataclass(frozen=True)
-class AskReform:
-    why: str
-
-
-@dataclass(frozen=True)
-class Invite:
-    """Tell a newcomer to fetch from `donor`, a member of a formation that has committed."""
-
-    pod: Pod
-    donor: Member
-
-
-@dataclass(frozen=True)
-class PutOut:
-    worker: str
-    why: str
-
-
-Move = Nothing | CallVote | AskReform | Invite | PutOut
-
-
-@dataclass(frozen=True)
-class View:
-    """All that the decisions look at. `statuses` are of those who are heard, ourselves included."""
-
-    me: Pod
-    now: float
-    plan: PlanView
-    statuses: dict[str, Status]
-    formation: Formation | None
-    """The one that our trainer is in or was in last, where its state still counts."""
-    superseded: bool = False
-    """Others are in a formation that was made without us."""
-    ended: frozenset[Member] = frozenset()
-    counted: frozenset[Formation] = frozenset()
-    """Formations that may have committed, as far as we know: a call must have enough of each."""
-    paces: dict[str, Pace] = field(default_factory=dict)
-    barred: dict[str, float] = field(default_factory=dict)
-    """Workers put out by judgement, not by silence -> until when they stay out."""
-    lagging: frozenset[str] = frozenset()
-    """Newcomers who were found not to hold the newest state."""
-    invited: dict[str, tuple[float, str]] = field(default_factory=dict)
-    """Worker -> when, and to which donor."""
-    since: float = 0.0
-    """When the situation became what it is: see `situation`."""
-    reform_asked: float | None = None
-    highest: int = 0
-    """Highest number heard of in refusals."""
-
-    @property
-    def own(self) -> Status:
-        return self.statuses[self.me.worker]
-
-    def fit(self, member: Member) -> bool:
-        """Heard, the same process as then, answering, and not put out."""
-        status = self.statuses.get(member.worker)
-        if status is None or status.member != member or status.hung:
-            return False
-        return self.barred.get(member.worker, 0.0) <= self.now
-
-    def enough(self, members: list[Member]) -> bool:
-        """Whether a call of these could be established, as far as we know."""
-        voters = frozenset(members)
-        return all(Rules().enough(formation, voters, self.ended) for formation in self.counted)
-
-    def number(self) -> int:
-        return 1 + max(self.highest, *(s.closed for s in self.statuses.values()))
-
-    def propose(self, members: list[Member], why: str) -> CallVote:
-        ranked = tuple(sorted(members, key=self.plan.rank))
-        aggregator = self.plan.in_line(frozenset(m.worker for m in ranked))[0]
-        formation = Formation(self.number(), ranked, aggregator, self.plan.revision, self.plan.terms)
-        return CallVote(formation, why)
 
 
 def decide(view: View) -> Move:
@@ -133,7 +42,7 @@ def decide(view: View) -> Move:
 def situation(view: View) -> Hashable:
     """What some patience is counted from: while this stays the same, the same is being waited for."""
     if view.formation is None:
-        return "founding", len(_started(view))
+        return "founding", len(started_in(view))
     stages = [_stage(view, m, view.formation) for m in view.formation.members if view.fit(m)]
     lost = len(stages) < len(view.formation.members)
     broken = lost or Stage.BROKEN in stages
@@ -315,59 +224,3 @@ def latecomer(view: View, formation: Formation) -> str | None:
     others = max(p.since for w, p in paces.items() if p is not None and w != working[0])
     patience = max(LATE_SECONDS, LATE_STEPS * pace.usual) if pace.usual else COLD_SECONDS
     return working[0] if view.now >= max(others, pace.since) + patience else None
-
-
-def found(view: View) -> Move:
-    """No formation that we know of: the first of a lineage, once enough of its founders are there."""
-    plan = view.plan
-    if not plan.train or plan.lineage != view.own.lineage:
-        return Nothing(why="no plan to train")
-    if view.own.base:
-        return Nothing(why="the last formation is lost: waiting for the operator")
-    started = _started(view)
-    if view.own not in started:
-        return Nothing(why="the program has no state yet")
-    line = plan.in_line(frozenset(s.pod.worker for s in started))
-    if (plan.source if plan.source in line else line[0]) != view.me.worker:
-        return Nothing(why="another leads")
-    return _found_with(view, started)
-
-
-def _started(view: View) -> list[Status]:
-    return [s for s in _lineage(view) if s.stage in (Stage.STARTED, Stage.CAUGHT_UP)]
-
-
-def _lineage(view: View) -> list[Status]:
-    """Those of the plan who are heard, in its lineage, with a program like ours."""
-    return [
-        s
-        for s in view.statuses.values()
-        if s.lineage == view.plan.lineage
-        and s.pod in view.plan.pods
-        and s.member is not None
-        and not s.hung
-        and s.layout == view.own.layout
-        and view.barred.get(s.pod.worker, 0.0) <= view.now
-    ]
-
-
-def _found_with(view: View, started: list[Status]) -> Move:
-    plan = view.plan
-    furthest = max(s.committed for s in started)
-    if plan.durable_step is not None and furthest < plan.durable_step:
-        return Nothing(why=f"nobody here holds the checkpoint of step {plan.durable_step}")
-    source = next(s for s in started if s.committed == furthest and s.member is not None)
-    for status in _lineage(view):
-        at, _ = view.invited.get(status.pod.worker, (None, ""))
-        behind = status.committed < furthest if status in started else bool(plan.source)
-        if behind and (at is None or view.now >= at + INVITE_SECONDS):
-            assert source.member is not None
-            return Invite(status.pod, source.member)
-    ready = [s.member for s in started if s.committed == furthest and s.member]
-    if not view.enough(ready):
-        return Nothing(why="fewer than half of the founders are here")
-    if len(ready) < len(plan.pods) and view.now < view.since + GATHER_SECONDS:
-        return Nothing(view.since + GATHER_SECONDS, "waiting for the rest of the plan")
-    return view.propose(ready, f"the first formation of lineage {plan.lineage}")
-
-

@@ -1,0 +1,67 @@
+"""What a supervisor is told to do about its group, and what supervisors ask of one another beside votes."""
+
+from dataclasses import dataclass
+
+from edgetrain.group.ballot import Established, Persist, Said
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.record import Record
+from edgetrain.group.status import Status
+from edgetrain.local import messages as local
+from edgetrain.local.messages import FormationId
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A leader asks a newcomer in: fetch from `donor`, who is in `base`, which has committed."""
+
+    lineage: int
+    base: Formation
+    donor: Member
+
+
+Between = Said | Asked
+"""What one supervisor says to another."""
+
+
+@dataclass(frozen=True)
+class Send:
+    pod: Pod
+    message: Between
+
+
+@dataclass(frozen=True)
+class Announce:
+    """To all who are heard."""
+
+    message: Status | Record
+
+
+@dataclass(frozen=True)
+class Order:
+    """To the trainer."""
+
+    message: local.Message
+
+
+@dataclass(frozen=True)
+class FetchFrom:
+    donor: Pod
+
+
+@dataclass(frozen=True)
+class Build:
+    """The trainer shall take part in this formation."""
+
+    word: Established
+
+
+@dataclass(frozen=True)
+class Log:
+    text: str
+
+
+Effect = Persist | Send | Announce | Order | FetchFrom | Build | Log
+
+
+def formation_id(word: Established) -> FormationId:
+    return FormationId(word.lineage, word.formation.number, word.formation.revision)

@@ -1,0 +1,194 @@
+"""A supervisor's own trainer, as far as its group goes: what it says, and what it is told.
+
+Keeps the ballot in step with it: where it stands, what it has left, which process it is.
+"""
+
+from dataclasses import replace
+
+from edgetrain.group.ballot import Actions, Ballot, Established, Failed, Forming, Persist, Stopping, Tell
+from edgetrain.group.effects import Announce, Asked, Build, Effect, FetchFrom, Log, Order, Send, formation_id
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.record import Record
+from edgetrain.group.rules import Verdict
+from edgetrain.group.status import PlanView, Stage, Status
+from edgetrain.local import messages as local
+from edgetrain.local.messages import FormationId, Position
+
+
+class OwnTrainer:
+    """Collects effects; the group that it is part of hands them over."""
+
+    def __init__(self, pod: Pod, record: Record | None) -> None:
+        self.pod = pod
+        self.ballot = Ballot(record.recovered()) if record else None
+        self.plan: PlanView | None = None
+        self.status = Status(pod)
+        self.word: Established | None = None
+        """What its formation was made by; None where it is in none."""
+        self._member: Member | None = None
+        self._layout = ""
+        self._asked: Asked | None = None
+        """Where it shall fetch from, once it may."""
+        self._halting = False
+        self._start_sent: tuple[int, Member] | None = None
+        self._effects: list[Effect] = []
+
+    # --- its process
+
+    def ready(self, member: Member, layout: str) -> None:
+        self._member, self._layout = member, layout
+        if self.ballot:
+            self.ballot = self.ballot.on_member(member)
+        self._stage(Stage.FRESH)
+        if self.plan:
+            self._effects.append(Order(local.Hold(self.plan.revision)))
+
+    def ended(self, member: Member, now: float) -> None:
+        self._member, self.word, self._asked, self._halting = None, None, None, False
+        self.status = replace(self.status, formation=0, hung=False, suspects=(), committed=0)
+        self._stage(Stage.STARTING)
+        if self.ballot:
+            self._run(*self.ballot.on_ended(member), now)
+            self._effects.append(Announce(self.ballot.record))
+
+    def begin(self, plan: PlanView) -> None:
+        """A new lineage: what was voted in the old one binds nobody any more."""
+        founders = tuple(Member(*pod, "") for pod in plan.founders)
+        base = Formation(0, founders, plan.founders[0].worker if founders else "")
+        ended = self.ballot.record.ended if self.ballot else ()
+        record = Record(self.pod, plan.lineage, base, ended=ended)
+        position = self.ballot.position if self.ballot else Position()
+        old = self.ballot.engaged if self.ballot else None
+        if old is not None and self.word is not None:
+            self._effects.append(Order(local.Halt(formation_id(self.word))))
+        self.ballot = Ballot(record, member=self._member, position=position)
+        self.word, self._asked, self._halting = None, None, False
+        self.status = replace(self.status, formation=0, committed=0, suspects=())
+        self._stage(Stage.FRESH if self._member else Stage.STARTING)
+        self._effects.append(Persist(record))
+
+    # --- what it says
+
+    def heard(self, message: local.Message, now: float) -> None:
+        match message:
+            case local.Started(position):
+                self._at(position)
+                self._stage(Stage.STARTED)
+            case local.Built(formation) if self._is_in(formation):
+                self._stage(Stage.TRAINING)
+            case local.BuildFailed(formation, unreachable, error) if self._is_in(formation):
+                self._effects.append(Log(f"formation {formation.number} was not built: {error}"))
+                self.status = replace(self.status, suspects=tuple(unreachable))
+                self._effects.append(Order(local.Halt(formation)))
+                self._stage(Stage.BROKEN)
+            case local.Broken(formation, position, error, _):
+                self._effects.append(Log(f"formation {formation.number} broke: {error}"))
+                self._left(formation, position, Stage.BROKEN, now)
+            case local.Halted(formation, position):
+                self._left(formation, position, self._halted_as(), now)
+            case local.CaughtUp(position) if self.status.stage is Stage.FETCHING:
+                self._at(position)
+                self._stage(Stage.CAUGHT_UP)
+            case local.Progress():
+                self._on_progress(message)
+
+    def _halted_as(self) -> Stage:
+        """Stopped by its group's vote, unless we had told it to or it had broken."""
+        clean = not self._halting and self.status.stage is Stage.TRAINING
+        return Stage.STOPPED if clean else Stage.BROKEN
+
+    def _left(self, formation: FormationId, position: Position, stage: Stage, now: float) -> None:
+        if not self._is_in(formation) or self.ballot is None or self.ballot.engaged is None:
+            return
+        self.status = replace(self.status, committed=position.committed)
+        self._stage(stage)
+        self._halting = False
+        self._run(*self.ballot.on_left(position, clean=stage is Stage.STOPPED), now)
+
+    def _on_progress(self, progress: local.Progress) -> None:
+        """Of one in a formation, or of a newcomer that follows a donor: else nothing can have moved."""
+        formation = progress.formation
+        ballot = self.ballot
+        if ballot is None or formation is None or formation.lineage != ballot.record.lineage:
+            return
+        moving = ballot.engaged is not None or self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
+        if moving and progress.step > ballot.position.committed:
+            self._at(Position(formation.lineage, formation, progress.step))
+
+    def _at(self, position: Position) -> None:
+        self.status = replace(self.status, committed=position.committed)
+        if self.ballot:
+            self.ballot = self.ballot.on_position(position)
+
+    def start(self, trained: bool) -> None:
+        """Where nobody has trained yet, each takes the state from which the lineage begins."""
+        plan, ballot = self.plan, self.ballot
+        if plan is None or ballot is None or self._member is None or self.status.stage is not Stage.FRESH:
+            return
+        begun = ballot.record.base.number or ballot.record.accepted
+        ours = not plan.source or plan.source == self.pod.worker
+        if not plan.train or begun or trained or not ours or self._start_sent == (plan.lineage, self._member):
+            return
+        self._start_sent = (plan.lineage, self._member)
+        keep = plan.source == self.pod.worker and ballot.position.committed > 0
+        resume = local.Resume(plan.durable_step) if plan.durable_step is not None and not keep else None
+        self._effects.append(Order(local.Start(plan.lineage, resume, keep)))
+
+    def _is_in(self, formation: FormationId) -> bool:
+        return self.word is not None and formation_id(self.word)[:2] == formation[:2]
+
+    def _stage(self, stage: Stage) -> None:
+        self.status = replace(self.status, stage=stage)
+
+    # --- coming in
+
+    def asked(self, asked: Asked) -> None:
+        if self.ballot and asked.lineage == self.ballot.record.lineage and self._member:
+            self._asked = asked
+            if self.ballot.engaged is not None and self.word and not self._halting:
+                self._halting = True
+                self._effects.append(Order(local.Halt(formation_id(self.word))))
+
+    def fetch(self) -> None:
+        """Once our trainer is in no formation whose state it may still be needed for."""
+        asked, ballot = self._asked, self.ballot
+        if asked is None or ballot is None or not (asked.base.founding or ballot.may_adopt(asked.base)):
+            return
+        if ballot.engaged is not None or ballot.pending is not None:
+            return
+        self._asked = None
+        ballot, actions = ballot.adopt(asked.base)
+        self.ballot = ballot
+        self._effects.extend(a for a in actions if isinstance(a, Persist))
+        self.status = replace(self.status, formation=0)
+        self.word = None
+        self._stage(Stage.FETCHING)
+        self._effects.append(FetchFrom(asked.donor.home))
+
+    def _run(self, ballot: Ballot, actions: Actions, now: float) -> None:
+        self.ballot = ballot
+        for action in actions:
+            match action:
+                case Persist():
+                    self._effects.append(action)
+                case Tell(pod, message):
+                    self._effects.append(Send(pod, message))
+                case Stopping():
+                    self._halting = True
+                    if self.word:
+                        self._effects.append(Order(local.Halt(formation_id(self.word))))
+                case Forming(word):
+                    self.formed(word)
+                case Failed(formation, verdict):
+                    self.failed(formation, verdict, now)
+
+    def formed(self, word: Established) -> None:
+        self.word, self._halting, self._asked = word, False, None
+        number = word.formation.number
+        self.status = replace(self.status, formation=number, suspects=())
+        self._stage(Stage.FORMING)
+        self._effects.append(Build(word))
+
+    def failed(self, formation: Formation, verdict: Verdict, now: float) -> None:
+        """Our own call came to nothing."""
+        raise NotImplementedError

@@ -1,0 +1,96 @@
+"""What decisions look at, and what they can come to."""
+
+from dataclasses import dataclass, field
+
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.rules import Rules
+from edgetrain.group.status import Pace, PlanView, Status
+
+
+@dataclass(frozen=True)
+class Nothing:
+    until: float | None = None
+    """Look again then, though nothing may have happened."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class CallVote:
+    formation: Formation
+    why: str
+
+
+@dataclass(frozen=True)
+class AskReform:
+    why: str
+
+
+@dataclass(frozen=True)
+class Invite:
+    """Tell a newcomer to fetch from `donor`, a member of a formation that has committed."""
+
+    pod: Pod
+    donor: Member
+
+
+@dataclass(frozen=True)
+class PutOut:
+    worker: str
+    why: str
+
+
+Move = Nothing | CallVote | AskReform | Invite | PutOut
+
+
+@dataclass(frozen=True)
+class View:
+    """All that the decisions look at. `statuses` are of those who are heard, ourselves included."""
+
+    me: Pod
+    now: float
+    plan: PlanView
+    statuses: dict[str, Status]
+    formation: Formation | None
+    """The one that our trainer is in or was in last, where its state still counts."""
+    superseded: bool = False
+    """Others are in a formation that was made without us."""
+    ended: frozenset[Member] = frozenset()
+    counted: frozenset[Formation] = frozenset()
+    """Formations that may have committed, as far as we know: a call must have enough of each."""
+    paces: dict[str, Pace] = field(default_factory=dict)
+    barred: dict[str, float] = field(default_factory=dict)
+    """Workers put out by judgement, not by silence -> until when they stay out."""
+    lagging: frozenset[str] = frozenset()
+    """Newcomers who were found not to hold the newest state."""
+    invited: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Worker -> when, and to which donor."""
+    since: float = 0.0
+    """When the situation became what it is: see `situation`."""
+    reform_asked: float | None = None
+    highest: int = 0
+    """Highest number heard of in refusals."""
+
+    @property
+    def own(self) -> Status:
+        return self.statuses[self.me.worker]
+
+    def fit(self, member: Member) -> bool:
+        """Heard, the same process as then, answering, and not put out."""
+        status = self.statuses.get(member.worker)
+        if status is None or status.member != member or status.hung:
+            return False
+        return self.barred.get(member.worker, 0.0) <= self.now
+
+    def enough(self, members: list[Member]) -> bool:
+        """Whether a call of these could be established, as far as we know."""
+        voters = frozenset(members)
+        return all(Rules().enough(formation, voters, self.ended) for formation in self.counted)
+
+    def number(self) -> int:
+        return 1 + max(self.highest, *(s.closed for s in self.statuses.values()))
+
+    def propose(self, members: list[Member], why: str) -> CallVote:
+        ranked = tuple(sorted(members, key=self.plan.rank))
+        aggregator = self.plan.in_line(frozenset(m.worker for m in ranked))[0]
+        formation = Formation(self.number(), ranked, aggregator, self.plan.revision, self.plan.terms)
+        return CallVote(formation, why)
