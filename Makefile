@@ -68,9 +68,10 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	$(BIN)/python -m benchmarks.$(NAME)
 
 .PHONY: crds
-crds: setup ## Generate the CRD, and docs/job.md, from the protocol's models
+crds: setup ## Generate the CRD, docs/job.md and examples/digits.yaml from their sources
 	$(BIN)/python -m edgetrain_protocol.crd
 	$(BIN)/python -m edgetrain_protocol.reference
+	$(BIN)/python -m edgelab.demo.example
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; the lab's cache stays
