@@ -1,11 +1,16 @@
 """Network namespaces joined by shaped links: no cluster, only what a link is."""
 
+import json
 import os
 import secrets
+import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+
+from edgetrain_protocol.report import ProbeOrder, ProbeTarget
 
 
 def run(*command: str) -> str:
@@ -31,13 +36,17 @@ class Host:
     def command(self, *command: str) -> list[str]:
         return ["ip", "netns", "exec", self.namespace, *command]
 
-    def shape(self, mbit: float) -> None:
-        """Limit both directions, as the lab does: at the host's end and at the bridge's."""
-        # A bucket below the kernel's timer tick times the rate cannot reach the rate.
-        bucket = max(16 << 10, int(mbit * 1e6 / 8 / 250))
-        tbf = ["root", "tbf", "rate", f"{mbit}mbit", "burst", str(bucket), "latency", "200ms"]
-        run(*self.command("tc", "qdisc", "replace", "dev", "eth0", *tbf))
-        run("ip", "netns", "exec", self.bridge, "tc", "qdisc", "replace", "dev", self.port, *tbf)
+    def shape(self, up: float, down: float | None = None, bucket: int | None = None) -> None:
+        """Limit the link, in Mbit/s: `up` at the host's end, `down` (the same if unset) at the bridge's."""
+        run(*self.command("tc", "qdisc", "replace", "dev", "eth0", *_tbf(up, bucket)))
+        inside = ["ip", "netns", "exec", self.bridge]
+        run(*inside, "tc", "qdisc", "replace", "dev", self.port, *_tbf(down or up, bucket))
+
+
+def _tbf(mbit: float, bucket: int | None) -> list[str]:
+    # A bucket below the kernel's timer tick times the rate cannot reach the rate.
+    bucket = bucket or max(16 << 10, int(mbit * 1e6 / 8 / 250))
+    return ["root", "tbf", "rate", f"{mbit}mbit", "burst", str(bucket), "latency", "200ms"]
 
 
 @contextmanager
@@ -74,4 +83,57 @@ def hosts(links: Mapping[str, float]) -> Iterator[dict[str, Host]]:
 
 
 def can_shape() -> bool:
-    return os.geteuid() == 0
+    """Whether this machine lets us make namespaces and shape their links."""
+    return os.geteuid() == 0 and all(shutil.which(tool) for tool in ("ip", "tc"))
+
+
+SERVE = """
+import sys, threading
+from edgetrain.profiler.probe_server import ProbeServer
+server = ProbeServer(lambda: "token", threading.Lock(), port=7073)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+PROBE = """
+import json, sys, threading
+from edgetrain.profiler.counters import interface_of
+from edgetrain.profiler.prober import Prober
+from edgetrain_protocol.report import ProbeOrder
+prober = Prober(lambda: "token", threading.Lock(), interface_of(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    print(json.dumps(prober.probe(ProbeOrder.from_wire(sys.argv[3])).to_wire()), flush=True)
+"""
+
+
+@contextmanager
+def served(*at: Host) -> Iterator[None]:
+    """Run a probe server on each of these hosts."""
+    with ExitStack() as stack:
+        for host in at:
+            command = host.command(sys.executable, "-c", SERVE)
+            server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(server)
+            stack.callback(server.kill)
+            assert server.stdout and server.stdout.readline() == "ready\n"
+        yield
+
+
+def probing(
+    host: Host, peers: Sequence[Host], known: Mapping[str, float] | None = None, times: int = 1
+) -> list[dict[str, float]]:
+    """Probe from one host to others, as a profiler does when ordered to. `known`: their rates in Mbit/s."""
+    targets = [
+        ProbeTarget(
+            peer=peer.name,
+            address=peer.address,
+            port=7073,
+            bits_per_second=known[peer.name] * 1e6 if known else None,
+        )
+        for peer in peers
+    ]
+    order = ProbeOrder(
+        **targets[0].model_dump(), max_bytes=4 << 20, deadline_seconds=15, helpers=tuple(targets[1:])
+    )
+    command = host.command(sys.executable, "-c", PROBE, host.address, str(times), order.model_dump_json())
+    return [json.loads(line) for line in run(*command).splitlines()]

@@ -70,16 +70,16 @@ class Window:
 
 
 def counted(traces: Sequence[Trace]) -> Window:
-    """The second half of what came over all of several simultaneous bursts; of several, less the last tenth.
+    """The second half of a burst; of several simultaneous ones, the middle of what came over all of them.
 
     Where their receiver's link is the limit, the sum is steady whoever is served first; where the senders'
-    links are, they were given sizes that let them end together but for that tenth. `traces` must have
-    one time origin.
+    links are, they were given sizes that let them end together, but for a fifth. `traces` must have one
+    time origin.
     """
+    first, last = (0.5, 1.0) if len(traces) == 1 else (0.4, 0.8)
     size = sum(trace.size for trace in traces)
-    first, last = size / 2, size * (1.0 if len(traces) == 1 else 0.9)
-    start, end = _when(traces, first), _when(traces, last)
-    return Window(start, max(end, start + 1e-6), last - first)
+    start, end = _when(traces, first * size), _when(traces, last * size)
+    return Window(start, max(end, start + 1e-6), (last - first) * size)
 
 
 def _when(traces: Sequence[Trace], arrived: float) -> float:

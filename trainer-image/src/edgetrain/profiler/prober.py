@@ -1,6 +1,6 @@
 """Our side of a probe: bursts in both directions, as many and as large as the link needs.
 
-A burst starts at 128 KiB, or at what the link needed last time, and doubles until it takes 45 ms (or
+A burst starts at 128 KiB, or at what the link needed last time, and doubles until it takes 40 ms (or
 four round trips, in which TCP finds its pace) and is settled; the median of a few counts. After each
 burst the link is left alone for as long as it took.
 """
@@ -35,7 +35,7 @@ from edgetrain.profiler.probe_wire import (
 from edgetrain_protocol.report import LinkMeasure, ProbeOrder, ProbeTarget
 
 SMALLEST = 128 << 10
-ENOUGH_SECONDS = 0.045
+ENOUGH_SECONDS = 0.04
 """Some 128 KiB at 20 Mbit/s."""
 ENOUGH_ROUND_TRIPS = 4
 JOINT_SECONDS = 0.2

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 FIRST_SECONDS = 1.0
-"""Until the node has been probed once: its first order waits for a report."""
+"""Until the node has been probed once, for its first order waits for a report; but only for:"""
+EAGER_SECONDS = 30.0
 
 
 class Reporter:
@@ -31,6 +32,7 @@ class Reporter:
         self._outbox = outbox
         self._sequence = Sequence(settings.state_dir / "sequence")
         self._wake = threading.Event()
+        self._began = time.monotonic()
         self._finishing = False
         self.drained = threading.Event()
         """All that could be handed over has been."""
@@ -60,7 +62,8 @@ class Reporter:
         answer = self._deliver(None)
         while answer and answer.probe and not self._finishing:
             answer = self._deliver(self._measure(answer.probe))
-        self._wake.wait(EVERY_SECONDS if self.links else FIRST_SECONDS)
+        eager = not self.links and time.monotonic() < self._began + EAGER_SECONDS
+        self._wake.wait(FIRST_SECONDS if eager else EVERY_SECONDS)
 
     def _deliver(self, link: LinkMeasure | None) -> ReportAnswer | None:
         try:
