@@ -1,0 +1,1 @@
+"""The torch-free parent of the user's program: sockets, processes and files around `edgetrain.group`."""

@@ -1,0 +1,37 @@
+"""python -m edgetrain.supervisor -- COMMAND...: what the trainer container runs."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from edgetrain.supervisor.disk import BadDisk
+from edgetrain.supervisor.settings import BadSetting, Settings
+from edgetrain.supervisor.supervisor import Supervisor
+
+DEFAULT_COMMAND = ("python", "/program/main.py")
+BAD_USAGE = 2
+
+
+async def supervise(settings: Settings, command: Sequence[str]) -> int:
+    return await Supervisor(settings, command).run()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Returns the exit status; errors that a person can mend are one line each."""
+    logging.basicConfig(
+        level=os.environ.get("EDGETRAIN_LOG_LEVEL", "INFO"),
+        format="%(asctime)s %(levelname)s supervisor: %(message)s",
+        stream=sys.stderr,
+    )
+    command = argv[1:] if argv[:1] == ["--"] else argv
+    try:
+        return asyncio.run(supervise(Settings.from_env(), command or DEFAULT_COMMAND))
+    except (BadSetting, BadDisk, OSError, ValueError) as error:
+        logging.getLogger(__name__).error("%s", error)
+        return BAD_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

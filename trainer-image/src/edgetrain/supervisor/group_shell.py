@@ -1,0 +1,286 @@
+"""The group's pure machine among sockets and files: events go in, its effects are carried out in order."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from edgetrain.group.ballot import Persist
+from edgetrain.group.effects import Announce, Build, Effect, FetchFrom, Log, Order, Send, formation_id
+from edgetrain.group.machine import Group
+from edgetrain.group.members import Member, Pod
+from edgetrain.group.record import Record
+from edgetrain.group.status import Pace, Status
+from edgetrain.local import Fetch, Form, Message, Peer, Progress, Serve, StoreSet
+from edgetrain.supervisor.detector import BEAT_SECONDS
+from edgetrain.supervisor.disk import Disk
+from edgetrain.supervisor.peers import Peers
+from edgetrain.supervisor.plans import is_newer, view_of
+from edgetrain.supervisor.settings import Settings
+from edgetrain.supervisor.wire import Beat, Passed, Spoken
+from edgetrain_protocol.plan import Member as Planned
+from edgetrain_protocol.plan import Plan
+
+log = logging.getLogger(__name__)
+
+WAITING_PHASES = frozenset({"reduce", "vote", "wait"})
+OWN_PHASES = ("data", "forward", "backward", "apply")
+STALL_SECONDS = 0.3
+"""A tick that comes so late says that we did not run, not that the others were silent."""
+
+
+class GroupShell:
+    """One supervisor's place in its group. All methods are the loop's thread's.
+
+    `tell_trainer` sends to the program if it lives; `changed` is called when what is reported may have.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        disk: Disk,
+        tell_trainer: Callable[[Message], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._settings, self._disk, self._tell, self._changed = settings, disk, tell_trainer, changed
+        self.pod = Pod(settings.worker, settings.pod_uid)
+        self.plan: Plan | None = None
+        self.peers = Peers(self.pod, self._token, self._opened, self._spoken, self._lost)
+        self.group = Group(self.pod, disk.record(), self._now())
+        self._book: dict[str, Planned] = {}
+        self._beat = Beat()
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- life
+
+    async def run(self) -> None:
+        """Listen and tick until cancelled.
+
+        Raises:
+            OSError: the control port is taken.
+        """
+        if old := self._disk.member():
+            # Its process died with the supervisor that started it, whatever became of either.
+            self.do(self.group.on_ended(old, self._now()))
+        if plan := self._disk.plan():
+            self._take(plan)
+        server = await self.peers.listen("", self._settings.control_port)
+        try:
+            await self._tick()
+        finally:
+            server.close()
+            self.peers.close()
+
+    async def _tick(self) -> None:
+        """Heartbeats out, silence noticed."""
+        due = self._now()
+        while True:
+            due += BEAT_SECONDS
+            await asyncio.sleep(max(due - self._now(), 0))
+            late = self._now() - due
+            if late > STALL_SECONDS:
+                due = self._now()
+                for peer in self.peers.live.values():
+                    peer.pulse.excuse(due)
+            self.peers.broadcast(self._beat)
+            for worker, peer in list(self.peers.live.items()):
+                if self._now() > peer.pulse.lost_at():
+                    self.peers.drop(worker, "is silent")
+
+    # --- plans
+
+    def hold(self, plan: Plan) -> None:
+        """A plan from the operator or from another supervisor: kept on disk first, then followed."""
+        if plan.job_uid and is_newer(plan, self.plan):
+            self._disk.save_plan(plan)
+            self._take(plan)
+            self.peers.broadcast(Passed(plan.model_dump_json(by_alias=True)))
+
+    def _take(self, plan: Plan) -> None:
+        self.plan = plan
+        group = plan.group_of(self._settings.worker)
+        for member in group.members if group else ():
+            self._book[member.worker] = member
+        wanted = {
+            Pod(m.worker, m.pod_uid): (m.address, m.control_port)
+            for m in (group.members if group else ())
+            if m.worker != self.pod.worker
+        }
+        self.peers.want(wanted)
+        self.do(self.group.on_plan(view_of(plan, self._settings.worker), self._now()))
+
+    # --- the trainer
+
+    def ready(self, member: Member, layout: str) -> None:
+        self._tell(Serve(self._state_token()))
+        self.do(self.group.on_ready(member, layout, self._now()))
+
+    def ended(self, member: Member) -> None:
+        self._beat = Beat()
+        self.do(self.group.on_ended(member, self._now()))
+
+    def hung(self, hung: bool) -> None:
+        self.do(self.group.on_hung(hung, self._now()))
+
+    def finished(self) -> None:
+        self.do(self.group.on_finished(self._now()))
+
+    def said(self, message: Message) -> None:
+        """By the trainer."""
+        if isinstance(message, StoreSet):
+            self._relay(message)
+            return
+        if isinstance(message, Progress):
+            self._pace(message)
+        self.do(self.group.on_trainer(message, self._now()))
+
+    def _pace(self, progress: Progress) -> None:
+        number = progress.formation.number if progress.formation else 0
+        usual = sum(progress.phase_seconds.get(phase, 0.0) for phase in OWN_PHASES)
+        beat = Beat(number, progress.step, progress.phase in WAITING_PHASES, usual)
+        self._on_beat(self.pod, beat)
+        moved = (beat.formation, beat.step) != (self._beat.formation, self._beat.step)
+        self._beat = beat
+        if moved:
+            self.peers.broadcast(beat)
+
+    def _relay(self, message: StoreSet) -> None:
+        word = self.group.word
+        if word and formation_id(word) == message.formation:
+            for member in word.formation.members:
+                self.peers.send(member.home, message)
+
+    # --- the others
+
+    def _opened(self, pod: Pod) -> None:
+        for first in self.group.greeting():
+            self.peers.send(pod, first)
+        if self.plan:
+            self.peers.send(pod, Passed(self.plan.model_dump_json(by_alias=True)))
+
+    def _spoken(self, pod: Pod, message: Spoken) -> None:
+        now = self._now()
+        match message:
+            case Beat():
+                self._on_beat(pod, message)
+            case Passed(plan):
+                with contextlib.suppress(ValueError):
+                    self.hold(Plan.from_wire(plan))
+            case StoreSet():
+                self._tell(message)
+            case Status():
+                self.do(self.group.on_status(message, now))
+            case Record():
+                self.do(self.group.on_record(message, now))
+            case _:
+                self.do(self.group.on_said(pod, message, now))
+
+    def _on_beat(self, pod: Pod, beat: Beat) -> None:
+        now = self._now()
+        pace = Pace(beat.formation, beat.step, beat.waiting, now, beat.usual)
+        self.do(self.group.on_pace(pod.worker, pace, now))
+
+    def _lost(self, pod: Pod, why: str) -> None:
+        log.info("%s %s", pod.worker, why)
+        self.do(self.group.on_lost(pod.worker, self._now()))
+
+    # --- effects
+
+    def do(self, effects: Iterable[Effect]) -> None:
+        """Carry out what the group wants, in its order: a vote is on disk before it is sent."""
+        some = False
+        for effect in effects:
+            some = True
+            self._carry_out(effect)
+        if some:
+            self._changed()
+        self._set_timer()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Persist(record):
+                self._disk.save_record(record)
+            case Send(pod, message):
+                self.peers.send(pod, message)
+            case Announce(message):
+                self.peers.broadcast(message)
+            case Order(message):
+                self._tell(message)
+            case FetchFrom(donor):
+                self._fetch(donor)
+            case Build():
+                self._build(effect)
+            case Log(text):
+                log.info("%s", text)
+
+    def _fetch(self, donor: Pod) -> None:
+        if known := self._book.get(donor.worker):
+            self._tell(Fetch(known.address, known.state_port, self._state_token()))
+
+    def _build(self, effect: Build) -> None:
+        word, formation = effect.word, effect.word.formation
+        rank = [m.home for m in formation.members].index(self.pod)
+        log.info(
+            "formation %d of %d: %s step %d",
+            formation.number,
+            len(formation.members),
+            word.decision,
+            word.step,
+        )
+        self._tell(
+            Form(
+                formation=formation_id(word),
+                members=[self._peer(m.worker) for m in formation.members],
+                rank=rank,
+                aggregator=formation.aggregator,
+                reduction=formation.terms.reduction,
+                decision=word.decision,
+                step=word.step,
+                current=[m.worker for m in word.current],
+                shares=formation.terms.shares,
+                hold_revision=self.plan.revision if self.plan else 0,
+                checkpoint_every_seconds=formation.terms.checkpoint_every_seconds,
+            )
+        )
+
+    def _peer(self, worker: str) -> Peer:
+        known = self._book.get(worker)
+        if worker == self.pod.worker:
+            return Peer(worker, self._settings.address, self._settings.state_port)
+        return Peer(worker, known.address if known else "", known.state_port if known else 0)
+
+    # --- helpers
+
+    def _set_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self.group.wake_at is not None:
+            delay = max(self.group.wake_at - self._now(), 0.001)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.do(self.group.on_time(self._now()))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _token(self) -> bytes:
+        """Read each time: the volume is updated when the token is rotated."""
+        return read_token(self._settings.token_file)
+
+    def _state_token(self) -> str:
+        return hmac.digest(self._token(), b"edgetrain state", hashlib.sha256).hex()
+
+
+def read_token(path: Path) -> bytes:
+    """The job's token.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return path.read_bytes().strip()

@@ -1,0 +1,123 @@
+"""Where plans come from: the fleet API by long poll, or a file. Each on a thread of its own."""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
+from edgetrain.group.members import Pod, Terms
+from edgetrain.group.status import PlanView
+from edgetrain_protocol.plan import Phase, Plan
+
+log = logging.getLogger(__name__)
+
+FILE_SECONDS = 0.2
+WRONG_SECONDS = 5.0
+"""Before another try with a token that was refused: its volume may be updated."""
+
+
+def view_of(plan: Plan, worker: str) -> PlanView:
+    """What a plan says to the group of this worker; without members where the plan leaves it out."""
+    group = plan.group_of(worker)
+    members = group.members if group else ()
+    pods = tuple(Pod(m.worker, m.pod_uid) for m in members)
+    founders = tuple(Pod(*text.split("/", 1)) for text in plan.founders)
+    terms = Terms(group.reduction if group else "ring", plan.shares, float(plan.checkpoint_every_seconds))
+    return PlanView(
+        lineage=plan.lineage,
+        revision=plan.revision,
+        pods=pods,
+        succession=tuple(group.succession) if group else (),
+        founders=founders or pods,
+        train=plan.phase is Phase.TRAIN,
+        terms=terms,
+        durable_step=plan.durable_step,
+        source=plan.lineage_from,
+    )
+
+
+def is_newer(plan: Plan, held: Plan | None) -> bool:
+    return held is None or (plan.lineage, plan.revision) > (held.lineage, held.revision)
+
+
+class FleetPlans(threading.Thread):
+    """Polls the fleet API. In this thread: `hold` gets each newer plan, `gone` is called when the pod is over."""
+
+    def __init__(
+        self,
+        settings: FleetSettings,
+        held: Plan | None,
+        hold: Callable[[Plan], None],
+        gone: Callable[[], None],
+    ) -> None:
+        super().__init__(name="plans", daemon=True)
+        self._client = FleetClient(settings)
+        self._newest = (held.lineage, held.revision) if held else (0, 0)
+        self._hold, self._gone = hold, gone
+        self._ended = threading.Event()
+        self._said = ""
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            self._ended.wait(self._poll())
+
+    def _poll(self) -> float:
+        """One poll; returns how long to wait before the next."""
+        try:
+            plan = self._client.poll_plan(*self._newest)
+        except Gone:
+            self._ended.set()
+            self._gone()
+            return 0.0
+        except Unavailable as error:
+            self._say(f"no plan to be had: {error}")
+            return error.retry_after
+        except (Unauthorized, Refused) as error:
+            self._say(f"the fleet API refuses this worker: {error}")
+            return WRONG_SECONDS
+        self._say("")
+        if plan:
+            self._newest = max(self._newest, (plan.lineage, plan.revision))
+            self._hold(plan)
+        return 0.0
+
+    def _say(self, text: str) -> None:
+        """Once for each reason: an outage lasts."""
+        if text and text != self._said:
+            log.warning("%s", text)
+        self._said = text
+
+    def close(self) -> None:
+        self._ended.set()
+        self._client.close()
+
+
+class FilePlans(threading.Thread):
+    """Reads a file again and again."""
+
+    def __init__(self, path: Path, hold: Callable[[Plan], None]) -> None:
+        super().__init__(name="plans", daemon=True)
+        self._path, self._hold = path, hold
+        self._ended = threading.Event()
+        self._text = ""
+
+    def run(self) -> None:
+        while not self._ended.wait(FILE_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            text = self._path.read_text()
+            if text != self._text:
+                self._text = text
+                self._hold(Plan.from_wire(text))
+        except FileNotFoundError:
+            return
+        except (OSError, ValidationError) as error:
+            log.warning("%s is no plan: %s", self._path, error)
+
+    def close(self) -> None:
+        self._ended.set()

@@ -1,0 +1,121 @@
+"""The user's program as a process of ours: its local link, its life, its last words."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from edgetrain.local import Message, Ping, Pong
+from edgetrain.local.codec import BadMessage, decode, encode
+from edgetrain_protocol.names import Env
+
+log = logging.getLogger(__name__)
+
+LINE_BYTES = 8 << 20
+PING_SECONDS = 0.2
+HUNG_SECONDS = 0.8
+LAST_WORDS = 60
+"""Lines of standard error kept for the job's condition."""
+
+
+class CannotStart(RuntimeError):
+    """The command cannot be run at all."""
+
+
+@dataclass
+class Program:
+    """One start of the program: one incarnation."""
+
+    on_message: Callable[[Message], None]
+    incarnation: str = field(default_factory=lambda: secrets.token_hex(4))
+    last_words: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_WORDS))
+    hung: bool = False
+    _process: Process | None = None
+    _writer: asyncio.StreamWriter | None = None
+    _answered: float | None = None
+
+    async def run(self, command: Sequence[str], on_hung: Callable[[bool], None]) -> int:
+        """Start it and wait for its end; returns its exit status, negative for a signal.
+
+        Raises:
+            CannotStart: no such command, or it may not be run.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = await self._spawn(command, theirs)
+        except OSError as error:
+            ours.close()
+            mend = "check program.command and program.image"
+            raise CannotStart(f"cannot run {command[0]!r}: {error.strerror or error}; {mend}") from error
+        finally:
+            theirs.close()
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
+        watching = asyncio.create_task(self._watch(on_hung))
+        try:
+            words = asyncio.create_task(self._keep_words())
+            link = asyncio.create_task(self._read(reader))
+            status = await self._process.wait()
+            await asyncio.wait([words, link], timeout=1)
+            return status
+        finally:
+            watching.cancel()
+            self._writer.close()
+
+    def send(self, message: Message) -> None:
+        """To the program, if it lives."""
+        if self._writer and not self._writer.is_closing():
+            self._writer.write(encode(message))
+
+    def signal(self, number: signal.Signals) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def _spawn(self, command: Sequence[str], link: socket.socket) -> Process:
+        environment = {**os.environ, Env.LINK_FD: str(link.fileno()), "PYTHONUNBUFFERED": "1"}
+        return await asyncio.create_subprocess_exec(
+            *command, pass_fds=[link.fileno()], env=environment, stderr=PIPE, limit=LINE_BYTES
+        )
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while line := await reader.readline():
+            try:
+                message = decode(line)
+            except BadMessage as error:
+                log.error("%s; are program and supervisor of one version?", error)
+                continue
+            if isinstance(message, Pong):
+                self._answered = asyncio.get_running_loop().time()
+            else:
+                self.on_message(message)
+
+    async def _keep_words(self) -> None:
+        assert self._process and self._process.stderr
+        while line := await self._process.stderr.readline():
+            sys.stderr.buffer.write(line)
+            sys.stderr.flush()
+            self.last_words.append(line.decode(errors="replace").rstrip())
+
+    async def _watch(self, on_hung: Callable[[bool], None]) -> None:
+        """Its link's thread answers whatever the program computes; a stopped process does not."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self.send(Ping())
+            slept = loop.time()
+            await asyncio.sleep(PING_SECONDS)
+            late = loop.time() - slept - PING_SECONDS
+            if self._answered is None:
+                continue
+            if late > PING_SECONDS:
+                # We did not run either: its answers may lie unread.
+                self._answered += late
+            hung = loop.time() - self._answered > HUNG_SECONDS
+            if hung != self.hung:
+                self.hung = hung
+                on_hung(hung)

@@ -1,0 +1,71 @@
+"""What the operator tells a supervisor through its environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from edgetrain_protocol import names
+from edgetrain_protocol.names import Env
+
+PLAN_FILE = "EDGETRAIN_PLAN_FILE"
+"""A Plan as JSON, watched, in place of FLEET_ADDRESS: to run a group by hand."""
+METRICS_PORT = "EDGETRAIN_METRICS_PORT"
+
+
+class BadSetting(ValueError):
+    """A variable is missing or nonsense; the text names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    worker: str
+    pod_uid: str
+    pod: str
+    node: str
+    address: str
+    """Where other pods reach this one."""
+    control_port: int
+    state_port: int
+    probe_port: int
+    metrics_port: int
+    token_file: Path
+    state_dir: Path
+    run_dir: Path
+    plan_file: Path | None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the environment.
+
+        Raises:
+            BadSetting: a variable is missing or nonsense.
+        """
+
+        def need(name: str) -> str:
+            if not env.get(name):
+                raise BadSetting(f"{name} is not set: the operator sets it in worker pods")
+            return env[name]
+
+        def port(name: str, default: int) -> int:
+            text = env.get(name, str(default))
+            if not text.isdigit() or not 0 < int(text) < 65536:
+                raise BadSetting(f"{name}={text!r} is no port: give a number from 1 to 65535")
+            return int(text)
+
+        return cls(
+            worker=need(Env.WORKER),
+            pod_uid=need(Env.POD_UID),
+            pod=env.get(Env.POD) or need(Env.WORKER),
+            node=env.get(Env.NODE) or need(Env.WORKER),
+            address=need(Env.POD_IP),
+            control_port=port(Env.CONTROL_PORT, names.CONTROL_PORT),
+            state_port=port(Env.STATE_PORT, names.STATE_PORT),
+            probe_port=port(Env.PROBE_PORT, names.PROBE_PORT),
+            metrics_port=port(METRICS_PORT, names.TRAINER_METRICS_PORT),
+            token_file=Path(env.get(Env.TOKEN_FILE, names.TOKEN_FILE)),
+            state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
+            run_dir=Path(env.get(Env.RUN_DIR, names.RUN_DIR)),
+            plan_file=Path(env[PLAN_FILE]) if env.get(PLAN_FILE) else None,
+        )

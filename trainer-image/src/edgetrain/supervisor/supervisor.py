@@ -1,0 +1,329 @@
+"""One worker's supervisor: starts the program, keeps it in its group, reports, and knows when to end."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from edgetrain.fleet_client import FleetSettings
+from edgetrain.group.members import Member
+from edgetrain.group.status import Stage
+from edgetrain.local import (
+    Broken,
+    Built,
+    Checkpointed,
+    Failed,
+    Finished,
+    Message,
+    Progress,
+    Ready,
+    Stop,
+    Warned,
+)
+from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE, Heartbeat, write_heartbeat
+from edgetrain.supervisor.disk import Disk
+from edgetrain.supervisor.group_shell import GroupShell
+from edgetrain.supervisor.metrics import Metrics
+from edgetrain.supervisor.plans import FilePlans, FleetPlans
+from edgetrain.supervisor.program import CannotStart, Program
+from edgetrain.supervisor.reporter import Reporter
+from edgetrain.supervisor.settings import Settings
+from edgetrain.supervisor.training import Facts, training_part
+from edgetrain_protocol.plan import Phase, Plan
+from edgetrain_protocol.report import Checkpoint, TrainingPart
+
+log = logging.getLogger(__name__)
+
+STARTS, STARTS_SECONDS = 5, 600.0
+"""So often a program ended by a signal is started again in this pod; then the pod fails."""
+ASKED_FOR_RESTART = 75
+"""Exit status by which the engine asks for a fresh process."""
+STOP_SECONDS = 20.0
+"""For a last checkpoint, before the program is killed."""
+BOUNDARY_SECONDS = 3.0
+"""A plan that says stop: the group gets so long to stop at a boundary together."""
+DRAIN_SECONDS = 10.0
+LINGER_SECONDS = 1.0
+"""After all have finished, for the last words between supervisors."""
+ALONE_SECONDS = 60.0
+"""A member that has finished waits so long for others that are still at it."""
+HEARTBEAT_SECONDS = 0.2
+NEWS = (
+    "state",
+    "formation",
+    "lost",
+    "joinable",
+    "checkpoint",
+    "model",
+    "error_reason",
+    "revision_held",
+    "lineage",
+)
+
+
+class Supervisor:
+    """Made and run inside the loop."""
+
+    def __init__(self, settings: Settings, command: Sequence[str]) -> None:
+        self._settings, self._command = settings, command
+        self._loop = asyncio.get_running_loop()
+        self._disk = Disk(settings.state_dir)
+        self._facts, self._metrics = Facts(), Metrics()
+        self._program: Program | None = None
+        self._member: Member | None = None
+        self._stopping: str = ""
+        self._wake = asyncio.Event()
+        """Something was decided that the main line of life waits for."""
+        self._told: TrainingPart | None = None
+        self._beaten = 0.0
+        self._reporter: Reporter | None = None
+        self._plans: FleetPlans | FilePlans | None = None
+        self.shell = GroupShell(settings, self._disk, self._tell, self._changed)
+
+    async def run(self) -> int:
+        """Run the program to its end; returns the exit status of the container."""
+        self._metrics.serve(self._settings.metrics_port)
+        (self._settings.run_dir / FINISHING_FILE).unlink(missing_ok=True)
+        group = asyncio.create_task(self.shell.run(), name="group")
+        background = [asyncio.create_task(self._follow_stop()), asyncio.create_task(self._report_on())]
+        self._connect()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop, "asked to end by a signal")
+        life = asyncio.create_task(self._live(), name="life")
+        try:
+            await asyncio.wait([group, life], return_when=asyncio.FIRST_COMPLETED)
+            if not life.done():
+                group.result()
+            return await life
+        finally:
+            await self._wind_up()
+            for task in (group, life, *background):
+                task.cancel()
+
+    # --- the program's life
+
+    async def _live(self) -> int:
+        starts: deque[float] = deque(maxlen=STARTS)
+        while True:
+            if len(starts) == STARTS and time.monotonic() - starts[0] < STARTS_SECONDS:
+                return self._failed("ProgramFailed", f"the program was ended by a signal {STARTS} times")
+            starts.append(time.monotonic())
+            status, program = await self._run_once()
+            if status is None:
+                return 1
+            if self._facts.finished or self._stopping or status == 0:
+                return self._ended_well(status)
+            if status != ASKED_FOR_RESTART and status > 0:
+                return self._failed(*self._last_words(program, status))
+            if status < 0:
+                log.warning("the program was ended by %s: starting it again", signal.Signals(-status).name)
+
+    async def _run_once(self) -> tuple[int | None, Program]:
+        program = Program(self._heard)
+        member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
+        self._disk.save_member(member)
+        self._program, self._member, self._facts.incarnation = program, member, program.incarnation
+        self._metrics.trainer_starts.inc()
+        self._changed()
+        try:
+            status = await program.run(self._command, self.shell.hung)
+        except CannotStart as error:
+            self._failed("CommandNotFound", str(error))
+            return None, program
+        self._program = self._member = None
+        self.shell.ended(member)
+        return status, program
+
+    def _ended_well(self, status: int) -> int:
+        if not self._facts.finished and not self._stopping:
+            log.info("the program ended without session.finish")
+            self._facts.finished = True
+        self._changed()
+        return 0 if self._facts.finished or self._stopping else max(status, 0)
+
+    def _last_words(self, program: Program, status: int) -> tuple[str, str]:
+        if self._facts.error_reason and self._facts.error:
+            return self._facts.error_reason, self._facts.error
+        words = [line for line in program.last_words if line.strip()]
+        return "ProgramFailed", f"the program ended with status {status}: " + "\n".join(words[-12:])[-2500:]
+
+    def _failed(self, reason: str, text: str) -> int:
+        log.error("%s: %s", reason, text)
+        self._facts.error_reason, self._facts.error = reason, text[:4000]
+        try:
+            with open("/dev/termination-log", "w") as file:  # noqa: PTH123 - a device of the kubelet's
+                file.write(f"{reason}: {text}"[:4000])
+        except OSError:
+            log.debug("no termination log to write to")
+        self._changed()
+        return 1
+
+    # --- what the program says
+
+    def _heard(self, message: Message) -> None:
+        match message:
+            case Ready(layout, _, _):
+                if self._member:
+                    self.shell.ready(self._member, layout)
+                return
+            case Progress():
+                self._progress(message)
+            case Checkpointed(lineage, step, digest, path):
+                self._facts.checkpoint = Checkpoint(lineage=lineage, step=step, digest=digest, path=path)
+            case Finished(path, _):
+                self._facts.finished, self._facts.model = True, path
+                self.shell.finished()
+                self._wake.set()
+            case Failed(reason, error) | Warned(reason, error):
+                log.warning("%s: %s", reason, error)
+                self._facts.error_reason, self._facts.error = reason, error
+            case Broken():
+                self._facts.broken_since = self._facts.broken_since or self._loop.time()
+            case Built():
+                self._recovered()
+        self.shell.said(message)
+        self._changed()
+
+    def _progress(self, progress: Progress) -> None:
+        self._facts.progress = progress
+        self._metrics.on_progress(progress)
+        now = time.time()
+        if now - self._beaten >= HEARTBEAT_SECONDS:
+            self._beaten = now
+            formation = progress.formation.number if progress.formation else 0
+            beat = Heartbeat(
+                now, progress.phase, progress.step, formation, progress.step_seconds, progress.phase_seconds
+            )
+            try:
+                write_heartbeat(self._settings.run_dir, beat)
+            except OSError as error:
+                log.debug("no heartbeat file: %s", error)
+
+    def _recovered(self) -> None:
+        self._metrics.formations.inc()
+        if self._facts.broken_since is not None:
+            seconds = self._loop.time() - self._facts.broken_since
+            self._metrics.recovery.observe(seconds)
+            self._facts.recoveries += 1
+            self._facts.recovery_seconds = seconds
+            self._facts.broken_since = None
+
+    def _tell(self, message: Message) -> None:
+        if self._program:
+            self._program.send(message)
+
+    # --- reports and plans
+
+    def _connect(self) -> None:
+        if self._settings.plan_file:
+            self._plans = FilePlans(self._settings.plan_file, self._hold)
+        else:
+            fleet = FleetSettings.from_env()
+            self._reporter = Reporter(self._settings, fleet, self._gone)
+            self._reporter.start()
+            self._plans = FleetPlans(fleet, self._disk.plan(), self._hold, self._gone)
+        self._plans.start()
+
+    def _hold(self, plan: Plan) -> None:
+        """By the plans' thread."""
+        self._loop.call_soon_threadsafe(self._held, plan)
+
+    def _held(self, plan: Plan) -> None:
+        self.shell.hold(plan)
+        self._wake.set()
+
+    def _gone(self) -> None:
+        """By any thread: the operator says that this pod is over."""
+        self._loop.call_soon_threadsafe(self._stop, "the operator says that this pod is over")
+
+    def _changed(self) -> None:
+        """Tell the operator at once what it acts on; the rest goes with the next report."""
+        group = self.shell.group if hasattr(self, "shell") else None
+        if group is None:
+            return
+        if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
+            self._facts.broken_since = self._facts.broken_since or self._loop.time()
+        heard = sorted(group.statuses)
+        part = training_part(group.status, self._facts, group.plan, group.word, heard, self._loop.time())
+        news = self._told is None or any(getattr(part, n) != getattr(self._told, n) for n in NEWS)
+        self._told = part
+        self._metrics.on_part(part)
+        if self._reporter:
+            self._reporter.tell(part, at_once=news)
+        self._wake.set()
+
+    async def _report_on(self) -> None:
+        """States change with time too: a group that stays broken is paused."""
+        while True:
+            await asyncio.sleep(1.0)
+            self._changed()
+
+    # --- the end
+
+    def _stop(self, why: str) -> None:
+        if not self._stopping:
+            log.info("stopping: %s", why)
+            self._stopping = why
+            self._tell(Stop())
+            self._loop.call_later(STOP_SECONDS, self._kill)
+            self._wake.set()
+
+    def _kill(self) -> None:
+        if self._program:
+            self._program.signal(signal.SIGKILL)
+
+    async def _follow_stop(self) -> None:
+        """End the program when the plan says stop, or when all have finished."""
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            plan = self.shell.plan
+            if plan and plan.phase is Phase.STOP:
+                await self._boundary()
+                self._stop("the plan says stop")
+            elif self._facts.finished and self._program:
+                await self._all_finished()
+                self._stop("training is over")
+
+    async def _boundary(self) -> None:
+        """Together with the others, so that nobody loses a step."""
+        end = self._loop.time() + BOUNDARY_SECONDS
+        while self.shell.group.status.stage is Stage.TRAINING and self._loop.time() < end:
+            await asyncio.sleep(0.05)
+
+    async def _all_finished(self) -> None:
+        """Stay to help the others over the last step."""
+        end = self._loop.time() + ALONE_SECONDS
+        while self._loop.time() < end and not self._stopping:
+            word = self.shell.group.word
+            others = {m.worker for m in word.formation.members} if word else set()
+            waiting = [w for w, s in self.shell.group.statuses.items() if w in others and not s.finished]
+            if not waiting:
+                break
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(LINGER_SECONDS)
+
+    async def _wind_up(self) -> None:
+        """Deliver what is known, and let the profiler deliver what it knows."""
+        self._changed()
+        if self._reporter:
+            await asyncio.to_thread(self._reporter.drain, DRAIN_SECONDS if not self._stopping else 2.0)
+            self._reporter.close()
+        if self._plans:
+            self._plans.close()
+        if self._facts.finished:
+            await self._drain_profiler()
+
+    async def _drain_profiler(self) -> None:
+        run_dir = self._settings.run_dir
+        try:
+            (run_dir / DRAINED_FILE).unlink(missing_ok=True)
+            (run_dir / FINISHING_FILE).touch()
+        except OSError as error:
+            log.warning("cannot tell the profiler to hand over its reports: %s", error)
+            return
+        end = self._loop.time() + DRAIN_SECONDS + 2
+        while not (run_dir / DRAINED_FILE).exists() and self._loop.time() < end:
+            await asyncio.sleep(0.05)

@@ -1,0 +1,115 @@
+"""The training part of a report, from what the supervisor knows. Pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from edgetrain.group.ballot import Established
+from edgetrain.group.members import Member
+from edgetrain.group.status import PlanView, Stage, Status
+from edgetrain.local import Progress
+from edgetrain_protocol.report import Checkpoint, Formation, TrainerState, TrainingPart
+
+PAUSED_SECONDS = 3.0
+"""A group that has broken is usually whole again much sooner; then it never was paused."""
+
+_STATES = {
+    Stage.STARTING: TrainerState.STARTING,
+    Stage.FRESH: TrainerState.WAITING,
+    Stage.STARTED: TrainerState.WAITING,
+    Stage.FETCHING: TrainerState.JOINING,
+    Stage.CAUGHT_UP: TrainerState.JOINING,
+    Stage.FORMING: TrainerState.TRAINING,
+    Stage.TRAINING: TrainerState.TRAINING,
+}
+
+
+@dataclass
+class Facts:
+    """What is known of this worker's training besides the group's own state. Written by the supervisor."""
+
+    progress: Progress | None = None
+    checkpoint: Checkpoint | None = None
+    model: str | None = None
+    finished: bool = False
+    error: str | None = None
+    error_reason: str | None = None
+    broken_since: float | None = None
+    recoveries: int = 0
+    recovery_seconds: float = 0.0
+    incarnation: str = ""
+    lost: tuple[str, ...] = field(default_factory=tuple)
+
+
+def state_of(status: Status, facts: Facts, now: float) -> TrainerState:
+    """One word for where the trainer is."""
+    if facts.error_reason and not facts.finished and status.stage is Stage.STARTING:
+        return TrainerState.FAILED
+    if facts.finished:
+        return TrainerState.FINISHED
+    if status.stage in _STATES:
+        return _STATES[status.stage]
+    broken = facts.broken_since is not None and now - facts.broken_since > PAUSED_SECONDS
+    return TrainerState.PAUSED if broken else TrainerState.TRAINING
+
+
+def missing(plan: PlanView | None, formation: Collection[Member], heard: Collection[str]) -> tuple[str, ...]:
+    """Members of the plan that are neither in the formation nor heard."""
+    if plan is None or not formation:
+        return ()
+    here = {member.worker for member in formation}
+    return tuple(p.worker for p in plan.pods if p.worker not in here and p.worker not in heard)
+
+
+def training_part(
+    status: Status,
+    facts: Facts,
+    plan: PlanView | None,
+    word: Established | None,
+    heard: Collection[str],
+    now: float,
+) -> TrainingPart:
+    """The part as it is now; `word` is the formation that the trainer is in, `now` a monotonic time."""
+    progress = facts.progress or Progress(None, "", 0)
+    members = word.formation.members if word else ()
+    state = state_of(status, facts, now)
+    newcomers = state is TrainerState.TRAINING and plan is not None
+    here = {m.worker for m in members}
+    return TrainingPart(
+        state=state,
+        incarnation=facts.incarnation,
+        lineage=plan.lineage if plan else 0,
+        revision_held=plan.revision if plan else 0,
+        formation=_formation(word),
+        lost=missing(plan, members, heard),
+        joinable=tuple(w for w in heard if w not in here) if newcomers else (),
+        step=max(progress.step, status.committed),
+        epoch=progress.epoch,
+        percent=progress.percent,
+        loss=progress.loss,
+        samples=progress.samples,
+        samples_per_second=progress.samples_per_second,
+        steps_per_second=progress.steps_per_second,
+        step_seconds=progress.step_seconds,
+        phase_seconds=dict(list(progress.phase_seconds.items())[:16]),
+        reduce_bytes=progress.reduce_bytes,
+        recoveries=facts.recoveries,
+        recovery_seconds=facts.recovery_seconds,
+        samples_lost=progress.samples_returned,
+        checkpoint=facts.checkpoint,
+        model=facts.model,
+        error=facts.error,
+        error_reason=facts.error_reason,
+    )
+
+
+def _formation(word: Established | None) -> Formation | None:
+    if word is None:
+        return None
+    formation = word.formation
+    return Formation(
+        lineage=word.lineage,
+        revision=formation.revision,
+        number=formation.number,
+        aggregator=formation.aggregator,
+        members=tuple(member.worker for member in formation.members),
+    )
