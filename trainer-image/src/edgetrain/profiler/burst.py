@@ -4,6 +4,7 @@ What a link lets through at first says nothing: token buckets let their fill pas
 begins slowly. So only the second half of a burst counts, and only where the first shows none of that.
 """
 
+import bisect
 import os
 import socket
 import time
@@ -32,14 +33,12 @@ class Trace:
         return self.times[-1] - self.times[0]
 
     def arrived(self, when: float) -> float:
-        """Bytes that had arrived by then, interpolated."""
-        step = self.size / len(self.times)
-        before, begun = 0.0, 0.0
-        for time_, total in zip(self.times, _totals(step, len(self.times)), strict=True):
-            if when < time_:
-                return before + (total - before) * (when - begun) / max(time_ - begun, 1e-9)
-            before, begun = total, time_
-        return float(self.size)
+        """Bytes that had arrived by then, interpolated; none before the first sixteenth had."""
+        after = bisect.bisect_right(self.times, when)
+        if after in (0, len(self.times)):
+            return float(self.size if after else 0)
+        earlier, later = self.times[after - 1], self.times[after]
+        return self.size / len(self.times) * (after + (when - earlier) / max(later - earlier, 1e-9))
 
     @property
     def half(self) -> float:
@@ -119,7 +118,3 @@ def receive(connection: socket.socket, size: int, began: float | None = None) ->
         while len(times) < POINTS and arrived >= mark * (len(times) + 1) - 0.5:
             times.append(time.monotonic() - began)
     return Trace(size, tuple(times))
-
-
-def _totals(step: float, count: int) -> list[float]:
-    return [step * (number + 1) for number in range(count)]
