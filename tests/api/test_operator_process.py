@@ -161,9 +161,13 @@ def test_a_standby_takes_over_and_the_plan_goes_on(
         until(standby.leads, seconds=25)
         assert time.monotonic() - began < 20.0
         names = [worker.name for worker in both]
+        # One says that the other is lost; just after a take-over, its silence says nothing.
+        both[0].train(plan, 2, names[:1], names[1:], step=9)
+        assert both[0].client is not None
+        assert both[0].client.poll_plan(plan.lineage, plan.revision, wait=4) is None
         make_node(api, "edge-c")
         for worker in both:
-            worker.train(plan, 1, names, [], step=9)
+            worker.train(plan, 3, names, [], step=9)
         pods = until(lambda: p if len(p := items(api, "pods", namespace)) == 3 else None)
         assert uids < {pod["metadata"]["uid"] for pod in pods}
         hire(standby, 3)[-1].say()

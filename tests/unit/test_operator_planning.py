@@ -256,8 +256,14 @@ class TestNewLineage:
             world.settle()
             assert world.plan.lineage == lineage, gone
 
-    def test_from_the_durable_checkpoint_where_nobody_is_left(self) -> None:
-        world = trained("a", "b")
+    @pytest.mark.parametrize(
+        ("storage", "durable"), [({"checkpoint": {"claim": {"size": "1Gi"}}}, 8), ({}, None)]
+    )
+    def test_from_the_durable_checkpoint_where_nobody_is_left(
+        self, storage: dict[str, object], durable: int | None
+    ) -> None:
+        """On the pods' own disks it is gone with the pods: workers told to start from it would wait for ever."""
+        world = trained("a", "b", storage=storage)
         kept = Checkpoint(lineage=1, step=8, digest="d", path="/x")
         for node in "ab":
             world.say(node, TrainerState.TRAINING, checkpoint=kept, step=10)
@@ -268,12 +274,31 @@ class TestNewLineage:
         assert world.plan.lineage == 1
         for node in "ab":
             world.say(node)
-        world.pass_time(REJOIN_SECONDS)
+        world.settle()
+        assert (world.plan.lineage, world.plan.lineage_from, world.plan.durable_step) == (2, "", durable)
+        assert world.members == ["a", "b"]
+
+    def test_where_all_programs_ended_at_once_and_with_them_what_was_in_memory(self) -> None:
+        world = trained("a", "b")
+        kept = Checkpoint(lineage=1, step=8, digest="d", path="/x")
         for node in "ab":
-            world.say(node)
+            world.say(node, TrainerState.TRAINING, checkpoint=kept, step=10)
+        world.settle()
+        world.say("a", TrainerState.STARTING, incarnation="a-2")
+        world.settle()
+        assert world.plan.lineage == 1
+        world.say("b", TrainerState.STARTING, incarnation="b-2")
+        world.say("a", TrainerState.WAITING, incarnation="a-2")
         world.settle()
         assert (world.plan.lineage, world.plan.lineage_from, world.plan.durable_step) == (2, "", 8)
-        assert world.members == ["a", "b"]
+
+    def test_a_program_that_started_anew_leaves_the_count_and_the_others_go_on(self) -> None:
+        world = trained("a", "b", "c")
+        world.say("c", TrainerState.WAITING, incarnation="c-2")
+        world.say("b", TrainerState.WAITING, incarnation="b-2")
+        world.say("a", TrainerState.PAUSED)
+        world.settle()
+        assert world.plan.lineage == 1
 
     def test_newcomers_alone_do_not_train_beside_state_that_others_hold(self) -> None:
         world = trained("a")

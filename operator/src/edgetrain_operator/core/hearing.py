@@ -35,9 +35,11 @@ class Hearing:
         return stamped.training if stamped else None
 
     def silence(self, worker: str) -> float:
-        """Seconds without a word of it; 0 where that is unknown, shortly after this operator began."""
+        """Seconds without a word of its supervisor; 0 where that is unknown, shortly after this operator
+        began. The profiler's word does not count: it goes on when the supervisor is gone."""
         stamped = self.report(worker)
-        last = stamped.received if stamped else self.seen.since + TAKE_OVER_SECONDS
+        heard = stamped.training_received if stamped else None
+        last = self.seen.since + TAKE_OVER_SECONDS if heard is None else heard
         return max(self.seen.now - last, 0.0)
 
     def heard(self, worker: str) -> bool:
@@ -59,6 +61,17 @@ class Hearing:
             return frozenset()
         said = (part.lost for part, f in self._speakers if f.number == newest.number)
         return frozenset(worker for lost in said for worker in lost) - set(newest.members)
+
+    @cached_property
+    def incarnations(self) -> Mapping[str, str]:
+        """Of the newest formation's members, as they say."""
+        newest = self.formation
+        speak = {w: p for w in self.seen.reports if self.heard(w) and (p := self.training(w)) and p.formation}
+        return {
+            worker: part.incarnation
+            for worker, part in speak.items()
+            if newest and part.formation and part.formation.number == newest.number
+        }
 
     @cached_property
     def _speakers(self) -> tuple[tuple[TrainingPart, Formation], ...]:

@@ -54,7 +54,7 @@ def _why_lost(scene: Scene, worker: str) -> str:
     hearing, silence = scene.hearing, scene.hearing.silence(worker)
     if worker in hearing.put_out:
         reported, stamped = scene.stored.lost.get(worker, scene.now), hearing.report(worker)
-        lives = stamped is not None and stamped.received > reported
+        lives = stamped is not None and (stamped.training_received or 0.0) > reported
         settled = min(scene.now - reported, silence) >= LOST_SECONDS
         return "its group reports it lost" if settled and not lives else ""
     # The newest formation speaks for its members: they train, whatever their way to the operator.
@@ -77,7 +77,9 @@ def _joiner(scene: Scene, worker: str) -> Member | None:
     if stamped is None or stamped.training is None or pod is None or not pod.living:
         return None
     able = scene.hearing.heard(worker) and stamped.training.state in READY
-    settled = scene.now - record.left_at >= REJOIN_SECONDS and stamped.received > record.left_at
+    settled = (
+        scene.now - record.left_at >= REJOIN_SECONDS and (stamped.training_received or 0) > record.left_at
+    )
     return _member(scene, stamped) if able and settled and record.node in scene.placement.keep else None
 
 

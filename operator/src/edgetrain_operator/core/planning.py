@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgetrain_operator.core import election, reduction
+from edgetrain_operator.core.durability import with_durable
 from edgetrain_operator.core.lineage import NewLineage, known_formation, new_lineage
 from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS, Membership, membership
 from edgetrain_operator.core.model import Event
@@ -45,8 +46,8 @@ def plan_next(scene: Scene, stop: bool) -> Planned:
         formation = None
     office, changed, look_again = _office(scene, found.members, formation, renewal)
     plan = _plan(scene, found.members, office, formation, renewal)
-    durable = _durable(scene, stored, renewal, plan.lineage)
-    stored = stored.model_copy(update={"office": office, "formation": formation, **durable})
+    stored = with_durable(scene, stored, renewal)
+    stored = stored.model_copy(update={"office": office, "formation": formation})
     stored = stored.model_copy(update={"plan": _revised(scene, plan, stored.durable_step)})
     events = _events(scene, found, office if changed else None, renewal)
     return Planned(stored, events, tuple(_timers(scene, found, look_again, wait)))
@@ -56,9 +57,9 @@ def _stopping(scene: Scene) -> Planned:
     stored = scene.stored.model_copy(update={"workers": dict(scene.records), "first_ready": 0.0})
     if scene.plan is None:
         return Planned(stored)
+    stored = with_durable(scene, stored, None)
     plan = _revised(scene, scene.plan.model_copy(update={"phase": Phase.STOP}), stored.durable_step)
-    durable = _durable(scene, stored, None, plan.lineage)
-    return Planned(stored.model_copy(update={"plan": plan, "formation": known_formation(scene), **durable}))
+    return Planned(stored.model_copy(update={"plan": plan, "formation": known_formation(scene)}))
 
 
 def _remember(scene: Scene, found: Membership) -> StoredPlan:
@@ -180,25 +181,6 @@ def _revised(scene: Scene, plan: Plan, durable: int | None) -> Plan:
         return before
     highest = max(heard, before.revision if before else 0)
     return plan.model_copy(update={"revision": highest + 1, "durable_step": durable})
-
-
-def _durable(
-    scene: Scene, stored: StoredPlan, renewal: NewLineage | None, lineage: int
-) -> dict[str, int | None]:
-    """The newest step that two nodes hold in the same checkpoint; one will do where there is only one."""
-    step, needed = stored.durable_step, min(2, max(len(scene.members), 1))
-    if renewal:
-        # Beyond the state that the new lineage starts from, checkpoints are of a dead history.
-        known = [s for s in (step, renewal.step) if s is not None]
-        return {"durable_step": min(known) if step is not None else None, "durable_lineage": lineage}
-    held: dict[tuple[int, str], set[str]] = {}
-    for worker in scene.seen.reports:
-        part = scene.hearing.training(worker)
-        if part and part.checkpoint and part.checkpoint.lineage == lineage:
-            held.setdefault((part.checkpoint.step, part.checkpoint.digest), set()).add(worker)
-    steps = [s for (s, _), holders in held.items() if len(holders) >= needed]
-    newest = max([*steps, *([] if step is None else [step])], default=None)
-    return {"durable_step": newest, "durable_lineage": lineage}
 
 
 def _events(

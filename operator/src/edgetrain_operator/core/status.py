@@ -128,13 +128,10 @@ def _training(
     kind = ConditionType.TRAINING
     if found is not None:
         return kind, False, found.reason, found.message
-    if any(line.state is NodeState.TRAINING for line in lines) or _all_dark(lines):
-        return (
-            kind,
-            True,
-            "Training",
-            "steps are being committed" if not _all_dark(lines) else "as far as was last heard",
-        )
+    if _all_dark(scene, stored):
+        return kind, True, "Training", "as far as was last heard"
+    if any(line.state is NodeState.TRAINING for line in lines):
+        return kind, True, "Training", "steps are being committed"
     if troubles:
         return kind, False, troubles[0].reason, troubles[0].message
     members = len(stored.plan.groups[0].members) if stored.plan and stored.plan.groups else 0
@@ -151,12 +148,10 @@ def _training(
     return kind, False, "Starting", "workers are starting"
 
 
-def _all_dark(lines: Sequence[NodeStatus]) -> bool:
-    """Nobody is heard: a group that was training trains on, for all that is known."""
-    dark = [line for line in lines if line.state is NodeState.PAUSED and line.message.startswith("not heard")]
-    return bool(dark) and len(dark) == len(
-        [line for line in lines if line.state is not NodeState.UNSUPPORTED]
-    )
+def _all_dark(scene: Scene, stored: StoredPlan) -> bool:
+    """Nobody of a group that has trained is heard: it trains on, for all that is known."""
+    members = [m.worker for group in stored.plan.groups for m in group.members] if stored.plan else []
+    return bool(members) and stored.formation is not None and not scene.hearing.any_heard(members)
 
 
 def _degraded(

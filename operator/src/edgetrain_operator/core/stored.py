@@ -73,6 +73,8 @@ class KnownFormation(Tolerant):
     aggregator: Name
     members: dict[Name, ShortText] = Field(max_length=1000)
     """Worker -> uid of the pod with which it was in."""
+    incarnations: dict[Name, ShortText] = Field(default_factory=dict, max_length=1000)
+    """Worker -> which start of its program was in; of those who have said."""
     step: int = 0
     """The highest step reported in it when it was noted; a bound from below for what is lost with it."""
 
@@ -87,7 +89,8 @@ class StoredPlan(Tolerant):
     first_ready: float = 0.0
     """When the first worker was ready, before there was a plan."""
     durable_step: int | None = None
-    durable_lineage: int = 0
+    durable_on: tuple[Name, ...] = Field((), max_length=1000)
+    """Workers that hold it."""
 
     def to_document(self) -> str:
         """The JSON for the ConfigMap.

@@ -40,6 +40,7 @@ class Control:
             Exception: a watch failed for good, or something is wrong with the code. The process shall end:
                 another takes over, and starting again is cheap.
         """
+        self._reconciler.begin()
         self.hints.listen(self._fleet)
         await self._first_sweep()
         self._metrics.queue_depth.set_function(lambda: self.queue.depth)

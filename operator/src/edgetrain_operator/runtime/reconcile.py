@@ -49,6 +49,10 @@ class Reconciler:
         self._since = clock()
         self.memory = Memory()
 
+    def begin(self) -> None:
+        """To be called when this replica begins to lead: only from then on does it hear reports."""
+        self._since = self._clock()
+
     async def reconcile(self, key: Key) -> float | None:
         """Bring one job to where it should be. Returns in how many seconds to look again.
 
@@ -67,6 +71,12 @@ class Reconciler:
             return memory.refusal.retry_at - seen.now if memory.refusal else None
         await self._ensure_ca(job, memory)
         await execute(self._kube, self._fleet, job, memory, decision.actions, seen.now, self._metrics)
+        if (
+            memory.refusal is not None
+            and memory.refusal is seen.refusal
+            and seen.now >= memory.refusal.retry_at
+        ):
+            memory.accepted()  # Tried again, or no longer wanted: not refused, in any case.
         await self._tell(job, memory, decision, seen.now)
         return self._again(decision, memory, seen.now)
 

@@ -1,0 +1,139 @@
+"""Objects of the Kubernetes API as they come, and the small views made of them; settings; the node table."""
+
+from typing import Any
+
+import pytest
+
+from edgetrain_operator.core.observe import node_view, own, pod_view, time_text, unix_time
+from edgetrain_operator.runtime.node_table import NodeTable
+from edgetrain_operator.settings import BadSetting, Settings
+
+REQUIRED = {
+    "EDGETRAIN_OPERATOR_TRAINER_IMAGE": "i:1",
+    "EDGETRAIN_OPERATOR_FLEET_ADDRESS": "fleet.example:443",
+}
+
+
+def raw_node(name: str = "a", ready: str = "True", **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": {"node-role.kubernetes.io/edge": ""}},
+        "spec": spec,
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            "nodeInfo": {"kubeletVersion": "v1.36.3"},
+        },
+    }
+
+
+def raw_pod(**status: Any) -> dict[str, Any]:
+    meta = {
+        "name": "p",
+        "uid": "u",
+        "annotations": {"edgetrain.io/node": "a"},
+        "labels": {"edgetrain.io/attempt": "3"},
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    return {"metadata": meta, "status": status}
+
+
+def trainer(restarts: int = 0, **states: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "trainer", "restartCount": restarts, **states}]}
+
+
+def test_times_go_both_ways() -> None:
+    assert time_text(unix_time("2026-01-02T03:04:05Z")) == "2026-01-02T03:04:05Z"
+    assert unix_time(None) == 0.0
+
+
+@pytest.mark.parametrize(("ready", "is_ready"), [("True", True), ("False", False), ("Unknown", False)])
+def test_a_node_that_is_not_heard_is_not_ready(ready: str, is_ready: bool) -> None:
+    assert node_view(raw_node(ready=ready)).ready is is_ready
+
+
+def test_a_node_that_has_just_registered_is_read_too() -> None:
+    view = node_view({"metadata": {"name": "a"}})
+    assert (view.ready, view.taints, view.kubelet) == (False, (), "")
+
+
+CRASHES = [
+    (1, True),
+    (134, True),
+    (139, True),
+    (0, False),
+    (137, False),
+    (143, False),
+    (255, False),
+]
+
+
+@pytest.mark.parametrize(("code", "counts"), CRASHES)
+def test_only_the_programs_own_failures_count(code: int, counts: bool) -> None:
+    """Not a SIGKILL from outside, and not the node's power."""
+    pod = pod_view(raw_pod(**trainer(4, lastState={"terminated": {"exitCode": code, "reason": "Error"}})))
+    assert pod.crashes == (4 if counts else 0)
+
+
+def test_running_out_of_memory_is_the_programs_failure() -> None:
+    end = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    pod = pod_view(raw_pod(**trainer(2, lastState=end)))
+    assert pod.crashes == 2
+    assert pod.trouble is not None and pod.trouble.reason == "OOMKilled"
+
+
+def test_waiting_is_trouble_only_where_something_is_wrong() -> None:
+    for reason, trouble in (
+        ("ContainerCreating", False),
+        ("CrashLoopBackOff", False),
+        ("ErrImagePull", True),
+    ):
+        pod = pod_view(raw_pod(**trainer(state={"waiting": {"reason": reason, "message": "m"}})))
+        assert (pod.trouble is not None) is trouble, reason
+
+
+def test_a_pod_that_cannot_be_scheduled_says_why() -> None:
+    conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "cpu"}]
+    trouble = pod_view(raw_pod(phase="Pending", conditions=conditions)).trouble
+    assert trouble is not None and (trouble.reason, trouble.message) == ("Unschedulable", "cpu")
+
+
+def test_only_what_this_very_job_controls_is_its_own() -> None:
+    mine = {"metadata": {"ownerReferences": [{"uid": "u", "controller": True}]}}
+    other = {"metadata": {"ownerReferences": [{"uid": "v", "controller": True}]}}
+    not_controlling = {"metadata": {"ownerReferences": [{"uid": "u"}]}}
+    assert own([mine, other, not_controlling, {"metadata": {}}], "u") == [mine]
+
+
+def test_the_table_tells_of_changes_that_matter_and_forgets_what_is_gone() -> None:
+    table = NodeTable()
+    assert table.put(raw_node())
+    heartbeat = raw_node()
+    heartbeat["status"]["images"] = ["something new"]
+    assert table.put(heartbeat) is None
+    change = table.put(raw_node(unschedulable=True))
+    assert change and change[0] and change[1] and change[1].unschedulable
+    table.put(raw_node("b"))
+    gone = table.sweep([raw_node("b")])
+    assert [(before.name if before else "", after) for before, after in gone] == [("a", None)]
+    assert set(table.nodes) == {"b"}
+
+
+def test_settings_have_defaults_for_all_that_may_be_left_out() -> None:
+    settings = Settings.from_env(REQUIRED | {"EDGETRAIN_OPERATOR_NAMESPACES": "a, b"})
+    assert settings.namespaces == ("a", "b")
+    assert (settings.fleet_port, settings.metrics_port, settings.workers) == (8443, 8080, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("TRAINER_IMAGE", "", "TRAINER_IMAGE is not set"),
+        ("FLEET_ADDRESS", "fleet", "must be host:port"),
+        ("WORKERS", "many", "a number from 1 to 64"),
+        ("FLEET_PORT", "70000", "a number from 0 to 65535"),
+        ("PULL_POLICY", "Sometimes", "IfNotPresent"),
+        ("LOG_LEVEL", "LOUD", "DEBUG"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_may_be(name: str, value: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=text):
+        Settings.from_env(REQUIRED | {f"EDGETRAIN_OPERATOR_{name}": value})
