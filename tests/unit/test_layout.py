@@ -13,7 +13,13 @@ PARTS = ("operator", "protocol", "trainer-image", "lab")
 PRODUCT = [path for part in PARTS for path in sorted((ROOT / part / "src").rglob("*.py"))]
 REST = [path for part in ("tests", "benchmarks", "examples") for path in sorted((ROOT / part).rglob("*.py"))]
 LONGEST, LONGEST_TEST = 300, 500
-TORCH_FREE = ("edgetrain", "edgetrain.fleet_client", "edgetrain.group.machine", "edgetrain.profiler.__main__")
+TORCH_FREE = (
+    "edgetrain",
+    "edgetrain.fleet_client",
+    "edgetrain.group.machine",
+    "edgetrain.profiler.__main__",
+    "edgetrain.supervisor.__main__",
+)
 
 
 def name(path: Path) -> str:
