@@ -51,6 +51,9 @@ class GroupShell:
         self.peers = Peers(self.pod, self._token, self._opened, self._spoken, self._lost)
         self.group = Group(self.pod, disk.record(), self._now())
         self._book: dict[str, Planned] = {}
+        """All whom any plan has named: a formation may outlive its plan."""
+        self._published: list[StoreSet] = []
+        """By our trainer, for its formation: for members whose connection opens late, or again."""
         self._beat = Beat()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -99,18 +102,30 @@ class GroupShell:
             self._take(plan)
             self.peers.broadcast(Passed(plan.model_dump_json(by_alias=True)))
 
+    def _passed(self, text: str) -> None:
+        """Not by who was let go: what the operator serves it has no group, and that is for nobody else."""
+        with contextlib.suppress(ValueError):
+            plan = Plan.from_wire(text)
+            ours = self.plan is None or plan.job_uid == self.plan.job_uid
+            if ours and plan.group_of(self._settings.worker):
+                self.hold(plan)
+
     def _take(self, plan: Plan) -> None:
         self.plan = plan
         group = plan.group_of(self._settings.worker)
         for member in group.members if group else ():
             self._book[member.worker] = member
-        wanted = {
-            Pod(m.worker, m.pod_uid): (m.address, m.control_port)
-            for m in (group.members if group else ())
-            if m.worker != self.pod.worker
-        }
-        self.peers.want(wanted)
+        self._connect()
         self.do(self.group.on_plan(view_of(plan, self._settings.worker), self._now()))
+
+    def _connect(self) -> None:
+        """To all in the plan, and to those who are still in our formation: they leave at a boundary."""
+        group = self.plan.group_of(self._settings.worker) if self.plan else None
+        formation = self.group.word.formation.members if self.group.word else ()
+        wanted = {Pod(m.worker, m.pod_uid) for m in (group.members if group else ())}
+        wanted |= {member.home for member in formation}
+        known = {pod: self._book[pod.worker] for pod in wanted - {self.pod} if pod.worker in self._book}
+        self.peers.want({pod: (m.address, m.control_port) for pod, m in known.items()})
 
     # --- the trainer
 
@@ -138,7 +153,7 @@ class GroupShell:
         self.do(self.group.on_trainer(message, self._now()))
 
     def _pace(self, progress: Progress) -> None:
-        number = progress.formation.number if progress.formation else 0
+        number = self.group.status.formation
         usual = sum(progress.phase_seconds.get(phase, 0.0) for phase in OWN_PHASES)
         beat = Beat(number, progress.step, progress.phase in WAITING_PHASES, usual)
         self._on_beat(self.pod, beat)
@@ -146,10 +161,18 @@ class GroupShell:
         self._beat = beat
         if moved:
             self.peers.broadcast(beat)
+            self._all_live()
+
+    def _all_live(self) -> None:
+        """A step was committed, which takes every member: their data is a sign of life."""
+        for member in self.group.word.formation.members if self.group.word else ():
+            if peer := self.peers.live.get(member.worker):
+                peer.pulse.excuse(self._now())
 
     def _relay(self, message: StoreSet) -> None:
         word = self.group.word
         if word and formation_id(word) == message.formation:
+            self._published.append(message)
             for member in word.formation.members:
                 self.peers.send(member.home, message)
 
@@ -160,6 +183,8 @@ class GroupShell:
             self.peers.send(pod, first)
         if self.plan:
             self.peers.send(pod, Passed(self.plan.model_dump_json(by_alias=True)))
+        for message in self._published:
+            self.peers.send(pod, message)
 
     def _spoken(self, pod: Pod, message: Spoken) -> None:
         now = self._now()
@@ -167,8 +192,7 @@ class GroupShell:
             case Beat():
                 self._on_beat(pod, message)
             case Passed(plan):
-                with contextlib.suppress(ValueError):
-                    self.hold(Plan.from_wire(plan))
+                self._passed(plan)
             case StoreSet():
                 self._tell(message)
             case Status():
@@ -222,6 +246,8 @@ class GroupShell:
 
     def _build(self, effect: Build) -> None:
         word, formation = effect.word, effect.word.formation
+        self._published = []
+        self._connect()
         rank = [m.home for m in formation.members].index(self.pod)
         log.info(
             "formation %d of %d: %s step %d",

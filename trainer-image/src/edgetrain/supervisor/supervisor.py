@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
@@ -50,6 +52,7 @@ LINGER_SECONDS = 1.0
 ALONE_SECONDS = 60.0
 """A member that has finished waits so long for others that are still at it."""
 HEARTBEAT_SECONDS = 0.2
+TERMINATION_LOG = Path(os.environ.get("EDGETRAIN_TERMINATION_LOG", "/dev/termination-log"))
 NEWS = (
     "state",
     "formation",
@@ -144,7 +147,7 @@ class Supervisor:
         return 0 if self._facts.finished or self._stopping else max(status, 0)
 
     def _last_words(self, program: Program, status: int) -> tuple[str, str]:
-        if self._facts.error_reason and self._facts.error:
+        if self._facts.error_reason and self._facts.error:  # as the engine put it
             return self._facts.error_reason, self._facts.error
         words = [line for line in program.last_words if line.strip()]
         return "ProgramFailed", f"the program ended with status {status}: " + "\n".join(words[-12:])[-2500:]
@@ -153,7 +156,8 @@ class Supervisor:
         log.error("%s: %s", reason, text)
         self._facts.error_reason, self._facts.error = reason, text[:4000]
         try:
-            with open("/dev/termination-log", "w") as file:  # noqa: PTH123 - a device of the kubelet's
+            # Never made: outside a container nobody wants a file there.
+            with TERMINATION_LOG.open("r+") as file:
                 file.write(f"{reason}: {text}"[:4000])
         except OSError:
             log.debug("no termination log to write to")
@@ -176,9 +180,11 @@ class Supervisor:
                 self._facts.finished, self._facts.model = True, path
                 self.shell.finished()
                 self._wake.set()
-            case Failed(reason, error) | Warned(reason, error):
-                log.warning("%s: %s", reason, error)
+            case Failed(reason, error):
                 self._facts.error_reason, self._facts.error = reason, error
+            case Warned(reason, error):
+                log.warning("%s: %s", reason, error)
+                self._facts.error = f"{reason}: {error}"
             case Broken():
                 self._facts.broken_since = self._facts.broken_since or self._loop.time()
             case Built():
