@@ -1,0 +1,207 @@
+"""A group run by hand: real supervisors on loopback, a plan file in place of an operator."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgetrain_protocol.job import Reduction
+from edgetrain_protocol.plan import Group, Member, Phase, Plan
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str = "") -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds:g} s: {what or condition}")
+
+
+@dataclass
+class Worker:
+    name: str
+    address: str
+    control_port: int
+    state_port: int
+    metrics_port: int
+    directory: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "commits.jsonl"
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """What its trainers have written."""
+        if not self.log.exists():
+            return []
+        found = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        return [line for line in found if line["event"] == event]
+
+    @property
+    def commits(self) -> list[dict[str, Any]]:
+        return self.lines("commit")
+
+    @property
+    def step(self) -> int:
+        return self.commits[-1]["step"] if self.commits else 0
+
+    @property
+    def trainer_pid(self) -> int:
+        pid: int = self.lines("start")[-1]["pid"]
+        return pid
+
+    @property
+    def errors(self) -> str:
+        return (self.directory / "stderr").read_text()
+
+
+@dataclass
+class LocalGroup:
+    directory: Path
+    command: Callable[[Worker], list[str]]
+    size: int = 4
+    token: str = "1.token-of-this-test"
+    env: dict[str, str] = field(default_factory=dict)
+    workers: list[Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        ports = free_ports(3 * self.size)
+        for i in range(self.size):
+            directory = self.directory / f"w{i}"
+            directory.mkdir(parents=True)
+            self.workers.append(Worker(f"w{i}", f"127.0.1.{i + 1}", *ports[3 * i : 3 * i + 3], directory))
+
+    # --- plans
+
+    def plan(self, revision: int = 1, members: list[int] | None = None, **changes: Any) -> Plan:
+        chosen = [self.workers[i] for i in (members if members is not None else range(self.size))]
+        line = tuple(changes.pop("succession", [w.name for w in chosen]))
+        reduction = changes.pop("reduction", Reduction.RING)
+        planned = tuple(
+            Member(
+                worker=w.name,
+                node=w.name,
+                pod_uid=f"pod-{w.name}",
+                address=w.address,
+                control_port=w.control_port,
+                state_port=w.state_port,
+                probe_port=1,
+            )
+            for w in chosen
+        )
+        group = Group(name="all", members=planned, succession=line, reduction=reduction)
+        founders = tuple(f"{w.name}/pod-{w.name}" for w in self.workers)
+        fields = {"job_uid": "job", "lineage": 1, "phase": Phase.TRAIN, "founders": founders, **changes}
+        return Plan(revision=revision, groups=(group,), **fields)
+
+    def give(self, plan: Plan, workers: list[int] | None = None) -> None:
+        for i in workers if workers is not None else range(self.size):
+            new = self.workers[i].directory / "plan.new"
+            new.write_text(plan.model_dump_json(by_alias=True))
+            new.replace(self.workers[i].directory / "plan.json")
+
+    # --- processes
+
+    def start(self, *indexes: int) -> None:
+        for i in indexes or range(self.size):
+            self.start_one(self.workers[i])
+
+    def start_one(self, worker: Worker, **env: str) -> None:
+        token = worker.directory / "token"
+        if not token.exists():
+            token.write_text(self.token)
+        environment = {
+            **os.environ,
+            "EDGETRAIN_WORKER": worker.name,
+            "EDGETRAIN_NODE": worker.name,
+            "EDGETRAIN_POD": worker.name,
+            "EDGETRAIN_POD_UID": f"pod-{worker.name}",
+            "EDGETRAIN_POD_IP": worker.address,
+            "EDGETRAIN_CONTROL_PORT": str(worker.control_port),
+            "EDGETRAIN_STATE_PORT": str(worker.state_port),
+            "EDGETRAIN_METRICS_PORT": str(worker.metrics_port),
+            "EDGETRAIN_TOKEN_FILE": str(token),
+            "EDGETRAIN_STATE_DIR": str(worker.directory / "state"),
+            "EDGETRAIN_RUN_DIR": str(worker.directory / "run"),
+            "EDGETRAIN_CHECKPOINT_DIR": str(worker.directory / "checkpoint"),
+            "EDGETRAIN_MODEL_DIR": str(worker.directory / "model"),
+            "EDGETRAIN_PLAN_FILE": str(worker.directory / "plan.json"),
+            "EDGETRAIN_TERMINATION_LOG": str(worker.directory / "termination-log"),
+            **self.env,
+            **env,
+        }
+        for name in ("run", "checkpoint", "model"):
+            (worker.directory / name).mkdir(exist_ok=True)
+        (worker.directory / "termination-log").touch()
+        command = [sys.executable, "-m", "edgetrain.supervisor", "--", *self.command(worker)]
+        with (worker.directory / "stderr").open("ab") as stderr:
+            worker.process = subprocess.Popen(command, env=environment, stderr=stderr, stdout=stderr)
+
+    def kill_trainer(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
+        os.kill(self.workers[index].trainer_pid, number)
+
+    def signal_pod(self, index: int, number: signal.Signals) -> None:
+        """The supervisor and its trainer, as a stopped machine would."""
+        worker = self.workers[index]
+        assert worker.process is not None
+        os.kill(worker.process.pid, number)
+        os.kill(worker.trainer_pid, number)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            if worker.process and worker.process.poll() is None:
+                for pid in {worker.process.pid, *(line["pid"] for line in worker.lines("start")[-1:])}:
+                    try:
+                        os.kill(pid, signal.SIGCONT)
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                worker.process.wait()
+
+    # --- what has come of it
+
+    @property
+    def step(self) -> int:
+        return max(worker.step for worker in self.workers)
+
+    def whole(self, *indexes: int) -> bool:
+        """These, and nobody else, have committed their last step together."""
+        wanted = sorted(self.workers[i].name for i in indexes or range(self.size))
+        last = [w.commits[-1] for w in self.workers if w.name in wanted and w.commits]
+        return len(last) == len(wanted) and all(line["members"] == wanted for line in last)
+
+    def next_commit(self, seconds: float, but: tuple[int, ...] = ()) -> float:
+        """Until somebody (but these) commits a step that nobody has begun yet; returns the seconds it took."""
+        begun, step = time.monotonic(), self.step
+        others = [w for i, w in enumerate(self.workers) if i not in but]
+        wait_for(lambda: max(w.step for w in others) > step + 1, seconds, f"a commit beyond {step}; {self.tail()}")
+        return time.monotonic() - begun
+
+    def check_history(self) -> None:
+        """Each step was committed with one content, by whoever committed it, in order."""
+        contents: dict[int, tuple[int, ...]] = {}
+        for worker in self.workers:
+            for line in worker.commits:
+                content = tuple(line["content"]) if "content" in line else (line["by"],)
+                assert contents.setdefault(line["step"], content) == content, f"step {line['step']} is forked"
+        assert sorted(contents) == list(range(min(contents), max(contents) + 1)), "a step is missing"
+
+    def tail(self) -> str:
+        return "\n".join(f"{w.name}:\n{w.errors[-1500:]}" for w in self.workers if (w.directory / "stderr").exists())

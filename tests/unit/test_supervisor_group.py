@@ -1,0 +1,191 @@
+"""Real supervisors with trainers that only pretend: forming, losing, waking, joining, refusing."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.group import LocalGroup, Worker, wait_for
+
+FAKE = Path(__file__).parent / "fake_trainer.py"
+ENDLESS = 1_000_000
+
+Start = Callable[..., LocalGroup]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    groups: list[LocalGroup] = []
+
+    def begin(size: int = 4, members: list[int] | None = None, steps: int = ENDLESS) -> LocalGroup:
+        def command(worker: Worker) -> list[str]:
+            return [sys.executable, str(FAKE), str(worker.log), str(steps)]
+
+        group = LocalGroup(tmp_path, command, size)
+        groups.append(group)
+        group.give(group.plan(members=members))
+        group.start()
+        return group
+
+    yield begin
+    for group in groups:
+        group.close()
+        group.check_history()
+
+
+def trained(group: LocalGroup, *members: int) -> LocalGroup:
+    wait_for(lambda: group.whole(*members) and group.step > 5, 20, f"a whole group\n{group.tail()}")
+    return group
+
+
+@pytest.mark.parametrize("victim", [0, 2])
+def test_a_killed_trainer_is_replaced_and_comes_back(start: Start, victim: int) -> None:
+    group = trained(start())
+    group.kill_trainer(victim)
+    assert group.next_commit(5, but=(victim,)) < 1.5
+    wait_for(group.whole, 15, f"a whole group\n{group.tail()}")
+    assert len(group.workers[victim].lines("start")) == 2
+
+
+@pytest.mark.parametrize("victim", [0, 3])
+def test_a_stopped_pod_is_put_out_and_comes_back_when_it_wakes(start: Start, victim: int) -> None:
+    group = trained(start())
+    group.signal_pod(victim, signal.SIGSTOP)
+    assert group.next_commit(6, but=(victim,)) < 3
+    group.signal_pod(victim, signal.SIGCONT)
+    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+
+
+def test_a_stopped_trainer_under_a_living_supervisor_is_put_out(start: Start) -> None:
+    group = trained(start())
+    group.kill_trainer(1, signal.SIGSTOP)
+    assert group.next_commit(6, but=(1,)) < 3
+    group.kill_trainer(1, signal.SIGCONT)
+    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+
+
+def test_a_pod_that_vanishes_and_returns_declares_its_old_trainer_ended(start: Start) -> None:
+    group = trained(start(3))
+    worker = group.workers[1]
+    assert worker.process is not None
+    worker.process.kill()
+    worker.process.wait()
+    assert group.next_commit(6, but=(1,)) < 3
+    wait_for(lambda: not _lives(worker.trainer_pid), 5, "the trainer ends with its supervisor")
+    group.start(1)
+    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+
+
+def test_a_side_without_majority_pauses(start: Start) -> None:
+    group = trained(start())
+    group.signal_pod(0, signal.SIGSTOP)
+    group.signal_pod(1, signal.SIGSTOP)
+    wait_for(lambda: "silent" in group.workers[3].errors, 5)
+    time.sleep(1.0)
+    paused = group.step
+    time.sleep(1.0)
+    assert group.step == paused
+    group.signal_pod(0, signal.SIGCONT)
+    wait_for(lambda: group.step > paused + 2, 10, f"training goes on\n{group.tail()}")
+
+
+def test_a_plan_brings_a_member_in_and_passes_from_hand_to_hand(start: Start) -> None:
+    group = trained(start(members=[0, 1, 2]), 0, 1, 2)
+    group.give(group.plan(revision=2, succession=["w2", "w0", "w1", "w3"]), workers=[1])
+    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+    assert "formation" in group.workers[3].errors
+
+
+def test_a_member_that_the_plan_lets_go_leaves_at_a_boundary(start: Start) -> None:
+    group = trained(start())
+    group.give(group.plan(revision=2, members=[0, 1, 2]))
+    wait_for(lambda: group.whole(0, 1, 2), 15, f"a group of three\n{group.tail()}")
+    assert "broke" not in group.workers[0].errors
+
+
+def test_a_finished_group_ends_well(start: Start) -> None:
+    group = start(3, steps=30)
+    for worker in group.workers:
+        wait_for((worker.directory / "run" / "finishing").exists, 20, worker.errors)
+        (worker.directory / "run" / "profiler-drained").touch()  # as the profiler beside it would
+        assert worker.process is not None
+        assert worker.process.wait(10) == 0, worker.errors
+
+
+def test_a_plan_that_says_stop_ends_all_well(start: Start) -> None:
+    group = trained(start(3))
+    plan = group.plan(revision=2).model_dump(by_alias=True)
+    group.give(group.plan(revision=2).model_validate({**plan, "phase": "stop"}))
+    for worker in group.workers:
+        assert worker.process is not None
+        assert worker.process.wait(20) == 0, worker.errors
+    assert len({worker.step for worker in group.workers}) == 1
+
+
+def test_a_supervisor_with_a_wrong_token_is_refused_and_says_so(tmp_path: Path) -> None:
+    group = LocalGroup(tmp_path / "group", lambda w: [sys.executable, str(FAKE), str(w.log), str(ENDLESS)], 3)
+    try:
+        group.give(group.plan())
+        (group.workers[2].directory / "token").write_text("1.another")
+        group.start()
+        trained(group, 0, 1)
+        wait_for(lambda: "token" in group.workers[2].errors and "token" in group.workers[0].errors, 5)
+        assert group.workers[2].commits == []
+    finally:
+        group.close()
+
+
+def test_garbage_on_the_control_port_harms_nobody(start: Start) -> None:
+    group = trained(start(3))
+    opening = json.dumps({"pod": ["w1", "x"], "nonce": "00" * 16}).encode() + b"\n"
+    for noise in (b"GET / HTTP/1.0\r\n\r\n", os.urandom(4096), b"{}\n", opening + os.urandom(64)):
+        with socket.create_connection(("127.0.0.1", group.workers[0].control_port)) as sock:
+            sock.sendall(noise)
+    group.next_commit(5)
+    assert group.whole()
+
+
+def test_a_program_that_raises_ends_the_container_with_its_last_words(tmp_path: Path) -> None:
+    group = LocalGroup(tmp_path, lambda w: [sys.executable, "-c", "raise RuntimeError('no such sensor')"], 1)
+    try:
+        group.give(group.plan())
+        group.start()
+        worker = group.workers[0]
+        assert worker.process is not None
+        assert worker.process.wait(20) == 1
+        said = (worker.directory / "termination-log").read_text()
+        assert said.startswith("ProgramFailed") and "no such sensor" in said
+    finally:
+        group.close()
+
+
+def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    group = LocalGroup(tmp_path, lambda w: ["/no/such/command"], 1)
+    try:
+        group.give(group.plan())
+        group.start()
+        worker = group.workers[0]
+        assert worker.process is not None
+        assert worker.process.wait(20) == 1
+        said = (worker.directory / "termination-log").read_text()
+        assert said.startswith("CommandNotFound") and "/no/such/command" in said
+    finally:
+        group.close()
+
+
+def test_the_supervisor_never_imports_torch() -> None:
+    code = "import edgetrain.supervisor.__main__, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
