@@ -46,7 +46,7 @@ class Fleet:
     def rates(self, job_uid: str) -> Mapping[str, NodeRate]:
         with self._lock:
             book = self._probes.get(job_uid)
-            return book.rates() if book else {}
+            return book.rates(self._clock()) if book else {}
 
     def publish(self, job_uid: str, plan: Plan) -> None:
         with self._lock:

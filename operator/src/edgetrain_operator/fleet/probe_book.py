@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from edgetrain_operator.fleet.probes import (
+    HELPERS,
     LARGEST_BURST,
     SATURATED,
+    STRETCH,
     Need,
     Node,
     Probe,
@@ -21,6 +23,8 @@ VIEW_SECONDS = 1.0
 VIEW_SECONDS_A_NODE = 0.0005
 """A view of all nodes is as dear as they are many: it is drawn anew no sooner than this allows."""
 LEASE_SLACK = 3.0
+SETTLING_SECONDS = 30.0
+"""From a node's first probe until its rate is shown, however little its partners had to offer."""
 AVOID_SECONDS = 60.0
 
 
@@ -35,8 +39,21 @@ class ProbeBook:
         self._viewed = float("-inf")
         self._stale = True
 
-    def rates(self) -> Mapping[str, NodeRate]:
-        return {worker: rate for worker, record in self._records.items() if (rate := _node_rate(record))}
+    def rates(self, now: float) -> Mapping[str, NodeRate]:
+        """By worker. A new node is not among them while it has shown no more than its partners' limit and
+        better partners are about to tell: it would be taken for as slow as they are."""
+        hubs = sorted((record.rate or 0.0 for record in self._records.values()), reverse=True)
+        offer = sum(hubs[1 : 2 + HELPERS])
+        return {
+            worker: rate
+            for worker, record in self._records.items()
+            if (rate := _node_rate(record)) and not self._is_new(record, offer, now)
+        }
+
+    def _is_new(self, record: Record, offer: float, now: float) -> bool:
+        had = self._most_offered(record)
+        limited = had is not None and (record.rate or 0.0) > SATURATED * had and offer > STRETCH * had
+        return limited and now - record.first < SETTLING_SECONDS
 
     def record(self, worker: str, measured: NodePart, now: float) -> bool:
         """Take in what a node measured. True where its rate leapt, or is known for the first time."""

@@ -51,7 +51,7 @@ class Need(IntEnum):
     NONE = 4
 
 
-LEAST_CREDIT = {Need.ALARM: float("-inf"), Need.FIRST: -1.0, Need.STRETCH: -0.5, Need.REGULAR: 0.0}
+LEAST_CREDIT = {Need.ALARM: float("-inf"), Need.FIRST: -1.0, Need.STRETCH: -1.0, Need.REGULAR: 0.0}
 """Seconds of link time: what a probe's ends must have, or may owe. A fleet that starts has saved nothing, so
 first probes are taken in advance; an alarm has the reserve of the one who raises it."""
 BURSTS = {Need.ALARM: 1, Need.FIRST: 3, Need.STRETCH: 1, Need.REGULAR: 3}

@@ -35,6 +35,8 @@ class Record:
     """Up to when the accounts below have been credited."""
     credit: float = 0.0
     reserve: float = 0.0
+    first: float = float("inf")
+    """When first measured."""
     probed: float | None = None
     alarm: bool = False
     suspect: Pair | None = None
@@ -80,5 +82,6 @@ class Record:
         return True
 
     def _settle(self, pairs: dict[Peers, Pair], now: float) -> None:
+        self.first = min(self.first, now)
         self.pairs = {peers: pair for peers, pair in pairs.items() if pair.at >= now - PAIR_SECONDS}
         self.best = max(self.pairs.items(), key=lambda item: item[1].rate)
