@@ -114,7 +114,7 @@ def test_from_reports_to_a_plan_and_from_a_loss_to_the_next(
             worker.train(plan, 2, names[:2], names[2:], step=4)
         after = plan_of(all_of_them[0], 2, plan.revision)
         assert time.monotonic() - began < 5.0
-        assert (after.lineage, after.revision) == (1, 2)
+        assert after.lineage == 1 and after.revision > plan.revision
 
 
 def test_a_steady_job_is_left_in_peace(api: ApiServer, namespace: str, tmp_path: Path, hire: Hire) -> None:

@@ -77,7 +77,7 @@ class FakeWorker:
             lineage=plan.lineage,
             revision=plan.revision,
             number=number,
-            aggregator=plan.groups[0].aggregator if plan.groups else members[0],
+            aggregator=next(w for w in plan.groups[0].succession if w in members),
             members=tuple(members),
         )
         self.say(

@@ -65,6 +65,8 @@ def _spec(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
         "restartPolicy": "OnFailure",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        # The node's own resolver: an edge node may reach no cluster DNS, and need none.
+        "dnsPolicy": "Default",
         "terminationGracePeriodSeconds": STOP_SECONDS,
         "affinity": {"nodeAffinity": _only_on(node.name)},
         "tolerations": tolerations(job.spec, node),

@@ -84,7 +84,7 @@ _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
     ConditionType.COMPLETE: ("True", None),
     ConditionType.FAILED: (None, "True"),
 }
-_NO_TROUBLE = frozenset({"Starting", "FewerWorkers"})
+_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", *End})
 
 
 def _said(
