@@ -1,5 +1,7 @@
 """The CRD in crds/ is the one that the models say, and is fit for an API server to price and explain."""
 
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import yaml
 from edgetrain_protocol import reference
 from edgetrain_protocol.crd import FILE, custom_resource_definition, render
 from edgetrain_protocol.rules import VALIDATIONS
-from edgetrain_protocol.status import Condition, JobStatus, WorkerCounts
+from edgetrain_protocol.status import Condition, JobProgress, JobStatus, WorkerCounts
 
 CRDS = Path(__file__).parents[2] / "crds"
 Schema = dict[str, Any]
@@ -113,3 +115,17 @@ def test_columns_for_people_are_worked_out() -> None:
     assert written["workers"]["summary"] == "4/5"
     assert written["reason"] == "MemberLost"
     assert JobStatus.model_validate(written) == status
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_diverged_loss_can_still_be_written(loss: float) -> None:
+    """JSON has no NaN: the API server would refuse the status, and with it everything else that it says."""
+    written = JobProgress(step=7, loss=loss).to_wire()
+    assert "loss" not in written
+    assert json.loads(json.dumps(written, allow_nan=False))["step"] == 7
+
+
+def test_figures_are_for_people() -> None:
+    progress = JobProgress(loss=0.26739293336868286, samples_per_second=4539.51234)
+    assert (progress.loss, progress.samples_per_second) == (0.2674, 4540.0)
+    assert JobProgress.from_wire(json.dumps(progress.to_wire())) == progress

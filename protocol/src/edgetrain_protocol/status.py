@@ -4,13 +4,30 @@ Fields called `summary` and `reason` are worked out from the others on writing: 
 `kubectl get` shows, and no program should read them.
 """
 
+import math
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, computed_field
+from pydantic import AfterValidator, Field, computed_field
 
 from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.rules import ATOMIC, keyed
+
+DIGITS = 4
+
+
+def readable(value: float) -> float:
+    """Four significant digits: for people, and so that noise below them is no change of status."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else 0.0
+
+
+def readable_if_finite(value: float | None) -> float | None:
+    """None for a loss that has diverged: JSON has no NaN, and an API server refuses a status with one."""
+    return readable(value) if value is not None and math.isfinite(value) else None
+
+
+Figure = Annotated[float, AfterValidator(readable)]
+OptionalFigure = Annotated[float | None, AfterValidator(readable_if_finite)]
 
 
 class ConditionType(StrEnum):
@@ -74,11 +91,11 @@ class JobProgress(Tolerant):
     """Steps committed."""
     epoch: int = 0
     """Epochs begun, from 0."""
-    percent: float = 0.0
+    percent: Figure = 0.0
     """Of the steps that the program means to take."""
-    loss: float | None = None
+    loss: OptionalFigure = None
     """As the program logged it."""
-    samples_per_second: float = 0.0
+    samples_per_second: Figure = 0.0
     """Over all workers."""
     eta_seconds: int | None = None
     """Until the end, at this speed."""
@@ -102,11 +119,11 @@ class ElectionStatus(Tolerant):
     """When it took office."""
     reason: LongText
     """Why it and no other."""
-    bandwidth_bits_per_second: float = 0.0
+    bandwidth_bits_per_second: Figure = 0.0
     """What was measured for it."""
     runner_up: Name | None = None
     """The next best worker."""
-    runner_up_bits_per_second: float | None = None
+    runner_up_bits_per_second: OptionalFigure = None
     """What was measured for that one."""
 
 
@@ -133,11 +150,11 @@ class NodeStatus(Tolerant):
     """What its worker does."""
     site: ShortText = ""
     """The site that it belongs to."""
-    steps_per_second: float = 0.0
+    steps_per_second: Figure = 0.0
     """Its rate of steps."""
-    samples_per_second: float = 0.0
+    samples_per_second: Figure = 0.0
     """Its rate of samples."""
-    bandwidth_bits_per_second: float | None = None
+    bandwidth_bits_per_second: OptionalFigure = None
     """The best of its measured links."""
     aggregator: bool = False
     """Whether it is the aggregator."""
