@@ -127,12 +127,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def test_two_profilers_measure_their_link_and_report_it(pair: Pair) -> None:
     rate = pair.service.fleet.rates(JOB)["w-a"]
     assert rate.peer == "w-b"
-    assert rate.bits_per_second > 100e6
+    assert rate.bits_per_second > 10e6
     measured = pair.service.fleet.reports(JOB)["w-b"].measured
     assert measured is not None
     assert measured.memory_bytes > measured.memory_available_bytes > 0
     assert measured.cpu_cores == os.cpu_count()
-    assert (pair.one.metric("edgetrain_profiler_link_bytes_per_second") or 0) > 1e7
+    assert (pair.one.metric("edgetrain_profiler_link_bytes_per_second") or 0) > 1e6
     assert (pair.two.metric("edgetrain_profiler_probe_bytes_total") or 0) > 0
 
 

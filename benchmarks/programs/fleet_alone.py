@@ -1,0 +1,51 @@
+"""A fleet API without a cluster, for profilers in shaped namespaces: says every second what it knows.
+
+    python -m benchmarks.programs.fleet_alone ADDRESS PORT DIRECTORY
+
+Writes `token` and `ca.crt` for the job `bench` into DIRECTORY, then prints JSON lines: rates by worker in
+bits per second. Ends with its standard input.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgetrain_operator.fleet.keyring import renewed
+from edgetrain_operator.fleet.service import FleetService
+
+JOB = "bench"
+
+
+class Alone:
+    """The only operator there is."""
+
+    def leads(self) -> bool:
+        return True
+
+    def leader_address(self) -> str | None:
+        return None
+
+
+def main(address: str, port: int, directory: Path) -> None:
+    service = FleetService(renewed(None, datetime.now(UTC)), Alone(), address, port)
+    (directory / "token").write_text(service.fleet.token_for(JOB))
+    (directory / "ca.crt").write_text(service.fleet.ca_bundle())
+    service.start()
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    while True:
+        time.sleep(1.0)
+        rates = service.fleet.rates(JOB)
+        print(json.dumps({worker: rate.bits_per_second for worker, rate in rates.items()}), flush=True)
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
