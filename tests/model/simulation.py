@@ -286,8 +286,8 @@ class Simulation:
 
     def _linked(self, word: Established) -> bool:
         """No member's process is over or has left. Of a cut link nobody is told."""
-        ranks, name = self._ranks(word), formation_id(word)
-        return all(self._in(rank, member, name) for rank, member in zip(ranks, word.formation.members, strict=True))
+        name, members = formation_id(word), word.formation.members
+        return all(self._in(self.pods.index(member.home), member, name) for member in members)
 
     def _in(self, index: int, member: Member, name: FormationId) -> bool:
         trainer = self.sites[index].trainer

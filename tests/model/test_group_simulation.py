@@ -105,7 +105,7 @@ def test_a_plan_that_says_wait_stops_the_group_at_a_boundary() -> None:
 
 
 def trouble(sim: Simulation, faults: int, *, at_once: bool) -> None:
-    """Random faults. Unless `at_once`, nobody's state is lost while others are still out: it can come back."""
+    """Random faults. Unless `at_once`, nobody's state is lost while others are still out."""
     rng = sim.random
     for _ in range(faults):
         pod = rng.randrange(len(sim.pods))

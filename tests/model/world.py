@@ -206,11 +206,13 @@ class World:
         for pod in range(self.size):
             if self.node(state, pod).ballot.own is not None:
                 state = self.act(state, pod, ("withdraw",))
-        return state._replace(messages=frozenset(m for m in state.messages if _is(self._things[m[1]], Record)))
+        kept = frozenset(m for m in state.messages if _is(self._things[m[1]], Record))
+        return state._replace(messages=kept)
 
     def numbers(self, state: State, called: tuple[Member, ...]) -> set[int]:
         """High enough for those called, or for all: callers learn numbers by refusals and by hearsay."""
-        closed = {self.node(state, i).ballot.member: self.node(state, i).ballot.closed for i in range(self.size)}
+        ballots = [self.node(state, i).ballot for i in range(self.size)]
+        closed = {ballot.member: ballot.closed for ballot in ballots}
         return {1 + max(closed[m] for m in called), 1 + max(closed.values())}
 
     def aggregator(self, pod: int, called: tuple[Member, ...]) -> str:
@@ -371,8 +373,8 @@ class World:
         if kind == "left":
             return self._left(node)
         if kind == "has committed in":
-            position = Position(LINEAGE, _id(rest[0]))
-            return replace(node, ballot=node.ballot.on_position(position), disk=node.disk.committed_in(rest[0])), ()
+            ballot = node.ballot.on_position(Position(LINEAGE, _id(rest[0])))
+            return replace(node, ballot=ballot, disk=ballot.record), ()
         if kind == "withdraw":
             return replace(node, ballot=node.ballot.withdraw()), ()
         if kind in ("trainer ends", "pod restarts"):
@@ -410,7 +412,7 @@ class World:
         return self._carry(gone, *gone.ballot.on_left(gone.ballot.position, clean=True))
 
     def _ended(self, node: Node, kind: str) -> tuple[Node, tuple[tuple[int, int], ...]]:
-        """With the trainer alone ends what it held; with the pod's containers what its supervisor held too."""
+        """With the trainer ends what it held; with the pod's containers what its supervisor held too."""
         ballot = node.ballot
         assert ballot.member is not None
         if kind == "pod restarts":
@@ -423,7 +425,9 @@ class World:
         others = (i for i, pod in enumerate(self.pods) if pod != ballot.record.pod)
         return after, (*sent, *((i, self.number(ballot.record)) for i in others))
 
-    def _carry(self, node: Node, ballot: Ballot, actions: Actions) -> tuple[Node, tuple[tuple[int, int], ...]]:
+    def _carry(
+        self, node: Node, ballot: Ballot, actions: Actions
+    ) -> tuple[Node, tuple[tuple[int, int], ...]]:
         node = replace(node, ballot=ballot)
         sent: list[tuple[int, int]] = []
         for action in actions:

@@ -185,23 +185,25 @@ class LocalGroup:
         """These, and nobody else, have committed their last step together."""
         wanted = sorted(self.workers[i].name for i in indexes or range(self.size))
         last = [w.commits[-1] for w in self.workers if w.name in wanted and w.commits]
-        return len(last) == len(wanted) and all(line["members"] == wanted for line in last)
+        return len(last) == len(wanted) and all(line["count"] == len(wanted) for line in last)
 
     def next_commit(self, seconds: float, but: tuple[int, ...] = ()) -> float:
-        """Until somebody (but these) commits a step that nobody has begun yet; returns the seconds it took."""
+        """Until somebody (but these) commits a step that nobody has begun yet; how many seconds it took."""
         begun, step = time.monotonic(), self.step
         others = [w for i, w in enumerate(self.workers) if i not in but]
-        wait_for(lambda: max(w.step for w in others) > step + 1, seconds, f"a commit beyond {step}; {self.tail()}")
+        wait_for(lambda: max(w.step for w in others) > step + 1, seconds, f"{step} is the last step")
         return time.monotonic() - begun
 
-    def check_history(self) -> None:
-        """Each step was committed with one content, by whoever committed it, in order."""
-        contents: dict[int, tuple[int, ...]] = {}
+    def check_history(self) -> dict[int, dict[str, Any]]:
+        """Each step was committed with one content, by whoever committed it; returns them by step."""
+        history: dict[int, dict[str, Any]] = {}
         for worker in self.workers:
             for line in worker.commits:
-                content = tuple(line["content"]) if "content" in line else (line["by"],)
-                assert contents.setdefault(line["step"], content) == content, f"step {line['step']} is forked"
-        assert sorted(contents) == list(range(min(contents), max(contents) + 1)), "a step is missing"
+                known = history.setdefault(line["step"], line)
+                assert known["content"] == line["content"], f"step {line['step']} is forked"
+        assert sorted(history) == list(range(min(history), max(history) + 1)), "a step is missing"
+        return history
 
     def tail(self) -> str:
-        return "\n".join(f"{w.name}:\n{w.errors[-1500:]}" for w in self.workers if (w.directory / "stderr").exists())
+        started = [w for w in self.workers if (w.directory / "stderr").exists()]
+        return "\n".join(f"{w.name}:\n{w.errors[-1500:]}" for w in started)

@@ -173,9 +173,7 @@ class FakeTrainer:
         self.check(form)
         step = self.position.committed + 1
         self.position = Position(form.formation.lineage, formation, step)
-        members = sorted(peer.worker for peer in form.members)
-        here, by = form.formation.number, formation.number
-        self.write(event="commit", step=step, formation=here, by=by, members=members)
+        self.write(event="commit", step=step, count=len(form.members), content=list(formation))
         self.link.send(Progress(formation, "apply", step, samples=step, step_seconds=STEP_SECONDS))
         self.tell_followers()
 

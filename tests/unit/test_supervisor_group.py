@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.support.group import LocalGroup, Worker, wait_for
 
 FAKE = Path(__file__).parent / "fake_trainer.py"

@@ -1,0 +1,58 @@
+"""Real trainers under real supervisors: kills and stops of each role, and every sample accounted for."""
+
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.group import LocalGroup, Worker, wait_for
+from tests.unit.training_program import SAMPLES
+
+PROGRAM = Path(__file__).parent / "training_program.py"
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[LocalGroup]:
+    def command(worker: Worker) -> list[str]:
+        return [sys.executable, str(PROGRAM), str(worker.log), "40", "0.02"]
+
+    group = LocalGroup(tmp_path, command, 4, env={"PYTHONPATH": str(Path(__file__).parents[2])})
+    try:
+        group.give(group.plan())
+        group.start()
+        wait_for(lambda: group.whole() and group.step > 3, 60, group.tail())
+        yield group
+    finally:
+        group.close()
+
+
+def check_accounts(group: LocalGroup) -> None:
+    """Each epoch that was trained to its end saw each sample exactly once."""
+    history = group.check_history()
+    last = max(line["epoch"] for line in history.values())
+    for epoch in range(last):
+        seen = Counter(i for line in history.values() if line["epoch"] == epoch for i in line["content"][1:])
+        assert seen == Counter(range(SAMPLES)), f"epoch {epoch}"
+
+
+def test_whoever_is_killed_or_stopped_no_step_forks_and_no_sample_is_lost(group: LocalGroup) -> None:
+    group.kill_trainer(2)
+    killed = group.next_commit(10, but=(2,))
+    group.signal_pod(3, signal.SIGSTOP)
+    stopped = group.next_commit(10, but=(2, 3))
+    group.signal_pod(3, signal.SIGCONT)
+    wait_for(group.whole, 60, group.tail())
+    group.kill_trainer(0)
+    aggregator_killed = group.next_commit(10, but=(0,))
+    print(f"killed {killed:.3f} s, stopped {stopped:.3f} s, aggregator killed {aggregator_killed:.3f} s")
+    for worker in group.workers:
+        (worker.directory / "run" / "profiler-drained").touch()
+        assert worker.process is not None
+        assert worker.process.wait(120) == 0, worker.errors[-3000:]
+    check_accounts(group)
+    models = [worker.lines("finished")[-1]["model"] for worker in group.workers if worker.lines("finished")]
+    assert len(models) >= 3 and all(model == models[0] for model in models)
+    assert max(killed, aggregator_killed) < 2 and stopped < 3

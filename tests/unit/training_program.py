@@ -1,0 +1,47 @@
+"""A small real training program that writes down what each committed step was made of.
+
+    python training_program.py LOG EPOCHS PAUSE
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import edgetrain
+
+SAMPLES, BATCH = 96, 24
+
+
+def main(log: Path, epochs: int, pause: float) -> None:
+    def write(**line: Any) -> None:
+        with log.open("a") as file:
+            file.write(json.dumps({"pid": os.getpid(), "at": time.monotonic(), **line}) + "\n")
+
+    write(event="start")
+    session = edgetrain.join()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    session.wrap(model, optimizer)
+    x = torch.randn(SAMPLES, 4, generator=torch.Generator().manual_seed(1))
+    for batch in session.batches((x, x.sum(1, keepdim=True)), batch_size=BATCH, epochs=epochs):
+        time.sleep(pause)
+        optimizer.zero_grad()
+        session.backward((model(batch.x) - batch.y).square().mean())
+        optimizer.step()
+        step = session.committed
+        if step is not None and step.members:
+            content = [step.epoch, *sorted(step.indices)]
+            write(event="commit", step=step.step, epoch=step.epoch, count=step.members, content=content)
+    session.finish(model)
+    write(event="finished", model=[p.flatten().tolist() for p in model.parameters()])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
