@@ -98,16 +98,6 @@ def test_lab_outlives_who_started_it(make_lab: LabMaker) -> None:
         lab.up(EMPTY)
 
 
-def test_daemon_that_dies_is_started_again(make_lab: LabMaker) -> None:
-    lab = make_lab("a")
-    lab.up(edge_nodes(1))
-    before = _pid_of("kubelet", lab)
-
-    os.kill(before, signal.SIGKILL)
-
-    assert eventually(lambda: _pid_of("kubelet", lab) not in (0, before))
-
-
 def test_two_labs_do_not_meet(make_lab: LabMaker) -> None:
     one, two = make_lab("a"), make_lab("b")
     one.up(edge_nodes(1))
@@ -135,9 +125,3 @@ def _block(lab: Lab) -> str:
     record = lab.files.load()
     assert record
     return str(record.addresses.network)
-
-
-def _pid_of(program: str, lab: Lab) -> int:
-    listed = subprocess.run(["pgrep", "-x", program], capture_output=True, text=True).stdout.split()
-    ours = set(machines.processes_in(lab.netns("edge-1")))
-    return next((pid for pid in map(int, listed) if pid in ours), 0)

@@ -1,11 +1,15 @@
 """Nodes that fall, come back, are slow, or are cut off."""
 
 import json
+import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from edgelab import machines
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
 from edgelab.lab import Lab
@@ -23,7 +27,7 @@ COUNT_STARTS = (
 NOTE_TERM = (
     "import pathlib, signal, time; "
     "signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path('/data/asked').touch(), exit())); "
-    "time.sleep(1000)"
+    "print('listening', flush=True); time.sleep(1000)"
 )
 SPIN = "import time; time.sleep(0.1)\nwhile True: pass"
 
@@ -54,15 +58,15 @@ def test_removed_node_leaves_nothing(lab: Lab, new_node: NodeFactory) -> None:
 def test_power_cut_and_return(lab: Lab, namespace: str, new_node: NodeFactory) -> None:
     node = new_node()
     apply(lab, namespace, restricted_pod("p", node.name, COUNT_STARTS))
-    wait_running(lab, namespace, "p")
+    assert eventually(lambda: _logs(lab, namespace, "p") == "x\n")
 
     lab.node_kill(node.name)
-    assert eventually(lambda: _ready(lab, node.name) == "Unknown", 10)
+    assert eventually(lambda: _ready(lab, node.name) == "Unknown", 20)
     lab.node_start(node.name)
 
     assert _ready(lab, node.name) == "True"
     # The emptyDir is the one of before, the process is not.
-    assert eventually(lambda: lab.kubectl("-n", namespace, "logs", "p") == "xx\n")
+    assert eventually(lambda: _logs(lab, namespace, "p") == "xx\n")
     assert get(lab, namespace, "pod", "p")["status"]["containerStatuses"][0]["restartCount"] == 1
 
 
@@ -81,7 +85,7 @@ def test_clean_stop_asks_containers_to_end(lab: Lab, namespace: str, new_node: N
     pod = restricted_pod("p", node.name, NOTE_TERM, volumes=volume)
     pod["spec"]["securityContext"] = {"runAsUser": 0}
     apply(lab, namespace, pod)
-    wait_running(lab, namespace, "p")
+    assert eventually(lambda: _logs(lab, namespace, "p") == "listening\n")
 
     began = time.monotonic()
     lab.node_stop(node.name)
@@ -89,6 +93,15 @@ def test_clean_stop_asks_containers_to_end(lab: Lab, namespace: str, new_node: N
     assert (lab.node(node.name).var / "asked" / "asked").exists()
     assert time.monotonic() - began < 4, "something did not end when asked"
     assert _power(lab, node.name) == "off"
+
+
+def test_daemon_that_dies_is_started_again(lab: Lab, new_node: NodeFactory) -> None:
+    node = new_node()
+    before = _kubelet(lab, node.name)
+
+    os.kill(before, signal.SIGKILL)
+
+    assert eventually(lambda: _kubelet(lab, node.name) not in (0, before))
 
 
 def test_processor_quota_holds(lab: Lab, namespace: str, new_node: NodeFactory) -> None:
@@ -108,18 +121,18 @@ def test_processor_quota_holds(lab: Lab, namespace: str, new_node: NodeFactory) 
 def test_link_has_its_rate_in_both_directions(lab: Lab, new_node: NodeFactory, rate: int) -> None:
     node = new_node(link=f"{rate}mbit")
 
-    assert megabits_per_second(lab, node.name, "cloud", rate) == pytest.approx(rate, rel=0.1)
-    assert megabits_per_second(lab, "cloud", node.name, rate) == pytest.approx(rate, rel=0.1)
+    assert _rate(lab, node.name, "cloud", rate) == pytest.approx(rate, rel=0.1)
+    assert _rate(lab, "cloud", node.name, rate) == pytest.approx(rate, rel=0.1)
 
 
 def test_link_is_shaped_anew_and_stays_so(lab: Lab, new_node: NodeFactory) -> None:
     node = new_node(link="100mbit")
 
     lab.link(node.name, "10mbit")
-    assert megabits_per_second(lab, node.name, "cloud", 10) == pytest.approx(10, rel=0.1)
+    assert _rate(lab, node.name, "cloud", 10) == pytest.approx(10, rel=0.1)
     lab.node_kill(node.name)
     lab.node_start(node.name)
-    assert megabits_per_second(lab, node.name, "cloud", 10) == pytest.approx(10, rel=0.1)
+    assert _rate(lab, node.name, "cloud", 10) == pytest.approx(10, rel=0.1)
 
 
 def test_link_counts_what_it_carries(lab: Lab, new_node: NodeFactory) -> None:
@@ -162,12 +175,32 @@ def test_what_cannot_be_is_refused_by_name(lab: Lab) -> None:
         lab.node_add(NodeSpec(name="edge-1"))
 
 
+def _rate(lab: Lab, source: str, sink: str, expected: float) -> float:
+    """The best of three, if need be: other work on the machine slows a transfer, and nothing speeds it up."""
+    measured = 0.0
+    for _ in range(3):
+        measured = max(measured, megabits_per_second(lab, source, sink, expected))
+        if measured > 0.94 * expected:
+            break
+    return measured
+
+
+def _logs(lab: Lab, namespace: str, pod: str) -> str:
+    return lab.kubectl("-n", namespace, "logs", pod)
+
+
 def _ready(lab: Lab, node: str) -> str:
     return next(view.ready for view in lab.status().nodes if view.name == node)
 
 
 def _power(lab: Lab, node: str) -> str:
     return next(view.power for view in lab.status().nodes if view.name == node)
+
+
+def _kubelet(lab: Lab, node: str) -> int:
+    listed = subprocess.run(["pgrep", "-x", "kubelet"], capture_output=True, text=True).stdout.split()
+    ours = machines.processes_in(lab.netns(node))
+    return next((pid for pid in map(int, listed) if pid in ours), 0)
 
 
 def _reaches(lab: Lab, source: str, target: str) -> bool:

@@ -12,7 +12,7 @@ from edgelab.programs.acquire import Programs
 from edgelab.provisioner import STORAGE_CLASS
 from edgelab.state import LabFiles, LabRecord
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 
 
