@@ -73,7 +73,9 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
     session.wrap(model, optimizer, scheduler, tally)
     data = (x, torch.arange(samples))
     for batch in session.batches(data, batch_size=options["batch"], epochs=epochs, seed=3):
-        time.sleep(options.get("pause", 0.0) * len(batch) / options["batch"])
+        time.sleep(options.get("pause", 0.0))
+        if not Path(options["go"]).exists():
+            time.sleep(options.get("leash", 0.0))
         optimizer.zero_grad()
         loss = model.net(batch.x).square().mean() + model.mark[batch.y].mean()
         session.backward(loss)
@@ -116,10 +118,9 @@ def _fault(when: str, step: int, strike: Callable[[], None]) -> None:
         if when == "before_reduce" and self.position.committed + 1 == step:
             member.Member._attempt = real_attempt
             try:
-                with self.formations.operation(seat):
-                    strike()
+                self.formations.run(seat, lambda reduction: strike(), lambda nothing: None)
             except GroupBroken:
-                return None
+                return False
         return real_attempt(self, seat, turn)
 
     member.vote = vote

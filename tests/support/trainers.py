@@ -46,7 +46,8 @@ class Trainer:
             "EDGETRAIN_THREADS": "1",
         }
         ours, theirs = socket.socketpair()
-        arguments = (theirs, env, {**DEFAULTS, **options, "out": str(self.out)})
+        files = {"out": str(self.out), "go": str(root / "go")}
+        arguments = (theirs, env, DEFAULTS | options | files)
         self.process: BaseProcess = _forks.Process(target=trainer_program.main, args=arguments)
         self.process.start()
         theirs.close()
@@ -93,6 +94,7 @@ class Coordinator:
 
     def __init__(self, root: Path, *, reduction: str = "ring", **options: Any) -> None:
         self.root, self.reduction, self.options = root, reduction, options
+        root.mkdir(parents=True, exist_ok=True)
         self.inbox: queue.Queue[tuple[Trainer, local.Message | None]] = queue.Queue()
         self.trainers: list[Trainer] = []
         self.members: list[Trainer] = []
@@ -186,7 +188,11 @@ class Coordinator:
         self.until(lambda: newcomer.last(local.CaughtUp))
 
     def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Until all living members have finished, re-forming after every loss."""
+        """Until all living members have finished, re-forming after every loss.
+
+        From now on no step takes longer for its leash, which gives tests time before.
+        """
+        (self.root / "go").touch()
 
         def done() -> bool:
             meanwhile()

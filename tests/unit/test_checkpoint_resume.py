@@ -39,7 +39,6 @@ def test_a_job_goes_on_from_what_is_on_disk(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole").members[0].summary()
     root = tmp_path / "stopped"
     with coordinating(root, checkpoint_every=0.05, epochs=6, pause=0.02) as group:
-        (tmp_path / "stopped").mkdir()
         group.start(group.spawn_all("a", "b"))
         group.until(lambda: all(saved(t) for t in group.members))
         durable = max(saved(group.members[0]).keys() & saved(group.members[1]).keys(), default=0)

@@ -64,7 +64,7 @@ def test_the_step_in_doubt(
 def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
     """Members die one after another, others come; whoever is left has trained on everything once."""
     chance = random.Random(seed)
-    with coordinating(tmp_path, reduction=chance.choice(["ring", "star"]), epochs=20, pause=0.02) as group:
+    with coordinating(tmp_path, reduction=chance.choice(["ring", "star"]), epochs=40, leash=0.05) as group:
         group.start(group.spawn_all("a", "b", "c", "d"))
         for name in ("e", "f"):
             group.until(lambda: group.committed() >= 3)
@@ -82,7 +82,7 @@ def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
 
 def test_a_newcomer_moves_as_if_it_had_been_there(tmp_path: Path) -> None:
     """Schedulers, moments and buffers of one that joined late are those of the first members, bit by bit."""
-    with coordinating(tmp_path, epochs=10, pause=0.02) as group:
+    with coordinating(tmp_path, epochs=40, leash=0.05) as group:
         group.start(group.spawn_all("a", "b"))
         group.until(lambda: group.committed() >= 10)
         newcomer = group.spawn("c", model_seed=9)
@@ -94,7 +94,7 @@ def test_a_newcomer_moves_as_if_it_had_been_there(tmp_path: Path) -> None:
 
 
 def test_a_stopped_member_is_put_out_and_comes_back(tmp_path: Path) -> None:
-    with coordinating(tmp_path, epochs=14, pause=0.02) as group:
+    with coordinating(tmp_path, epochs=40, leash=0.05) as group:
         members = group.spawn_all("a", "b", "c")
         group.start(members)
         group.until(lambda: group.committed() >= 5)

@@ -47,12 +47,22 @@ def layout_number(layout: Sequence[str]) -> int:
     return int(hash_of(layout)[:15], 16)
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """What all members of a formation begin it with."""
+
+    ledger: Ledger
+    """It has the step in hand, unless all is trained."""
+    holders: list[str]
+    """By rank."""
+    whole: torch.Tensor | None
+    """The parameters and buffers to take, where this member's are not known to be right."""
+
+
 def enter(
     reduction: Reduction, form: Form, own: Standing, ledger: Ledger, flat: Flat, layout: Sequence[str]
-) -> tuple[Ledger, list[str]]:
-    """Agree with the other members; returns the common ledger and the holders by rank.
-
-    The ledger has the step in hand, unless all is trained.
+) -> Agreement:
+    """Agree with the other members. Changes nothing here.
 
     Raises:
         GroupBroken: the group failed, or another member does not fit.
@@ -64,21 +74,19 @@ def enter(
     _check_positions(form, standings)
     common = Ledger.from_json(reduction.tell(ledger.to_json(), lead))
     common = common.kept_by(accountable(common, standings))
-    if not all(standing.in_sync for standing in standings):
-        spread(reduction, flat, lead)
+    in_sync = all(standing.in_sync for standing in standings)
+    whole = None if in_sync else spread(reduction, flat, lead)
     if common.cut is None:
         # Who still has an older batch in hand cannot bring in another one.
         common = common.share_out(form.formation, [holder_name(s.holder) for s in standings if not s.in_hand])
-    return common, [holder_name(s.holder) for s in standings]
+    return Agreement(common, [holder_name(s.holder) for s in standings], whole)
 
 
-def spread(reduction: Reduction, flat: Flat, root: int) -> None:
-    """Give all members the parameters and buffers of rank `root`, bit by bit."""
+def spread(reduction: Reduction, flat: Flat, root: int) -> torch.Tensor | None:
+    """The parameters and buffers of rank `root`, for all others to take over, bit by bit."""
     data = flat.whole()
     reduction.group.broadcast(data, root)
-    if reduction.group.rank != root:
-        with torch.no_grad():
-            flat.set_whole(data)
+    return None if reduction.group.rank == root else data
 
 
 def leader(standings: Sequence[Standing], aggregator: int) -> int:

@@ -71,8 +71,9 @@ class Flat:
     def set_whole(self, data: Tensor) -> None:
         """Take the parameters and buffers that another member's `whole` gave."""
         sizes = [t.numel() * t.element_size() for t in self._whole]
-        for target, piece in zip(self._whole, data.split_with_sizes(sizes), strict=True):
-            target.copy_(piece.clone().view(target.dtype).view(target.shape))
+        with torch.no_grad():
+            for target, piece in zip(self._whole, data.split_with_sizes(sizes), strict=True):
+                target.copy_(piece.clone().view(target.dtype).view(target.shape))
 
     def _rooms(self, vector: Tensor) -> Sequence[Tensor]:
         return vector[: self.size - 2].split_with_sizes(self._parts)

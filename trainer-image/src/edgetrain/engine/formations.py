@@ -1,16 +1,20 @@
 """The formation that a trainer is in: built on a throw-away thread, left at any moment.
 
-Two threads meet here. The link's thread brings orders (Form, Halt, addresses) and must never block;
-the program's thread runs the group's operations and may be blocked in one when an order comes. What
-is said to the supervisor about leaving is said when no operation can change the position any more.
+Three threads meet here. The link's thread brings orders (Form, Halt, addresses) and must never block.
+The formation's own thread builds the group and then runs its operations; it may be blocked for good
+and is left behind then. The program's thread waits for operations, but never longer than for the
+formation. What is said to the supervisor about leaving is said when no operation can change the
+position any more.
 """
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import TypeVar
 
 from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, connected, shut_down
 from edgetrain.engine.reduce import Reduction
+from edgetrain.engine.seat import Operation, Seat
+from edgetrain.engine.watch import watch
 from edgetrain.local import (
     Broken,
     BuildFailed,
@@ -25,23 +29,10 @@ from edgetrain.local import (
 )
 from edgetrain.local.codec import pack_bytes, unpack_bytes
 
+Result = TypeVar("Result")
 
-class Seat:
-    """This member's place in one formation. Guarded by the condition of `Formations`."""
-
-    def __init__(self, form: Form, store: AddressStore) -> None:
-        self.form, self.store = form, store
-        self.reduction: Reduction | None = None
-        """Once the group is built."""
-        self.entered = False
-        self.holders: list[str] = []
-        """Members' incarnations, by rank, once entered."""
-        self.left = False
-        """For good: a formation is never returned to."""
-
-    @property
-    def id(self) -> FormationId:
-        return self.form.formation
+GRACE_SECONDS = 0.05
+"""After a peer has closed its connection, for what it sent before to arrive: it may have left in order."""
 
 
 class Formations:
@@ -52,8 +43,10 @@ class Formations:
     ) -> None:
         self._changed, self._send, self._position = changed, send, position
         self._stores: dict[FormationId, AddressStore] = {}
-        self._busy = False
-        self._halt_asked: FormationId | None = None
+        self._operation: Operation | None = None
+        """That the program's thread waits for."""
+        self._owed: Callable[[], Message] | None = None
+        """What is to be said as soon as the program's thread has turned from its operation."""
         self.seat: Seat | None = None
         """In the newest formation heard of; it may be unbuilt, or left."""
 
@@ -66,10 +59,8 @@ class Formations:
             self._leave()
             self.seat = Seat(form, self._store(form.formation))
             self._stores = {key: s for key, s in self._stores.items() if key[:2] >= form.formation[:2]}
-            threading.Thread(target=self._build, args=(self.seat,), name="build", daemon=True).start()
-            deadline = threading.Timer(form.build_seconds, self._give_up, args=(self.seat,))
-            deadline.daemon = True
-            deadline.start()
+            threading.Thread(target=self._live, args=(self.seat,), name="formation", daemon=True).start()
+            self._after(form.build_seconds, self._give_up, self.seat)
 
     def store_set(self, message: StoreSet) -> None:
         """Addresses may come before the Form that they belong to."""
@@ -78,13 +69,10 @@ class Formations:
         store.put(message.key, unpack_bytes(message.value_b64))
 
     def halt(self, halt: Halt) -> None:
-        """Leave the formation and say so, at once or when the operation that this frees has ended."""
+        """Leave the formation and say so."""
         with self._changed:
             self._leave()
-            if self._busy:
-                self._halt_asked = halt.formation
-            else:
-                self._send(Halted(halt.formation, self._position()))
+            self._say(lambda: Halted(halt.formation, self._position()))
 
     def leave(self) -> None:
         """Leave without a word."""
@@ -93,25 +81,31 @@ class Formations:
 
     # By the program's thread.
 
-    @contextlib.contextmanager
-    def operation(self, seat: Seat) -> Iterator[Reduction]:
-        """Run operations of the seat's group. Steps are prepared and committed inside.
+    def run(
+        self, seat: Seat, job: Callable[[Reduction], Result], settle: Callable[[Result], None]
+    ) -> None:
+        """Run `job` on the formation's thread, then `settle` with its result on this one.
+
+        Orders wait until `settle` has drawn the consequences. `job` must not change anything that is
+        used again after a failure: it may be left behind blocked, and run on at any time.
 
         Raises:
-            GroupBroken: the group failed or was left; the supervisor has been told.
+            GroupBroken: the group failed or was left. The supervisor has been told.
         """
         with self._changed:
-            if seat is not self.seat or seat.left or seat.reduction is None:
+            if seat is not self.seat or seat.left:
                 raise GroupBroken("the formation was left")
-            self._busy = True
-        broken: GroupBroken | None = None
-        try:
-            yield seat.reduction
-        except GroupBroken as error:
-            broken = error
-            raise
-        finally:
-            self._ended(seat, broken)
+            operation = self._operation = seat.begin(job)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: operation.done or seat.left)
+            try:
+                settle(operation.outcome())
+            except GroupBroken as error:
+                self._break(seat, str(error), error.addresses)
+                raise
+            finally:
+                self._operation = None
+                self._pay()
 
     def stop_cleanly(self, seat: Seat) -> None:
         """All members have voted to stop here. The connections stay until the next formation.
@@ -121,42 +115,55 @@ class Formations:
         with self._changed:
             if not seat.left:
                 seat.left = True
-                self._send(Halted(seat.id, self._position()))
+                self._say(lambda: Halted(seat.id, self._position()))
+                self._changed.notify_all()
 
-    def _ended(self, seat: Seat, broken: GroupBroken | None) -> None:
-        with self._changed:
-            self._busy = False
-            asked, self._halt_asked = self._halt_asked, None
-            was_left, seat.left = seat.left, seat.left or broken is not None
-            if broken:
-                # At once: peers that wait for us learn of it by their closed connections.
-                shut_down(seat.store, seat.form.rank)
-            if asked:
-                self._send(Halted(asked, self._position()))
-            elif broken and not was_left:
-                suspects = [p.worker for p in seat.form.members if p.address in broken.addresses]
-                alone = suspects if len(suspects) == 1 else []
-                self._send(Broken(seat.id, self._position(), str(broken), alone))
-            self._changed.notify_all()
+    # With `changed` held.
+
+    def _say(self, message: Callable[[], Message]) -> None:
+        """Now, or when the program's thread has turned from what it waits for."""
+        self._owed = message
+        if self._operation is None:
+            self._pay()
+
+    def _pay(self) -> None:
+        owed, self._owed = self._owed, None
+        if owed:
+            self._send(owed())
 
     def _leave(self) -> None:
-        if self.seat and not self.seat.left:
-            self.seat.left = True
         if self.seat:
+            self.seat.left = True
             shut_down(self.seat.store, self.seat.form.rank)
         self._changed.notify_all()
 
+    def _break(self, seat: Seat, error: str, addresses: frozenset[str]) -> None:
+        """Leave a group that does not work any more, and say whom that may be due to."""
+        if seat.left:
+            return
+        self._leave()
+        suspects = [peer.worker for peer in seat.form.members if peer.address in addresses]
+        named = suspects if len(suspects) == 1 else []
+        self._say(lambda: Broken(seat.id, self._position(), error, named))
+
     def _store(self, formation: FormationId) -> AddressStore:
         if formation not in self._stores:
+
             def publish(key: str, value: bytes) -> None:
                 self._send(StoreSet(formation, key, pack_bytes(value)))
 
             self._stores[formation] = AddressStore(publish)
         return self._stores[formation]
 
-    # By throw-away threads: a constructor that is blocked on a dead peer cannot be freed.
+    @staticmethod
+    def _after(seconds: float, job: Callable[..., None], *arguments: object) -> None:
+        timer = threading.Timer(seconds, job, arguments)
+        timer.daemon = True
+        timer.start()
 
-    def _build(self, seat: Seat) -> None:
+    # By the formation's thread: a constructor that is blocked on a dead peer cannot be freed.
+
+    def _live(self, seat: Seat) -> None:
         form = seat.form
         address = form.members[form.rank].address
         try:
@@ -164,27 +171,43 @@ class Formations:
         except GroupBroken as error:
             self._failed(seat, str(error))
             return
-        hub = [peer.worker for peer in form.members].index(form.aggregator)
+        if self._built(seat, group):
+            watch(group.connections(), lambda peer: self._closed(seat, peer))
+            hub = [peer.worker for peer in form.members].index(form.aggregator)
+            seat.serve(Reduction(group, form.reduction, hub), self._changed)
+
+    def _built(self, seat: Seat, group: Group) -> bool:
         with self._changed:
             if seat.left:
-                shut_down(seat.store, form.rank)
-                return
-            seat.reduction = Reduction(group, form.reduction, hub)
-            self._send(Built(form.formation))
+                group.shutdown()
+                return False
+            seat.built = True
+            self._send(Built(seat.id))
             self._changed.notify_all()
+            return True
 
     def _give_up(self, seat: Seat) -> None:
         self._failed(seat, f"not built within {seat.form.build_seconds:g} s")
 
     def _failed(self, seat: Seat, error: str) -> None:
         with self._changed:
-            if seat.left or seat.reduction is not None:
+            if seat.left or seat.built:
                 return
             seat.left = True
             missing = _unreachable(seat)
             shut_down(seat.store, seat.form.rank)
             self._send(BuildFailed(seat.id, missing, error))
             self._changed.notify_all()
+
+    # By the thread that watches the connections, then by a timer's.
+
+    def _closed(self, seat: Seat, peer: str) -> None:
+        if not seat.left:
+            self._after(GRACE_SECONDS, self._lost, seat, peer)
+
+    def _lost(self, seat: Seat, peer: str) -> None:
+        with self._changed:
+            self._break(seat, f"{peer} has closed its connection", frozenset({peer}))
 
 
 def _unreachable(seat: Seat) -> list[str]:

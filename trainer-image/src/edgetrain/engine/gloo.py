@@ -1,8 +1,11 @@
 """Process groups that can be given up at any moment. The only module that touches torch's private parts.
 
-Pinned to torch 2.13: `ProcessGroupGloo.abort()` does nothing there, so a blocked operation is freed by
-shutting down the group's sockets; a later torch's real abort can replace that here. Always eager:
-with lazy connections the listening side ignores its time-out (gloo#520).
+Pinned to torch 2.13: `ProcessGroupGloo.abort()` does nothing there, so operations are freed by shutting
+down the group's sockets; a later torch's real abort can replace that here. That does not free all:
+when a connection closes, Gloo forgets to tell those who wait for a send that is queued or a receive
+that is half done (`Pair::signalException` goes through pending operations only), which on slow links
+is nearly everybody. So callers must be ready to leave a blocked operation behind. Always eager: with
+lazy connections the listening side ignores its time-out (gloo#520).
 """
 
 import contextlib
@@ -21,8 +24,8 @@ import torch.distributed as torch_distributed
 dist: Any = torch_distributed
 """Torch publishes no types of what is used here."""
 
-OPERATION_SECONDS = 3600.0
-"""Only a last resort: that a peer is alive is the supervisors' business, and they are told by heartbeats."""
+OPERATION_TIMEOUT = timedelta(seconds=600)
+"""Of an operation that was left behind; that a peer is alive is found out by the supervisors long before."""
 
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
@@ -38,7 +41,7 @@ class GroupBroken(Exception):
 
 
 class Work(Protocol):
-    def wait(self) -> object: ...
+    def wait(self, timeout: timedelta) -> object: ...
 
 
 class AddressStore(dist.Store):  # type: ignore[misc]  # see dist
@@ -115,16 +118,17 @@ class Group:
             # Raises where `address` is not one of this node's.
             options._devices = [dist.ProcessGroupGloo.create_device(hostname=address, lazy_init=False)]
             self._gloo = dist.ProcessGroupGloo(store, rank, size, options)
-            self._gloo.set_timeout(timedelta(seconds=OPERATION_SECONDS))
 
     def all_reduce(self, tensor: torch.Tensor) -> None:
         """Sum `tensor` over all ranks, in place, by a ring: all end with the same bits."""
+        options = dist.AllreduceOptions()
+        options.timeout = OPERATION_TIMEOUT
         with _reported():
-            self._gloo.allreduce([tensor]).wait()
+            self._gloo.allreduce([tensor], options).wait()
 
     def broadcast(self, tensor: torch.Tensor, root: int) -> None:
         options = dist.BroadcastOptions()
-        options.rootRank, options.rootTensor = root, 0
+        options.rootRank, options.rootTensor, options.timeout = root, 0, OPERATION_TIMEOUT
         with _reported():
             self._gloo.broadcast([tensor], options).wait()
 
@@ -141,7 +145,12 @@ class Group:
 
     def wait_for(self, work: Work) -> None:
         with _reported():
-            work.wait()
+            work.wait(OPERATION_TIMEOUT)
+
+    def connections(self) -> list[socket.socket]:
+        """Duplicates of the connections to all peers, to watch; the caller closes them."""
+        # Not socket.dup(): that sets its timeout, and so makes Gloo's own end of it blocking.
+        return [_duplicate(connection.fileno()) for connection in _connections(self._store, self.rank)]
 
     def shutdown(self) -> None:
         """Free whoever is blocked in an operation, here and, through the closed connections, at the peers."""

@@ -6,6 +6,7 @@ what becomes of the step is decided there. Parameters only ever move at a commit
 whole at every loop boundary; that is where it is captured and replaced.
 """
 
+import contextlib
 import secrets
 import threading
 import time
@@ -16,14 +17,16 @@ import torch
 
 from edgetrain.data import Cut
 from edgetrain.engine.catchup import CatchUp
-from edgetrain.engine.entry import Standing, checksum, enter, holder_name, layout_number, spread
+from edgetrain.engine.entry import Agreement, Standing, checksum, enter, holder_name, layout_number, spread
 from edgetrain.engine.flat import Flat
-from edgetrain.engine.formations import Formations, Seat
+from edgetrain.engine.formations import Formations
 from edgetrain.engine.gloo import GroupBroken
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.orders import Orders
+from edgetrain.engine.reduce import Reduction
 from edgetrain.engine.replay import Entry, ReplayLog
+from edgetrain.engine.seat import Seat
 from edgetrain.engine.turn import Step, Superseded, Turn
 from edgetrain.engine.vote import Ballot, Outcome, vote
 from edgetrain.local import Decision, FormationId, Message, Position, Prepared
@@ -102,7 +105,7 @@ class Member:
     def seat_to_enter(self) -> Seat | None:
         """A built formation for which this member's state is ready, with `changed` held."""
         seat = self.formations.seat
-        if not seat or seat.left or seat.entered or seat.reduction is None:
+        if not seat or not seat.open:
             return None
         target = seat.form.step - (seat.form.decision is Decision.REDO)
         if self.position.committed < target:
@@ -125,13 +128,14 @@ class Member:
             holder=self._holder,
             in_hand=checksum(self._in_hand),
         )
-        try:
-            with self.formations.operation(seat) as reduction:
-                ledger, holders = enter(reduction, seat.form, standing, self.ledger, self._flat, self._layout)
-                with self.changed:
-                    self._entered(seat, ledger, holders)
-        except GroupBroken:
-            return
+        with contextlib.suppress(GroupBroken):
+            self.formations.run(
+                seat,
+                lambda reduction: enter(
+                    reduction, seat.form, standing, self.ledger, self._flat, self._layout
+                ),
+                lambda agreement: self._entered(seat, agreement),
+            )
 
     def settle_drift(self) -> None:
         """Take the aggregator's bits, after members' parameters were found to differ."""
@@ -141,12 +145,13 @@ class Member:
         if not seat or not self._drifted:
             return
         hub = [peer.worker for peer in seat.form.members].index(seat.form.aggregator)
-        try:
-            with self.formations.operation(seat) as reduction:
-                spread(reduction, self._flat, hub)
-                self._drifted = False
-        except GroupBroken:
-            self._compare = True
+        with contextlib.suppress(GroupBroken):
+            self.formations.run(seat, lambda reduction: spread(reduction, self._flat, hub), self._settled)
+
+    def _settled(self, whole: torch.Tensor | None) -> None:
+        if whole is not None:
+            self._flat.set_whole(whole)
+        self._drifted = False
 
     @property
     def drifted(self) -> bool:
@@ -226,17 +231,30 @@ class Member:
         else:
             # The part was given back to the record when this formation was entered.
             self._scratch.zero_()
+        scratch, ballot = self._scratch, self._ballot(seat, step)
+
+        def reduce_and_vote(reduction: Reduction) -> Outcome:
+            reduction.sum(scratch)
+            self._prepare(seat, step)
+            return vote(reduction, ballot)
+
+        self._meter.enter("reduce")
         try:
-            with self.formations.operation(seat) as reduction:
-                self._meter.enter("reduce")
-                reduction.sum(self._scratch)
-                with self.changed:
-                    self.position = replace(self.position, prepared=Prepared(seat.id, step))
-                self._meter.enter("vote")
-                self._voted(seat, step, vote(reduction, self._ballot(seat, step)))
-                return True
+            self.formations.run(seat, reduce_and_vote, lambda outcome: self._voted(seat, step, outcome))
         except GroupBroken:
+            if not self.position.prepared:
+                # The sum may still be running, or bytes of it still be coming in.
+                self._scratch = torch.zeros(self._flat.size)
             return False
+        return True
+
+    def _prepare(self, seat: Seat, step: int) -> None:
+        """By the formation's thread."""
+        with self.changed:
+            if seat.left:
+                raise GroupBroken("the formation was left")
+            self.position = replace(self.position, prepared=Prepared(seat.id, step))
+            self._meter.enter("vote")
 
     def _ballot(self, seat: Seat, step: int) -> Ballot:
         compare = self._compare or step % COMPARE_EVERY == 0
@@ -252,21 +270,20 @@ class Member:
         )
 
     def _voted(self, seat: Seat, step: int, outcome: Outcome) -> None:
-        with self.changed:
-            speeds = dict(zip(seat.holders, outcome.speeds, strict=True))
-            ledger = self.ledger.committed().with_speeds(speeds, alike=seat.form.shares == "equal")
-            self._compare, self._drifted = False, outcome.drifted
-            self.held, self.save_due = outcome.held, outcome.save
-            if outcome.save:
-                self._saved_at = time.monotonic()
-            self._commit(Entry(step, seat.id, self._scratch, ledger), self.ledger.cut)
-            if outcome.reform:
-                self.orders.reform = False
-                self.formations.stop_cleanly(seat)
-            else:
-                # Now, not at the next boundary: should the formation break before somebody gets there,
-                # all who committed still agree on who had which part of the next step.
-                self.ledger = self.ledger.share_out(seat.id, seat.holders)
+        speeds = dict(zip(seat.holders, outcome.speeds, strict=True))
+        ledger = self.ledger.committed().with_speeds(speeds, alike=seat.form.shares == "equal")
+        self._compare, self._drifted = False, outcome.drifted
+        self.held, self.save_due = outcome.held, outcome.save
+        if outcome.save:
+            self._saved_at = time.monotonic()
+        self._commit(Entry(step, seat.id, self._scratch, ledger), self.ledger.cut)
+        if outcome.reform:
+            self.orders.reform = False
+            self.formations.stop_cleanly(seat)
+        else:
+            # Now, not at the next boundary: should the formation break before somebody gets there,
+            # all who committed still agree on who had which part of the next step.
+            self.ledger = self.ledger.share_out(seat.id, seat.holders)
 
     def _commit(self, entry: Entry, cut: Cut | None) -> None:
         """`cut` is who had which part of it, where that is known."""
@@ -300,12 +317,14 @@ class Member:
 
     # --- helpers, with `changed` held
 
-    def _entered(self, seat: Seat, ledger: Ledger, holders: list[str]) -> None:
-        self.ledger = ledger
+    def _entered(self, seat: Seat, agreement: Agreement) -> None:
+        if agreement.whole is not None and not self.in_sync:
+            self._flat.set_whole(agreement.whole)
+        self.ledger = agreement.ledger
         # What scratch held is nobody's any more once a redo was decided, and the ledger has moved on.
         self.position = replace(self.position, lineage=seat.id.lineage, prepared=None)
         self.in_sync, self._compare = True, True
-        seat.entered, seat.holders = True, holders
+        seat.entered, seat.holders = True, agreement.holders
         self.catch_up.stop()
 
     def _seat_alive(self) -> bool:
