@@ -59,5 +59,9 @@ KUBERNETES = Module(
     },
     f"-s -w {_version_flags()}",
 )
-HELM = Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, "-s -w")
+HELM = Module(
+    "helm",
+    {"helm": "helm.sh/helm/v4/cmd/helm"},
+    f"-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}",
+)
 MODULES = (KUBERNETES, HELM)
