@@ -1,6 +1,5 @@
 """The chart as Helm renders it, and as an API server takes it."""
 
-import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -11,7 +10,7 @@ import yaml
 
 from edgetrain_operator.settings import Settings
 from tests.support.apiserver import ApiServer
-from tests.support.programs import program
+from tests.support.programs import helm
 
 CHART = Path(__file__).parents[2] / "charts" / "edgetrain"
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -20,12 +19,6 @@ DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 WHOLE = ("annotations", "podAnnotations", "nodeSelector", "affinity", "limits", "requests")
 
 Manifest = dict[str, Any]
-
-
-def helm(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([program("helm"), *args], capture_output=True, text=True, timeout=120)
-    assert not check or done.returncode == 0, done.stderr
-    return done
 
 
 def render(values: Path, *more: str) -> list[Manifest]:

@@ -1,5 +1,6 @@
 """Where the tests' programs are: where the lab's are, so that all tests use the same versions."""
 
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -14,3 +15,10 @@ def program(name: str) -> Path:
         edgelab.errors.LabError: it is nowhere to be had; the text says what to do.
     """
     return acquire(print)[name]
+
+
+def helm(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run helm; with `check`, its failing is the test's."""
+    done = subprocess.run([program("helm"), *args], capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, done.stderr
+    return done
