@@ -24,7 +24,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     """
     package = importlib.util.find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
-        raise SystemExit("the digits come with scikit-learn, which is not installed: pip install scikit-learn")
+        raise SystemExit("the digits come with scikit-learn: pip install scikit-learn")
     file = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
     rows = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
     return rows[:, :-1].reshape(-1, 1, 8, 8) / 16, rows[:, -1].long()
