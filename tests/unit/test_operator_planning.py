@@ -300,6 +300,25 @@ class TestNewLineage:
         world.settle()
         assert world.plan.lineage == 1
 
+    def test_where_most_of_those_who_should_begin_are_gone_others_begin(self) -> None:
+        world = World.of("a", "b", "c")
+        world.settle()
+        for node in "abc":
+            world.say(node)
+        world.settle()
+        founders = world.plan.founders
+        assert sorted(founders) == sorted(f"{worker_name(n)}/{world.pod(n).uid}" for n in "abc")
+        assert founders[0].startswith(worker_name(world.aggregator))
+        world.remove_pod("a")
+        world.settle()
+        world.say("a")
+        world.settle()
+        assert (world.plan.lineage, world.plan.founders) == (1, founders), "most of them are there"
+        world.remove_pod("b")
+        world.settle()
+        assert (world.plan.lineage, world.plan.lineage_from) == (2, "")
+        assert set(world.plan.founders) == {f"{worker_name(n)}/{world.pod(n).uid}" for n in "ac"}
+
     def test_newcomers_alone_do_not_train_beside_state_that_others_hold(self) -> None:
         world = trained("a")
         world.nodes["b"] = edge_node("b")

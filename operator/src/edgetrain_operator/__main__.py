@@ -20,6 +20,8 @@ def main() -> None:
     )
     # kopf tells of every event that it passes on.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    # It warns that it leaves signals alone in its thread: they are the main thread's business.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     asyncio.run(run(settings))
 
 

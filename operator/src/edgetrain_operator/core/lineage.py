@@ -43,8 +43,19 @@ def known_formation(scene: Scene) -> KnownFormation | None:
     return known.model_copy(update={"incarnations": known.incarnations | said})
 
 
+def founders(scene: Scene) -> KnownFormation | None:
+    """Those of whom more than half must begin the lineage, as formation 0. They too may be gone for good,
+    and nobody else may begin in their place."""
+    plan = scene.plan
+    if plan is None or not plan.founders:
+        return None
+    pods = dict(founder.split("/", 1) for founder in plan.founders)
+    return KnownFormation(number=0, aggregator=next(iter(pods)), members=pods)
+
+
 def new_lineage(scene: Scene, formation: KnownFormation | None, ready: Iterable[str]) -> NewLineage | None:
     """Whether history must start anew, and from what."""
+    formation = formation or founders(scene)
     if formation is None:
         return None
     counted = [w for w in formation.members if not _declared_ended(scene, formation, w)]
@@ -84,7 +95,7 @@ def _idle(scene: Scene, worker: str) -> bool:
 def _from(scene: Scene, formation: KnownFormation, survivors: list[str]) -> NewLineage:
     gone = len(formation.members) - len(survivors)
     what = f"{gone} of the {len(formation.members)} workers of formation {formation.number} have ended"
-    if survivors:
+    if survivors and formation.number:
         source = max(sorted(survivors), key=scene.hearing.step)
         step = scene.hearing.step(source)
         lost = max(formation.step - step, 0)

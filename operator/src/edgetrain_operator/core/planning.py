@@ -129,17 +129,29 @@ def _plan(
     renewal: NewLineage | None,
 ) -> Plan:
     spec, before = scene.seen.job.spec, scene.plan
+    phase = _phase(scene, members, formation)
+    groups = (_group(scene, members, office, formation),) if members and office else ()
+    same = before is not None and renewal is None
     return Plan(
         job_uid=scene.seen.job.uid,
         lineage=scene.lineage + (1 if renewal else 0),
         lineage_from=renewal.source if renewal else (before.lineage_from if before else ""),
         revision=before.revision if before else 1,
-        phase=_phase(scene, members, formation),
-        groups=(_group(scene, members, office, formation),) if members and office else (),
+        founders=before.founders if before and same and before.founders else _founders(phase, groups),
+        phase=phase,
+        groups=groups,
         shares=spec.strategy.shares,
         checkpoint_every_seconds=spec.strategy.checkpoint_every_seconds,
         durable_step=before.durable_step if before else None,
     )
+
+
+def _founders(phase: Phase, groups: tuple[Group, ...]) -> tuple[str, ...]:
+    """Fixed with the first plan of a lineage that says train; the aggregator first: it breaks a tie."""
+    if phase is not Phase.TRAIN:
+        return ()
+    pods = {m.worker: m.pod_uid for group in groups for m in group.members}
+    return tuple(f"{worker}/{pods[worker]}" for group in groups for worker in group.succession)
 
 
 def _phase(scene: Scene, members: tuple[Member, ...], formation: KnownFormation | None) -> Phase:

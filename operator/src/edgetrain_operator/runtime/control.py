@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -45,11 +46,13 @@ class Control:
         await self._first_sweep()
         self._metrics.queue_depth.set_function(lambda: self.queue.depth)
         self._metrics.queue_age.set_function(lambda: self.queue.oldest_seconds)
-        parts = [work(self.queue, self._handle) for _ in range(self._settings.workers)]
-        # Started before kopf, which ends all tasks in its loop that it finds newer than itself.
-        tasks = [asyncio.create_task(part) for part in (*parts, self._sweep_for_ever())]
-        watching = asyncio.create_task(watch(self.hints, self._settings.namespaces, stop))
-        await _first_to_end([*tasks, watching])
+        parts: list[Coroutine[Any, Any, object]] = [
+            self._sweep_for_ever(),
+            watch(self.hints, self._settings.namespaces),
+            stop.wait(),
+            *(work(self.queue, self._handle) for _ in range(self._settings.workers)),
+        ]
+        await _first_to_end([asyncio.create_task(part) for part in parts])
 
     async def _handle(self, key: Key) -> float | None:
         """Reconcile, and say when the key comes again. Whatever happens stays with this key."""

@@ -1,12 +1,15 @@
 """kopf, kept to what it is good at: the watches. Low-level handlers alone, so that it writes nothing.
 
 No index (quadratic at start-up, and it keeps what was deleted while a watch was broken), no peering
-(equal priorities freeze each other; the Lease is ours), no events, no finalizers.
+(equal priorities freeze each other; the Lease is ours), no events, no finalizers. It runs in a thread
+with a loop of its own: on its end it waits for, and cancels, whatever else it finds in its loop.
 """
 
 import asyncio
 import dataclasses
 import os
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import kopf
@@ -19,9 +22,13 @@ WATCH_SECONDS = 300
 """A whole number: kopf writes it into the query as it is."""
 
 
-def registry(hints: Hints) -> kopf.OperatorRegistry:
-    """Handlers that only pass hints on."""
+def registry(hints: Hints, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+    """Handlers that only pass hints on, into `loop`."""
     made = kopf.OperatorRegistry()
+
+    def hand_over(take: Callable[..., None], *what: Any) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(take, *what)
 
     @kopf.on.login(registry=made)
     def login(**kwargs: Any) -> Any:
@@ -29,15 +36,15 @@ def registry(hints: Hints) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=made)
     async def job(event: Any, **_: Any) -> None:
-        hints.job(event["type"], event["object"])
+        hand_over(hints.job, event["type"], event["object"])
 
     @kopf.on.event("", "v1", "pods", registry=made)
     async def pod(event: Any, **_: Any) -> None:
-        hints.pod(event["object"])
+        hand_over(hints.pod, event["object"])
 
     @kopf.on.event("", "v1", "nodes", registry=made)
     async def node(event: Any, **_: Any) -> None:
-        hints.node(event["type"], event["object"])
+        hand_over(hints.node, event["type"], event["object"])
 
     return made
 
@@ -69,10 +76,42 @@ def settings() -> kopf.OperatorSettings:
     return made
 
 
-async def watch(hints: Hints, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Watch until `stop` is set or a signal comes. Errors that do not pass by themselves end it."""
+async def watch(hints: Hints, namespaces: tuple[str, ...]) -> None:
+    """Watch until cancelled.
+
+    Raises:
+        RuntimeError: a watch failed in a way that does not pass by itself.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    stop = threading.Event()
+
+    def tell(error: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_exception(RuntimeError(f"the watches ended: {error!r}"))
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            asyncio.run(_operator(registry(hints, loop), namespaces, stop))
+        except BaseException as caught:
+            error = caught
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell, error)
+
+    # A daemon: kopf takes seconds to end, in which it holds nothing that anybody waits for.
+    threading.Thread(target=run, name="watch", daemon=True).start()
+    try:
+        await ended
+    finally:
+        stop.set()
+
+
+async def _operator(
+    handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: threading.Event
+) -> None:
     await kopf.operator(
-        registry=registry(hints),
+        registry=handlers,
         settings=settings(),
         standalone=True,
         clusterwide=not namespaces,
