@@ -71,7 +71,7 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 crds: setup ## Generate the CRD, docs/job.md and examples/digits.yaml from their sources
 	$(BIN)/python -m edgetrain_protocol.crd
 	$(BIN)/python -m edgetrain_protocol.reference
-	$(BIN)/python -m edgelab.demo.example
+	$(BIN)/python examples/embed.py
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; the lab's cache stays

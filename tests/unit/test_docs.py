@@ -1,0 +1,50 @@
+"""What the documents show and point to is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edgetrain_protocol.job import JobSpec
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
+
+
+def test_every_decision_is_listed() -> None:
+    decisions = ROOT / "docs" / "decisions"
+    listed = set(LINK.findall((decisions / "README.md").read_text()))
+    assert {p.name for p in decisions.glob("*.md")} - {"README.md"} == listed
+
+
+def test_jobs_in_the_documents_are_jobs() -> None:
+    documents = [
+        d for page in PAGES for block in BLOCK.findall(page.read_text()) for d in yaml.safe_load_all(block)
+    ]
+    jobs = [d for d in documents if isinstance(d, dict) and d.get("kind") == "EdgeTrainingJob"]
+    assert jobs
+    for job in jobs:
+        assert JobSpec.model_validate(job["spec"]).program.source
+
+
+def test_every_make_target_in_the_documents_is_one() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for page in PAGES
+        for target in re.findall(r"(?:`|^    )make ([a-z-]+)", page.read_text(), re.M)
+    }
+    assert "demo" in named
+    assert named <= targets
