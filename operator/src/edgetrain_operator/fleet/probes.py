@@ -31,6 +31,8 @@ SATURATED = 0.8
 """A node that measures more than this part of what its partners offer may have more than it shows."""
 STRETCH = 1.25
 """How much more the best partners must offer to be worth another probe."""
+OF_USE = 0.1
+"""A helper adds at least this part to what the others offer, or it is left alone."""
 TELLING = 0.65
 """The part of a node's rate that its partners must offer; less would show them, not the node."""
 
@@ -208,10 +210,10 @@ def _peers(node: Node, free: Sequence[Node]) -> list[Node]:
         return chosen
     offered = chosen[0].rate or 0.0
     for helper in wanted[1:]:
-        if offered >= 2 * node.rate or len(chosen) > HELPERS or helper.rate is None:
+        if offered >= 2 * node.rate or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break
         chosen.append(helper)
-        offered += helper.rate
+        offered += helper.rate or 0.0
     return chosen
 
 

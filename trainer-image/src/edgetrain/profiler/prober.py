@@ -109,7 +109,7 @@ class Prober:
         self._token = token
         self._turn = turn
         self._interface = interface
-        self._sizes: dict[tuple[str, str], int] = {}
+        self._sizes: dict[tuple[str, ...], int] = {}
 
     def probe(self, order: ProbeOrder) -> LinkMeasure:
         """Measure both directions; the slower is reported, with the bytes of the one that took more.
@@ -161,7 +161,7 @@ class _Series:
         self._order, self._peers, self._send, self._until = order, peers, send, until
         self._enough = max(ENOUGH_SECONDS, ENOUGH_ROUND_TRIPS * round_trip)
         self._direction = direction
-        self._key = (order.peer, direction)
+        self._key = (*(peer.target.peer for peer in peers), direction)
         self.bytes = 0
         self._samples: list[_Sample] = []
 
@@ -202,16 +202,17 @@ class _Series:
         """What each peer sends: all of it, or in a joint probe what keeps each busy equally long."""
         if len(self._peers) == 1:
             return [size]
-        scale = size / SMALLEST * JOINT_SECONDS / 8
-        rates = (peer.target.bits_per_second or 0.0 for peer in self._peers)
-        return [min(max(SMALLEST // 4, int(rate * scale)), self._order.max_bytes) for rate in rates]
+        rates = [peer.target.bits_per_second or 0.0 for peer in self._peers]
+        largest = self._order.max_bytes
+        scale = min(size / SMALLEST * JOINT_SECONDS / 8, largest / max(*rates, 1.0))
+        return [max(SMALLEST // 4, int(rate * scale)) for rate in rates]
 
     def _burst(self, sizes: Sequence[int]) -> _Sample:
-        before, began = self._interface.carried(), time.monotonic()
+        before, began, clock = self._interface.carried(), time.time(), time.monotonic()
         with ThreadPoolExecutor(len(sizes)) as pool:
             sent = [pool.submit(self._send, *each, began) for each in zip(self._peers, sizes, strict=True)]
             traces = [future.result() for future in sent]
-        elapsed = time.monotonic() - began
+        elapsed = time.monotonic() - clock
         self.bytes += sum(sizes)
         window = counted(traces)
         carried = self._interface.carried() - before
