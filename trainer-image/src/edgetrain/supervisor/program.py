@@ -62,7 +62,8 @@ class Program:
             words = asyncio.create_task(self._keep_words())
             link = asyncio.create_task(self._read(reader))
             status = await self._process.wait()
-            await asyncio.wait([words, link], timeout=1)
+            # Last words matter where the program raised; one that was killed has none, and the group waits.
+            await asyncio.wait([words, link], timeout=1 if status > 0 else 0.02)
             return status
         finally:
             watching.cancel()
@@ -84,7 +85,7 @@ class Program:
         )
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
+        while line := await _line(reader):
             try:
                 message = decode(line)
             except BadMessage as error:
@@ -119,3 +120,11 @@ class Program:
             if hung != self.hung:
                 self.hung = hung
                 on_hung(hung)
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """The next line; empty at the end, which a killed program's socket may report as a reset."""
+    try:
+        return await reader.readline()
+    except ConnectionError:
+        return b""
