@@ -44,7 +44,7 @@ def is_newer(plan: Plan, held: Plan | None) -> bool:
 
 
 class FleetPlans(threading.Thread):
-    """Polls the fleet API. In this thread: `hold` gets each newer plan, `gone` is called when the pod is over."""
+    """Polls the fleet API. In this thread `hold` gets each newer plan; `gone` means that the pod is over."""
 
     def __init__(
         self,

@@ -1,12 +1,13 @@
 """One worker's supervisor: starts the program, keeps it in its group, reports, and knows when to end."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgetrain.fleet_client import FleetSettings
@@ -52,6 +53,7 @@ LINGER_SECONDS = 1.0
 ALONE_SECONDS = 60.0
 """A member that has finished waits so long for others that are still at it."""
 HEARTBEAT_SECONDS = 0.2
+LOOK_SECONDS = 0.1
 TERMINATION_LOG = Path(os.environ.get("EDGETRAIN_TERMINATION_LOG", "/dev/termination-log"))
 NEWS = (
     "state",
@@ -295,21 +297,27 @@ class Supervisor:
 
     async def _boundary(self) -> None:
         """Together with the others, so that nobody loses a step."""
-        end = self._loop.time() + BOUNDARY_SECONDS
-        while self.shell.group.status.stage is Stage.TRAINING and self._loop.time() < end:
-            await asyncio.sleep(0.05)
+        await self._until(lambda: self.shell.group.status.stage is not Stage.TRAINING, BOUNDARY_SECONDS)
 
     async def _all_finished(self) -> None:
         """Stay to help the others over the last step."""
-        end = self._loop.time() + ALONE_SECONDS
-        while self._loop.time() < end and not self._stopping:
-            word = self.shell.group.word
-            others = {m.worker for m in word.formation.members} if word else set()
-            waiting = [w for w, s in self.shell.group.statuses.items() if w in others and not s.finished]
-            if not waiting:
-                break
-            await asyncio.sleep(0.05)
+        await self._until(lambda: bool(self._stopping) or not self._unfinished(), ALONE_SECONDS)
         await asyncio.sleep(LINGER_SECONDS)
+
+    def _unfinished(self) -> list[str]:
+        """Other members of the formation that are heard and still at it."""
+        word = self.shell.group.word
+        others = {m.worker for m in word.formation.members} if word else set()
+        return [w for w, s in self.shell.group.statuses.items() if w in others and not s.finished]
+
+    async def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        """Wait for something that changes with what is heard, or with a file; bounded."""
+        end = self._loop.time() + seconds
+        while not done() and self._loop.time() < end:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
 
     async def _wind_up(self) -> None:
         """Deliver what is known, and let the profiler deliver what it knows."""
@@ -330,6 +338,4 @@ class Supervisor:
         except OSError as error:
             log.warning("cannot tell the profiler to hand over its reports: %s", error)
             return
-        end = self._loop.time() + DRAIN_SECONDS + 2
-        while not (run_dir / DRAINED_FILE).exists() and self._loop.time() < end:
-            await asyncio.sleep(0.05)
+        await self._until((run_dir / DRAINED_FILE).exists, DRAIN_SECONDS + 2)
