@@ -24,13 +24,14 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_for(condition: Callable[[], Any], seconds: float, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float, what: str | Callable[[], str] = "") -> Any:
+    """The first true value of `condition`; `what` is said where there is none in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
             return found
         time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {what or condition}")
+    raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
 
 
 @dataclass
@@ -66,6 +67,10 @@ class Worker:
     def trainer_pid(self) -> int:
         pid: int = self.lines("start")[-1]["pid"]
         return pid
+
+    @property
+    def ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
 
     @property
     def errors(self) -> str:
@@ -180,6 +185,10 @@ class LocalGroup:
     @property
     def step(self) -> int:
         return max(worker.step for worker in self.workers)
+
+    @property
+    def finished(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.lines("finished")]
 
     def whole(self, *indexes: int) -> bool:
         """These, and nobody else, have committed their last step together."""

@@ -41,7 +41,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def trained(group: LocalGroup, *members: int) -> LocalGroup:
-    wait_for(lambda: group.whole(*members) and group.step > 5, 20, f"a whole group\n{group.tail()}")
+    wait_for(lambda: group.whole(*members) and group.step > 5, 20, group.tail)
     return group
 
 
@@ -50,7 +50,7 @@ def test_a_killed_trainer_is_replaced_and_comes_back(start: Start, victim: int) 
     group = trained(start())
     group.kill_trainer(victim)
     assert group.next_commit(5, but=(victim,)) < 1.5
-    wait_for(group.whole, 15, f"a whole group\n{group.tail()}")
+    wait_for(group.whole, 15, group.tail)
     assert len(group.workers[victim].lines("start")) == 2
 
 
@@ -60,7 +60,7 @@ def test_a_stopped_pod_is_put_out_and_comes_back_when_it_wakes(start: Start, vic
     group.signal_pod(victim, signal.SIGSTOP)
     assert group.next_commit(6, but=(victim,)) < 3
     group.signal_pod(victim, signal.SIGCONT)
-    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+    wait_for(group.whole, 20, group.tail)
 
 
 def test_a_stopped_trainer_under_a_living_supervisor_is_put_out(start: Start) -> None:
@@ -68,7 +68,7 @@ def test_a_stopped_trainer_under_a_living_supervisor_is_put_out(start: Start) ->
     group.kill_trainer(1, signal.SIGSTOP)
     assert group.next_commit(6, but=(1,)) < 3
     group.kill_trainer(1, signal.SIGCONT)
-    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+    wait_for(group.whole, 20, group.tail)
 
 
 def test_a_pod_that_vanishes_and_returns_declares_its_old_trainer_ended(start: Start) -> None:
@@ -80,7 +80,7 @@ def test_a_pod_that_vanishes_and_returns_declares_its_old_trainer_ended(start: S
     assert group.next_commit(6, but=(1,)) < 3
     wait_for(lambda: not _lives(worker.trainer_pid), 5, "the trainer ends with its supervisor")
     group.start(1)
-    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+    wait_for(group.whole, 20, group.tail)
 
 
 def test_a_side_without_majority_pauses(start: Start) -> None:
@@ -93,20 +93,20 @@ def test_a_side_without_majority_pauses(start: Start) -> None:
     time.sleep(1.0)
     assert group.step == paused
     group.signal_pod(0, signal.SIGCONT)
-    wait_for(lambda: group.step > paused + 2, 10, f"training goes on\n{group.tail()}")
+    wait_for(lambda: group.step > paused + 2, 10, group.tail)
 
 
 def test_a_plan_brings_a_member_in_and_passes_from_hand_to_hand(start: Start) -> None:
     group = trained(start(members=[0, 1, 2]), 0, 1, 2)
     group.give(group.plan(revision=2, succession=["w2", "w0", "w1", "w3"]), workers=[1])
-    wait_for(group.whole, 20, f"a whole group\n{group.tail()}")
+    wait_for(group.whole, 20, group.tail)
     assert "formation" in group.workers[3].errors
 
 
 def test_a_member_that_the_plan_lets_go_leaves_at_a_boundary(start: Start) -> None:
     group = trained(start())
     group.give(group.plan(revision=2, members=[0, 1, 2]))
-    wait_for(lambda: group.whole(0, 1, 2), 15, f"a group of three\n{group.tail()}")
+    wait_for(lambda: group.whole(0, 1, 2), 15, group.tail)
     assert "broke" not in group.workers[0].errors
 
 
