@@ -14,9 +14,10 @@ from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, Status
-from edgetrain.local import Fetch, Form, Message, Peer, Progress, Serve, StoreSet
+from edgetrain.local import Fetch, Message, Peer, Progress, Serve, StoreSet
 from edgetrain.supervisor.detector import BEAT_SECONDS
 from edgetrain.supervisor.disk import Disk
+from edgetrain.supervisor.orders import form_order
 from edgetrain.supervisor.peers import Peers
 from edgetrain.supervisor.plans import is_newer, view_of
 from edgetrain.supervisor.settings import Settings
@@ -256,21 +257,8 @@ class GroupShell:
             word.decision,
             word.step,
         )
-        self._tell(
-            Form(
-                formation=formation_id(word),
-                members=[self._peer(m.worker) for m in formation.members],
-                rank=rank,
-                aggregator=formation.aggregator,
-                reduction=formation.terms.reduction,
-                decision=word.decision,
-                step=word.step,
-                current=[m.worker for m in word.current],
-                shares=formation.terms.shares,
-                hold_revision=self.plan.revision if self.plan else 0,
-                checkpoint_every_seconds=formation.terms.checkpoint_every_seconds,
-            )
-        )
+        members = [self._peer(m.worker) for m in formation.members]
+        self._tell(form_order(word, members, rank, self.plan.revision if self.plan else 0))
 
     def _peer(self, worker: str) -> Peer:
         known = self._book.get(worker)

@@ -14,18 +14,12 @@ from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
 from edgetrain.local import (
-    Broken,
-    Built,
-    Checkpointed,
-    Failed,
     Finished,
     Message,
-    Progress,
     Ready,
     Stop,
-    Warned,
 )
-from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE, Heartbeat, write_heartbeat
+from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
 from edgetrain.supervisor.disk import Disk
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
@@ -33,9 +27,10 @@ from edgetrain.supervisor.plans import FilePlans, FleetPlans
 from edgetrain.supervisor.program import CannotStart, Program
 from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
-from edgetrain.supervisor.training import Facts, training_part
+from edgetrain.supervisor.training import training_part
+from edgetrain.supervisor.witness import Witness
 from edgetrain_protocol.plan import Phase, Plan
-from edgetrain_protocol.report import Checkpoint, TrainingPart
+from edgetrain_protocol.report import TrainingPart
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +47,6 @@ LINGER_SECONDS = 1.0
 """After all have finished, for the last words between supervisors."""
 ALONE_SECONDS = 60.0
 """A member that has finished waits so long for others that are still at it."""
-HEARTBEAT_SECONDS = 0.2
 LOOK_SECONDS = 0.1
 TERMINATION_LOG = Path(os.environ.get("EDGETRAIN_TERMINATION_LOG", "/dev/termination-log"))
 NEWS = (
@@ -75,14 +69,15 @@ class Supervisor:
         self._settings, self._command = settings, command
         self._loop = asyncio.get_running_loop()
         self._disk = Disk(settings.state_dir)
-        self._facts, self._metrics = Facts(), Metrics()
+        self._metrics = Metrics()
+        self._witness = Witness(settings.run_dir, self._metrics)
+        self._facts = self._witness.facts
         self._program: Program | None = None
         self._member: Member | None = None
         self._stopping: str = ""
         self._wake = asyncio.Event()
         """Something was decided that the main line of life waits for."""
         self._told: TrainingPart | None = None
-        self._beaten = 0.0
         self._reporter: Reporter | None = None
         self._plans: FleetPlans | FilePlans | None = None
         self.shell = GroupShell(settings, self._disk, self._tell, self._changed)
@@ -174,49 +169,12 @@ class Supervisor:
                 if self._member:
                     self.shell.ready(self._member, layout)
                 return
-            case Progress():
-                self._progress(message)
-            case Checkpointed(lineage, step, digest, path):
-                self._facts.checkpoint = Checkpoint(lineage=lineage, step=step, digest=digest, path=path)
-            case Finished(path, _):
-                self._facts.finished, self._facts.model = True, path
+            case Finished():
                 self.shell.finished()
                 self._wake.set()
-            case Failed(reason, error):
-                self._facts.error_reason, self._facts.error = reason, error
-            case Warned(reason, error):
-                log.warning("%s: %s", reason, error)
-                self._facts.error = f"{reason}: {error}"
-            case Broken():
-                self._facts.broken_since = self._facts.broken_since or self._loop.time()
-            case Built():
-                self._recovered()
+        self._witness.heard(message, self._loop.time())
         self.shell.said(message)
         self._changed()
-
-    def _progress(self, progress: Progress) -> None:
-        self._facts.progress = progress
-        self._metrics.on_progress(progress)
-        now = time.time()
-        if now - self._beaten >= HEARTBEAT_SECONDS:
-            self._beaten = now
-            formation = progress.formation.number if progress.formation else 0
-            beat = Heartbeat(
-                now, progress.phase, progress.step, formation, progress.step_seconds, progress.phase_seconds
-            )
-            try:
-                write_heartbeat(self._settings.run_dir, beat)
-            except OSError as error:
-                log.debug("no heartbeat file: %s", error)
-
-    def _recovered(self) -> None:
-        self._metrics.formations.inc()
-        if self._facts.broken_since is not None:
-            seconds = self._loop.time() - self._facts.broken_since
-            self._metrics.recovery.observe(seconds)
-            self._facts.recoveries += 1
-            self._facts.recovery_seconds = seconds
-            self._facts.broken_since = None
 
     def _tell(self, message: Message) -> None:
         if self._program:
