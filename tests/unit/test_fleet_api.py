@@ -429,3 +429,10 @@ class TestViews:
         assert [job["uid"] for job in json.loads(client._kept("GET", "/v1/jobs", None, 5).body)["jobs"]] == [
             JOB
         ]
+
+    def test_job_that_nobody_has_heard_of(self, service: FleetService, client: FleetClient) -> None:
+        client.send([report()])
+        service.fleet._store.forget(JOB)
+        answer = client._kept("GET", f"/v1/jobs/{JOB}", None, 5)
+        assert answer.status == 404
+        assert b"nothing is known of job" in answer.body

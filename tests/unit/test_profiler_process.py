@@ -132,8 +132,9 @@ def test_two_profilers_measure_their_link_and_report_it(pair: Pair) -> None:
     assert measured is not None
     assert measured.memory_bytes > measured.memory_available_bytes > 0
     assert measured.cpu_cores == os.cpu_count()
-    assert (pair.one.metric("edgetrain_profiler_link_bytes_per_second") or 0) > 1e6
-    assert (pair.two.metric("edgetrain_profiler_probe_bytes_total") or 0) > 0
+    both = (pair.one, pair.two)
+    assert max(p.metric("edgetrain_profiler_link_bytes_per_second") or 0 for p in both) > 1e6
+    assert sum(p.metric("edgetrain_profiler_probe_bytes_total") or 0 for p in both) > 0
 
 
 def test_is_small_and_free_of_torch(pair: Pair) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from edgetrain_operator.fleet import ca
@@ -36,6 +36,8 @@ class Fleet:
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._callbacks: list[Callable[[str], None]] = []
         self.board = PlanBoard()
+        self.counts: Counter[str] = Counter()
+        """For the metrics: reports taken and refused, probes ordered."""
 
     # What the reconcile uses
 
@@ -108,7 +110,9 @@ class Fleet:
         try:
             for index, report in enumerate(reports):  # noqa: B007 - says where it stopped
                 changed |= self._take_one(job_uid, report, sender)
+                self.counts["taken"] += 1
         except Nonsense as nonsense:
+            self.counts["refused"] += 1
             nonsense.index = index
             raise
         finally:
@@ -139,7 +143,9 @@ class Fleet:
     def _next_probe(self, job_uid: str, sender: Sender) -> ProbeOrder | None:
         now = self._clock()
         with self._lock:
-            return self._book(job_uid).order_for(sender.worker, self._store.reports(job_uid), now)
+            order = self._book(job_uid).order_for(sender.worker, self._store.reports(job_uid), now)
+        self.counts["probes"] += order is not None
+        return order
 
     def _notify(self, job_uid: str) -> None:
         for callback in self._callbacks:

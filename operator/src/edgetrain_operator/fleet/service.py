@@ -20,6 +20,7 @@ from edgetrain_operator.fleet.app import create_app
 from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.forward import Leadership, ToLeader
 from edgetrain_operator.fleet.keyring import Keyring
+from edgetrain_operator.fleet.metrics import FleetCollector
 from edgetrain_protocol.names import FLEET_PORT
 
 KEEP_ALIVE_SECONDS = 75
@@ -46,6 +47,7 @@ class FleetService:
 
         keyring = await ensure(store, datetime.now(UTC))     # keyring.ensure, with a KeyringStore on a Secret
         service = FleetService(keyring, leadership)
+        registry.register(service.collector)
         service.start()                                      # service.fleet is the FleetState
         ... hourly: service.use(await ensure(store, now))    # renews certificates without a restart
         service.stop()
@@ -55,6 +57,7 @@ class FleetService:
         self, keyring: Keyring, leadership: Leadership, host: str = "0.0.0.0", port: int = FLEET_PORT
     ) -> None:
         self.fleet = Fleet(keyring)
+        self.collector = FleetCollector(self.fleet)
         self._keyring = keyring
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -38,6 +38,7 @@ async def run(settings: Settings) -> None:
     election = _election(settings, lambda: loop.call_soon_threadsafe(lead.set))
     store = SecretKeyring(kube, settings.own_namespace, settings.keyring_secret)
     service = FleetService(await ensure(store, datetime.now(UTC)), election, port=settings.fleet_port)
+    registry.register(service.collector)
     control = Control(settings, kube, service.fleet, metrics)
     server = Server(registry, lambda: control.queue.oldest_seconds)
     await server.start(settings.metrics_port)

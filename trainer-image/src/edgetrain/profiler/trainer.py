@@ -1,4 +1,5 @@
-"""What the trainer says of its steps: the heartbeat file first, its /metrics where there is none."""
+"""What the trainer says of its steps: the heartbeat file, or where there is none its /metrics, which do not
+tell one step's phases."""
 
 import http.client
 from dataclasses import dataclass, field
@@ -11,8 +12,7 @@ from edgetrain.rundir import read_heartbeat
 FRESH_SECONDS = 10.0
 PATIENCE_SECONDS = 0.5
 LARGEST_BYTES = 1 << 20
-STEP_METRIC = "edgetrain_trainer_step_seconds"
-PHASE_METRIC = "edgetrain_trainer_phase_seconds"
+STEP_METRIC = "edgetrain_step_seconds"
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,11 @@ def steps(run_dir: Path, port: int, now: float) -> Steps:
 
 
 def _scraped(port: int) -> Steps:
-    step, phases = None, {}
     for family in text_string_to_metric_families(_page(port)):
         for sample in family.samples:
             if sample.name == STEP_METRIC:
-                step = sample.value
-            elif sample.name == PHASE_METRIC:
-                phases[sample.labels.get("phase", "")] = sample.value
-    return Steps(step, phases)
+                return Steps(sample.value)
+    return Steps()
 
 
 def _page(port: int) -> str:
