@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.fleet import JOB, Lease, plan, report, serving, settings_for
 
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import LinkMeasure, NodePart, TrainerState, TrainingPart
+from tests.support.fleet import JOB, Lease, plan, report, serving, settings_for
 
 
 @pytest.fixture(scope="module")
