@@ -50,9 +50,8 @@ class Net(nn.Module):
     def __init__(self, samples: int, width: int) -> None:
         super().__init__()
         self.mark = nn.Parameter(torch.zeros(samples))
-        self.net = nn.Sequential(
-            nn.Linear(8, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 1)
-        )
+        layers = [nn.Linear(8, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 1)]
+        self.net = nn.Sequential(*layers)
 
 
 def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> None:
@@ -75,7 +74,7 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
     for batch in session.batches(data, batch_size=options["batch"], epochs=epochs, seed=3):
         time.sleep(options.get("pause", 0.0))
         if not Path(options["go"]).exists():
-            time.sleep(options.get("leash", 0.0))
+            time.sleep(options.get("leash", 0.0) * len(batch) / options["batch"])
         optimizer.zero_grad()
         loss = model.net(batch.x).square().mean() + model.mark[batch.y].mean()
         session.backward(loss)
@@ -83,6 +82,8 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
         tally.add(model.mark.grad, batch.epoch)
         optimizer.step()
         scheduler.step()
+        if session.committed and session.committed.step == options.get("drift_at"):
+            next(model.net.parameters()).data[0, 0] *= 1 + 1e-6
     summary = {
         "seen": [sorted(set(row)) for row in tally.seen.tolist()],
         "lr": scheduler.get_last_lr()[0],

@@ -132,6 +132,15 @@ class Coordinator:
         self.members = trainers
         self.form(Decision.NONE, furthest, current)
 
+    def start_over(self, survivor: Trainer) -> None:
+        """A new lineage from the state of one."""
+        self.lineage, self.number, self._joined = self.lineage + 1, 0, 0
+        survivor.said = [m for m in survivor.said if not isinstance(m, local.Started)]
+        survivor.send(local.Start(self.lineage, keep=True))
+        self.until(lambda: survivor.last(local.Started))
+        self.members = [survivor]
+        self.form(Decision.NONE, survivor.last(local.Started).position.committed, [survivor])
+
     def form(self, decision: Decision, step: int, current: list[Trainer], **settings: Any) -> FormationId:
         self.number += 1
         formation = FormationId(self.lineage, self.number, 1)
@@ -224,6 +233,12 @@ class Coordinator:
             assert left > 0, self._story()
             with contextlib.suppress(queue.Empty):
                 self._serve(*self.inbox.get(timeout=min(left, 0.1)))
+
+    def step_after(self, act: Callable[[], None]) -> None:
+        """Do it, and see at least one more step committed."""
+        before = self.committed()
+        act()
+        self.until(lambda: self.committed() > before)
 
     def committed(self) -> int:
         """Furthest step that anybody has told of."""

@@ -64,7 +64,7 @@ def test_the_step_in_doubt(
 def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
     """Members die one after another, others come; whoever is left has trained on everything once."""
     chance = random.Random(seed)
-    with coordinating(tmp_path, reduction=chance.choice(["ring", "star"]), epochs=40, leash=0.05) as group:
+    with coordinating(tmp_path, reduction=chance.choice(["ring", "star"]), epochs=40, leash=0.15) as group:
         group.start(group.spawn_all("a", "b", "c", "d"))
         for name in ("e", "f"):
             group.until(lambda: group.committed() >= 3)
@@ -82,7 +82,7 @@ def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
 
 def test_a_newcomer_moves_as_if_it_had_been_there(tmp_path: Path) -> None:
     """Schedulers, moments and buffers of one that joined late are those of the first members, bit by bit."""
-    with coordinating(tmp_path, epochs=40, leash=0.05) as group:
+    with coordinating(tmp_path, epochs=40, leash=0.15) as group:
         group.start(group.spawn_all("a", "b"))
         group.until(lambda: group.committed() >= 10)
         newcomer = group.spawn("c", model_seed=9)
@@ -94,7 +94,7 @@ def test_a_newcomer_moves_as_if_it_had_been_there(tmp_path: Path) -> None:
 
 
 def test_a_stopped_member_is_put_out_and_comes_back(tmp_path: Path) -> None:
-    with coordinating(tmp_path, epochs=40, leash=0.05) as group:
+    with coordinating(tmp_path, epochs=40, leash=0.15) as group:
         members = group.spawn_all("a", "b", "c")
         group.start(members)
         group.until(lambda: group.committed() >= 5)
@@ -126,3 +126,51 @@ def test_a_formation_that_cannot_be_built_names_whom_it_waits_for(tmp_path: Path
         group.form(Decision.NONE, 0, members[:2])
         group.run()
         check_exact(group)
+
+
+def test_a_survivor_begins_a_new_lineage_with_what_it_has(tmp_path: Path) -> None:
+    """In the middle of a step, with its group gone; and one of the old lineage comes back to it."""
+    with coordinating(tmp_path, epochs=40, leash=0.15) as group:
+        first, second, third = group.spawn_all("a", "b", "c")
+        group.start([first, second, third])
+        group.until(lambda: group.committed() >= 5)
+        third.signal(signal.SIGSTOP)
+        second.signal(signal.SIGKILL)
+        group.until(lambda: not second.alive)
+        group.start_over(first)
+        group.until(lambda: group.committed() >= 12)
+        third.signal(signal.SIGCONT)
+        group.join(third)
+        group.run()
+        check_exact(group)
+        assert first.last(local.Progress).formation.lineage == 2
+        stop_all(group)
+
+
+def test_members_whose_bits_drift_apart_are_made_alike(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=40, leash=0.15) as group:
+        members = group.spawn_all("a", "b", options={"b": {"drift_at": 5}})
+        group.start(members)
+        group.until(lambda: group.committed() >= 7)
+        group.reform()
+        group.run()
+        check_exact(group)
+        stop_all(group)
+
+
+def test_formations_leave_nothing_behind(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=200, leash=0.02) as group:
+        members = group.spawn_all("a", "b", "c")
+        group.start(members)
+
+        def open_files() -> int:
+            return sum(len(list(Path(f"/proc/{t.process.pid}/fd").iterdir())) for t in members)
+
+        def again(times: int) -> None:
+            for _ in range(times):
+                group.step_after(group.reform)
+
+        again(3)
+        before = open_files()
+        again(12)
+        assert open_files() <= before + 2 * len(members)

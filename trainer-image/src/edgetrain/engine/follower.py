@@ -6,6 +6,7 @@ optimiser move exactly as they did on the donor.
 
 import socket
 import threading
+import time
 from collections import deque
 
 import torch
@@ -22,6 +23,13 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 60.0
 """A donor captures at its next loop boundary: a long step is no failure."""
 RETRY_SECONDS = 0.2
+FAR = 32
+"""Steps behind at which a snapshot is less to carry, and sooner done, than all those steps."""
+NEAR = 2
+"""Steps behind at which one has caught up: the others wait at their boundary for so few."""
+PATIENCE_SECONDS = 5.0
+"""After so long of following, where one stands has to do: who replays more slowly than the others train
+never comes nearer."""
 
 
 class Follower:
@@ -35,6 +43,8 @@ class Follower:
         self._wake = wake
         self._lineage = have.lineage if have else 0
         self._wanted = have.committed if have else None
+        self._first = True
+        self._since = time.monotonic()
         self._steps: deque[Entry] = deque()
         self._snapshot: Snapshot | None = None
         self._front = -1
@@ -63,7 +73,9 @@ class Follower:
         return self._snapshot is not None or self._wanted is None
 
     def caught_up(self, committed: int) -> bool:
-        return not self.needs_snapshot and not self.error and committed >= self._front >= 0
+        if self.needs_snapshot or self.error or self._front < 0:
+            return False
+        return committed >= self._front - NEAR or time.monotonic() > self._since + PATIENCE_SECONDS
 
     def close(self) -> None:
         self._closed = True
@@ -103,12 +115,15 @@ class Follower:
             self._wanted, self._lineage = snapshot.position.committed, snapshot.position.lineage
             # The donor has gone on meanwhile: where it stands is learnt from its next answer.
             self._front = -1
+            self._since = time.monotonic()
             self._wake.notify_all()
 
     def _keep(self, header: dict[str, object], payload: bytearray) -> None:
         with self._wake:
             self._front = int(str(header["front"]))
-            if header.get("gone") or header["lineage"] != self._lineage:
+            far = self._first and self._wanted is not None and self._front - self._wanted > FAR
+            self._first = False
+            if header.get("gone") or header["lineage"] != self._lineage or far:
                 self._wanted = None
             elif "step" in header:
                 entry = _entry(header, payload)

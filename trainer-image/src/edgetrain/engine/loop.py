@@ -270,6 +270,10 @@ class Loop:
 
     def _note(self, message: Message) -> None:
         match message:
+            case Start(keep=True) if self.member.in_sync:
+                # At once, also in the middle of a step: nothing of the state changes.
+                self.member.keep_on(message.lineage)
+                self.send(Started(self.member.position))
             case Start():
                 self._orders.start = message
             case Fetch():

@@ -207,10 +207,16 @@ class Member:
             raise Superseded
 
     def _may_apply(self) -> bool:
+        """Not before the group is built, which shows that nobody was put out of it meanwhile.
+
+        Nor once it was left: a position that was told in leaving must not change by a decision of before.
+        """
         seat, prepared = self.formations.seat, self.position.prepared
         return bool(
             seat
             and prepared
+            and seat.built
+            and not seat.left
             and seat.form.decision is Decision.APPLY
             and seat.form.step == prepared.step
         )
@@ -329,6 +335,13 @@ class Member:
 
     def _seat_alive(self) -> bool:
         return bool(self.formations.seat and not self.formations.seat.left)
+
+    def keep_on(self, lineage: int) -> None:
+        """The state at hand, whatever step is in hand, begins a new lineage."""
+        self.formations.leave()
+        self.catch_up.stop()
+        self.position = Position(lineage, None, self.position.committed)
+        self.log.clear()
 
     def take_over(self, position: Position, ledger: Ledger, *, in_sync: bool) -> None:
         """Foreign state was loaded: nothing of the old one may be counted or served any more."""
