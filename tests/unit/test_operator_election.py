@@ -135,6 +135,18 @@ def test_an_alarm_without_a_probe_moves_nobody() -> None:
     assert not elect(ballot(measured, office)).changed
 
 
+def test_an_incumbent_that_a_new_operator_has_not_measured_yet_stays() -> None:
+    assert not any(result.changed for result in run([rates(b=50, c=20)] * 30, in_office("a", 100)))
+
+
+def test_a_first_election_on_doubtful_measurements_waits_for_their_probes() -> None:
+    office = elect(ballot({}, candidates=("a", "b"))).office
+    measured = rates(a=20, b=50)
+    measured["b"] = replace(measured["b"], confirmed=False)
+    assert elect(ballot(measured, office)).office == office
+    assert elect(ballot(rates(a=20, b=50), office)).office.worker == "b"
+
+
 def test_a_drop_of_all_links_alike_moves_nobody() -> None:
     assert not elect(ballot(rates(a=25, b=24), in_office("a", 100))).changed
 
@@ -163,6 +175,7 @@ def test_reduction_by_prediction() -> None:
     assert choose(Reduction.AUTO, Reduction.STAR, "a", workers, equal, 4_000_000) is Reduction.RING
     assert choose(Reduction.RING, None, "a", workers, line_up, 4_000_000) is Reduction.RING
     assert choose(Reduction.AUTO, Reduction.STAR, "a", workers, rates(a=100), 4_000_000) is Reduction.STAR
+    assert choose(Reduction.AUTO, Reduction.STAR, "a", ("a", "b"), equal, 4_000_000) is Reduction.STAR
 
 
 def test_predictions_are_those_that_were_measured() -> None:

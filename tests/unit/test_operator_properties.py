@@ -185,7 +185,7 @@ def replace_revision(now: object, then: object) -> object:
 
 
 QUICK = settings(
-    max_examples=60, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestHistories = Histories.TestCase
 TestHistories.settings = QUICK

@@ -52,5 +52,5 @@ def test_eta_and_rates_come_from_the_reports() -> None:
         )
     world.settle()
     progress = world.status.progress
-    assert (progress.eta_seconds, progress.samples_per_second, progress.loss) == (150, 128.0, 0.5)
+    assert (progress.eta_seconds, progress.samples_per_second, progress.loss) == (150, 64.0, 0.5)
     assert JobStatus.model_validate(world.status.to_wire()).progress == progress

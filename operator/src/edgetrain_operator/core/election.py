@@ -18,7 +18,7 @@ AHEAD_SECONDS = 15.0
 """How long a challenger must have been ahead: two or three probes, so that one lucky one is not enough."""
 DROP = 4.0
 """An incumbent at a fourth of what it was elected on is replaced at once."""
-MEASURING_SECONDS = 30.0
+MEASURING_SECONDS = 45.0
 """From an election without measurements to one with those that are there."""
 
 
@@ -87,18 +87,25 @@ def _fill(ballot: Ballot, why: str) -> Result:
 
 
 def _first_measured(ballot: Ballot, office: Office) -> Result:
+    """The first election on measurements: on those of all, or after a while on those that are there.
+    Without margin or tenure, for the incumbent was not chosen by bandwidth."""
     due = office.since + MEASURING_SECONDS
-    complete = all(worker in ballot.rates for worker in ballot.candidates)
+    known = [w for w in ballot.candidates if w in ballot.rates]
+    complete = len(known) == len(ballot.candidates) and all(ballot.rates[w].confirmed for w in known)
     if not complete and (ballot.now < due or office.worker not in ballot.rates):
         return Result(office, changed=False, look_again_at=due if ballot.now < due else None)
     best = _best(ballot, ballot.candidates)
-    if best == office.worker or not _clearly_better(ballot, best, office.worker, margin=1.0):
-        confirmed = _office(ballot, office.worker, "has the best measured link", measured=True)
-        return Result(confirmed.model_copy(update={"since": office.since}), changed=False)
+    if _rate(ballot.rates, best) <= _rate(ballot.rates, office.worker):
+        stays = _office(ballot, office.worker, "has the best measured link", measured=True)
+        return Result(stays.model_copy(update={"since": office.since}), changed=False)
     return Result(_office(ballot, best, "the first election on measurements", measured=True), changed=True)
 
 
 def _contest(ballot: Ballot, office: Office) -> Result:
+    if office.worker not in ballot.rates:
+        return Result(
+            office, changed=False
+        )  # Not measured yet by an operator that is new: no reason to move.
     best = _best(ballot, [w for w in ballot.candidates if w != office.worker] or [office.worker])
     ahead = best != office.worker and _clearly_better(ballot, best, office.worker)
     if ahead and _dropped(ballot, office):
@@ -146,7 +153,7 @@ def _rate(rates: Mapping[str, NodeRate], worker: str) -> float:
 def _office(ballot: Ballot, worker: str, why: str, measured: bool | None = None) -> Office:
     others = [w for w in ballot.candidates if w != worker]
     runner_up = _best(ballot, others) if others else ""
-    complete = all(w in ballot.rates for w in ballot.candidates) and len(ballot.candidates) > 1
+    complete = len(ballot.candidates) > 1 and all(w in ballot.rates for w in ballot.candidates)
     return Office(
         worker=worker,
         node=ballot.nodes.get(worker, worker),

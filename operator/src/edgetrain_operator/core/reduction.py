@@ -34,10 +34,8 @@ def choose(
         return wish
     now = before or Reduction.RING
     known = reduce_bytes > 0 and all(w in rates for w in members)
-    if len(members) < 3:  # Two exchange the same either way.
-        return Reduction.RING
-    if not known:
-        return now
+    if not known or len(members) < 3:
+        return now  # Of two, both kinds exchange the same: no reason to form anew.
     bits = 8.0 * reduce_bytes
     speed = {w: rates[w].bits_per_second for w in members}
     seconds = {

@@ -199,13 +199,12 @@ def _progress(scene: Scene, stored: StoredPlan) -> JobProgress:
     if not parts:
         return before.model_copy(update={"durable_step": stored.durable_step})
     first = max(parts, key=lambda part: part.step)
-    trains = [part for part in parts if part.steps_per_second > 0]
     return JobProgress(
         step=first.step,
         epoch=first.epoch,
         percent=round(first.percent, 2),
         loss=first.loss,
-        samples_per_second=round(sum(part.samples_per_second for part in trains), 1),
+        samples_per_second=round(first.samples_per_second, 1),
         eta_seconds=_eta(first),
         durable_step=stored.durable_step,
     )
