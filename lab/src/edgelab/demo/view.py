@@ -53,14 +53,14 @@ def megabits(bits_per_second: float | None) -> str:
     return f"{rate:.0f} Mbit/s" if rate >= 10 else f"{rate:.1f} Mbit/s"
 
 
-def progress_line(progress: JobProgress, width: int = 40) -> RenderableType:
-    """Step, epoch, loss and speed beside a bar."""
+def progress_line(progress: JobProgress, width: int = 24) -> RenderableType:
+    """Step, epoch, loss and speed beside a bar; within 76 columns."""
     grid = Table.grid(padding=(0, 2))
     loss = "-" if progress.loss is None else f"{progress.loss:.3f}"
     bar = ProgressBar(total=100, completed=progress.percent, width=width)
     figures = (
-        f"{progress.percent:5.1f} %   step {progress.step}   epoch {progress.epoch}   "
-        f"loss {loss}   {progress.samples_per_second:.0f} samples/s"
+        f"{progress.percent:3.0f} %  step {progress.step}  epoch {progress.epoch}  "
+        f"loss {loss}  {progress.samples_per_second:.0f} samples/s"
     )
     grid.add_row(bar, figures)
     return grid
@@ -70,32 +70,34 @@ def node_row(status: NodeStatus, device: Device | None) -> Sequence[RenderableTy
     """One node's cells, in the table's order."""
     style = STATE_STYLE[status.state]
     role = Text("★ aggregator", style="bold magenta") if status.aggregator else Text("")
-    shaped = (device.link, device.cpu) if device else ("?", "?")
     return (
         status.node,
         Text(status.state.value, style=style),
         f"{status.steps_per_second:.1f}",
         f"{status.samples_per_second:.0f}",
         megabits(status.bandwidth_bits_per_second),
-        *shaped,
+        f"{device.link} {device.cpu}" if device else "?",
         role,
     )
 
 
+COLUMNS = (
+    ("NODE", False),
+    ("STATE", False),
+    ("STEP/S", True),
+    ("SMP/S", True),
+    ("MEASURED", True),
+    ("LINK, CPU", False),
+    ("", False),
+)
+"""Title, and whether it holds numbers."""
+
+
 def node_table(nodes: Sequence[NodeStatus], devices: dict[str, Device]) -> Table:
     """A row for each node, by name, so that rows keep their places from frame to frame."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    for header, justify in (
-        ("NODE", "left"),
-        ("STATE", "left"),
-        ("STEPS/S", "right"),
-        ("SAMPLES/S", "right"),
-        ("MEASURED", "right"),
-        ("LINK", "right"),
-        ("CPU", "right"),
-        ("", "left"),
-    ):
-        table.add_column(header, justify="right" if justify == "right" else "left", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title, numbers in COLUMNS:
+        table.add_column(title, justify="right" if numbers else "left", no_wrap=True)
     for node in sorted(nodes, key=lambda n: n.node):
         table.add_row(*node_row(node, devices.get(node.node)))
     return table
@@ -103,10 +105,11 @@ def node_table(nodes: Sequence[NodeStatus], devices: dict[str, Device]) -> Table
 
 def headline(frame: Frame) -> Text:
     workers, plan = frame.status.workers, frame.status.plan
+    counts = f"{workers.training} of {workers.desired} training"
+    paused = f", {workers.paused} paused" if workers.paused else ""
     return Text.assemble(
         (frame.status.phase, "bold"),
-        f"   workers {workers.training} training, {workers.paused} paused, {workers.desired} desired"
-        f"   plan {plan.lineage}.{plan.revision}   {frame.seconds:.0f} s",
+        f"   {counts}{paused}   plan {plan.lineage}.{plan.revision}   {frame.seconds:.0f} s",
     )
 
 
