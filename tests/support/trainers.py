@@ -278,9 +278,7 @@ class Coordinator:
 
 
 def _halted(trainer: Trainer, formation: FormationId) -> Any:
-    return next(
-        (m for m in trainer.said if isinstance(m, local.Halted) and m.formation == formation), None
-    )
+    return next((m for m in trainer.said if isinstance(m, local.Halted) and m.formation == formation), None)
 
 
 def decide(positions: list[Position], joined: int) -> tuple[Decision, int]:

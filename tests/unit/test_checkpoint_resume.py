@@ -27,7 +27,9 @@ def test_both_savers_write_the_same_steps_and_keep_the_last(tmp_path: Path) -> N
     assert len(first) > 3
     common = first.keys() & second.keys()
     assert common
-    digests = {(m.step, m.digest) for t in group.trainers for m in t.said if isinstance(m, local.Checkpointed)}
+    digests = {
+        (m.step, m.digest) for t in group.trainers for m in t.said if isinstance(m, local.Checkpointed)
+    }
     assert len([step for step, _ in digests if step in common]) == len(common)
     for steps in (first, second):
         kept = [Path(path).exists() for _, path in sorted(steps.items())]

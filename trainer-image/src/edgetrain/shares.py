@@ -56,12 +56,14 @@ def follow_speeds(weights: Mapping[str, float], speeds: Mapping[str, float]) -> 
         return wanted
     # Members came or went: what the present ones had is stretched to what they are to have together.
     stretch = sum(wanted[name] for name in known) / sum(known.values())
-    return _to_one({
-        name: min(max(want, known[name] * stretch / MOST_CHANGE), known[name] * stretch * MOST_CHANGE)
-        if name in known
-        else want
-        for name, want in wanted.items()
-    })
+    return _to_one(
+        {
+            name: min(max(want, known[name] * stretch / MOST_CHANGE), known[name] * stretch * MOST_CHANGE)
+            if name in known
+            else want
+            for name, want in wanted.items()
+        }
+    )
 
 
 def equal(names: Mapping[str, float]) -> dict[str, float]:

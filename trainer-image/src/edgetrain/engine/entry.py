@@ -103,8 +103,7 @@ def accountable(ledger: Ledger, standings: Sequence[Standing]) -> set[str]:
     return {
         name
         for standing in standings
-        if (name := holder_name(standing.holder)) in parts
-        and standing.in_hand in (0, checksum(parts[name]))
+        if (name := holder_name(standing.holder)) in parts and standing.in_hand in (0, checksum(parts[name]))
     }
 
 

@@ -81,9 +81,7 @@ class Formations:
 
     # By the program's thread.
 
-    def run(
-        self, seat: Seat, job: Callable[[Reduction], Result], settle: Callable[[Result], None]
-    ) -> None:
+    def run(self, seat: Seat, job: Callable[[Reduction], Result], settle: Callable[[Result], None]) -> None:
         """Run `job` on the formation's thread, then `settle` with its result on this one.
 
         Orders wait until `settle` has drawn the consequences. `job` must not change anything that is

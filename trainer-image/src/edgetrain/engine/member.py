@@ -7,8 +7,6 @@ whole at every loop boundary; that is where it is captured and replaced.
 """
 
 import contextlib
-import secrets
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,16 +14,14 @@ from dataclasses import replace
 import torch
 
 from edgetrain.data import Cut
-from edgetrain.engine.catchup import CatchUp
-from edgetrain.engine.entry import Agreement, Standing, checksum, enter, holder_name, layout_number, spread
+from edgetrain.engine.entry import Agreement, Standing, checksum, enter, layout_number, spread
 from edgetrain.engine.flat import Flat
-from edgetrain.engine.formations import Formations
 from edgetrain.engine.gloo import GroupBroken
+from edgetrain.engine.holdings import Holdings
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.meter import Meter
-from edgetrain.engine.orders import Orders
 from edgetrain.engine.reduce import Reduction
-from edgetrain.engine.replay import Entry, ReplayLog
+from edgetrain.engine.replay import Entry
 from edgetrain.engine.seat import Seat
 from edgetrain.engine.turn import Step, Superseded, Turn
 from edgetrain.engine.vote import Ballot, Outcome, vote
@@ -35,7 +31,7 @@ COMPARE_EVERY = 100
 """Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
 
 
-class Member:
+class Member(Holdings):
     """State and steps of one member. Methods are the program's thread's unless they say otherwise."""
 
     def __init__(
@@ -47,24 +43,14 @@ class Member:
         send: Callable[[Message], None],
         meter: Meter,
     ) -> None:
-        self.changed = threading.Condition()
-        self.orders = Orders()
-        self.formations = Formations(self.changed, send, lambda: self.position)
-        self.log = ReplayLog()
-        self.position = Position()
-        self.ledger = ledger
-        self.in_sync = False
-        """Its parameters are known to be those of `position.committed` in this lineage."""
-        self.catch_up = CatchUp(self.changed, send)
+        super().__init__(ledger, send)
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self.held = 0
         self.last: Step | None = None
         """What came of the last batch; None if nothing did."""
-        self._flat, self._layout, self._send, self._meter = flat, layout, send, meter
+        self._flat, self._layout, self._meter = flat, layout, meter
         self._local, self._scratch = torch.zeros(flat.size), torch.zeros(flat.size)
-        self._holder = secrets.randbits(48)
-        self._in_hand: tuple[int, ...] | None = None
         self._compare = True
         self._drifted = False
         self._saved_at = time.monotonic()
@@ -80,27 +66,8 @@ class Member:
         if not seat or self._drifted or not self.ledger.cut:
             return None
         mine = self.ledger.cut.slices.get(self.holder, ())
-        self._in_hand = mine
+        self.in_hand = mine
         return Turn(self.ledger.cut.epoch, mine)
-
-    @property
-    def over(self) -> bool:
-        """All epochs are trained, and no older state is still being replayed."""
-        return self.in_sync and self.ledger.over
-
-    @property
-    def usable(self) -> Position | None:
-        """Where a donor has to go on from; None if only a snapshot will do."""
-        return self.position if self.in_sync else None
-
-    @property
-    def holder(self) -> str:
-        return holder_name(self._holder)
-
-    @property
-    def seat_entered(self) -> Seat | None:
-        seat = self.formations.seat
-        return seat if seat and seat.entered and not seat.left else None
 
     def seat_to_enter(self) -> Seat | None:
         """A built formation for which this member's state is ready, with `changed` held."""
@@ -125,8 +92,8 @@ class Member:
             in_sync=int(self.in_sync),
             cut_number=cut_number,
             layout=layout_number(self._layout),
-            holder=self._holder,
-            in_hand=checksum(self._in_hand),
+            holder=self.incarnation,
+            in_hand=checksum(self.in_hand),
         )
         with contextlib.suppress(GroupBroken):
             self.formations.run(
@@ -198,12 +165,12 @@ class Member:
 
     def _obey(self) -> None:
         """Orders that end or replace this step."""
-        if self.orders.closed or (self.orders.stop and not self._seat_alive()):
+        if self.orders.closed or (self.orders.stop and not self.seat_alive):
             raise SystemExit(0 if self.orders.stop else 1)
         if self.orders.start or self.catch_up.needs_snapshot:
             self._flat.clear_gradients()
             self.in_sync = False
-            self._in_hand = self.last = None
+            self.in_hand = self.last = None
             raise Superseded
 
     def _may_apply(self) -> bool:
@@ -212,14 +179,9 @@ class Member:
         Nor once it was left: a position that was told in leaving must not change by a decision of before.
         """
         seat, prepared = self.formations.seat, self.position.prepared
-        return bool(
-            seat
-            and prepared
-            and seat.built
-            and not seat.left
-            and seat.form.decision is Decision.APPLY
-            and seat.form.step == prepared.step
-        )
+        if not seat or not prepared or not seat.built or seat.left:
+            return False
+        return seat.form.decision is Decision.APPLY and seat.form.step == prepared.step
 
     def _apply(self) -> None:
         """Commit what is prepared: all who count hold it, or somebody has committed it."""
@@ -296,7 +258,7 @@ class Member:
         with self.changed:
             self.position = Position(entry.formation.lineage, entry.formation, entry.step)
             self.ledger = entry.ledger
-            self._in_hand = None
+            self.in_hand = None
             self.log.append(replace(entry, total=entry.total.clone()))
         loss = self._flat.unpack(entry.total)
         parts = [part for part in cut.slices.values() if part] if cut else []
@@ -332,20 +294,3 @@ class Member:
         self.in_sync, self._compare = True, True
         seat.entered, seat.holders = True, agreement.holders
         self.catch_up.stop()
-
-    def _seat_alive(self) -> bool:
-        return bool(self.formations.seat and not self.formations.seat.left)
-
-    def keep_on(self, lineage: int) -> None:
-        """The state at hand, whatever step is in hand, begins a new lineage."""
-        self.formations.leave()
-        self.catch_up.stop()
-        self.position = Position(lineage, None, self.position.committed)
-        self.log.clear()
-
-    def take_over(self, position: Position, ledger: Ledger, *, in_sync: bool) -> None:
-        """Foreign state was loaded: nothing of the old one may be counted or served any more."""
-        self.position, self.ledger, self.in_sync = position, ledger, in_sync
-        self._holder = secrets.randbits(48)
-        self._in_hand = None
-        self.log.clear()

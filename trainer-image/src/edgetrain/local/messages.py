@@ -289,6 +289,27 @@ class Ping:
 
 
 Message = (
-    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed | Finished
-    | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Serve | Start | Stop | Ping
+    Ready
+    | Started
+    | Progress
+    | Built
+    | BuildFailed
+    | Broken
+    | Halted
+    | CaughtUp
+    | Checkpointed
+    | Finished
+    | Failed
+    | Warned
+    | Pong
+    | StoreSet
+    | Form
+    | Halt
+    | Reform
+    | Hold
+    | Fetch
+    | Serve
+    | Start
+    | Stop
+    | Ping
 )
