@@ -13,13 +13,14 @@ from edgetrain_protocol.plan import Plan
 from tests.support.apiserver import ApiServer
 from tests.support.fake_worker import FakeWorker
 from tests.support.forwarder import forwarding
-from tests.support.objects import drop_nodes, get, items, job, make_node, set_ready, until
+from tests.support.objects import drop_nodes, get, items, job, make_node, program, set_ready, until
 from tests.support.operator_process import OperatorProcess, operator_process
 
 
 @pytest.fixture(autouse=True)
-def _no_nodes(api: ApiServer) -> Iterator[None]:
+def _no_nodes(api: ApiServer, namespace: str) -> Iterator[None]:
     drop_nodes(api)
+    program(api, namespace, "main.py")
     yield
     drop_nodes(api)
 

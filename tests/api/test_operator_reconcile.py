@@ -18,7 +18,7 @@ from edgetrain_operator.runtime.reconcile import Reconciler
 from edgetrain_protocol.names import EDGE_NODE_LABEL
 from edgetrain_protocol.report import TrainerState
 from tests.support.apiserver import ApiServer
-from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, set_ready
+from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, program, set_ready
 from tests.support.scripted_fleet import ScriptedFleet
 
 T = TypeVar("T")
@@ -26,8 +26,9 @@ DEFAULTS = Defaults("registry.example/edgetrain:test", "fleet.example:8443")
 
 
 @pytest.fixture(autouse=True)
-def _no_nodes(api: ApiServer) -> Iterator[None]:
+def _no_nodes(api: ApiServer, namespace: str) -> Iterator[None]:
     drop_nodes(api)
+    program(api, namespace, "main.py")
     yield
     drop_nodes(api)
 
@@ -317,6 +318,23 @@ def test_pods_that_are_refused_are_said_on_the_job_and_made_once_they_may(
     api.kubectl("label", "ns", namespace, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
     settle(api, fleet, namespace)
     assert len(items(api, "pods", namespace)) == 1
+    assert condition(api, namespace, "Scheduled")["status"] == "True"
+
+
+def test_a_missing_program_is_said_on_the_job(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+    api.kubectl("delete", "configmap", "program", "-n", namespace)
+    settle(api, fleet, namespace)
+    scheduled = condition(api, namespace, "Scheduled")
+    assert (scheduled["status"], scheduled["reason"]) == ("False", "ProgramMissing")
+    assert "ConfigMap program is not in namespace" in scheduled["message"]
+    program(api, namespace, "other.py")
+    settle(api, fleet, namespace)
+    assert "no key main.py" in condition(api, namespace, "Scheduled")["message"]
+    program(api, namespace, "main.py")
+    settle(api, fleet, namespace)
     assert condition(api, namespace, "Scheduled")["status"] == "True"
 
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 EDGE = {"node-role.kubernetes.io/edge": ""}
 
 
-def until(found: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
+def until(found: Callable[[], T | None], seconds: float = 15.0, what: str = "") -> T:
     """The first true value of `found`.
 
     Raises:
@@ -46,6 +46,19 @@ def job(namespace: str, name: str = "digits", **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"program": program, **spec},
     }
+
+
+def program(api: ApiServer, namespace: str, file: str) -> None:
+    """The ConfigMap that `job` names, holding this file."""
+    data = {file: "print('hello')"}
+    api.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "program", "namespace": namespace},
+            "data": data,
+        }
+    )
 
 
 def make_node(api: ApiServer, name: str, ready: bool = True, kubelet: str = "v1.36.3", **labels: str) -> None:

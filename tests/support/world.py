@@ -196,6 +196,10 @@ class World:
         return self.stored.plan
 
     @property
+    def phase(self) -> str:
+        return str(self.plan.phase)
+
+    @property
     def members(self) -> list[str]:
         """Nodes of the plan's members."""
         return sorted(member.node for group in self.plan.groups for member in group.members)

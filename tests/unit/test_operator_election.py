@@ -61,7 +61,8 @@ def test_the_right_one_in_any_line_up_whatever_order_measurements_come_in(seed: 
     dice = random.Random(seed)
     speeds = dict(zip("abcde", dice.sample([100, 50, 40, 20, 10, 5], 5), strict=True))
     order = dice.sample(sorted(speeds), 5)
-    office, known = None, {}
+    office: Office | None = None
+    known: dict[str, NodeRate] = {}
     for number, worker in enumerate(["", *order]):
         known |= rates(**{worker: speeds[worker]}) if worker else {}
         all_of_them = ballot(known, office, now=1000.0 + 3 * number, candidates=tuple("abcde"))

@@ -20,7 +20,7 @@ def test_complete_when_a_member_has_finished_and_the_others_end_by_themselves() 
     assert world.status.phase == "Complete"
     assert world.condition("Complete").status == "True"
     assert world.status.model == "a:/models/model.safetensors"
-    assert world.plan.phase is Phase.STOP
+    assert world.phase == Phase.STOP
     assert not any(isinstance(action, DeletePod) for action in decision.actions), "their logs shall stay"
     for node in "ab":
         world.change_pod(node, phase="Succeeded")
@@ -74,7 +74,7 @@ def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None
     world = trained("a", "b")
     world.spec = {"suspend": True}
     world.settle()
-    assert world.plan.phase is Phase.STOP
+    assert world.phase == Phase.STOP
     assert all(pod.deleting for pod in world.pods.values())
     assert world.status.phase == "Suspended"
     world.finish_deletions()
@@ -82,7 +82,7 @@ def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None
     assert not world.pods
     world.spec = {"suspend": False}
     world.settle()
-    assert world.plan.phase is Phase.WAIT, "a worker that reads STOP would end again"
+    assert world.phase == Phase.WAIT, "a worker that reads STOP would end again"
     for node in "ab":
         assert world.pod(node).attempt == 2
         world.say(node)
@@ -97,7 +97,7 @@ def test_failed_after_its_deadline() -> None:
     world.train("a")
     world.settle()
     assert world.condition("Failed").reason == "DeadlineExceeded"
-    assert world.plan.phase is Phase.STOP
+    assert world.phase == Phase.STOP
 
 
 def test_failures_seen_in_pods_and_told_by_workers_count_once_each() -> None:

@@ -64,14 +64,14 @@ def test_training_waits_below_min_and_goes_on_above() -> None:
     world.remove_pod("b")
     keep_talking(world, "a", seconds=2)
     assert world.members == ["a"]
-    assert world.plan.phase is Phase.WAIT
+    assert world.phase == Phase.WAIT
     world.say("b")
     world.train("a", number=1)
     world.pass_time(REJOIN_SECONDS)
     world.train("a", number=1)
     world.say("b")
     world.settle()
-    assert world.plan.phase is Phase.TRAIN
+    assert world.phase == Phase.TRAIN
 
 
 def test_a_dark_node_stays_a_member_while_its_group_vouches_for_it() -> None:
@@ -146,7 +146,7 @@ def test_a_group_of_which_nobody_is_heard_is_left_as_it_is_until_offline_grace()
     world.pass_time(70)
     world.settle()
     assert world.plan.groups == ()
-    assert world.plan.phase is Phase.WAIT
+    assert world.phase == Phase.WAIT
     assert {pod.deleting for pod in world.pods.values()} == {True}
 
 
@@ -262,7 +262,7 @@ class TestNewLineage:
     def test_from_the_durable_checkpoint_where_nobody_is_left(
         self, storage: dict[str, object], durable: int | None
     ) -> None:
-        """On the pods' own disks it is gone with the pods: workers told to start from it would wait for ever."""
+        """On the pods' own disks it is gone with them: workers told to start from it would wait for ever."""
         world = trained("a", "b", storage=storage)
         kept = Checkpoint(lineage=1, step=8, digest="d", path="/x")
         for node in "ab":
@@ -331,7 +331,7 @@ class TestNewLineage:
         world.say("b")
         world.step()
         assert world.members == ["b"]
-        assert world.plan.phase is Phase.WAIT
+        assert world.phase == Phase.WAIT
 
 
 @pytest.mark.parametrize(("holders", "durable"), [("a", None), ("ab", 8)])

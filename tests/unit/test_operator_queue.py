@@ -80,6 +80,7 @@ def test_two_workers_never_have_the_same_key_and_all_keys_are_handled() -> None:
     async def story() -> None:
         queue: KeyedQueue[int] = KeyedQueue()
         busy: set[int] = set()
+        done = asyncio.Event()
         times: dict[int, int] = {}
 
         async def handle(key: int) -> float | None:
@@ -88,14 +89,15 @@ def test_two_workers_never_have_the_same_key_and_all_keys_are_handled() -> None:
             await asyncio.sleep(0.001)
             busy.remove(key)
             times[key] = times.get(key, 0) + 1
+            if len(times) == 20 and min(times.values()) == 3:
+                done.set()
             return 0.001 if times[key] < 3 else None
 
         workers = [asyncio.create_task(work(queue, handle)) for _ in range(4)]
         for key in range(20):
             queue.add(key)
             queue.add(key)
-        while len(times) < 20 or min(times.values()) < 3:
-            await asyncio.sleep(0.005)
+        await done.wait()
         for worker in workers:
             worker.cancel()
             with suppress(asyncio.CancelledError):

@@ -2,6 +2,7 @@
 
 from edgetrain_operator.core.conditions import update
 from edgetrain_operator.core.status import PROGRESS_SECONDS, status_due
+from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.status import ConditionType, JobProgress, JobStatus, NodeState, NodeStatus
 from tests.support.world import trained
 
@@ -48,7 +49,13 @@ def test_eta_and_rates_come_from_the_reports() -> None:
     world = trained("a", "b")
     for node in "ab":
         world.say(
-            node, "training", step=100, percent=25.0, steps_per_second=2.0, samples_per_second=64.0, loss=0.5
+            node,
+            TrainerState.TRAINING,
+            step=100,
+            percent=25.0,
+            steps_per_second=2.0,
+            samples_per_second=64.0,
+            loss=0.5,
         )
     world.settle()
     progress = world.status.progress

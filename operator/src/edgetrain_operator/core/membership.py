@@ -45,7 +45,7 @@ def why_leaves(scene: Scene, member: Member) -> str:
         return "silent for longer than elastic.offlineGraceSeconds"
     # A group of which nobody is heard trains on by itself: it is left as it is, also where its
     # nodes are being emptied, until one of it is heard again.
-    if not scene.hearing.any_heard(m.worker for m in scene.members):
+    if scene.detached:
         return ""
     return "its pod is being deleted" if pod.deleting else _why_lost(scene, member.worker)
 

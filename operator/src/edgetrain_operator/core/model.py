@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from edgetrain_operator.core.stored import StoredPlan
@@ -122,11 +123,20 @@ class Observed:
     token: str = ""
     ca_bundle: str = ""
     refusal: Refusal | None = None
+    program_missing: str = ""
+    """What is wrong with the ConfigMap that holds the program; looked at while no worker runs."""
     taken: frozenset[str] = frozenset()
     """Names of ours that the API server says belong to somebody else."""
 
     def pods_on(self, node: str) -> tuple[PodView, ...]:
-        return tuple(pod for pod in self.pods if pod.node == node)
+        return self._by_node.get(node, ())
+
+    @cached_property
+    def _by_node(self) -> Mapping[str, tuple[PodView, ...]]:
+        found: dict[str, tuple[PodView, ...]] = {}
+        for pod in self.pods:
+            found[pod.node] = (*found.get(pod.node, ()), pod)
+        return found
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,18 @@ class Scene:
         """The present one. status remembers it where the ConfigMap was lost."""
         return self.plan.lineage if self.plan else max(self.seen.job.status.plan.lineage, 1)
 
-    @property
+    @cached_property
     def members(self) -> tuple[Member, ...]:
         return tuple(m for group in self.plan.groups for m in group.members) if self.plan else ()
 
     @cached_property
     def hearing(self) -> Hearing:
         return Hearing(self.seen, self.records, self.lineage)
+
+    @cached_property
+    def detached(self) -> bool:
+        """Nobody of the plan's members is heard."""
+        return not self.hearing.any_heard(m.worker for m in self.members)
 
     @cached_property
     def pods(self) -> Mapping[str, PodView]:

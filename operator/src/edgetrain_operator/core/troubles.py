@@ -36,6 +36,8 @@ def job_troubles(scene: Scene) -> Iterator[Trouble]:
     """What concerns no node in particular."""
     if scene.seen.refusal:
         yield Trouble(scene.seen.refusal.reason, scene.seen.refusal.message[:TEXT_MAX])
+    if scene.seen.program_missing:
+        yield Trouble("ProgramMissing", scene.seen.program_missing)
     placement, spec = scene.placement, scene.seen.job.spec
     if not placement.wanted and not placement.refused:
         yield Trouble("NoMatchingNodes", _no_match(scene))

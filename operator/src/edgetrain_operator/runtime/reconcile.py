@@ -6,14 +6,14 @@ before the pods are made whose attempts it names; status and events come last, a
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import ValidationError
 
 from edgetrain_operator.core import children, lifecycle
 from edgetrain_operator.core.decide import decide
-from edgetrain_operator.core.model import Create, Decision, Defaults, DeletePod, Job, Observed
+from edgetrain_operator.core.model import Create, Decision, Defaults, DeletePod, Job, Observed, PodView
 from edgetrain_operator.core.naming import plan_config_map_name
 from edgetrain_operator.core.observe import job_view, own, pod_view
 from edgetrain_operator.core.status import status_due
@@ -111,22 +111,39 @@ class Reconciler:
         selector = children.worker_selector(job.uid)
         pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
         mine = own([held], job.uid) if held else []
+        views = tuple(pod_view(raw) for raw in own(pods, job.uid))
         seen = Observed(
             job=job,
             now=self._clock(),
             since=self._since,
             defaults=self._defaults,
             nodes=self._nodes.nodes,
-            pods=tuple(pod_view(raw) for raw in own(pods, job.uid)),
+            pods=views,
             stored=_parse(mine[0]["data"]) if mine else StoredPlan(),
             reports=reports,
             rates=rates,
             heard_revision=heard,
             token=self._fleet.token_for(job.uid),
             refusal=memory.refusal,
+            program_missing=await self._program_missing(job, views),
             taken=memory.taken,
         )
         return seen, mine[0]["metadata"]["resourceVersion"] if mine else None
+
+    async def _program_missing(self, job: Job, pods: Sequence[PodView]) -> str:
+        """Pods without their ConfigMap wait for ever, and their status does not say for what."""
+        source = job.spec.program.source
+        if source is None or source.config_map is None or any(pod.phase != "Pending" for pod in pods):
+            return ""
+        name = source.config_map.name
+        found = await self._kube.find(CONFIG_MAPS, name, job.namespace)
+        if found is None:
+            return (
+                f"ConfigMap {name} is not in namespace {job.namespace}: make it, with the program in main.py"
+            )
+        if job.spec.program.command or "main.py" in {**found.get("data", {}), **found.get("binaryData", {})}:
+            return ""
+        return f"ConfigMap {name} has no key main.py: add it, or give program.command"
 
     async def _decide(self, seen: Observed) -> Decision:
         """Decide; where a pod is about to be made or deleted, read its node again and decide anew."""
