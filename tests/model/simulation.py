@@ -7,53 +7,34 @@ followed, in time, by new formations that commit.
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from edgetrain.group.ballot import Established, Persist
-from edgetrain.group.effects import Announce, Build, Effect, FetchFrom, Log, Order, Send, formation_id
+from edgetrain.group.effects import (
+    Announce,
+    Between,
+    Build,
+    Effect,
+    FetchFrom,
+    Log,
+    Order,
+    Send,
+    formation_id,
+)
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, PlanView, Stage
 from edgetrain.local import messages as local
 from edgetrain.local.messages import Decision, FormationId, Position, Prepared
+from tests.model.sites import Site, Trainer
 
 SILENCE = 0.5
 HEARTBEAT = 0.1
 RESTART = 0.3
 LINEAGE = 1
-
-
-@dataclass
-class Trainer:
-    """Trains as the engine does: contributes, prepares, commits; leaves for good."""
-
-    member: Member
-    position: Position = field(default_factory=Position)
-    word: Established | None = None
-    left: bool = True
-    contributed: int = 0
-    clean_at: int = -1
-    """The step after which its group has voted to stop."""
-    donor: int | None = None
-    held: frozenset[Member] = frozenset()
-    turn: int = 0
-    """Rises with whatever makes timers of before meaningless."""
-
-
-@dataclass
-class Site:
-    group: Group
-    disk: Record | None
-    trainer: Trainer | None = None
-    starts: int = 0
-    up: bool = True
-    stopped: bool = False
-    frozen: bool = False
-    """Its trainer alone is stopped."""
-    backlog: list[Callable[[], None]] = field(default_factory=list)
-    lives: int = 0
 
 
 class Simulation:
@@ -79,7 +60,7 @@ class Simulation:
         for index in range(size):
             self.carry(index, self.sites[index].group.on_plan(self.plan, 0.0))
             self.start_trainer(index)
-            self.after(self.random.uniform(0, HEARTBEAT), lambda i=index: self.beat(i))
+            self.after(self.random.uniform(0, HEARTBEAT), partial(self.beat, index))
 
     def plan_of(self, workers: Any, revision: int, **changes: Any) -> PlanView:
         pods = tuple(self.pods[i] for i in workers)
@@ -137,7 +118,7 @@ class Simulation:
             return
         for other in range(len(self.pods)):
             if other != index and self.connected(index, other):
-                self.at(other, 0.001, lambda o=other: self.hear(o, index))
+                self.at(other, 0.001, partial(self.hear, other, index))
         self._notice_silence(index)
         if site.trainer:
             self.carry(index, site.group.on_hung(site.frozen, self.now))
@@ -181,7 +162,7 @@ class Simulation:
                 case Persist(record):
                     site.disk = record
                 case Send(pod, message):
-                    self.send(index, pod, lambda g, m=message: g.on_said(self.pods[index], m, self.now))
+                    self.send(index, pod, self._saying(index, message))
                 case Announce(message):
                     self._announce(index, message)
                 case Order(message):
@@ -195,6 +176,9 @@ class Simulation:
         wake = site.group.wake_at
         if wake is not None:
             self.at(index, max(0.0, wake - self.now), lambda: self._wake(index, wake))
+
+    def _saying(self, index: int, message: Between) -> Callable[[Group], list[Effect]]:
+        return lambda group: group.on_said(self.pods[index], message, self.now)
 
     def _wake(self, index: int, due: float) -> None:
         if self.sites[index].group.wake_at == due:
@@ -398,6 +382,7 @@ class Simulation:
         for index, site in enumerate(self.sites):
             trainer = site.trainer
             if trainer and trainer.donor == donor and trainer.position.committed == step - 1:
+
                 def replay(i: int = index, t: Trainer = trainer) -> None:
                     if t.position.committed == step - 1 and t.donor == donor:
                         t.position = Position(LINEAGE, self.sites[donor].trainer.position.formation, step)  # type: ignore[union-attr]
@@ -457,6 +442,9 @@ class Simulation:
     def partition(self, side: set[int]) -> None:
         rest = set(range(len(self.pods))) - side
         self._cut |= {frozenset((a, b)) for a in side for b in rest}
+
+    def cut_off(self, index: int) -> None:
+        self.partition({index})
 
     def heal(self) -> None:
         self._cut.clear()

@@ -68,5 +68,3 @@ def _rename(renaming: Renaming, thing: Any) -> Any:
 
 def _order(state: State) -> Any:
     return sorted(state.facts), sorted(state.messages), [sorted(step) for step in state.history]
-
-

@@ -109,7 +109,7 @@ def trouble(sim: Simulation, faults: int, *, at_once: bool) -> None:
     rng = sim.random
     for _ in range(faults):
         pod = rng.randrange(len(sim.pods))
-        kinds = [sim.stop, sim.wake, sim.freeze, sim.thaw, sim.boot, lambda p: sim.partition({p})]
+        kinds = [sim.stop, sim.wake, sim.freeze, sim.thaw, sim.boot, sim.cut_off]
         if at_once or sim.whole():
             kinds += [sim.kill_trainer, sim.kill_trainer, sim.cut_power]
         rng.choice(kinds)(pod)

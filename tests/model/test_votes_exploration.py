@@ -22,11 +22,12 @@ BY_CALLS = [
     (2, Bounds(calls=2, steps=2, ends=1, fetches=1, blocks=True)),
     (3, Bounds(calls=2, steps=2, fetches=1, blocks=True)),
     (3, Bounds(calls=1, steps=1, ends=1, blocks=True)),
-    (4, Bounds(calls=1, steps=1, ends=1, blocks=True, missing=0)),
     (4, Bounds(calls=2, steps=1, blocks=True, missing=0)),
-    (5, Bounds(calls=1, steps=1, blocks=True, missing=1)),
+    (5, Bounds(calls=1, steps=1, blocks=True, missing=0)),
 ]
 DEEP = [
+    (4, Bounds(calls=1, steps=1, ends=1, blocks=True, missing=0)),
+    (5, Bounds(calls=1, steps=1, blocks=True, missing=1)),
     (3, Bounds(calls=2, steps=1, ends=1, fetches=1, blocks=True)),
     (4, Bounds(calls=2, steps=1, blocks=True)),
     (5, Bounds(calls=2, steps=1, blocks=True, missing=0)),
@@ -85,7 +86,7 @@ class DeclaredWithoutRecord(Rules):
     """That an incarnation has ended is believed, what it had voted for before is not asked."""
 
     def counted(self, records):  # type: ignore[no-untyped-def]
-        return super().counted([r for r in records if not r.ended])
+        return super().counted([r for r in records if not r.ended] or records)
 
 
 class CommittedDecides(Rules):

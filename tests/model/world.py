@@ -413,11 +413,11 @@ class World:
 
     def _ended(self, node: Node, kind: str) -> tuple[Node, tuple[tuple[int, int], ...]]:
         """With the trainer ends what it held; with the pod's containers what its supervisor held too."""
-        ballot = node.ballot
-        assert ballot.member is not None
+        ballot, member = node.ballot, node.ballot.member
+        assert member is not None
         if kind == "pod restarts":
-            ballot = replace(Ballot(node.disk.recovered(), rules=self.rules), member=ballot.member)
-        ballot, actions = ballot.on_ended(ballot.member)
+            ballot = replace(Ballot(node.disk.recovered(), rules=self.rules), member=member)
+        ballot, actions = ballot.on_ended(member)
         starts = node.starts + 1
         fresh = ballot.on_member(replace_incarnation(node.ballot.member, starts))
         fresh = fresh.on_position(Position(LINEAGE))

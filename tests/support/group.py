@@ -91,7 +91,8 @@ class LocalGroup:
         for i in range(self.size):
             directory = self.directory / f"w{i}"
             directory.mkdir(parents=True)
-            self.workers.append(Worker(f"w{i}", f"127.0.1.{i + 1}", *ports[3 * i : 3 * i + 3], directory))
+            control, state, metrics = ports[3 * i : 3 * i + 3]
+            self.workers.append(Worker(f"w{i}", f"127.0.1.{i + 1}", control, state, metrics, directory))
 
     # --- plans
 
@@ -189,6 +190,11 @@ class LocalGroup:
     @property
     def finished(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.lines("finished")]
+
+    def await_finishing(self, worker: Worker, seconds: float) -> None:
+        """Until it waits for the profiler, or has ended without."""
+        finishing = worker.directory / "run" / "finishing"
+        wait_for(lambda: finishing.exists() or worker.ended, seconds, self.tail)
 
     def whole(self, *indexes: int) -> bool:
         """These, and nobody else, have committed their last step together."""

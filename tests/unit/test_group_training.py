@@ -56,7 +56,7 @@ def test_whoever_is_killed_or_stopped_no_step_forks_and_no_sample_is_lost(group:
     plan = group.plan(revision=2, phase=Phase.STOP)
     group.give(plan)
     for worker in group.workers:
-        wait_for(lambda w=worker: (w.directory / "run" / "finishing").exists() or w.ended, 30, group.tail)
+        group.await_finishing(worker, 30)
         (worker.directory / "run" / "profiler-drained").touch()
         assert worker.process is not None
         assert worker.process.wait(START_SECONDS) == 0, worker.errors[-3000:]

@@ -61,7 +61,8 @@ class Group(OwnTrainer):
         """Its connection was closed, or it fell silent."""
         self.statuses.pop(worker, None)
         self.paces.pop(worker, None)
-        if self._own_call_has(worker):
+        own = self.ballot.own if self.ballot else None
+        if own and any(m.worker == worker for m in own.formation.members):
             self._withdraw()
         return self._settle(now)
 
@@ -256,10 +257,6 @@ class Group(OwnTrainer):
     def _withdraw(self) -> None:
         if self.ballot:
             self.ballot = self.ballot.withdraw()
-
-    def _own_call_has(self, worker: str) -> bool:
-        own = self.ballot.own if self.ballot else None
-        return own is not None and any(m.worker == worker for m in own.formation.members)
 
     def _bar(self, worker: str, now: float, seconds: float) -> None:
         self._barred[worker] = max(self._barred.get(worker, 0.0), now + seconds)

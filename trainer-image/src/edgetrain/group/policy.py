@@ -121,9 +121,7 @@ def unreachable(view: View, formation: Formation, present: list[Member]) -> str 
     return max(line, key=lambda w: (named[w], line.index(w)), default=None)
 
 
-def cross_boundary(
-    view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]
-) -> Move:
+def cross_boundary(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
     """All have voted to stop: build the next formation, with the newcomers who are as far."""
     if not view.plan.train:
         return Nothing(why="the plan says wait")
@@ -213,9 +211,7 @@ def due_change(view: View, formation: Formation) -> str:
 def latecomer(view: View, formation: Formation) -> str | None:
     """Who alone keeps all others waiting, beyond a multiple of its own step time."""
     paces = {m.worker: view.paces.get(m.worker) for m in formation.members}
-    working = [
-        w for w, p in paces.items() if p is None or p.formation != formation.number or not p.waiting
-    ]
+    working = [w for w, p in paces.items() if p is None or p.formation != formation.number or not p.waiting]
     if len(working) != 1 or len(paces) < 3 or working[0] == view.me.worker:
         return None
     pace = paces[working[0]]

@@ -77,7 +77,7 @@ class View:
     def fit(self, member: Member) -> bool:
         """Heard, the same process as then, answering, and not put out."""
         status = self.statuses.get(member.worker)
-        if status is None or status.member != member or status.hung:
+        if status is None or status.member != member or status.hung or member in self.ended:
             return False
         return self.barred.get(member.worker, 0.0) <= self.now
 
