@@ -14,11 +14,11 @@ class Explored:
     """Most steps committed in any state: an exploration in which nothing commits proves nothing."""
 
 
-def explore(world: World, start: State, most: int = 2_000_000) -> Explored:
-    """Visit everything.
+def explore(world: World, start: State, most: int = 2_000_000, *, hunt: bool = False) -> Explored:
+    """Visit everything; to `hunt` is to follow each history to its end before the next.
 
     Raises:
-        Violation: with the shortest chain of events that leads to it.
+        Violation: with a chain of events that leads to it, the shortest unless hunted.
     """
     # Without blocks the order in which things are numbered shows in states: all are told apart.
     canonical = Symmetry(world).canonical if world.bounds.blocks else _itself
@@ -27,7 +27,7 @@ def explore(world: World, start: State, most: int = 2_000_000) -> Explored:
     queue = deque([start])
     committed = 0
     while queue:
-        state = queue.popleft()
+        state = queue.pop() if hunt else queue.popleft()
         committed = max(committed, len(state.history))
         try:
             for event, found in world.successors(state):

@@ -118,7 +118,7 @@ BROKEN = [
 def test_the_exploration_notices_a_broken_rule(rules: type[Rules], size: int, bounds: Bounds) -> None:
     world = World(size, bounds, rules())
     with pytest.raises(Violation):
-        explore(world, world.running())
+        explore(world, world.running(), hunt=True)
 
 
 def test_a_step_in_doubt_may_not_be_applied_before_the_group_is_built() -> None:
