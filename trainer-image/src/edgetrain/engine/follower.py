@@ -62,10 +62,13 @@ class Follower:
 
     def take_step(self, committed: int) -> Entry | None:
         """The step after `committed`, if it has come."""
-        if self._snapshot or not self._steps or self._steps[0].step != committed + 1:
-            return None
-        self._wake.notify_all()
-        return self._steps.popleft()
+        while self._steps and not self._snapshot:
+            self._wake.notify_all()
+            entry = self._steps.popleft()
+            # A vote that was under way when following began may have been completed since.
+            if entry.step == committed + 1:
+                return entry
+        return None
 
     @property
     def needs_snapshot(self) -> bool:
