@@ -1,6 +1,6 @@
 """A small real training program that writes down what each committed step was made of.
 
-    python training_program.py LOG EPOCHS PAUSE
+python training_program.py LOG EPOCHS PAUSE
 """
 
 import json
