@@ -234,3 +234,23 @@ def test_measure_that_is_sent_again_counts_once() -> None:
     part = NodePart(links=(link,))
     assert not fleet.book.record("w-0", part, fleet.now)
     assert not fleet.book.record("w-0", part, fleet.now + 1), "the second look must be another probe's"
+
+
+def test_probe_that_failed_frees_its_ends_and_another_partner_is_tried() -> None:
+    fleet = fleet_of(100, 100, 20)
+    fleet.run(0.99)  # each has reported once
+    worker, (order, _) = next(iter(fleet.running.items()))
+    failed = NodePart(probe_failed=order.peer)
+    fleet.book.record(worker, failed, fleet.now)
+    assert fleet.book.order_for(worker, fleet.reports, fleet.now) is None, "not again at once"
+    retried = fleet.book.order_for(worker, fleet.reports, fleet.now + 6)
+    assert retried is not None
+    assert retried.peer != order.peer
+
+
+def test_worker_whose_probe_is_wanted_is_asked_to_report_often() -> None:
+    fleet = fleet_of(100, 50, 20)
+    fleet.run(1)
+    assert fleet.book.pace("w-0", fleet.now) <= 1
+    fleet.run(120)
+    assert fleet.book.pace("w-2", fleet.now) == 5

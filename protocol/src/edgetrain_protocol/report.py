@@ -96,6 +96,7 @@ class NodePart(Tolerant):
     battery_ratio: float | None = None
     received_bytes: int = 0
     sent_bytes: int = 0
+    probe_failed: Name | None = Field(None, description="Peer of an ordered probe that gave no measure.")
     bandwidth_alarm: bool = Field(
         False, description="The exchanges show a link much changed since its last probe."
     )

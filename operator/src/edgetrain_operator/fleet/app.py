@@ -76,9 +76,7 @@ def _view_routes(app: FastAPI, fleet: Fleet) -> None:
         if not fleet.believes(token_of(request), OPERATOR):
             _admit(fleet, job_uid, request)
         if job_uid not in fleet.known_jobs() and fleet.board.plan(job_uid) is None:
-            raise Problem(
-                404, f"nothing is known of job {job_uid}: no plan, and no report"
-            )
+            raise Problem(404, f"nothing is known of job {job_uid}: no plan, and no report")
         return views.job(fleet, job_uid)
 
 

@@ -13,7 +13,7 @@ from edgetrain_operator.fleet.store import Nonsense, ReportStore, Sender, check
 from edgetrain_operator.fleet.tokens import OPERATOR, make_token, verify_token
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.plan import Plan
-from edgetrain_protocol.report import ProbeOrder, Report, ReportAnswer
+from edgetrain_protocol.report import Report, ReportAnswer
 
 REMEMBERED = 50_000
 """Pods and jobs that are over; each is asked for no longer than its pod takes to end."""
@@ -118,9 +118,9 @@ class Fleet:
         finally:
             if changed:
                 self._notify(job_uid)
-        probe = self._next_probe(job_uid, sender) if reports[-1].measured else None
         plan = self.board.plan(job_uid)
-        return ReportAnswer(revision=plan.revision if plan else 0, probe=probe)
+        answer = ReportAnswer(revision=plan.revision if plan else 0)
+        return self._with_probe(answer, job_uid, sender) if reports[-1].measured else answer
 
     def known_jobs(self) -> tuple[str, ...]:
         with self._lock:
@@ -140,12 +140,14 @@ class Fleet:
     def _book(self, job_uid: str) -> ProbeBook:
         return self._probes.setdefault(job_uid, ProbeBook())
 
-    def _next_probe(self, job_uid: str, sender: Sender) -> ProbeOrder | None:
+    def _with_probe(self, answer: ReportAnswer, job_uid: str, sender: Sender) -> ReportAnswer:
         now = self._clock()
         with self._lock:
-            order = self._book(job_uid).order_for(sender.worker, self._store.reports(job_uid), now)
+            book = self._book(job_uid)
+            order = book.order_for(sender.worker, self._store.reports(job_uid), now)
+            pace = book.pace(sender.worker, now)
         self.counts["probes"] += order is not None
-        return order
+        return answer.model_copy(update={"probe": order, "report_every_seconds": pace})
 
     def _notify(self, job_uid: str) -> None:
         for callback in self._callbacks:

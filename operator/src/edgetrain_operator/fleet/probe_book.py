@@ -13,6 +13,7 @@ from edgetrain_operator.fleet.probes import (
     View,
     choose,
     link_seconds,
+    need_of,
     view_of,
 )
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
@@ -25,7 +26,10 @@ VIEW_SECONDS_A_NODE = 0.0005
 LEASE_SLACK = 3.0
 SETTLING_SECONDS = 30.0
 """From a node's first probe until its rate is shown, however little its partners had to offer."""
-AVOID_SECONDS = 60.0
+AVOID_SECONDS = 30.0
+UNREASONABLE = 8.0
+EAGER_SECONDS, CALM_SECONDS = 1.0, 5.0
+EAGER_NODES = 50
 
 
 class ProbeBook:
@@ -59,14 +63,24 @@ class ProbeBook:
         """Take in what a node measured. True where its rate leapt, or is known for the first time."""
         new = worker not in self._records
         record = self._records.setdefault(worker, Record(seen=now, paid_at=now))
-        self._stale |= new or record.alarm != measured.bandwidth_alarm or bool(measured.links)
+        self._stale |= new or bool(measured.links) or (measured.bandwidth_alarm and record.alarm is None)
         news = False
         for link in sorted(measured.links, key=lambda link: link.at):
             if link.at > record.measured_at:
                 record.measured_at = link.at
                 news |= self._take(worker, record, link, now)
-        record.alarm = measured.bandwidth_alarm
+        if measured.bandwidth_alarm:
+            record.raised(now)
+        if measured.probe_failed and self._released(worker, measured.probe_failed):
+            self._failed(record, (measured.probe_failed,), now)
         return news
+
+    def pace(self, worker: str, now: float) -> float:
+        """Seconds between this worker's reports: few while it should be probed, in a fleet not too large."""
+        if worker not in self._view.nodes or len(self._records) > EAGER_NODES:
+            return CALM_SECONDS
+        wanted = need_of(self._view.nodes[worker], self._view.hubs, now)
+        return EAGER_SECONDS if wanted < Need.REGULAR else CALM_SECONDS
 
     def order_for(self, worker: str, reports: Mapping[str, StampedReport], now: float) -> ProbeOrder | None:
         """The probe that this worker shall make now; it counts as under way until measured or timed out."""
@@ -135,7 +149,16 @@ class ProbeBook:
             # Not the link leapt: better partners show more of it.
             record.accept(peers, sample)
             return True
-        return record.doubt(peers, sample)
+        if record.doubt(peers, sample):
+            return True
+        self._doubt_partner(peers[0], sample)
+        return False
+
+    def _doubt_partner(self, worker: str, sample: Pair) -> None:
+        """A leap may be the partner's doing, unless it would have had to fall out of all reason."""
+        partner = self._records.get(worker)
+        if partner and partner.rate and partner.rate <= UNREASONABLE * sample.rate:
+            partner.raised(sample.at)
 
     def _offered(self, peers: tuple[str, ...]) -> float | None:
         rates = [self._rate(peer) for peer in peers]
@@ -176,7 +199,7 @@ class ProbeBook:
             offered=self._most_offered(record),
             credit=record.credit,
             reserve=record.reserve,
-            alarm=record.alarm or record.suspect is not None,
+            alarm=record.alarm,
             avoid=frozenset(avoid),
         )
 
@@ -187,16 +210,18 @@ class ProbeBook:
         for worker, (probe, until) in list(self._leases.items()):
             if until <= now:
                 del self._leases[worker]
-                record = self._records[worker]
-                record.probed, self._stale = now, True
-                record.avoid.update(dict.fromkeys(probe.peers, now + AVOID_SECONDS))
+                self._failed(self._records[worker], probe.peers, now)
+
+    def _failed(self, record: Record, peers: tuple[str, ...], now: float) -> None:
+        record.probed, self._stale = now, True
+        record.avoid.update(dict.fromkeys(peers, now + AVOID_SECONDS))
 
 
 def _node_rate(record: Record) -> NodeRate | None:
     if record.best is None:
         return None
     peers, pair = record.best
-    return NodeRate(pair.rate, pair.at, peers[0], confirmed=record.suspect is None and not record.alarm)
+    return NodeRate(pair.rate, pair.at, peers[0], confirmed=record.alarm is None)
 
 
 def _target(worker: str, held: StampedReport, rate: float | None) -> ProbeTarget:

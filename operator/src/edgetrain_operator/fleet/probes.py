@@ -25,7 +25,7 @@ RETRY_SECONDS = 5.0
 HEARD_SECONDS = 15.0
 """A peer silent for longer is not probed: its profiler reports every 5 s."""
 YIELD_SECONDS = 30.0
-"""How long regular probes stand back for a newcomer that waits for its first."""
+"""How long regular probes stand back for a newcomer's first, or for one that confirms an alarm."""
 HELPERS = 3
 SATURATED = 0.8
 """A node that measures more than this part of what its partners offer may have more than it shows."""
@@ -37,7 +37,7 @@ TELLING = 0.65
 """The part of a node's rate that its partners must offer; less would show them, not the node."""
 
 SMALLEST_BURST, LARGEST_BURST = 128 << 10, 4 << 20
-BURST_SECONDS = 0.05
+BURST_SECONDS = 0.02
 """A burst shorter than this measures queues, not the link."""
 UNKNOWN_DEADLINE = 15.0
 
@@ -77,8 +77,8 @@ class Node:
     """Seconds of link time that regular probes may still take; below 0 until the last one is paid for."""
     reserve: float = 0.0
     """The same for alarms."""
-    alarm: bool = False
-    """Its last measure or its exchanges contradict its rate."""
+    alarm: float | None = None
+    """Since when a measure, or its exchanges, contradict its rate."""
     avoid: frozenset[str] = frozenset()
     """Peers that a probe failed with, or whose word needs a second opinion."""
 
@@ -160,7 +160,7 @@ def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
 def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
     if node.rate is None:
         return Need.FIRST if age >= RETRY_SECONDS else Need.NONE
-    if node.alarm:
+    if node.alarm is not None:
         return Need.ALARM
     if age >= RETRY_SECONDS and _stretches(node, [h for h in hubs if h is not node][: 1 + HELPERS]):
         return Need.STRETCH
@@ -169,7 +169,8 @@ def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
 
 def _is_urgent(node: Node, hubs: Sequence[Node], now: float) -> bool:
     need = need_of(node, hubs, now)
-    return need is Need.ALARM or (need is Need.FIRST and now - node.seen < YIELD_SECONDS)
+    since = {Need.ALARM: node.alarm, Need.FIRST: node.seen}.get(need)
+    return since is not None and now - since < YIELD_SECONDS
 
 
 def _age(node: Node, now: float) -> float:

@@ -38,9 +38,8 @@ class Record:
     first: float = float("inf")
     """When first measured."""
     probed: float | None = None
-    alarm: bool = False
-    suspect: Pair | None = None
-    """A leap that waits to be confirmed."""
+    alarm: float | None = None
+    """Since when its rate is in doubt: by its exchanges, by a measure of its own or by a partner's."""
     measured_at: float = float("-inf")
     """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
     avoid: dict[str, float] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class Record:
 
     def accept(self, peers: Peers, sample: Pair) -> bool:
         """Fold a measure into its pair's average. False: nothing leapt."""
-        self.suspect = None
+        self.alarm = None
         self.avoid.pop(peers[0], None)
         held = self.pairs.get(peers)
         rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
@@ -71,15 +70,19 @@ class Record:
         return False
 
     def doubt(self, peers: Peers, sample: Pair) -> bool:
-        """Believe a leap that a second measure, or the exchanges, bear out; True if so."""
-        if self.suspect is None and not self.alarm:
-            self.suspect = sample
+        """Believe a leap where the rate was in doubt before; True if so."""
+        if self.alarm is None:
+            self.alarm = sample.at
             # If its partner is what dropped, only another partner can tell.
             self.avoid[peers[0]] = sample.at + DOUBT_SECONDS
             return False
-        self.suspect = None
+        self.alarm = None
         self._settle({peers: sample}, sample.at)
         return True
+
+    def raised(self, now: float) -> None:
+        """Something from outside contradicts the rate."""
+        self.alarm = now if self.alarm is None else self.alarm
 
     def _settle(self, pairs: dict[Peers, Pair], now: float) -> None:
         self.first = min(self.first, now)

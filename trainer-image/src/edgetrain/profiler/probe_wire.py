@@ -31,6 +31,10 @@ class ProbeError(Exception):
     """A probe that gave no measure; the text says why."""
 
 
+class Busy(ProbeError):
+    """The peer takes part in another probe."""
+
+
 def challenge() -> bytes:
     return secrets.token_bytes(NONCE)
 

@@ -17,9 +17,8 @@ from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, Report,
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
-FIRST_SECONDS = 1.0
-"""Until the node has been probed once, for its first order waits for a report; but only for:"""
-EAGER_SECONDS = 30.0
+"""Unless the fleet API asks for something else, because it wants to order a probe."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 60.0
 
 
 class Reporter:
@@ -32,7 +31,6 @@ class Reporter:
         self._outbox = outbox
         self._sequence = Sequence(settings.state_dir / "sequence")
         self._wake = threading.Event()
-        self._began = time.monotonic()
         self._finishing = False
         self.drained = threading.Event()
         """All that could be handed over has been."""
@@ -45,7 +43,7 @@ class Reporter:
         try:
             while not self._finishing:
                 self._turn()
-            self._outbox.deliver(self._report(None))
+            self._outbox.deliver(self._report())
         except Gone as gone:
             log.info("reporting ends: %s", gone)
         except FleetError as error:
@@ -59,15 +57,15 @@ class Reporter:
         self._wake.set()
 
     def _turn(self) -> None:
-        answer = self._deliver(None)
+        answer = self._deliver(self._report())
         while answer and answer.probe and not self._finishing:
-            answer = self._deliver(self._measure(answer.probe))
-        eager = not self.links and time.monotonic() < self._began + EAGER_SECONDS
-        self._wake.wait(FIRST_SECONDS if eager else EVERY_SECONDS)
+            answer = self._deliver(self._measured(answer.probe))
+        every = answer.report_every_seconds if answer else EVERY_SECONDS
+        self._wake.wait(min(max(every, SHORTEST_SECONDS), LONGEST_SECONDS))
 
-    def _deliver(self, link: LinkMeasure | None) -> ReportAnswer | None:
+    def _deliver(self, report: Report) -> ReportAnswer | None:
         try:
-            answer = self._outbox.deliver(self._report(link))
+            answer = self._outbox.deliver(report)
         except Gone:
             raise
         except FleetError as error:
@@ -76,20 +74,24 @@ class Reporter:
         self._outcome("sent", None)
         return answer
 
-    def _measure(self, order: ProbeOrder) -> LinkMeasure | None:
+    def _measured(self, order: ProbeOrder) -> Report:
+        """Make the probe; the report says what came of it, also where that is nothing."""
         try:
             link = self._prober.probe(order)
         except (OSError, ProbeError) as error:
             self.counts["probes failed"] += 1
             log.warning("no measure of the link to %s: %s", order.peer, error)
-            return None
+            return self._report(failed=order.peer)
+        log.info(
+            "%.1f Mbit/s with %s and %d more", link.bits_per_second / 1e6, order.peer, len(order.helpers)
+        )
         self.counts["probes measured"] += 1
         self.counts["probe bytes"] += link.bytes
         self.links[order.peer] = link
         self._sampler.probed()
-        return link
+        return self._report(link)
 
-    def _report(self, link: LinkMeasure | None) -> Report:
+    def _report(self, link: LinkMeasure | None = None, *, failed: str | None = None) -> Report:
         settings, seen = self._settings, self._sampler.snapshot
         return Report(
             worker=settings.fleet.worker,
@@ -104,6 +106,7 @@ class Reporter:
             at=time.time(),
             measured=NodePart(
                 links=(link,) if link else (),
+                probe_failed=failed,
                 cpu_ratio=seen.cpu_ratio,
                 cpu_cores=node.cores(),
                 memory_bytes=seen.memory.total,
