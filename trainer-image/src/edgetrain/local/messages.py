@@ -288,28 +288,9 @@ class Ping:
     pass
 
 
+# fmt: off
 Message = (
-    Ready
-    | Started
-    | Progress
-    | Built
-    | BuildFailed
-    | Broken
-    | Halted
-    | CaughtUp
-    | Checkpointed
-    | Finished
-    | Failed
-    | Warned
-    | Pong
-    | StoreSet
-    | Form
-    | Halt
-    | Reform
-    | Hold
-    | Fetch
-    | Serve
-    | Start
-    | Stop
-    | Ping
+    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed | Finished
+    | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Serve | Start | Stop | Ping
 )
+# fmt: on
