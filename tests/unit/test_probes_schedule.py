@@ -181,11 +181,12 @@ def test_noise_of_a_fifth_is_no_leap() -> None:
         assert fleet.book.rates(fleet.now)["w-2"].bits_per_second == pytest.approx(20 * MBIT, rel=0.2)
 
 
+@pytest.mark.parametrize("factor", [4, 8])
 @pytest.mark.parametrize("choked", ["w-0", "w-1", "w-4"])
-def test_alarm_is_confirmed_within_seconds_and_the_rate_follows(choked: str) -> None:
+def test_alarm_is_confirmed_within_seconds_and_the_rate_follows(choked: str, factor: int) -> None:
     fleet = fleet_of(100, 50, 20, 20, 10)
     fleet.run(200)
-    fleet.rates[choked] /= 4
+    fleet.rates[choked] /= factor
     fleet.alarms.update(fleet.rates)  # a slow member slows the exchanges of all
     fleet.run(25)
     rates = fleet.book.rates(fleet.now)

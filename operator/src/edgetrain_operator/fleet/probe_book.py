@@ -143,16 +143,24 @@ class ProbeBook:
             return True
         expected = known if offered is None else min(known, offered)
         if expected / LEAP < sample.rate < known * LEAP:
+            self._clear_partner(peers, sample)
             return record.accept(peers, sample)
         limited = had is None or known > SATURATED * had
         if sample.rate > known and limited:
             # Not the link leapt: better partners show more of it.
             record.accept(peers, sample)
             return True
-        if record.doubt(peers, sample):
+        sound = all(self._records[peer].alarm is None for peer in peers if peer in self._records)
+        if record.doubt(peers, sample, sound=sound):
             return True
         self._doubt_partner(peers[0], sample)
         return False
+
+    def _clear_partner(self, peers: tuple[str, ...], sample: Pair) -> None:
+        """Who carried as much as it is said to have is in doubt no longer."""
+        partner = self._records.get(peers[0])
+        if len(peers) == 1 and partner and partner.rate and sample.rate * LEAP > partner.rate:
+            partner.cleared()
 
     def _doubt_partner(self, worker: str, sample: Pair) -> None:
         """A leap may be the partner's doing, unless it would have had to fall out of all reason."""

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
 
-SHARE = 0.007
+SHARE = 0.0065
 """Of a link's time that regular probes may take in the long run."""
-RESERVE_SHARE = 0.002
+RESERVE_SHARE = 0.0025
 """Kept for probes that confirm an alarm; the two leave a rest below 1 % for what the first probe took."""
 EVERY_SECONDS = 20.0
 """Between two regular probes of a node, however fast its link."""
@@ -131,9 +131,9 @@ def view_of(nodes: Mapping[str, Node], now: float) -> View:
 
 def need_of(node: Node, hubs: Sequence[Node], now: float) -> Need:
     """Whether a node should be probed now, and may be."""
+    if node.alarm is not None and node.rate is not None and node.reserve >= 0:
+        return Need.ALARM
     need = _wish(node, hubs, _age(node, now))
-    if need is Need.ALARM:
-        return need if node.reserve >= 0 else Need.NONE
     return need if need is not Need.NONE and node.credit >= LEAST_CREDIT[need] else Need.NONE
 
 
@@ -160,8 +160,6 @@ def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
 def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
     if node.rate is None:
         return Need.FIRST if age >= RETRY_SECONDS else Need.NONE
-    if node.alarm is not None:
-        return Need.ALARM
     if age >= RETRY_SECONDS and _stretches(node, [h for h in hubs if h is not node][: 1 + HELPERS]):
         return Need.STRETCH
     return Need.REGULAR if age >= EVERY_SECONDS else Need.NONE
@@ -206,6 +204,9 @@ def _tells(node: Node, peers: Sequence[Node], others: Sequence[Node]) -> bool:
 def _peers(node: Node, free: Sequence[Node]) -> list[Node]:
     """The fastest free partner; where it may be the limit, more, until they offer twice what is known."""
     wanted = [hub for hub in free if hub.worker not in node.avoid] or list(free)
+    if node.alarm is not None:
+        # Two that are both in doubt cannot tell whose link it is.
+        wanted.sort(key=lambda hub: hub.alarm is not None)
     chosen = wanted[:1]
     if not chosen or node.rate is None or _ample(chosen[0], node):
         return chosen

@@ -14,6 +14,9 @@ PAIR_SECONDS = 180.0
 DOUBT_SECONDS = 60.0
 """How long the partner of a doubtful measure is not asked for the second one."""
 
+SECOND_OPINIONS = 2
+"""Bursts that an account for alarms saves: of two in doubt, it takes a third to tell which it is."""
+
 Peers = tuple[str, ...]
 """Who took part at the other end; the first is the partner."""
 
@@ -40,6 +43,8 @@ class Record:
     probed: float | None = None
     alarm: float | None = None
     """Since when its rate is in doubt: by its exchanges, by a measure of its own or by a partner's."""
+    contradicted: set[str] = field(default_factory=set)
+    """Partners with whom it measured a leap that is not believed yet."""
     measured_at: float = float("-inf")
     """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
     avoid: dict[str, float] = field(default_factory=dict)
@@ -53,36 +58,44 @@ class Record:
         return self.best[1].rate if self.best else None
 
     def earn(self, now: float) -> None:
-        """Link time for the time since; saved up to one burst: credit is no licence for a volley."""
+        """Link time for the time since; saved for few bursts: credit is no licence for a volley."""
         most = link_seconds(self.rate, burst_bytes(self.rate))
         elapsed = max(0.0, now - self.paid_at)
         self.credit = min(most, self.credit + SHARE * elapsed)
-        self.reserve = min(most, self.reserve + RESERVE_SHARE * elapsed)
+        self.reserve = min(SECOND_OPINIONS * most, self.reserve + RESERVE_SHARE * elapsed)
         self.paid_at = now
 
     def accept(self, peers: Peers, sample: Pair) -> bool:
         """Fold a measure into its pair's average. False: nothing leapt."""
-        self.alarm = None
+        self.cleared()
         self.avoid.pop(peers[0], None)
         held = self.pairs.get(peers)
         rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
         self._settle({**self.pairs, peers: Pair(rate, sample.at)}, sample.at)
         return False
 
-    def doubt(self, peers: Peers, sample: Pair) -> bool:
-        """Believe a leap where the rate was in doubt before; True if so."""
-        if self.alarm is None:
-            self.alarm = sample.at
-            # If its partner is what dropped, only another partner can tell.
+    def doubt(self, peers: Peers, sample: Pair, *, sound: bool) -> bool:
+        """Believe a leap where the rate was in doubt before, and it cannot be the partner's; True if so.
+
+        It can be, unless the partner's own rate is in no doubt (`sound`), or two partners agree.
+        """
+        self.contradicted.add(peers[0])
+        if self.alarm is None or not (sound or len(self.contradicted) > 1):
+            self.raised(sample.at)
             self.avoid[peers[0]] = sample.at + DOUBT_SECONDS
             return False
-        self.alarm = None
+        self.cleared()
         self._settle({peers: sample}, sample.at)
         return True
 
     def raised(self, now: float) -> None:
         """Something from outside contradicts the rate."""
         self.alarm = now if self.alarm is None else self.alarm
+
+    def cleared(self) -> None:
+        """A measure bears the rate out, or a new one is believed."""
+        self.alarm = None
+        self.contradicted.clear()
 
     def _settle(self, pairs: dict[Peers, Pair], now: float) -> None:
         self.first = min(self.first, now)
