@@ -31,7 +31,7 @@ demo: setup lab-setup ## Train in the lab through a power cut, a join and a chok
 	@$(BIN)/edgelab demo
 
 .PHONY: test
-test: lint test-unit test-model test-api test-lab ## Set everything up and run all tests
+test: lint test-unit test-model test-train test-api test-lab ## Set everything up and run all tests
 
 .PHONY: test-unit
 test-unit: setup ## The tests that need no cluster, under a minute
@@ -40,6 +40,10 @@ test-unit: setup ## The tests that need no cluster, under a minute
 .PHONY: test-model
 test-model: setup ## Explore the group's protocol exhaustively
 	$(BIN)/pytest -q tests/model
+
+.PHONY: test-train
+test-train: setup ## Real process groups on loopback: kills, stops, joins, checkpoints
+	$(BIN)/pytest -q tests/train
 
 .PHONY: test-api
 test-api: setup lab-setup ## On a real API server

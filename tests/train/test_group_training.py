@@ -10,7 +10,7 @@ import pytest
 
 from edgetrain_protocol.plan import Phase
 from tests.support.group import LocalGroup, Worker, wait_for
-from tests.unit.training_program import SAMPLES
+from tests.train.training_program import SAMPLES
 
 START_SECONDS = 90
 """Importing torch four times on two busy cores."""
