@@ -89,8 +89,9 @@ def can_shape() -> bool:
 
 SERVE = """
 import sys, threading
+from edgetrain.profiler.counters import interface_of
 from edgetrain.profiler.probe_server import ProbeServer
-server = ProbeServer(lambda: "token", threading.Lock(), port=7073)
+server = ProbeServer(lambda: "token", threading.Lock(), interface_of(sys.argv[1]), port=7073)
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -111,7 +112,7 @@ def served(*at: Host) -> Iterator[None]:
     """Run a probe server on each of these hosts."""
     with ExitStack() as stack:
         for host in at:
-            command = host.command(sys.executable, "-c", SERVE)
+            command = host.command(sys.executable, "-c", SERVE, host.address)
             server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             stack.enter_context(server)
             stack.callback(server.kill)

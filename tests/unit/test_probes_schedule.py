@@ -255,3 +255,16 @@ def test_worker_whose_probe_is_wanted_is_asked_to_report_often() -> None:
     assert fleet.book.pace("w-0", fleet.now) <= 1
     fleet.run(120)
     assert fleet.book.pace("w-2", fleet.now) == 5
+
+
+@pytest.mark.parametrize(("load", "confirmed"), [(80 * MBIT, True), (0.0, False)])
+def test_low_measure_by_a_partner_that_was_busy_is_no_doubt(load: float, confirmed: bool) -> None:
+    fleet = fleet_of(50, 100, 50)
+    fleet.run(120)
+    link = LinkMeasure(
+        peer="w-1", bits_per_second=20 * MBIT, peer_load_bits_per_second=load, bytes=1, at=fleet.now
+    )
+    fleet.book.record("w-0", NodePart(links=(link,)), fleet.now)
+    rate = fleet.book.rates(fleet.now)["w-0"]
+    assert rate.confirmed is confirmed
+    assert rate.bits_per_second == pytest.approx(50 * MBIT, rel=0.1)

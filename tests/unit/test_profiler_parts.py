@@ -73,7 +73,7 @@ class TestProbing:
         )
 
     def test_stranger_is_neither_served_nor_believed(self) -> None:
-        server = ProbeServer(lambda: "ours", threading.Lock(), "127.0.0.1")
+        server = ProbeServer(lambda: "ours", threading.Lock(), interface_of("127.0.0.1"), "127.0.0.1")
         try:
             with pytest.raises(ProbeError, match="hung up"):
                 self.prober("theirs").probe(self.order(server.port))
@@ -83,7 +83,7 @@ class TestProbing:
 
     def test_node_in_a_probe_refuses_another(self) -> None:
         turn = threading.Lock()
-        server = ProbeServer(lambda: "ours", turn, "127.0.0.1")
+        server = ProbeServer(lambda: "ours", turn, interface_of("127.0.0.1"), "127.0.0.1")
         try:
             with turn, pytest.raises(ProbeError, match="another probe under way"):
                 self.prober().probe(self.order(server.port))

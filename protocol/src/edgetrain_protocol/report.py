@@ -79,6 +79,9 @@ class LinkMeasure(Tolerant):
 
     peer: Name
     bits_per_second: float = Field(ge=0, le=1e13)
+    peer_load_bits_per_second: float = Field(
+        0.0, ge=0, le=1e13, description="What else the peers' links carried meanwhile: it was not on offer."
+    )
     round_trip_seconds: float | None = Field(None, ge=0, le=3600)
     bytes: int = Field(ge=0)
     at: float = Field(description="Unix time, seconds.")

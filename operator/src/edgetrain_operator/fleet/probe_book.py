@@ -28,6 +28,7 @@ SETTLING_SECONDS = 30.0
 """From a node's first probe until its rate is shown, however little its partners had to offer."""
 AVOID_SECONDS = 30.0
 UNREASONABLE = 8.0
+INFINITE = float("inf")
 EAGER_SECONDS, CALM_SECONDS = 1.0, 5.0
 EAGER_NODES = 50
 
@@ -115,7 +116,10 @@ class ProbeBook:
     def _take(self, worker: str, record: Record, link: LinkMeasure, now: float) -> bool:
         probe = self._released(worker, link.peer)
         peers = probe.peers if probe else (link.peer,)
-        news = self._fold(record, peers, Pair(link.bits_per_second, now))
+        thought = self._together(peers) if len(peers) > 1 else None
+        sized_for = INFINITE if thought is None else thought
+        sample = Pair(link.bits_per_second, now, link.peer_load_bits_per_second, sized_for)
+        news = self._fold(record, peers, sample)
         self._introduce(worker, peers, link, now)
         record.probed = now
         self._charge(worker, peers, link, alarm=probe is not None and probe.need is Need.ALARM)
@@ -137,7 +141,7 @@ class ProbeBook:
 
     def _fold(self, record: Record, peers: tuple[str, ...], sample: Pair) -> bool:
         """Take a measure into the averages; True where it is the first, or a leap that is believed."""
-        known, offered, had = record.rate, self._offered(peers), self._most_offered(record)
+        known, offered, had = record.rate, self._offered(peers, sample), self._most_offered(record)
         if known is None:
             record.accept(peers, sample)
             return True
@@ -168,13 +172,19 @@ class ProbeBook:
         if partner and partner.rate and partner.rate <= UNREASONABLE * sample.rate:
             partner.raised(sample.at)
 
-    def _offered(self, peers: tuple[str, ...]) -> float | None:
+    def _offered(self, peers: tuple[str, ...], pair: Pair) -> float | None:
+        """What the peers had for this measure, by what is known of them now; None where it is not."""
+        together = self._together(peers)
+        return None if together is None else max(0.0, min(together, pair.sized_for) - pair.load)
+
+    def _together(self, peers: tuple[str, ...]) -> float | None:
         rates = [self._rate(peer) for peer in peers]
         return None if None in rates else sum(rate for rate in rates if rate)
 
     def _most_offered(self, record: Record) -> float | None:
         """By the partners of any of its probes: what the node could have shown."""
-        return max((offered for peers in record.pairs if (offered := self._offered(peers))), default=None)
+        offers = (self._offered(*item) for item in record.pairs.items())
+        return max((offered for offered in offers if offered is not None), default=None)
 
     def _rate(self, worker: str) -> float | None:
         record = self._records.get(worker)
@@ -188,7 +198,7 @@ class ProbeBook:
             record.reserve -= cost
         else:
             record.credit -= cost
-        offered = self._offered(peers)
+        offered = self._together(peers)
         for peer in peers:
             part = (self._rate(peer) or 0.0) / offered if offered else 1.0 / len(peers)
             if held := self._records.get(peer):

@@ -1,6 +1,6 @@
 """What one node's probes have shown, and its account of link time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgetrain_operator.fleet.probes import RESERVE_SHARE, SHARE, burst_bytes, link_seconds
 
@@ -27,6 +27,10 @@ class Pair:
 
     rate: float
     at: float
+    load: float = 0.0
+    """Of the peers' links, other than by the probe."""
+    sized_for: float = float("inf")
+    """What the peers of a joint probe were thought to have: each sent no more than that lasts."""
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Record:
         self.avoid.pop(peers[0], None)
         held = self.pairs.get(peers)
         rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
-        self._settle({**self.pairs, peers: Pair(rate, sample.at)}, sample.at)
+        self._settle({**self.pairs, peers: replace(sample, rate=rate)}, sample.at)
         return False
 
     def doubt(self, peers: Peers, sample: Pair, *, sound: bool) -> bool:

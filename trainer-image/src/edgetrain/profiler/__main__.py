@@ -51,7 +51,7 @@ def _start(settings: Settings, stop: threading.Event) -> Reporter:
     outbox = Outbox(FleetClient(settings.fleet), buffer)
     sampler = Sampler(settings, interface, turn)
     reporter = Reporter(settings, sampler, Prober(_token_of(settings), turn, interface), outbox)
-    ProbeServer(_token_of(settings), turn, port=settings.probe_port)
+    ProbeServer(_token_of(settings), turn, interface, port=settings.probe_port)
     registry = registry_of(ProfilerCollector(sampler, reporter, buffer, outbox))
     start_http_server(settings.metrics_port, registry=registry)
     threading.Thread(target=sampler.run, args=(stop,), name="sampler", daemon=True).start()

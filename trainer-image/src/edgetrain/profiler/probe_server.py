@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable
 
 from edgetrain.profiler import burst
+from edgetrain.profiler.counters import Interface
 from edgetrain.profiler.probe_wire import (
     BUSY,
+    COUNT,
     DIGEST,
     DOWN,
     ECHO,
@@ -20,6 +22,7 @@ from edgetrain.profiler.probe_wire import (
     proves,
     read_exactly,
     read_size,
+    send_carried,
     send_trace,
 )
 
@@ -35,10 +38,18 @@ class ProbeServer:
     `token` is asked at each connection, since the file behind it may be replaced.
     """
 
-    def __init__(self, token: Callable[[], str], turn: threading.Lock, host: str = "", port: int = 0) -> None:
+    def __init__(
+        self,
+        token: Callable[[], str],
+        turn: threading.Lock,
+        interface: Interface,
+        host: str = "",
+        port: int = 0,
+    ) -> None:
         """`turn` is held while a probe is under way at this node, from whichever side."""
         self._token = token
         self._turn = turn
+        self._interface = interface
         both = not host and socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
@@ -88,17 +99,18 @@ class ProbeServer:
             connection.sendall(READY + proof(token, b"server", ours, theirs))
             connection.settimeout(SILENCE_SECONDS)
             while command := connection.recv(1):
-                _obey(connection, command)
+                self._obey(connection, command)
         finally:
             self._turn.release()
 
-
-def _obey(connection: socket.socket, command: bytes) -> None:
-    if command == ECHO:
-        connection.sendall(ECHO)
-    elif command == DOWN:
-        burst.send(connection, read_size(connection))
-    elif command == UP:
-        send_trace(connection, burst.receive(connection, read_size(connection)))
-    else:
-        raise ProbeError(f"unknown command {command!r}")
+    def _obey(self, connection: socket.socket, command: bytes) -> None:
+        if command == ECHO:
+            connection.sendall(ECHO)
+        elif command == COUNT:
+            send_carried(connection, self._interface.carried())
+        elif command == DOWN:
+            burst.send(connection, read_size(connection))
+        elif command == UP:
+            send_trace(connection, burst.receive(connection, read_size(connection)))
+        else:
+            raise ProbeError(f"unknown command {command!r}")

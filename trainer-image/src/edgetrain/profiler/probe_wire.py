@@ -3,9 +3,9 @@
     server -> NONCE (32 bytes)        client -> nonce (32) + HMAC(token, "client" + both nonces)
     server -> b"+" + HMAC(token, "server" + both nonces)   or b"B": a probe is under way here, or hangs up
 
-then any number of: b"E" -> b"E" (echo); b"D" + size -> that many bytes; b"U" + size + bytes -> the trace
-of their arrival. All workers of a job hold its token, so each end proves itself to the other, and
-neither serves as an amplifier for strangers.
+then any number of: b"E" -> b"E" (echo); b"C" -> bytes received and sent by the interface; b"D" + size ->
+that many bytes; b"U" + size + bytes -> the trace of their arrival. All workers of a job hold its token, so
+each end proves itself to the other, and neither serves as an amplifier for strangers.
 """
 
 import hashlib
@@ -15,15 +15,17 @@ import socket
 import struct
 
 from edgetrain.profiler.burst import POINTS, Trace
+from edgetrain.profiler.counters import Carried
 
 NONCE = 32
 DIGEST = 32
 LARGEST = 16 << 20
 """A burst that a server agrees to."""
 
-ECHO, DOWN, UP = b"E", b"D", b"U"
+ECHO, COUNT, DOWN, UP = b"E", b"C", b"D", b"U"
 READY, BUSY = b"+", b"B"
 _SIZE = struct.Struct("!I")
+_COUNT = struct.Struct("!QQ")
 _TRACE = struct.Struct(f"!{POINTS}d")
 
 
@@ -71,6 +73,14 @@ def read_size(connection: socket.socket) -> int:
     if not 0 < size <= LARGEST:
         raise ProbeError(f"a burst of {size} bytes is outside 1 to {LARGEST}")
     return size
+
+
+def send_carried(connection: socket.socket, carried: Carried) -> None:
+    connection.sendall(_COUNT.pack(carried.received, carried.sent))
+
+
+def read_carried(connection: socket.socket) -> Carried:
+    return Carried(*_COUNT.unpack(read_exactly(connection, _COUNT.size)))
 
 
 def send_trace(connection: socket.socket, trace: Trace) -> None:

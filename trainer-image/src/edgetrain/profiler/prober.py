@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from edgetrain.profiler import burst
 from edgetrain.profiler.burst import Trace, counted
-from edgetrain.profiler.counters import Interface
+from edgetrain.profiler.counters import Carried, Interface
 from edgetrain.profiler.probe_wire import (
+    COUNT,
     DIGEST,
     DOWN,
     ECHO,
@@ -29,6 +30,7 @@ from edgetrain.profiler.probe_wire import (
     challenge,
     proof,
     proves,
+    read_carried,
     read_exactly,
     read_trace,
     send_size,
@@ -99,6 +101,11 @@ class Peer:
         burst.send(self.connection, size)
         return read_trace(self.connection, size)
 
+    def carried(self) -> Carried:
+        """What the peer's interface has carried so far."""
+        self.connection.sendall(COUNT)
+        return read_carried(self.connection)
+
     def _echo(self) -> None:
         self.connection.sendall(ECHO)
         read_exactly(self.connection, 1)
@@ -110,6 +117,8 @@ Send = Callable[[Peer, int, float], Trace]
 @dataclass
 class _Sample:
     bits_per_second: float
+    peer_load: float
+    """What else went over the peers' links, in bits per second."""
     seconds: float
     settled: bool
 
@@ -147,9 +156,11 @@ class Prober:
             round_trip = peers[0].round_trip()
             down = _Series(self, order, peers, round_trip, "down", Peer.down, middle).run()
             up = _Series(self, order, peers, round_trip, "up", Peer.up, end).run()
+        slower = min(down, up, key=lambda series: series.median)
         return LinkMeasure(
             peer=order.peer,
-            bits_per_second=min(down.median, up.median),
+            bits_per_second=slower.median,
+            peer_load_bits_per_second=slower.peer_load,
             round_trip_seconds=round_trip,
             bytes=max(down.bytes, up.bytes),
             at=time.time(),
@@ -180,6 +191,10 @@ class _Series:
     @property
     def median(self) -> float:
         return statistics.median(sample.bits_per_second for sample in self._samples)
+
+    @property
+    def peer_load(self) -> float:
+        return statistics.median(sample.peer_load for sample in self._samples)
 
     def run(self) -> "_Series":
         """Grow the burst until it tells something, then take as many as were ordered.
@@ -220,22 +235,31 @@ class _Series:
         return [max(SMALLEST // 4, int(rate * scale)) for rate in rates]
 
     def _burst(self, sizes: Sequence[int]) -> _Sample:
-        before, began, clock = self._interface.carried(), time.time(), time.monotonic()
+        before, clock = self._carried(), time.monotonic()
+        began = time.time()
         with ThreadPoolExecutor(len(sizes)) as pool:
             sent = [pool.submit(self._send, *each, began) for each in zip(self._peers, sizes, strict=True)]
             traces = [future.result() for future in sent]
-        elapsed = time.monotonic() - clock
+        after, elapsed = self._carried(), time.monotonic() - clock
         self.bytes += sum(sizes)
-        window = counted(traces)
-        carried = self._interface.carried() - before
-        moved = carried.received if self._direction == "down" else carried.sent
-        other = max(0.0, moved - OVERHEAD * sum(sizes)) / elapsed
-        # Whatever else the interface carried had its part of the same link.
+        ours, *theirs = (
+            8 * max(0.0, later - earlier - OVERHEAD * size) / elapsed
+            for earlier, later, size in zip(before, after, (sum(sizes), *sizes), strict=True)
+        )
         return _Sample(
-            window.bits_per_second + 8 * other,
-            max(trace.seconds for trace in traces),
+            # Whatever else our interface carried had its part of the same link.
+            bits_per_second=counted(traces).bits_per_second + ours,
+            peer_load=sum(theirs),
+            seconds=max(trace.seconds for trace in traces),
             settled=all(trace.settled for trace in traces) or len(traces) > 1,
         )
+
+    def _carried(self) -> list[int]:
+        """Bytes over our interface and each peer's, in the direction of this series."""
+        ours, theirs = self._interface.carried(), [peer.carried() for peer in self._peers]
+        if self._direction == "down":
+            return [ours.received, *(carried.sent for carried in theirs)]
+        return [ours.sent, *(carried.received for carried in theirs)]
 
 
 def _prove(connection: socket.socket, token: str) -> None:
