@@ -23,7 +23,7 @@ from edgetrain_protocol.status import JobStatus
 NODES = Path(__file__).with_name("nodes.yaml")
 NAMESPACE = "demo"
 NEWCOMER = NodeSpec(name=SPARE, link="50mbit", cpu=0.4, site="A")
-CHOKED = "3mbit"
+CHOKED = "8mbit"
 LIMIT_SECONDS = 300.0
 LOOK_EVERY_SECONDS = 0.4
 

@@ -8,7 +8,7 @@ from edgetrain.local import Progress
 from edgetrain.shares import Speed
 
 TELL_SECONDS = 0.05
-"""Not more often, but for committed steps."""
+"""Not more often, but for committed steps, and where own work ends or begins."""
 IDLE_PHASES = frozenset({"wait", "reduce", "vote"})
 """Spent with or for the others: not this member's own work."""
 
@@ -36,8 +36,10 @@ class Meter:
         """From now on it is this phase."""
         now = self._turn_over()
         self._phase = phase
+        # Always told, since who is thought to be still at work while all wait for a slow link is put out.
+        turns_to_others = (phase in IDLE_PHASES) != (self.progress.phase in IDLE_PHASES)
         self.progress = replace(self.progress, phase=phase)
-        if now - self._told >= TELL_SECONDS:
+        if turns_to_others or now - self._told >= TELL_SECONDS:
             self._say(now)
 
     def computed(self, samples: int) -> None:

@@ -14,9 +14,9 @@ from edgetrain.group.view import AskReform, Invite, Move, Nothing, PutOut, View
 
 CAUSE_SECONDS = 0.05
 """A group that broke waits so long to hear who is gone, before it is built again with everybody."""
-BOUNDARY_SECONDS = 0.5
+BOUNDARY_SECONDS = 1.5
 """The longest that members stopped at a boundary wait for one another, and for newcomers to come up to it."""
-LATE_SECONDS = 1.0
+LATE_SECONDS = 2.0
 LATE_STEPS = 5.0
 """Alive but late: all others wait for it longer than both, and than so many of its own usual steps."""
 COLD_SECONDS = 60.0
@@ -183,9 +183,10 @@ def invitation(view: View, formation: Formation) -> Invite | None:
 
 
 def donor_of(view: View, formation: Formation) -> Member:
-    """The last in the line of succession: leading is work enough."""
-    last = view.plan.in_line(frozenset(m.worker for m in formation.members))[-1]
-    return next(m for m in formation.members if m.worker == last)
+    """The next in the line of succession: a good link, and leading is work enough for the first."""
+    line = view.plan.in_line(frozenset(m.worker for m in formation.members))
+    donor = line[min(1, len(line) - 1)]
+    return next(m for m in formation.members if m.worker == donor)
 
 
 def due_change(view: View, formation: Formation) -> str:
