@@ -145,6 +145,9 @@ class ProbeBook:
         if known is None:
             record.accept(peers, sample)
             return True
+        if offered is not None and sample.rate < known and sample.load > offered:
+            # The partner's link was mostly taken: what was left over says nothing of this node's.
+            return False
         expected = known if offered is None else min(known, offered)
         if expected / LEAP < sample.rate < known * LEAP:
             self._clear_partner(peers, sample)
