@@ -9,7 +9,7 @@ from typing import Any
 from edgelab.errors import LabError
 from edgelab.lab import Lab
 from edgetrain.fleet_client import FleetConnection
-from edgetrain_protocol.status import JobStatus, NodeState, NodeStatus
+from edgetrain_protocol.status import JobStatus, NodeStatus
 
 FLEET_SECONDS = 2.0
 
@@ -88,21 +88,20 @@ def freshened(status: JobStatus, view: dict[str, Any]) -> JobStatus:
     progress = status.progress
     if ahead is not None and ahead.get("step", 0) > progress.step:
         loss = ahead.get("loss")
-        training = [n for n in nodes if n.state is NodeState.TRAINING]
         progress = progress.model_copy(
             update={
                 "step": ahead["step"],
                 "epoch": ahead.get("epoch", 0),
                 "percent": ahead.get("percent", 0.0),
                 "loss": progress.loss if loss is None else loss,
-                "samples_per_second": sum(n.samples_per_second for n in training),
+                # The group's, which every member reports.
+                "samples_per_second": ahead.get("samplesPerSecond", 0.0),
             }
         )
     return status.model_copy(update={"nodes": nodes, "progress": progress})
 
 
 def _node(node: NodeStatus, line: dict[str, Any]) -> NodeStatus:
-    names = {"steps_per_second": "stepsPerSecond", "samples_per_second": "samplesPerSecond"}
-    figures = {field: line.get(wire, 0.0) for field, wire in names.items()}
     rate = line.get("bandwidthBitsPerSecond") or node.bandwidth_bits_per_second
-    return node.model_copy(update={**figures, "bandwidth_bits_per_second": rate})
+    figures = {"steps_per_second": line.get("stepsPerSecond", 0.0), "bandwidth_bits_per_second": rate}
+    return node.model_copy(update=figures)
