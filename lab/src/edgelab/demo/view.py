@@ -53,7 +53,7 @@ def megabits(bits_per_second: float | None) -> str:
     return f"{rate:.0f} Mbit/s" if rate >= 10 else f"{rate:.1f} Mbit/s"
 
 
-def progress_line(progress: JobProgress, width: int = 24) -> RenderableType:
+def progress_line(progress: JobProgress, width: int = 14) -> RenderableType:
     """Step, epoch, loss and speed beside a bar; within 76 columns."""
     grid = Table.grid(padding=(0, 2))
     loss = "-" if progress.loss is None else f"{progress.loss:.3f}"
