@@ -1,11 +1,11 @@
 """What happens to the nodes in the demo, and when. Pure: an act looks at the job's status only.
 
-An act waits for what came before to have been overcome, so that the story holds on a slow machine and
-on a fast one; percentages keep all three within the training.
+Each act waits for the one before it to have been overcome, so that the story holds on a slow machine
+and on a fast one; percentages keep all three within the training.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edgetrain_protocol.status import JobStatus, NodeState
 
@@ -23,8 +23,6 @@ class Act:
     """Of (status, the node, the step at which the act began)."""
     says: str
     said_after: str
-    next_waits: bool = True
-    """Whether the next act waits until this one is overcome."""
 
 
 def training(status: JobStatus) -> set[str]:
@@ -64,8 +62,6 @@ JOIN = Act(
     overcome=lambda status, node, step: node in training(status),
     says="add a new node, {node}",
     said_after="{node} has the model and trains along",
-    # A newcomer imports torch for many seconds; the others go on, and so does the story.
-    next_waits=False,
 )
 CHOKE = Act(
     name="choke",
@@ -78,44 +74,34 @@ CHOKE = Act(
 ACTS = (POWER_CUT, JOIN, CHOKE)
 
 
-@dataclass(frozen=True)
-class Begun:
-    """An act under way: on which node, since which step."""
-
-    act: Act
-    node: str
-    step: int
-
-
 @dataclass
 class Script:
     """Where the story stands."""
 
     index: int = 0
-    """Of the next act."""
-    open: list[Begun] = field(default_factory=list)
-    """Begun and not yet overcome."""
+    node: str | None = None
+    step: int = 0
 
-    def advance(self, status: JobStatus) -> Begun | None:
-        """The act to perform now; None while there is nothing to do. Returns each act once."""
-        waits = any(begun.act.next_waits for begun in self.open)
-        if self.index >= len(ACTS) or waits or not ACTS[self.index].due(status):
+    def advance(self, status: JobStatus) -> tuple[Act, str] | None:
+        """The act to perform now, with its node; None while there is nothing to do.
+
+        Returns each act once; `settled` moves on to the next.
+        """
+        if self.index >= len(ACTS) or self.node is not None or not ACTS[self.index].due(status):
             return None
         act = ACTS[self.index]
-        begun = Begun(act, act.target(status), status.progress.step)
-        self.index += 1
-        self.open.append(begun)
-        return begun
+        self.node, self.step = act.target(status), status.progress.step
+        return act, self.node
 
     def settled(self, status: JobStatus) -> str | None:
-        """What to say of an act that has just been overcome; None where there is none."""
-        done = next((b for b in self.open if b.act.overcome(status, b.node, b.step)), None)
-        if done is None:
+        """What to say once the act under way has been overcome; None until then."""
+        if self.node is None or not ACTS[self.index].overcome(status, self.node, self.step):
             return None
-        self.open.remove(done)
-        return done.act.said_after.format(node=done.node)
+        said = ACTS[self.index].said_after.format(node=self.node)
+        self.index, self.node = self.index + 1, None
+        return said
 
     @property
     def unfinished(self) -> tuple[str, ...]:
         """Names of acts that were not overcome."""
-        return tuple(b.act.name for b in self.open) + tuple(act.name for act in ACTS[self.index :])
+        return tuple(act.name for act in ACTS[self.index :])

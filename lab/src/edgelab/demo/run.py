@@ -90,9 +90,10 @@ class Demo:
     def _play(self, status: JobStatus) -> None:
         if said := self.script.settled(status):
             self._tell(said)
-        if begun := self.script.advance(status):
-            self._tell(begun.act.says.format(node=begun.node))
-            self._perform(begun.act.name, begun.node)
+        if turn := self.script.advance(status):
+            act, node = turn
+            self._tell(act.says.format(node=node))
+            self._perform(act.name, node)
 
     def _perform(self, name: str, node: str) -> None:
         performers: dict[str, Callable[[], None]] = {
