@@ -13,7 +13,7 @@ from edgetrain_operator.fleet.probes import (
     View,
     choose,
     link_seconds,
-    need_of,
+    needs_of,
     view_of,
 )
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
@@ -23,7 +23,7 @@ from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTa
 VIEW_SECONDS = 1.0
 VIEW_SECONDS_A_NODE = 0.0005
 """A view of all nodes is as dear as they are many: it is drawn anew no sooner than this allows."""
-LEASE_SLACK = 3.0
+LEASE_SLACK = 8.0
 SETTLING_SECONDS = 30.0
 """From a node's first probe until its rate is shown, however little its partners had to offer."""
 AVOID_SECONDS = 30.0
@@ -80,8 +80,8 @@ class ProbeBook:
         """Seconds between this worker's reports: few while it should be probed, in a fleet not too large."""
         if worker not in self._view.nodes or len(self._records) > EAGER_NODES:
             return CALM_SECONDS
-        wanted = need_of(self._view.nodes[worker], self._view.hubs, now)
-        return EAGER_SECONDS if wanted < Need.REGULAR else CALM_SECONDS
+        wanted = needs_of(self._view.nodes[worker], self._view.hubs, now)
+        return EAGER_SECONDS if any(need < Need.REGULAR for need in wanted) else CALM_SECONDS
 
     def order_for(self, worker: str, reports: Mapping[str, StampedReport], now: float) -> ProbeOrder | None:
         """The probe that this worker shall make now; it counts as under way until measured or timed out."""
@@ -119,7 +119,7 @@ class ProbeBook:
         thought = self._together(peers) if len(peers) > 1 else None
         sized_for = INFINITE if thought is None else thought
         sample = Pair(link.bits_per_second, now, link.peer_load_bits_per_second, sized_for)
-        news = self._fold(record, peers, sample)
+        news = self._fold(worker, peers, sample)
         self._introduce(worker, peers, link, now)
         record.probed = now
         self._charge(worker, peers, link, alarm=probe is not None and probe.need is Need.ALARM)
@@ -139,8 +139,9 @@ class ProbeBook:
         del self._leases[worker]
         return probe
 
-    def _fold(self, record: Record, peers: tuple[str, ...], sample: Pair) -> bool:
+    def _fold(self, worker: str, peers: tuple[str, ...], sample: Pair) -> bool:
         """Take a measure into the averages; True where it is the first, or a leap that is believed."""
+        record = self._records[worker]
         known, offered, had = record.rate, self._offered(peers, sample), self._most_offered(record)
         if known is None:
             record.accept(peers, sample)
@@ -157,10 +158,9 @@ class ProbeBook:
             # Not the link leapt: better partners show more of it.
             record.accept(peers, sample)
             return True
-        sound = all(self._records[peer].alarm is None for peer in peers if peer in self._records)
-        if record.doubt(peers, sample, sound=sound):
+        if record.doubt(peers, sample, self._witnesses(peers, sample)):
             return True
-        self._doubt_partner(peers[0], sample)
+        self._doubt_partner(worker, peers[0], sample)
         return False
 
     def _clear_partner(self, peers: tuple[str, ...], sample: Pair) -> None:
@@ -169,11 +169,17 @@ class ProbeBook:
         if len(peers) == 1 and partner and partner.rate and sample.rate * LEAP > partner.rate:
             partner.cleared()
 
-    def _doubt_partner(self, worker: str, sample: Pair) -> None:
+    def _witnesses(self, peers: tuple[str, ...], sample: Pair) -> tuple[str, ...]:
+        """The partner; and a helper, where the measure falls short of what all but the largest peer have."""
+        rates = sorted(self._rate(peer) or 0.0 for peer in peers)
+        return peers[:2] if sample.rate * LEAP < sum(rates[:-1]) - sample.load else peers[:1]
+
+    def _doubt_partner(self, worker: str, peer: str, sample: Pair) -> None:
         """A leap may be the partner's doing, unless it would have had to fall out of all reason."""
-        partner = self._records.get(worker)
-        if partner and partner.rate and partner.rate <= UNREASONABLE * sample.rate:
+        partner = self._records.get(peer)
+        if partner and partner.rate and LEAP * sample.rate < partner.rate <= UNREASONABLE * sample.rate:
             partner.raised(sample.at)
+            partner.contradicted.append(worker)
 
     def _offered(self, peers: tuple[str, ...], pair: Pair) -> float | None:
         """What the peers had for this measure, by what is known of them now; None where it is not."""

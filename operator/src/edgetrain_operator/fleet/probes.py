@@ -129,21 +129,27 @@ def view_of(nodes: Mapping[str, Node], now: float) -> View:
     return View(nodes, hubs, urgent)
 
 
-def need_of(node: Node, hubs: Sequence[Node], now: float) -> Need:
-    """Whether a node should be probed now, and may be."""
+def needs_of(node: Node, hubs: Sequence[Node], now: float) -> list[Need]:
+    """Why a node should be probed now, and may be; the most urgent first."""
+    needs = [_wish(node, hubs, _age(node, now))]
     if node.alarm is not None and node.rate is not None and node.reserve >= 0:
-        return Need.ALARM
-    need = _wish(node, hubs, _age(node, now))
-    return need if need is not Need.NONE and node.credit >= LEAST_CREDIT[need] else Need.NONE
+        return [Need.ALARM, *(need for need in needs if _affords(node, need))]
+    return [need for need in needs if _affords(node, need)]
 
 
 def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
     """The probe that `worker` shall make now, or None. `busy`: the ends of all probes under way."""
     node = view.nodes[worker]
-    need = need_of(node, view.hubs, now)
-    if need is Need.NONE or worker in busy or (need > Need.FIRST and view.urgent - busy - {worker}):
+    if worker in busy:
         return None
-    others = [hub for hub in view.hubs if hub.worker != worker]
+    probes = (_probe_for(node, need, view, busy, now) for need in needs_of(node, view.hubs, now))
+    return next((probe for probe in probes if probe), None)
+
+
+def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -> Probe | None:
+    if need > Need.FIRST and view.urgent - busy - {node.worker}:
+        return None
+    others = [hub for hub in view.hubs if hub.worker != node.worker]
     free = [hub for hub in others if hub.worker not in busy and hub.credit >= LEAST_CREDIT[need]]
     patient = need is Need.REGULAR and _age(node, now) < LONG_SECONDS
     if patient and any(_ample(hub, node) for hub in others):
@@ -154,7 +160,11 @@ def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
     if (patient or need is Need.ALARM) and not _tells(node, peers, others):
         return None
     names = tuple(peer.worker for peer in peers)
-    return Probe(worker, names, need, BURSTS[need], _deadline(node.rate, BURSTS[need]))
+    return Probe(node.worker, names, need, BURSTS[need], _deadline(node.rate, BURSTS[need]))
+
+
+def _affords(node: Node, need: Need) -> bool:
+    return need is not Need.NONE and node.credit >= LEAST_CREDIT[need]
 
 
 def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
@@ -166,9 +176,9 @@ def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
 
 
 def _is_urgent(node: Node, hubs: Sequence[Node], now: float) -> bool:
-    need = need_of(node, hubs, now)
-    since = {Need.ALARM: node.alarm, Need.FIRST: node.seen}.get(need)
-    return since is not None and now - since < YIELD_SECONDS
+    since = {Need.ALARM: node.alarm, Need.FIRST: node.seen}
+    waits = (since.get(need) for need in needs_of(node, hubs, now))
+    return any(begun is not None and now - begun < YIELD_SECONDS for begun in waits)
 
 
 def _age(node: Node, now: float) -> float:
@@ -224,4 +234,4 @@ def _deadline(rate: float | None, bursts: int) -> float:
     if rate is None:
         return UNKNOWN_DEADLINE
     burst = link_seconds(rate / 4, burst_bytes(rate))
-    return min(UNKNOWN_DEADLINE, 2.0 + bursts * 2 * 2 * burst)
+    return min(UNKNOWN_DEADLINE, 4.0 + bursts * 2 * 2 * burst)

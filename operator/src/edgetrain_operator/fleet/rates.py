@@ -47,8 +47,8 @@ class Record:
     probed: float | None = None
     alarm: float | None = None
     """Since when its rate is in doubt: by its exchanges, by a measure of its own or by a partner's."""
-    contradicted: set[str] = field(default_factory=set)
-    """Partners with whom it measured a leap that is not believed yet."""
+    contradicted: list[str] = field(default_factory=list)
+    """At the other ends of the measures that speak of a leap, which is not believed yet."""
     measured_at: float = float("-inf")
     """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
     avoid: dict[str, float] = field(default_factory=dict)
@@ -78,13 +78,15 @@ class Record:
         self._settle({**self.pairs, peers: replace(sample, rate=rate)}, sample.at)
         return False
 
-    def doubt(self, peers: Peers, sample: Pair, *, sound: bool) -> bool:
-        """Believe a leap where the rate was in doubt before, and it cannot be the partner's; True if so.
+    def doubt(self, peers: Peers, sample: Pair, witnesses: Peers) -> bool:
+        """Believe a leap that two other ends speak of, since one may have leapt itself; True if so.
 
-        It can be, unless the partner's own rate is in no doubt (`sound`), or two partners agree.
+        Never the first word of it; and where there is only one other end, after the third measure.
+        `witnesses`: of the peers, those who cannot both be the cause.
         """
-        self.contradicted.add(peers[0])
-        if self.alarm is None or not (sound or len(self.contradicted) > 1):
+        self.contradicted.extend(witnesses)
+        agreed = len(set(self.contradicted)) > 1 or len(self.contradicted) > 2
+        if self.alarm is None or not agreed:
             self.raised(sample.at)
             self.avoid[peers[0]] = sample.at + DOUBT_SECONDS
             return False
