@@ -166,6 +166,6 @@ def bed(name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH) -> Iterator
         lab.kubectl("create", "namespace", NAMESPACE)
         lab.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         names = [node.name for node in nodes]
-        yield Bed(lab, names, Journal({n: lab.node(n).logs for n in names}), batch=batch)
+        yield Bed(lab, names, Journal({n: lab.node(n).pod_logs for n in names}), batch=batch)
     finally:
         lab.down()

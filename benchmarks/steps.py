@@ -4,6 +4,7 @@ A node whose power is cut still has its file, and no API server is asked, so tha
 """
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -57,22 +58,25 @@ class Journal:
     logs: Mapping[str, Path]
     """Of each node: the directory with its pods' logs."""
     steps: list[Step] = field(default_factory=list)
-    _offsets: dict[Path, int] = field(default_factory=lambda: defaultdict(int))
+    _offsets: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """By inode: the kubelet renames a log that has grown to 10 MB and starts another of its name."""
 
     def read(self) -> list[Step]:
         """All steps so far, in no order."""
         for node, folder in self.logs.items():
-            for file in folder.glob("*/trainer/*.log"):
-                self._read_on(node, file)
+            for file in folder.glob("*/trainer/*.log*"):
+                if file.suffix != ".gz":
+                    self._read_on(node, file)
         return self.steps
 
     def _read_on(self, node: str, file: Path) -> None:
         with file.open("rb") as opened:
-            opened.seek(self._offsets[file])
+            inode = os.fstat(opened.fileno()).st_ino
+            opened.seek(self._offsets[inode])
             text = opened.read()
         whole = text[: text.rfind(b"\n") + 1]
-        self._offsets[file] += len(whole)
-        process = f"{file.parent.parent.name}/{file.name}"
+        self._offsets[inode] += len(whole)
+        process = f"{file.parent.parent.name}/{file.name.partition('.')[0]}"
         lines = whole.decode(errors="replace").splitlines()
         self.steps += [step for line in lines if (step := parse(node, process, line))]
 

@@ -71,7 +71,13 @@ class NodeFiles:
 
     @property
     def logs(self) -> Path:
+        """Of the node's own programs: kubelet, containerd, kube-proxy."""
         return self.root / "log"
+
+    @property
+    def pod_logs(self) -> Path:
+        """One directory for each pod, as the kubelet lays them out."""
+        return self.root / "var" / "log" / "pods"
 
     @property
     def volumes(self) -> Path:
