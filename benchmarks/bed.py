@@ -6,11 +6,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.steps import Journal
+from benchmarks.steps import Journal, first_without
 from edgelab.config import LabConfig, NodeSpec
 from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator
 from edgelab.errors import LabError
@@ -56,9 +56,9 @@ class Bed:
     nodes: list[str]
     """Edge nodes."""
     journal: Journal
+    namespace: str = NAMESPACE
     job: str = "journal"
     batch: int = BATCH
-    extra: dict[str, Any] = field(default_factory=dict)
 
     # --- the job
 
@@ -74,18 +74,18 @@ class Bed:
         document = {
             "apiVersion": "edgetrain.io/v1alpha1",
             "kind": "EdgeTrainingJob",
-            "metadata": {"name": name, "namespace": NAMESPACE},
+            "metadata": {"name": name, "namespace": self.namespace},
             "spec": {"program": program, **spec},
         }
         self.lab.kubectl("apply", "-f", "-", stdin=json.dumps(document))
 
     def end(self) -> None:
         """Delete the job and wait until its pods are gone, so that the next one has the nodes to itself."""
-        self.lab.kubectl("-n", NAMESPACE, "delete", "etj", self.job, "--wait=true")
+        self.lab.kubectl("-n", self.namespace, "delete", "etj", self.job, "--wait=true")
         wait_for(lambda: not self.pods() or None, 60, "the pods to go")
 
     def status(self) -> JobStatus:
-        text = self.lab.kubectl("-n", NAMESPACE, "get", "etj", self.job, "-o", "json")
+        text = self.lab.kubectl("-n", self.namespace, "get", "etj", self.job, "-o", "json")
         return JobStatus.model_validate(json.loads(text).get("status", {}))
 
     def wait_training(self, count: int, seconds: float = 120) -> None:
@@ -103,19 +103,27 @@ class Bed:
         """The aggregator's node."""
         return wait_for(lambda: self.status().aggregator or None, 60, "an aggregator", every=0.3)
 
+    def goes_on_without(self, lost: str, began: float, seconds: float = 60) -> float:
+        """Seconds from a loss, at `began`, to the first step committed without the lost node."""
+
+        def look() -> float | None:
+            return first_without(self.journal.read(), lost, began, len(self.nodes))
+
+        return wait_for(look, seconds, f"a step without {lost}", every=0.02) - began
+
     # --- pods and their processes
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """The job's pods by node."""
         text = self.lab.kubectl(
-            *("-n", NAMESPACE, "get", "pods", "-l", f"edgetrain.io/job-name={self.job}", "-o", "json")
+            *("-n", self.namespace, "get", "pods", "-l", f"edgetrain.io/job-name={self.job}", "-o", "json")
         )
         return {pod["spec"].get("nodeName", ""): pod for pod in json.loads(text)["items"]}
 
     def program_pid(self, node: str) -> int:
         """The user's program on a node, by this machine's numbers."""
         pod = self.pods()[node]["metadata"]["name"]
-        for pid in self.lab.container_pids(node, NAMESPACE, pod, "trainer"):
+        for pid in self.lab.container_pids(node, self.namespace, pod, "trainer"):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             if str(PROGRAM).encode() in words and b"edgetrain.supervisor" not in words:
                 return pid
@@ -130,7 +138,7 @@ class Bed:
     def signal_pod(self, node: str, number: int) -> float:
         """Signal all of a node's trainer container: supervisor and program; returns the moment."""
         pod = self.pods()[node]["metadata"]["name"]
-        pids, now = self.lab.container_pids(node, NAMESPACE, pod, "trainer"), time.time()
+        pids, now = self.lab.container_pids(node, self.namespace, pod, "trainer"), time.time()
         for pid in pids:
             os.kill(pid, number)
         return now

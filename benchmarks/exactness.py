@@ -1,56 +1,19 @@
-"""Random faults, and what became of each step and each sample: nothing lost, nothing forked, nothing twice.
-
-Every member writes down each step that it commits: all its samples, and a digest of the parameters after
-it. Two members that committed a step differently are a fork; a step that nobody committed between two
-that were is lost; an epoch whose steps do not hold each sample once has lost or doubled some.
-"""
+"""Random faults, and what became of each step and each sample."""
 
 import os
 import random
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 
+from benchmarks.audit import audit
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
-from benchmarks.steps import Step, by_number
 
 FAULTS = int(os.environ.get("FAULTS", "50"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 SAMPLES = 4000
 NODES = edges("100mbit", "50mbit", "50mbit", "20mbit", cpus=[0.6] * 4)
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What the journals show."""
-
-    steps: int
-    forked: int
-    lost: int
-    samples_lost: int
-    samples_twice: int
-
-
-def audit(steps: Sequence[Step], samples: int) -> Audit:
-    """Judge all lines that all members wrote. The last epoch is still under way and not judged."""
-    numbered = by_number(steps)
-    forked = sum(len({(line.indices, line.digest) for line in lines}) > 1 for lines in numbered.values())
-    lost = max(numbered) - min(numbered) + 1 - len(numbered)
-    epochs: dict[int, Counter[int]] = {}
-    for lines in numbered.values():
-        epochs.setdefault(lines[0].epoch, Counter()).update(lines[0].indices)
-    whole = [count for epoch, count in epochs.items() if epoch < max(epochs)]
-    return Audit(
-        steps=len(numbered),
-        forked=forked,
-        lost=lost,
-        samples_lost=sum(samples - len(count) for count in whole),
-        samples_twice=sum(sum(n - 1 for n in count.values()) for count in whole),
-    )
 
 
 def kill(test: Bed, node: str) -> None:

@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from benchmarks.bed import Bed, bed, edges, wait_for
-from benchmarks.exactness import audit
+from benchmarks.audit import audit
+from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
-from benchmarks.steps import Step, first_without
+from benchmarks.steps import Step
 
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "60"))
 SAMPLES = 4000
@@ -64,15 +64,7 @@ def cut_off_site(test: Bed) -> Iterator[Row]:
     pid = test.program_pid(leader)
     began = time.time()
     os.kill(pid, signal.SIGKILL)
-    went_on = (
-        wait_for(
-            lambda: first_without(test.journal.read(), leader, began, len(test.nodes)),
-            60,
-            "succession",
-            every=0.02,
-        )
-        - began
-    )
+    went_on = test.goes_on_without(leader, began)
     time.sleep(5)
     test.lab.heal()
     test.wait_training(len(test.nodes))

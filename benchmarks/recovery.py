@@ -10,22 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks.baselines import torchrun
-from benchmarks.bed import Bed, bed, edges, wait_for
+from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, median_row, publish
-from benchmarks.steps import first_without
 
 REPEATS = int(os.environ.get("REPEATS", "5"))
 NODES = edges("50mbit", "50mbit", "50mbit", "50mbit", cpus=[0.6] * 4)
-DEADLINE = 60.0
-
-
-def recovered(test: Bed, lost: str, began: float) -> float:
-    """Seconds from a loss to the first step committed without the lost node."""
-
-    def look() -> float | None:
-        return first_without(test.journal.read(), lost, began, len(test.nodes))
-
-    return wait_for(look, DEADLINE, f"a step without {lost}", every=0.02) - began
 
 
 def followers(test: Bed) -> Iterator[str]:
@@ -49,7 +38,7 @@ def kills(test: Bed, victims: Iterator[str]) -> list[float]:
     for _ in range(REPEATS):
         test.wait_training(len(test.nodes))
         victim = next(victims)
-        measured.append(recovered(test, victim, test.signal_program(victim)))
+        measured.append(test.goes_on_without(victim, test.signal_program(victim)))
     return measured
 
 
@@ -60,7 +49,7 @@ def hangs(test: Bed, victims: Iterator[str]) -> list[float]:
         test.wait_training(len(test.nodes))
         victim = next(victims)
         began = test.signal_pod(victim, signal.SIGSTOP)
-        measured.append(recovered(test, victim, began))
+        measured.append(test.goes_on_without(victim, began))
         time.sleep(5)
         test.signal_pod(victim, signal.SIGCONT)
     return measured
@@ -74,7 +63,7 @@ def power_cuts(test: Bed, victims: Iterator[str]) -> list[float]:
         victim = next(victims)
         began = time.time()
         test.lab.node_kill(victim)
-        measured.append(recovered(test, victim, began))
+        measured.append(test.goes_on_without(victim, began))
         test.lab.node_start(victim)
     return measured
 

@@ -24,12 +24,17 @@ class Step:
     at: float
     epoch: int
     members: int
-    """Whose samples are in the step."""
+    """How many had samples in the step; 0 where it was replayed."""
     indices: tuple[int, ...]
     """All samples of the step, over all members."""
     digest: str | None
     """Of the parameters after it."""
     loss: float
+
+    @property
+    def replayed(self) -> bool:
+        """Taken from a donor by one who caught up, and so without word of whose samples were in it."""
+        return not self.members
 
 
 def parse(node: str, process: str, line: str) -> Step | None:

@@ -1,0 +1,190 @@
+"""One job of four workers in the lab through all that can befall it: nothing is lost, nothing comes twice.
+
+Every test finds the whole group training and leaves it so; then the journals that its members wrote are
+audited. The tests share the job, and so each finds what those before it left.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.audit import audit
+from benchmarks.bed import Bed, wait_for
+from benchmarks.steps import Journal
+from edgelab.demo.install import CHART, OPERATOR_NAMESPACE
+from edgelab.lab import Lab
+from tests.lab.conftest import NodeFactory
+
+pytestmark = pytest.mark.lab
+
+LINKS = {"edge-1": "100mbit", "edge-2": "50mbit", "edge-3": "50mbit", "edge-4": "20mbit"}
+SAMPLES = 2000
+POD_SECONDS = 3.0
+"""From a node's Ready to its worker pod."""
+
+
+def journal_of(lab: Lab, *nodes: str) -> Journal:
+    return Journal({node: lab.node(node).pod_logs for node in nodes})
+
+
+@pytest.fixture(scope="module")
+def job(lab: Lab, operator: str) -> Iterator[Bed]:
+    lab.kubectl("create", "namespace", "life")
+    lab.kubectl("label", "namespace", "life", "pod-security.kubernetes.io/enforce=restricted")
+    for node, link in LINKS.items():
+        lab.link(node, link)
+    bed = Bed(lab, list(LINKS), journal_of(lab, *LINKS), namespace="life")
+    bed.train("--samples", str(SAMPLES), "--epochs", "100000")
+    yield bed
+    bed.end()
+    lab.kubectl("delete", "namespace", "life")
+    for node in LINKS:
+        lab.link(node, "10gbit")
+
+
+@pytest.fixture
+def training(job: Bed) -> Iterator[Bed]:
+    job.wait_training(len(job.nodes))
+    yield job
+    job.lab.heal()
+    job.wait_training(len(job.nodes))
+    sound(job)
+
+
+def sound(job: Bed) -> None:
+    found = audit(job.journal.read(), SAMPLES)
+    assert found.steps > 0
+    assert (found.lost, found.forked, found.samples_lost, found.samples_twice) == (0, 0, 0, 0), found
+
+
+def follower(job: Bed) -> str:
+    return next(node for node in job.nodes if node != job.aggregator())
+
+
+def revision(job: Bed) -> int:
+    return job.status().plan.revision
+
+
+def restarts(job: Bed) -> dict[str, str]:
+    return {node: pod["metadata"]["uid"] for node, pod in job.pods().items()}
+
+
+def test_a_killed_program_comes_back_into_the_group(training: Bed) -> None:
+    before = restarts(training)
+    lost = follower(training)
+    training.goes_on_without(lost, training.signal_program(lost), seconds=20)
+    training.wait_training(len(training.nodes))
+    assert restarts(training) == before
+
+
+def test_the_group_outlives_its_aggregator(training: Bed) -> None:
+    lost = training.aggregator()
+    training.goes_on_without(lost, training.signal_program(lost), seconds=20)
+
+
+def test_a_hung_member_is_left_and_taken_back(training: Bed) -> None:
+    lost = follower(training)
+    began = training.signal_pod(lost, signal.SIGSTOP)
+    try:
+        training.goes_on_without(lost, began, seconds=20)
+    finally:
+        training.signal_pod(lost, signal.SIGCONT)
+
+
+def test_a_power_cut_pauses_one_worker_and_keeps_its_pod(training: Bed) -> None:
+    lost, before = follower(training), restarts(training)
+    began = time.time()
+    training.lab.node_kill(lost)
+    try:
+        training.goes_on_without(lost, began, seconds=20)
+    finally:
+        training.lab.node_start(lost)
+    training.wait_training(len(training.nodes))
+    assert restarts(training) == before
+
+
+def test_a_partitioned_node_waits_and_the_others_go_on(training: Bed) -> None:
+    lost = follower(training)
+    began = time.time()
+    training.lab.partition(lost)
+    training.goes_on_without(lost, began, seconds=20)
+    alone = max(step.at for step in training.journal.read() if step.node == lost)
+    time.sleep(2)
+    assert max(step.at for step in training.journal.read() if step.node == lost) == alone
+    training.lab.heal(lost)
+
+
+def test_a_node_joins_and_leaves(training: Bed, new_node: NodeFactory) -> None:
+    added = new_node(link="50mbit", labels={"edgetrain.io/test": "joiner"}).name
+    ready_at = time.time()
+    wait_for(lambda: training.pods().get(added), POD_SECONDS, f"a worker pod on {added}")
+    assert time.time() - ready_at < POD_SECONDS
+    training.journal.logs = {**training.journal.logs, added: training.lab.node(added).pod_logs}
+    training.wait_training(len(training.nodes) + 1)
+    training.lab.node_remove(added)
+    wait_for(lambda: (len(training.status().nodes) == len(training.nodes)) or None, 60, "the node to go")
+
+
+def test_training_needs_no_operator(training: Bed) -> None:
+    before, seen = restarts(training), revision(training)
+    lost = follower(training)
+    training.scale_operator(0)
+    try:
+        training.goes_on_without(lost, training.signal_program(lost), seconds=20)
+    finally:
+        training.scale_operator(1)
+    training.wait_training(len(training.nodes))
+    assert restarts(training) == before
+    assert revision(training) >= seen
+
+
+def test_a_second_operator_takes_over(training: Bed) -> None:
+    """The leader's power is cut in mid-job; the other replica hears the reports from then on."""
+    here = ("-n", OPERATOR_NAMESPACE)
+    upgrade = ("upgrade", "edgetrain", CHART, *here, "--reuse-values", "--wait", "--timeout", "90s")
+    training.lab.helm(*upgrade, "--set", "replicaCount=2")
+    try:
+        lease = json.loads(training.lab.kubectl(*here, "get", "lease", "edgetrain-operator", "-o", "json"))
+        leader = lease["spec"]["holderIdentity"].partition("/")[0]
+        step = training.status().progress.step
+        training.lab.kubectl(*here, "delete", "pod", leader, "--grace-period=0", "--force")
+        wait_for(lambda: (training.status().progress.step > step) or None, 60, "progress to be told again")
+    finally:
+        training.lab.helm(*upgrade, "--set", "replicaCount=1")
+
+
+def test_the_aggregator_moves_off_a_choked_link(training: Bed) -> None:
+    choked = training.aggregator()
+    training.lab.link(choked, "8mbit")
+    try:
+        wait_for(lambda: (training.aggregator() != choked) or None, 60, "the aggregator to move", every=0.5)
+    finally:
+        training.lab.link(choked, LINKS[choked])
+
+
+def test_a_site_cut_off_goes_on_by_succession(training: Bed) -> None:
+    training.lab.partition(*training.nodes)
+    lost = training.aggregator()
+    pid = training.program_pid(lost)
+    began = time.time()
+    os.kill(pid, signal.SIGKILL)
+    training.goes_on_without(lost, began, seconds=20)
+
+
+def test_all_pods_go_and_the_job_resumes_where_it_was(training: Bed) -> None:
+    """Suspended: the checkpoint is durable first, so that nothing that was committed is trained again."""
+    step = max(s.step for s in training.journal.read())
+    suspend(training, True)
+    wait_for(lambda: (not training.pods()) or None, 60, "the pods to go")
+    suspend(training, False)
+    training.wait_training(len(training.nodes))
+    assert min(s.step for s in training.journal.newest().values()) > step
+
+
+def suspend(job: Bed, value: bool) -> None:
+    body = json.dumps({"spec": {"suspend": value}})
+    job.lab.kubectl("-n", job.namespace, "patch", "etj", job.job, "--type=merge", "-p", body)
