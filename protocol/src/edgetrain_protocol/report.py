@@ -57,7 +57,10 @@ class TrainingPart(Tolerant):
     percent: float = 0.0
     loss: float | None = None
     samples: int = 0
-    samples_per_second: float = 0.0
+    samples_per_second: float = Field(0.0, description="Of the group.")
+    share: float = Field(
+        1.0, ge=0, le=1, description="The part of each step's samples that is this member's."
+    )
     steps_per_second: float = 0.0
     step_seconds: float = 0.0
     phase_seconds: dict[str, float] = Field(default_factory=dict, max_length=16)
@@ -72,6 +75,11 @@ class TrainingPart(Tolerant):
     error_reason: ShortText | None = Field(
         None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint..."
     )
+
+    @property
+    def own_samples_per_second(self) -> float:
+        """This member's part of what the group trains."""
+        return self.samples_per_second * self.share
 
 
 class LinkMeasure(Tolerant):

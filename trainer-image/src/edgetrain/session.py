@@ -162,7 +162,7 @@ class Session:
     def log(self, **values: float | torch.Tensor) -> None:
         """Numbers to show beside the progress, such as an accuracy; the group's mean loss is shown anyway."""
         if self._engine is not None:
-            self._engine.meter.logged({name: float(value) for name, value in values.items()})
+            self._engine.meter.logged({name: _number(value) for name, value in values.items()})
 
     def finish(self, model: nn.Module | None = None) -> str:
         """Save the model, the wrapped one unless another is given; returns the path of its file.
@@ -236,6 +236,11 @@ class Session:
                 with contextlib.suppress(ConnectionError):
                     self._link.send(Failed(error.reason, str(error)))
             raise
+
+
+def _number(value: float | torch.Tensor) -> float:
+    # Detached first: torch warns of a number taken from a tensor that is part of a graph, as a loss is.
+    return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)
 
 
 def join() -> Session:

@@ -111,7 +111,7 @@ def _line(scene: Scene, worker: str, found: _State, aggregator: bool) -> NodeSta
         state=found.state,
         site=view.labels.get(SITE_LABEL, "") if view else "",
         steps_per_second=round(part.steps_per_second, 3) if part and trains else 0.0,
-        samples_per_second=round(part.samples_per_second, 1) if part and trains else 0.0,
+        samples_per_second=round(part.own_samples_per_second, 1) if part and trains else 0.0,
         bandwidth_bits_per_second=round(rate.bits_per_second, -3) if rate else None,
         aggregator=aggregator,
         message=found.message[:MESSAGE_MAX],

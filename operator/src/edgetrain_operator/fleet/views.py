@@ -74,7 +74,7 @@ def _job_line(fleet: Fleet, uid: str) -> JobLine:
     )
 
 
-_TRAINING = ("step", "epoch", "percent", "loss", "steps_per_second", "samples_per_second", "error")
+_TRAINING = ("step", "epoch", "percent", "loss", "steps_per_second", "error")
 _MEASURED = ("cpu_ratio", "memory_available_bytes", "temperature_celsius", "battery_ratio")
 
 
@@ -89,6 +89,7 @@ def _node_line(worker: str, held: StampedReport, rate: NodeRate | None, aggregat
         received=held.received,
         bandwidth_bits_per_second=rate.bits_per_second if rate else None,
         aggregator=aggregator,
+        samples_per_second=held.training.own_samples_per_second if held.training else 0.0,
         **training,
         **measured,
     )

@@ -18,10 +18,16 @@ class CatchUp:
         self._told = False
 
     def follow(self, address: str, port: int, token: str, have: Position | None) -> None:
-        """Follow this donor from now on; `have` is where the state at hand stands, None if it is no use."""
+        """Follow this donor from now on; `have` is where the state at hand stands, None if it is no use.
+
+        Who follows it already goes on as it is: a slow device is asked in again before it has caught up,
+        and would begin from the start for ever.
+        """
+        self._told = False
+        if self._follower and self._follower.follows(address, port, token):
+            return
         self.stop()
         self._follower = Follower(address, port, token, have=have, wake=self._changed)
-        self._told = False
 
     def follow_member(self, form: Form, token: str, have: Position | None) -> None:
         """Behind the formation that is to be entered: follow one of its current members, if nobody yet."""

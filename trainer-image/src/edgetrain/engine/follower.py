@@ -28,8 +28,8 @@ FAR = 32
 NEAR = 2
 """Steps behind at which one has caught up: the others wait at their boundary for so few."""
 PATIENCE_SECONDS = 5.0
-"""After so long of following, where one stands has to do: who replays more slowly than the others train
-never comes nearer."""
+"""After so long of following in vain another snapshot is taken, and where that leaves one has to do: who
+replays more slowly than the others train never comes nearer."""
 
 
 class Follower:
@@ -44,7 +44,10 @@ class Follower:
         self._lineage = have.lineage if have else 0
         self._wanted = have.committed if have else None
         self._first = True
-        self._since = time.monotonic()
+        self._renewed = False
+        """Replaying was too slow, and a snapshot was taken instead."""
+        self._since = time.monotonic() if have else float("inf")
+        """When a state to go on from was first at hand."""
         self._steps: deque[Entry] = deque()
         self._snapshot: Snapshot | None = None
         self._front = -1
@@ -78,7 +81,11 @@ class Follower:
     def caught_up(self, committed: int) -> bool:
         if self.needs_snapshot or self.error or self._front < 0:
             return False
-        return committed >= self._front - NEAR or time.monotonic() > self._since + PATIENCE_SECONDS
+        return committed >= self._front - NEAR or self._renewed
+
+    def follows(self, address: str, port: int, token: str) -> bool:
+        """Whether this is the donor that is followed already."""
+        return (address, port, token) == (self._address, self._port, self._token)
 
     def close(self) -> None:
         self._closed = True
@@ -118,15 +125,13 @@ class Follower:
             self._wanted, self._lineage = snapshot.position.committed, snapshot.position.lineage
             # The donor has gone on meanwhile: where it stands is learnt from its next answer.
             self._front = -1
-            self._since = time.monotonic()
+            self._since = min(self._since, time.monotonic())
             self._wake.notify_all()
 
     def _keep(self, header: dict[str, object], payload: bytearray) -> None:
         with self._wake:
             self._front = int(str(header["front"]))
-            far = self._first and self._wanted is not None and self._front - self._wanted > FAR
-            self._first = False
-            if header.get("gone") or header["lineage"] != self._lineage or far:
+            if header.get("gone") or header["lineage"] != self._lineage or self._should_leap():
                 self._wanted = None
             elif "step" in header:
                 entry = _entry(header, payload)
@@ -134,6 +139,14 @@ class Follower:
                 self._steps.append(entry)
             self._wake.notify_all()
             self._wake.wait_for(lambda: self._closed or len(self._steps) < AHEAD)
+
+    def _should_leap(self) -> bool:
+        """To a snapshot: far behind at the start, or still behind when patience is over."""
+        behind = self._front - (self._wanted or 0)
+        far, self._first = self._first and behind > FAR, False
+        slow = behind > NEAR and not self._renewed and time.monotonic() > self._since + PATIENCE_SECONDS
+        self._renewed |= slow
+        return far or slow
 
 
 def _entry(header: dict[str, object], payload: bytearray) -> Entry:

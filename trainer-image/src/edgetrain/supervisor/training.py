@@ -88,6 +88,7 @@ def training_part(
         loss=progress.loss,
         samples=progress.samples,
         samples_per_second=progress.samples_per_second,
+        share=min(1.0, max(0.0, progress.share)),
         steps_per_second=progress.steps_per_second,
         step_seconds=progress.step_seconds,
         phase_seconds=dict(list(progress.phase_seconds.items())[:16]),
