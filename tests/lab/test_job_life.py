@@ -7,8 +7,10 @@ audited. The tests share the job, and so each finds what those before it left.
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,6 +19,7 @@ from benchmarks.bed import Bed, wait_for
 from benchmarks.steps import Journal
 from edgelab.demo.install import CHART, OPERATOR_NAMESPACE
 from edgelab.lab import Lab
+from edgetrain_protocol import names
 from tests.lab.conftest import NodeFactory
 
 pytestmark = pytest.mark.lab
@@ -118,6 +121,14 @@ def test_a_partitioned_node_waits_and_the_others_go_on(training: Bed) -> None:
     training.lab.heal(lost)
 
 
+def test_a_connection_that_dies_without_a_word_is_built_anew(training: Bed) -> None:
+    """As when a NAT forgets it: no heartbeat is missing, and no end is told."""
+    with silenced(training, follower(training), training.aggregator()):
+        began = time.time()
+        wait_for(lambda: stands_since(training, began + 1) or None, 20, "the group to stand still")
+        wait_for(lambda: newest(training) > time.time() - 1 or None, 60, "the group to go on")
+
+
 def test_a_node_joins_and_leaves(training: Bed, new_node: NodeFactory) -> None:
     added = new_node(link="50mbit", labels={"edgetrain.io/test": "joiner"}).name
     ready_at = time.time()
@@ -183,6 +194,51 @@ def test_all_pods_go_and_the_job_resumes_where_it_was(training: Bed) -> None:
     suspend(training, False)
     training.wait_training(len(training.nodes))
     assert min(s.step for s in training.journal.newest().values()) > step
+
+
+def newest(job: Bed) -> float:
+    return max(step.at for step in job.journal.read())
+
+
+def stands_since(job: Bed, moment: float) -> bool:
+    """No step was committed since then, for some time."""
+    return newest(job) < moment < time.time() - 3
+
+
+@contextmanager
+def silenced(job: Bed, node: str, peer: str) -> Iterator[None]:
+    """What the group's connections between two nodes carry is dropped; new ones, and all others, work."""
+    address = job.pods()[peer]["status"]["podIP"]
+    ports = group_connections(job.program_pid(node), address)
+    assert ports
+    rules = [
+        f"add rule inet silence forward {rule} drop"
+        for own, theirs in ports
+        for rule in (
+            f"ip daddr {address} tcp sport {own} tcp dport {theirs}",
+            f"ip saddr {address} tcp sport {theirs} tcp dport {own}",
+        )
+    ]
+    chain = "add chain inet silence forward { type filter hook forward priority 0; }"
+    in_node(job.lab, node, "nft", "; ".join(["add table inet silence", chain, *rules]))
+    try:
+        yield
+    finally:
+        in_node(job.lab, node, "nft", "delete table inet silence")
+
+
+def in_node(lab: Lab, node: str, *command: str) -> None:
+    done = lab.exec_on(node, command)
+    assert done.returncode == 0, done.stderr
+
+
+def group_connections(pid: int, address: str) -> list[tuple[int, int]]:
+    """Own and other port of a program's connections to a peer's program."""
+    command = ["nsenter", "-t", str(pid), "-n", "ss", "-Htn", "state", "established", "dst", address]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    ports = [tuple(int(end.rpartition(":")[2]) for end in line.split()[2:4]) for line in lines]
+    served = {names.CONTROL_PORT, names.PROBE_PORT, names.STATE_PORT}
+    return [(own, theirs) for own, theirs in ports if not served & {own, theirs}]
 
 
 def suspend(job: Bed, value: bool) -> None:
