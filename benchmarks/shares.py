@@ -10,8 +10,8 @@ NODES = edges("100mbit", "100mbit", "100mbit", "100mbit", cpus=[0.52, 0.52, 0.26
 BATCH = 2816
 """So large that a step's time is that of its samples: a quota of an eighth of a core makes each wait cost
 a tenth of a second, however little there is to do."""
-SETTLE_SECONDS, MEASURE_SECONDS = 20.0, 60.0
-ARGUMENTS = ("--epochs", "100000", "--width", "512", "--work", "2", "--digest-every", "1000000")
+SETTLE_SECONDS, MEASURE_SECONDS = 50.0, 60.0
+ARGUMENTS = ("--epochs", "100000", "--width", "512", "--digest-every", "1000000")
 LOSS_STEPS = 30
 
 
@@ -22,10 +22,10 @@ def measure(test: Bed, shares: str) -> tuple[float, float]:
     begin = time.time()
     time.sleep(MEASURE_SECONDS)
     lines = [s for s in test.journal.read() if f"shares-{shares}" in s.process]
-    counted = {s.step for s in lines if s.at >= begin}
-    early = {s.step: s.loss for s in lines if s.step <= LOSS_STEPS}
     test.end()
-    return len(counted) / MEASURE_SECONDS, sum(early.values()) / len(early)
+    early = {s.step: s.loss for s in lines if s.step <= LOSS_STEPS}
+    moments = sorted({s.step: s.at for s in lines if s.at >= begin}.values())
+    return (len(moments) - 1) / (moments[-1] - moments[0]), sum(early.values()) / len(early)
 
 
 def main() -> int:

@@ -133,7 +133,7 @@ class Simulation:
                 on = group.on_record if isinstance(words, Record) else group.on_status
                 self.carry(index, on(words, self.now))  # type: ignore[arg-type]
         if pace := self._pace(other):
-            self.carry(index, group.on_pace(self.pods[other].worker, pace, self.now))
+            group.on_pace(self.pods[other].worker, pace)
 
     def _pace(self, index: int) -> Pace | None:
         trainer = self.sites[index].trainer

@@ -76,12 +76,14 @@ class Group(OwnTrainer):
                 self._withdraw()
         return self._settle(now)
 
-    def on_pace(self, worker: str, pace: Pace, now: float) -> list[Effect]:
-        """A heartbeat; `pace.since` is kept from before where nothing has changed."""
+    def on_pace(self, worker: str, pace: Pace) -> None:
+        """A heartbeat; `pace.since` is kept from before where nothing has changed.
+
+        Nothing is decided on it: who leads looks for latecomers by its own clock, and heartbeats are many.
+        """
         before = self.paces.get(worker)
         same = before and (before.formation, before.step, before.waiting) == pace[:3]
         self.paces[worker] = pace._replace(since=before.since) if before and same else pace
-        return [] if same else self._settle(now)
 
     def on_said(self, sender: Pod, message: Between, now: float) -> list[Effect]:
         if isinstance(message, Asked):

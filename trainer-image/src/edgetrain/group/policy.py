@@ -19,6 +19,8 @@ BOUNDARY_SECONDS = 1.5
 LATE_SECONDS = 2.0
 LATE_STEPS = 5.0
 """Alive but late: all others wait for it longer than both, and than so many of its own usual steps."""
+LOOK_SECONDS = 0.5
+"""How often it is looked whether somebody is late."""
 COLD_SECONDS = 60.0
 """As long as nobody knows how long its steps take."""
 JOIN_SECONDS = 1.0
@@ -149,7 +151,7 @@ def steady(view: View, formation: Formation, present: list[Member], stages: dict
     asked = view.reform_asked is not None and view.now < view.reform_asked + REFORM_SECONDS
     if not asked and (why := due_change(view, formation)):
         return AskReform(why)
-    return Nothing(view.now + LATE_SECONDS / 2, "training")
+    return Nothing(view.now + LOOK_SECONDS, "training")
 
 
 def newcomers(view: View, formation: Formation) -> list[Status]:

@@ -149,11 +149,12 @@ class GroupShell:
         if isinstance(message, StoreSet):
             self._relay(message)
             return
-        if isinstance(message, Progress):
-            self._pace(message)
+        if isinstance(message, Progress) and not self._pace(message):
+            return
         self.do(self.group.on_trainer(message, self._now()))
 
-    def _pace(self, progress: Progress) -> None:
+    def _pace(self, progress: Progress) -> bool:
+        """Take it into the next heartbeat; says whether a step was committed: phases change more often."""
         number = self.group.status.formation
         usual = sum(progress.phase_seconds.get(phase, 0.0) for phase in OWN_PHASES)
         beat = Beat(number, progress.step, progress.phase in WAITING_PHASES, usual)
@@ -161,8 +162,8 @@ class GroupShell:
         moved = (beat.formation, beat.step) != (self._beat.formation, self._beat.step)
         self._beat = beat
         if moved:
-            self.peers.broadcast(beat)
             self._all_live()
+        return moved
 
     def _all_live(self) -> None:
         """A step was committed, which takes every member: their data is a sign of life."""
@@ -204,9 +205,8 @@ class GroupShell:
                 self.do(self.group.on_said(pod, message, now))
 
     def _on_beat(self, pod: Pod, beat: Beat) -> None:
-        now = self._now()
-        pace = Pace(beat.formation, beat.step, beat.waiting, now, beat.usual)
-        self.do(self.group.on_pace(pod.worker, pace, now))
+        pace = Pace(beat.formation, beat.step, beat.waiting, self._now(), beat.usual)
+        self.group.on_pace(pod.worker, pace)
 
     def _lost(self, pod: Pod, why: str) -> None:
         log.info("%s %s", pod.worker, why)

@@ -13,12 +13,7 @@ from pathlib import Path
 from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
-from edgetrain.local import (
-    Finished,
-    Message,
-    Ready,
-    Stop,
-)
+from edgetrain.local import Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
 from edgetrain.supervisor.disk import Disk
 from edgetrain.supervisor.group_shell import GroupShell
@@ -27,7 +22,7 @@ from edgetrain.supervisor.plans import FilePlans, FleetPlans
 from edgetrain.supervisor.program import CannotStart, Program
 from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
-from edgetrain.supervisor.training import training_part
+from edgetrain.supervisor.training import is_news, training_part
 from edgetrain.supervisor.witness import Witness
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.report import TrainingPart
@@ -48,18 +43,8 @@ LINGER_SECONDS = 1.0
 ALONE_SECONDS = 60.0
 """A member that has finished waits so long for others that are still at it."""
 LOOK_SECONDS = 0.1
+PROGRESS_SECONDS = 0.25
 TERMINATION_LOG = Path(os.environ.get("EDGETRAIN_TERMINATION_LOG", "/dev/termination-log"))
-NEWS = (
-    "state",
-    "formation",
-    "lost",
-    "joinable",
-    "checkpoint",
-    "model",
-    "error_reason",
-    "revision_held",
-    "lineage",
-)
 
 
 class Supervisor:
@@ -78,6 +63,7 @@ class Supervisor:
         self._wake = asyncio.Event()
         """Something was decided that the main line of life waits for."""
         self._told: TrainingPart | None = None
+        self._telling: asyncio.TimerHandle | None = None
         self._reporter: Reporter | None = None
         self._plans: FleetPlans | FilePlans | None = None
         self.shell = GroupShell(settings, self._disk, self._tell, self._changed)
@@ -174,7 +160,10 @@ class Supervisor:
                 self._wake.set()
         self._witness.heard(message, self._loop.time())
         self.shell.said(message)
-        self._changed()
+        if isinstance(message, Progress):
+            self._progressed()
+        else:
+            self._changed()
 
     def _tell(self, message: Message) -> None:
         if self._program:
@@ -204,16 +193,24 @@ class Supervisor:
         """By any thread: the operator says that this pod is over."""
         self._loop.call_soon_threadsafe(self._stop, "the operator says that this pod is over")
 
+    def _progressed(self) -> None:
+        """Many times a step: told together."""
+        if not self._telling:
+            self._telling = self._loop.call_later(PROGRESS_SECONDS, self._changed)
+
     def _changed(self) -> None:
         """Tell the operator at once what it acts on; the rest goes with the next report."""
         group = self.shell.group if hasattr(self, "shell") else None
         if group is None:
             return
+        if self._telling:
+            self._telling.cancel()
+            self._telling = None
         if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
         heard = sorted(group.statuses)
         part = training_part(group.status, self._facts, group.plan, group.word, heard, self._loop.time())
-        news = self._told is None or any(getattr(part, n) != getattr(self._told, n) for n in NEWS)
+        news = is_news(part, self._told)
         self._told = part
         self._metrics.on_part(part)
         if self._reporter:

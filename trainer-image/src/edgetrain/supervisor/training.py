@@ -22,6 +22,18 @@ _STATES = {
     Stage.TRAINING: TrainerState.TRAINING,
 }
 
+_NEWS = (
+    "state",
+    "formation",
+    "lost",
+    "joinable",
+    "checkpoint",
+    "model",
+    "error_reason",
+    "revision_held",
+    "lineage",
+)
+
 
 @dataclass
 class Facts:
@@ -101,6 +113,11 @@ def training_part(
         error=facts.error,
         error_reason=facts.error_reason,
     )
+
+
+def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:
+    """Whether the operator acts on what has changed since it was told; the rest can wait."""
+    return told is None or any(getattr(part, name) != getattr(told, name) for name in _NEWS)
 
 
 def _formation(word: Established | None) -> Formation | None:
