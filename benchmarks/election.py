@@ -15,9 +15,9 @@ LINKS = ("100mbit", "50mbit", "20mbit", "20mbit", "10mbit")
 DROPPED = "25mbit"
 LINEUPS = int(os.environ.get("LINEUPS", "20"))
 CALM_SECONDS = 60.0
-STEPS_SECONDS = 25.0
-WIDTH = "600"
-"""Hidden units: a reduction of about 1.6 MB."""
+STEPS_SECONDS = 60.0
+WIDTH = "800"
+"""Hidden units: a reduction of about 2.8 MB."""
 
 
 def rates(test: Bed) -> dict[str, float]:

@@ -11,7 +11,17 @@ BATCH = 2816
 """So large that a step's time is that of its samples: a quota of an eighth of a core makes each wait cost
 a tenth of a second, however little there is to do."""
 SETTLE_SECONDS, MEASURE_SECONDS = 50.0, 60.0
-ARGUMENTS = ("--epochs", "100000", "--width", "512", "--digest-every", "1000000")
+ARGUMENTS = (
+    "--epochs",
+    "100000",
+    "--width",
+    "512",
+    "--work",
+    "12",
+    "--no-indices",
+    "--digest-every",
+    "1000000",
+)
 LOSS_STEPS = 30
 
 

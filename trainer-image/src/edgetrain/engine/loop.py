@@ -184,6 +184,8 @@ class Loop:
             raise SystemExit(RESTART)
         snapshot = self._newest(start.lineage, start.resume.step) if start.resume else None
         with self._changed:
+            # What a donor has sent so far goes on from another state than this.
+            self.member.catch_up.stop()
             self.member.take_over(Position(start.lineage), self._fresh, in_sync=False)
         if snapshot:
             self._restore(snapshot)

@@ -208,6 +208,7 @@ class Supervisor:
             self._telling = None
         if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
+            self._facts.recovering |= group.status.stage is Stage.BROKEN
         heard = sorted(group.statuses)
         part = training_part(group.status, self._facts, group.plan, group.word, heard, self._loop.time())
         news = is_news(part, self._told)

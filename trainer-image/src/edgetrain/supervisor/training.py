@@ -46,6 +46,9 @@ class Facts:
     error: str | None = None
     error_reason: str | None = None
     broken_since: float | None = None
+    """Since when the group does not train: it broke, or stopped at a boundary."""
+    recovering: bool = False
+    """It broke; to stop at a boundary for a newcomer is no loss to recover from."""
     recoveries: int = 0
     recovery_seconds: float = 0.0
     incarnation: str = ""

@@ -42,6 +42,7 @@ class Witness:
                 facts.error = f"{reason}: {error}"
             case Broken():
                 facts.broken_since = facts.broken_since or now
+                facts.recovering = True
             case Built():
                 self._recovered(now)
 
@@ -61,9 +62,9 @@ class Witness:
 
     def _recovered(self, now: float) -> None:
         self._metrics.formations.inc()
-        if self.facts.broken_since is not None:
+        if self.facts.recovering and self.facts.broken_since is not None:
             seconds = now - self.facts.broken_since
             self._metrics.recovery.observe(seconds)
             self.facts.recoveries += 1
             self.facts.recovery_seconds = seconds
-            self.facts.broken_since = None
+        self.facts.recovering, self.facts.broken_since = False, None
