@@ -9,13 +9,12 @@ import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.figures import RESULTS, write_figures
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda value, bound: value <= bound,
@@ -95,9 +94,10 @@ def table(name: str, rows: Sequence[Row]) -> Table:
 
 
 def publish(name: str, rows: Sequence[Row]) -> bool:
-    """Print the table, write results/NAME.json, and say whether every goal was met."""
+    """Print the table, write results/NAME.json and docs/; whether every goal was met."""
     Console().print(table(name, rows))
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"rows": [row.as_json() for row in rows], "machine": machine()}, indent=2)
     (RESULTS / f"{name}.json").write_text(text + "\n")
+    write_figures()
     return all(row.goal is None or row.goal.met(row.value) for row in rows)

@@ -11,23 +11,16 @@ BATCH = 2816
 """So large that a step's time is that of its samples: a quota of an eighth of a core makes each wait cost
 a tenth of a second, however little there is to do."""
 SETTLE_SECONDS, MEASURE_SECONDS = 50.0, 60.0
-ARGUMENTS = (
-    "--epochs",
-    "100000",
-    "--width",
-    "512",
-    "--work",
-    "12",
-    "--no-indices",
-    "--digest-every",
-    "1000000",
-)
+ARGUMENTS = ("--epochs", "100000", "--width", "512", "--work", "12")
+QUIETLY = ("--no-indices", "--digest-every", "1000000")
 LOSS_STEPS = 30
 
 
 def measure(test: Bed, shares: str) -> tuple[float, float]:
     """Steps a second once shares have settled, and the mean loss of the first steps."""
-    test.train(*ARGUMENTS, name=f"shares-{shares}", strategy={"shares": shares, "reduction": "ring"})
+    test.train(
+        *ARGUMENTS, *QUIETLY, name=f"shares-{shares}", strategy={"shares": shares, "reduction": "ring"}
+    )
     time.sleep(SETTLE_SECONDS)
     begin = time.time()
     time.sleep(MEASURE_SECONDS)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks import figures
 from edgetrain_protocol.job import JobSpec
 
 ROOT = Path(__file__).parents[2]
@@ -48,3 +49,13 @@ def test_every_make_target_in_the_documents_is_one() -> None:
     }
     assert "demo" in named
     assert named <= targets
+
+
+def test_the_figures_are_those_that_were_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page says how to write them anew: python -m benchmarks.figures."""
+    copy = tmp_path / "page.md"
+    copy.write_text(figures.PAGE.read_text())
+    shown = copy.read_text()
+    monkeypatch.setattr(figures, "PAGE", copy)
+    figures.write_figures()
+    assert copy.read_text() == shown
