@@ -209,8 +209,8 @@ class Supervisor:
         if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
             self._facts.recovering |= group.status.stage is Stage.BROKEN
-        heard = sorted(group.statuses)
-        part = training_part(group.status, self._facts, group.plan, group.word, heard, self._loop.time())
+        now = self._loop.time()
+        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now)
         news = is_news(part, self._told)
         self._told = part
         self._metrics.on_part(part)

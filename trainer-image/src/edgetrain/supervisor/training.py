@@ -1,6 +1,6 @@
 """The training part of a report, from what the supervisor knows. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edgetrain.group.ballot import Established
@@ -80,10 +80,13 @@ def training_part(
     facts: Facts,
     plan: PlanView | None,
     word: Established | None,
-    heard: Collection[str],
+    statuses: Mapping[str, Status],
     now: float,
 ) -> TrainingPart:
-    """The part as it is now; `word` is the formation that the trainer is in, `now` a monotonic time."""
+    """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
+    heard, by worker, `now` a monotonic time."""
+    heard = sorted(statuses)
+    clash = model_clash(status, statuses.values())
     progress = facts.progress or Progress(None, "", 0)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now)
@@ -113,9 +116,17 @@ def training_part(
         samples_lost=progress.samples_returned,
         checkpoint=facts.checkpoint,
         model=facts.model,
-        error=facts.error,
-        error_reason=facts.error_reason,
+        error=facts.error or clash,
+        error_reason=facts.error_reason or ("ModelMismatch" if clash else None),
     )
+
+
+def model_clash(status: Status, others: Iterable[Status]) -> str | None:
+    """Why a worker outside of the group is never asked in: its program trains another model."""
+    if not status.layout or status.formation:
+        return None
+    differing = sorted(s.pod.worker for s in others if s.layout and s.layout != status.layout)
+    return f"its model or optimiser differs from that of {', '.join(differing[:5])}" if differing else None
 
 
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:
