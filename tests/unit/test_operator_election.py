@@ -89,6 +89,14 @@ def test_one_elected_without_measurements_yields_to_those_that_are_there_in_time
     assert elect(replace(partly, now=1000.0 + MEASURING_SECONDS)).office.worker == "b"
 
 
+def test_one_that_cannot_be_measured_yields_to_those_that_are() -> None:
+    """The group's traffic fills its slow link for as long as it leads."""
+    office = elect(ballot({}, candidates=("a", "b", "c"))).office
+    late = ballot(rates(b=50, c=100), office, now=1000.0 + MEASURING_SECONDS, candidates=("a", "b", "c"))
+    assert elect(late).office.worker == "c"
+    assert elect(replace(late, rates=rates(c=100))).office.worker == "a"
+
+
 def run(measurements: list[dict[str, NodeRate]], office: Office, every: float = 5.0) -> list[Result]:
     """Elections one after another, as probes come in."""
     results = []

@@ -87,12 +87,13 @@ def _fill(ballot: Ballot, why: str) -> Result:
 
 
 def _first_measured(ballot: Ballot, office: Office) -> Result:
-    """The first election on measurements: on those of all, or after a while on those that are there.
-    Without margin or tenure, for the incumbent was not chosen by bandwidth."""
+    """The first election on measurements: on those of all, or after a while on those of most.
+    Without margin or tenure, for the incumbent was not chosen by bandwidth. It counts as none while it is
+    not measured: whose slow link the group's own traffic fills may never be, for as long as it leads."""
     due = office.since + MEASURING_SECONDS
     known = [w for w in ballot.candidates if w in ballot.rates]
     complete = len(known) == len(ballot.candidates) and all(ballot.rates[w].confirmed for w in known)
-    if not complete and (ballot.now < due or office.worker not in ballot.rates):
+    if not complete and (ballot.now < due or 2 * len(known) <= len(ballot.candidates)):
         return Result(office, changed=False, look_again_at=due if ballot.now < due else None)
     best = _best(ballot, ballot.candidates)
     if _rate(ballot.rates, best) <= _rate(ballot.rates, office.worker):
