@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,10 +55,19 @@ class Bed:
     lab: Lab
     nodes: list[str]
     """Edge nodes."""
-    journal: Journal
     namespace: str = NAMESPACE
     job: str = "journal"
     batch: int = BATCH
+    journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal({})
+        for node in self.nodes:
+            self.watch(node)
+
+    def watch(self, node: str) -> None:
+        """From now on the journal is read of this node too."""
+        self.journal.logs[node] = self.lab.node(node).pod_logs
 
     # --- the job
 
@@ -120,6 +129,10 @@ class Bed:
         )
         return {pod["spec"].get("nodeName", ""): pod for pod in json.loads(text)["items"]}
 
+    def pod_uids(self) -> dict[str, str]:
+        """Of the job's pods, by node: another one is another pod."""
+        return {node: pod["metadata"]["uid"] for node, pod in self.pods().items()}
+
     def program_pid(self, node: str) -> int:
         """The user's program on a node, by this machine's numbers."""
         pod = self.pods()[node]["metadata"]["name"]
@@ -173,7 +186,6 @@ def bed(name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH) -> Iterator
         install_operator(lab, CLOUD.name)
         lab.kubectl("create", "namespace", NAMESPACE)
         lab.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-        names = [node.name for node in nodes]
-        yield Bed(lab, names, Journal({n: lab.node(n).pod_logs for n in names}), batch=batch)
+        yield Bed(lab, [node.name for node in nodes], batch=batch)
     finally:
         lab.down()

@@ -74,7 +74,7 @@ def join_once(test: Bed, number: int) -> tuple[float, float]:
     """Seconds from Ready to the first step with the newcomer; longest stall of the others."""
     name = f"joiner-{number}"
     test.lab.node_add(NodeSpec(name=name, link="50mbit", cpu=CPU, site="A"))
-    test.journal.logs = {**test.journal.logs, name: test.lab.node(name).pod_logs}
+    test.watch(name)
     began = ready_at(test, name)
 
     def first() -> float | None:

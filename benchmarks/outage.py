@@ -29,13 +29,9 @@ def gaps(steps: Sequence[Step], begin: float, end: float) -> list[float]:
     return [b - a for a, b in itertools.pairwise([begin, *moments, end])]
 
 
-def pod_uids(test: Bed) -> dict[str, str]:
-    return {node: pod["metadata"]["uid"] for node, pod in test.pods().items()}
-
-
 def operator_away(test: Bed) -> Iterator[Row]:
     """The operator killed for a minute, and a worker killed meanwhile."""
-    before, revision = pod_uids(test), test.status().plan.revision
+    before, revision = test.pod_uids(), test.status().plan.revision
     test.scale_operator(0)
     began = time.time()
     time.sleep(AWAY_SECONDS / 3)
@@ -49,24 +45,20 @@ def operator_away(test: Bed) -> Iterator[Row]:
     yield Row("operator away: steps late", late, "steps", Goal("==", 0), (late,))
     yield Row("operator away: longest wait", max(waits), "s", None, tuple(sorted(waits)[-5:]))
     yield Row("operator away: usual wait", statistics.median(waits), "s", None, (len(waits),))
-    onwards = next_revision(test, victim, revision) - revision
+    onwards = revisions_on(test, victim, revision)
     yield Row("operator back: the next revision", onwards, "revisions on", Goal(">=", 1), (onwards,))
-    made_again = sum(uid != before.get(node) for node, uid in pod_uids(test).items())
+    made_again = sum(uid != before.get(node) for node, uid in test.pod_uids().items())
     yield Row("operator back: pods re-created", made_again, "pods", Goal("==", 0), (made_again,))
 
 
-def next_revision(test: Bed, victim: str, revision: int) -> int:
-    """The plan's revision after one more change that the operator has to follow: a power cut."""
+def revisions_on(test: Bed, victim: str, revision: int) -> int:
+    """How far the plan goes on with one more change that the operator has to follow: a power cut."""
     test.lab.node_kill(victim)
     try:
-        return wait_for(lambda: _other(test.status().plan.revision, revision), 60, "a revision", every=0.5)
+        return wait_for(lambda: test.status().plan.revision - revision, 60, "a revision", every=0.5)
     finally:
         test.lab.node_start(victim)
         test.wait_training(len(test.nodes))
-
-
-def _other(now: int, before: int) -> int | None:
-    return now if now != before else None
 
 
 def cut_off_site(test: Bed) -> Iterator[Row]:

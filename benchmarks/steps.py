@@ -6,7 +6,7 @@ A node whose power is cut still has its file, and no API server is asked, so tha
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def parse(node: str, process: str, line: str) -> Step | None:
 class Journal:
     """Reads all workers' logs, each from where it last stopped."""
 
-    logs: Mapping[str, Path]
+    logs: dict[str, Path]
     """Of each node: the directory with its pods' logs."""
     steps: list[Step] = field(default_factory=list)
     _offsets: dict[int, int] = field(default_factory=lambda: defaultdict(int))

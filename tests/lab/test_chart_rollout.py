@@ -4,20 +4,11 @@ import json
 
 import pytest
 
-from edgelab.demo.install import CHART, OPERATOR_NAMESPACE
 from edgelab.lab import Lab
 from tests.support.pods import eventually
+from tests.support.release import HERE, leader, upgrade
 
 pytestmark = pytest.mark.lab
-
-HERE = ("-n", OPERATOR_NAMESPACE)
-
-
-def upgrade(lab: Lab, replicas: int) -> None:
-    lab.helm(
-        *("upgrade", "edgetrain", CHART, "--namespace", OPERATOR_NAMESPACE, "--reuse-values"),
-        *("--set", f"replicaCount={replicas}", "--wait", "--timeout", "90s"),
-    )
 
 
 def ready_pods(lab: Lab) -> set[str]:
@@ -28,11 +19,6 @@ def ready_pods(lab: Lab) -> set[str]:
         if "deletionTimestamp" not in pod["metadata"]
         and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
     }
-
-
-def leader(lab: Lab) -> str:
-    lease = json.loads(lab.kubectl(*HERE, "get", "lease", "edgetrain-operator", "-o", "json"))
-    return str(lease["spec"].get("holderIdentity") or "").partition("/")[0]
 
 
 def test_two_replicas_are_replaced_one_by_one(lab: Lab, operator: str) -> None:

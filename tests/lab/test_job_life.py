@@ -4,7 +4,6 @@ Every test finds the whole group training and leaves it so; then the journals th
 audited. The tests share the job, and so each finds what those before it left.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -16,11 +15,12 @@ import pytest
 
 from benchmarks.audit import audit
 from benchmarks.bed import Bed, wait_for
-from benchmarks.steps import Journal, first_without
-from edgelab.demo.install import CHART, OPERATOR_NAMESPACE
+from benchmarks.steps import first_without
 from edgelab.lab import Lab
 from edgetrain_protocol import names
 from tests.lab.conftest import NodeFactory
+from tests.support.pods import suspend
+from tests.support.release import HERE, leader, upgrade
 
 pytestmark = pytest.mark.lab
 
@@ -30,17 +30,13 @@ POD_SECONDS = 3.0
 """From a node's Ready to its worker pod."""
 
 
-def journal_of(lab: Lab, *nodes: str) -> Journal:
-    return Journal({node: lab.node(node).pod_logs for node in nodes})
-
-
 @pytest.fixture(scope="module")
 def job(lab: Lab, operator: str) -> Iterator[Bed]:
     lab.kubectl("create", "namespace", "life")
     lab.kubectl("label", "namespace", "life", "pod-security.kubernetes.io/enforce=restricted")
     for node, link in LINKS.items():
         lab.link(node, link)
-    bed = Bed(lab, list(LINKS), journal_of(lab, *LINKS), namespace="life")
+    bed = Bed(lab, list(LINKS), namespace="life")
     storage = {"checkpoint": {"claim": {"size": "64Mi"}}}
     bed.train("--samples", str(SAMPLES), "--epochs", "100000", storage=storage)
     yield bed
@@ -73,16 +69,12 @@ def revision(job: Bed) -> int:
     return job.status().plan.revision
 
 
-def restarts(job: Bed) -> dict[str, str]:
-    return {node: pod["metadata"]["uid"] for node, pod in job.pods().items()}
-
-
 def test_a_killed_program_comes_back_into_the_group(training: Bed) -> None:
-    before = restarts(training)
+    before = training.pod_uids()
     lost = follower(training)
     training.goes_on_without(lost, training.signal_program(lost), seconds=20)
     training.wait_training(len(training.nodes))
-    assert restarts(training) == before
+    assert training.pod_uids() == before
 
 
 def test_the_group_outlives_its_aggregator(training: Bed) -> None:
@@ -100,7 +92,7 @@ def test_a_hung_member_is_left_and_taken_back(training: Bed) -> None:
 
 
 def test_a_power_cut_pauses_one_worker_and_keeps_its_pod(training: Bed) -> None:
-    lost, before = follower(training), restarts(training)
+    lost, before = follower(training), training.pod_uids()
     began = time.time()
     training.lab.node_kill(lost)
     try:
@@ -108,7 +100,7 @@ def test_a_power_cut_pauses_one_worker_and_keeps_its_pod(training: Bed) -> None:
     finally:
         training.lab.node_start(lost)
     training.wait_training(len(training.nodes))
-    assert restarts(training) == before
+    assert training.pod_uids() == before
 
 
 def test_a_partitioned_node_waits_and_the_others_go_on(training: Bed) -> None:
@@ -135,7 +127,7 @@ def test_a_node_joins_and_leaves(training: Bed, new_node: NodeFactory) -> None:
     ready_at = time.time()
     wait_for(lambda: training.pods().get(added), POD_SECONDS, f"a worker pod on {added}")
     assert time.time() - ready_at < POD_SECONDS
-    training.journal.logs = {**training.journal.logs, added: training.lab.node(added).pod_logs}
+    training.watch(added)
     whole = len(training.nodes) + 1
     training.wait_training(whole)
     left_at = time.time()
@@ -144,7 +136,7 @@ def test_a_node_joins_and_leaves(training: Bed, new_node: NodeFactory) -> None:
 
 
 def test_training_needs_no_operator(training: Bed) -> None:
-    before, seen = restarts(training), revision(training)
+    before, seen = training.pod_uids(), revision(training)
     lost = follower(training)
     training.scale_operator(0)
     try:
@@ -152,23 +144,19 @@ def test_training_needs_no_operator(training: Bed) -> None:
     finally:
         training.scale_operator(1)
     training.wait_training(len(training.nodes))
-    assert restarts(training) == before
+    assert training.pod_uids() == before
     assert revision(training) >= seen
 
 
 def test_a_second_operator_takes_over(training: Bed) -> None:
     """The leader's power is cut in mid-job; the other replica hears the reports from then on."""
-    here = ("-n", OPERATOR_NAMESPACE)
-    upgrade = ("upgrade", "edgetrain", CHART, *here, "--reuse-values", "--wait", "--timeout", "90s")
-    training.lab.helm(*upgrade, "--set", "replicaCount=2")
+    upgrade(training.lab, 2)
     try:
-        lease = json.loads(training.lab.kubectl(*here, "get", "lease", "edgetrain-operator", "-o", "json"))
-        leader = lease["spec"]["holderIdentity"].partition("/")[0]
         step = training.status().progress.step
-        training.lab.kubectl(*here, "delete", "pod", leader, "--grace-period=0", "--force")
+        training.lab.kubectl(*HERE, "delete", "pod", leader(training.lab), "--grace-period=0", "--force")
         wait_for(lambda: (training.status().progress.step > step) or None, 60, "progress to be told again")
     finally:
-        training.lab.helm(*upgrade, "--set", "replicaCount=1")
+        upgrade(training.lab, 1)
 
 
 def test_the_aggregator_moves_off_a_choked_link(training: Bed) -> None:
@@ -197,10 +185,10 @@ def test_all_pods_go_and_the_job_resumes_where_it_was(job: Bed) -> None:
     """Suspended: the checkpoint is durable first, so that nothing that was committed is trained again."""
     job.wait_training(len(job.nodes))
     step = max(s.step for s in job.journal.read())
-    suspend(job, True)
+    suspend(job.lab, job.namespace, job.job, True)
     # Kubernetes' own garbage collector takes a minute over the pod of a node that was removed.
     wait_for(lambda: (not job.pods()) or None, 120, "the pods to go")
-    suspend(job, False)
+    suspend(job.lab, job.namespace, job.job, False)
     job.wait_training(len(job.nodes))
     assert min(s.step for s in job.journal.newest().values()) > step
     sound(job)
@@ -249,8 +237,3 @@ def group_connections(pid: int, address: str) -> list[tuple[int, int]]:
     ports = [tuple(int(end.rpartition(":")[2]) for end in line.split()[2:4]) for line in lines]
     served = {names.CONTROL_PORT, names.PROBE_PORT, names.STATE_PORT}
     return [(own, theirs) for own, theirs in ports if not served & {own, theirs}]
-
-
-def suspend(job: Bed, value: bool) -> None:
-    body = json.dumps({"spec": {"suspend": value}})
-    job.lab.kubectl("-n", job.namespace, "patch", "etj", job.job, "--type=merge", "-p", body)

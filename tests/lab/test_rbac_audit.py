@@ -15,7 +15,7 @@ from edgetrain_operator.core.naming import pod_name
 from edgetrain_operator.fleet.ca import make_authority
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_protocol.names import GROUP, KIND, VERSION
-from tests.support.pods import apply, eventually, get, restricted_pod
+from tests.support.pods import apply, eventually, get, restricted_pod, suspend
 from tests.support.rights import Right, granted, refused, requests
 
 pytestmark = pytest.mark.lab
@@ -42,11 +42,6 @@ def living(lab: Lab, namespace: str, name: str) -> list[str]:
     return [
         p["metadata"]["name"] for p in json.loads(found)["items"] if "deletionTimestamp" not in p["metadata"]
     ]
-
-
-def suspend(lab: Lab, namespace: str, name: str, value: bool) -> None:
-    body = json.dumps({"spec": {"suspend": value}})
-    lab.kubectl("-n", namespace, "patch", "etj", name, "--type=merge", "-p", body)
 
 
 def live_and_be_suspended(lab: Lab, namespace: str) -> None:

@@ -69,6 +69,12 @@ def get(lab: Lab, namespace: str, kind: str, name: str) -> Json:
     return dict(json.loads(lab.kubectl("-n", namespace, "get", kind, name, "-o", "json")))
 
 
+def suspend(lab: Lab, namespace: str, name: str, value: bool) -> None:
+    """Suspend a job, or let it go on."""
+    body = json.dumps({"spec": {"suspend": value}})
+    lab.kubectl("-n", namespace, "patch", "etj", name, "--type=merge", "-p", body)
+
+
 def wait_running(lab: Lab, namespace: str, pod: str, seconds: float = 30.0) -> Json:
     """The pod, once its containers are ready."""
     lab.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{pod}", f"--timeout={seconds:g}s")

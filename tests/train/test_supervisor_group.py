@@ -152,8 +152,17 @@ def test_garbage_on_the_control_port_harms_nobody(start: Start) -> None:
     assert group.whole()
 
 
-def test_a_program_that_raises_ends_the_container_with_its_last_words(tmp_path: Path) -> None:
-    group = LocalGroup(tmp_path, lambda w: [sys.executable, "-c", "raise RuntimeError('no such sensor')"], 1)
+@pytest.mark.parametrize(
+    ("command", "reason", "words"),
+    [
+        ([sys.executable, "-c", "raise RuntimeError('no such sensor')"], "ProgramFailed", "no such sensor"),
+        (["/no/such/command"], "CommandNotFound", "/no/such/command"),
+    ],
+)
+def test_a_program_that_fails_ends_the_container_with_its_last_words(
+    tmp_path: Path, command: list[str], reason: str, words: str
+) -> None:
+    group = LocalGroup(tmp_path, lambda _: command, 1)
     try:
         group.give(group.plan())
         group.start()
@@ -161,21 +170,7 @@ def test_a_program_that_raises_ends_the_container_with_its_last_words(tmp_path: 
         assert worker.process is not None
         assert worker.process.wait(20) == 1
         said = (worker.directory / "termination-log").read_text()
-        assert said.startswith("ProgramFailed") and "no such sensor" in said
-    finally:
-        group.close()
-
-
-def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    group = LocalGroup(tmp_path, lambda w: ["/no/such/command"], 1)
-    try:
-        group.give(group.plan())
-        group.start()
-        worker = group.workers[0]
-        assert worker.process is not None
-        assert worker.process.wait(20) == 1
-        said = (worker.directory / "termination-log").read_text()
-        assert said.startswith("CommandNotFound") and "/no/such/command" in said
+        assert said.startswith(reason) and words in said
     finally:
         group.close()
 
