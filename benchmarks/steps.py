@@ -63,8 +63,9 @@ class Journal:
     logs: dict[str, Path]
     """Of each node: the directory with its pods' logs."""
     steps: list[Step] = field(default_factory=list)
-    _offsets: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    """By inode: the kubelet renames a log that has grown to 10 MB and starts another of its name."""
+    _offsets: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    """By pod and inode: the kubelet renames a log that has grown to 10 MB and starts another of its name,
+    and a later pod's log may get the inode of one that was deleted."""
 
     def read(self) -> list[Step]:
         """All steps so far, in no order."""
@@ -76,11 +77,11 @@ class Journal:
 
     def _read_on(self, node: str, file: Path) -> None:
         with file.open("rb") as opened:
-            inode = os.fstat(opened.fileno()).st_ino
-            opened.seek(self._offsets[inode])
+            key = file.parent.parent.name, os.fstat(opened.fileno()).st_ino
+            opened.seek(self._offsets[key])
             text = opened.read()
         whole = text[: text.rfind(b"\n") + 1]
-        self._offsets[inode] += len(whole)
+        self._offsets[key] += len(whole)
         process = f"{file.parent.parent.name}/{file.name.partition('.')[0]}"
         lines = whole.decode(errors="replace").splitlines()
         self.steps += [step for line in lines if (step := parse(node, process, line))]

@@ -173,4 +173,5 @@ def test_formations_leave_nothing_behind(tmp_path: Path) -> None:
         again(3)
         before = open_files()
         again(12)
-        assert open_files() <= before + 2 * len(members)
+        # The last formation's own ends may still be closing; a leak would stay.
+        group.until(lambda: open_files() <= before + 2 * len(members))

@@ -8,7 +8,7 @@ from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import ContainerTrouble, DeleteJob, DeletePod, Forget, Refusal
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.plan import Phase
-from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.report import Checkpoint, TrainerState
 from edgetrain_protocol.status import JobStatus
 from tests.support.world import World, edge_node, trained
 
@@ -75,8 +75,14 @@ def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None
     world.spec = {"suspend": True}
     world.settle()
     assert world.phase == Phase.STOP
-    assert all(pod.deleting for pod in world.pods.values())
+    assert all(pod.living for pod in world.pods.values()), "they shall save, and say what they saved"
     assert world.status.phase == "Suspended"
+    for node in "ab":
+        world.say(node, checkpoint=Checkpoint(lineage=1, step=77, digest="d", path="/c"))
+        world.change_pod(node, phase="Succeeded")
+    world.settle()
+    assert world.stored.durable_step == 77
+    assert all(pod.deleting for pod in world.pods.values())
     world.finish_deletions()
     world.settle()
     assert not world.pods
@@ -89,6 +95,37 @@ def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None
     world.settle()
     assert (world.plan.phase, world.plan.lineage, world.members) == (Phase.TRAIN, 2, ["a", "b"])
     assert world.condition("Suspended").status == "False"
+
+
+def test_suspended_workers_that_do_not_end_are_ended() -> None:
+    world = trained("a", "b")
+    world.nodes["c"] = edge_node("c")
+    world.settle()
+    world.spec = {"suspend": True}
+    world.settle()
+    assert world.pod("c").deleting, "not in the plan: it has nothing to save"
+    world.change_pod("a", phase="Succeeded")
+    world.settle()
+    assert world.pod("a").deleting and world.pod("b").living
+    world.pass_time(WIND_DOWN_SECONDS)
+    world.settle()
+    assert world.pod("b").deleting
+
+
+def test_a_job_resumed_while_its_workers_stop_waits_for_their_end() -> None:
+    world = trained("a", "b")
+    world.spec = {"suspend": True}
+    world.settle()
+    world.spec = {"suspend": False}
+    world.settle()
+    assert (world.phase, world.condition("Suspended").reason) == (Phase.STOP, "Stopping")
+    for node in "ab":
+        world.change_pod(node, phase="Succeeded")
+    world.settle()
+    world.finish_deletions()
+    world.settle()
+    assert world.status.phase == "Starting"
+    assert {pod.attempt for pod in world.pods.values()} == {2}
 
 
 def test_failed_after_its_deadline() -> None:

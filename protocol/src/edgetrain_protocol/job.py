@@ -208,7 +208,8 @@ class JobSpec(Document):
     )
 
     suspend: bool = False
-    """Stop all workers and keep their state. Mutable."""
+    """Stop all workers, once they have saved the same step; without storage.checkpoint nothing outlives
+    them. Mutable."""
     managed_by: Annotated[
         str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9_./-]+$")
     ] = MANAGED_BY

@@ -7,6 +7,7 @@ from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget
 from edgetrain_operator.core.observe import unix_time
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.troubles import node_trouble
+from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.status import ConditionType, JobStatus
@@ -40,7 +41,10 @@ def verdict(scene: Scene) -> Verdict | None:
     if complete := _finished(scene):
         return complete
     if job.spec.suspend:
-        return Verdict(End.SUSPENDED, "SuspendRequested", "spec.suspend is true: set it to false to go on")
+        return Verdict(End.SUSPENDED, "SuspendRequested", _how_to_go_on(job.spec))
+    if _still_stopping(scene):
+        # A plan that says train again would not call back who has begun to end: it ends well, as if done.
+        return Verdict(End.SUSPENDED, "Stopping", "it goes on once the workers told to stop have ended")
     return _failed(scene)
 
 
@@ -54,9 +58,9 @@ def failures(scene: Scene) -> int:
 
 def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float | None]:
     """Actions on what is left of a job that trains no more, and when to look again."""
-    living = [pod for pod in scene.seen.pods if pod.living]
     if found.end is End.SUSPENDED:
-        return tuple(DeletePod(p.name, p.uid, "the job is suspended") for p in living), None
+        return _suspend(scene)
+    living = [pod for pod in scene.seen.pods if pod.living]
     ended = unix_time(scene.seen.job.status.completion_time) or scene.now
     if scene.now < ended + WIND_DOWN_SECONDS and living:
         return (), ended + WIND_DOWN_SECONDS
@@ -69,6 +73,36 @@ def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float |
     if scene.now >= ended + ttl:
         return (*leave, DeleteJob(f"over for runPolicy.ttlSecondsAfterFinished ({ttl})")), None
     return tuple(leave), ended + ttl
+
+
+def _suspend(scene: Scene) -> tuple[tuple[Action, ...], float | None]:
+    """Members stop together at a boundary, save, and say what they have saved: a pod deleted at once
+    would be gone with what it has not said."""
+    due = _suspended_since(scene) + WIND_DOWN_SECONDS
+    members = {member.pod_uid for member in scene.members}
+    saving = {pod.uid for pod in scene.seen.pods if pod.living and pod.uid in members and scene.now < due}
+    leave = [pod for pod in scene.seen.pods if not pod.deleting and pod.uid not in saving]
+    return tuple(DeletePod(p.name, p.uid, "the job is suspended") for p in leave), due if saving else None
+
+
+def _suspended_since(scene: Scene) -> float:
+    said = (c for c in scene.seen.job.status.conditions if c.type == ConditionType.SUSPENDED)
+    times = (unix_time(c.last_transition_time) for c in said if c.status == "True")
+    return next(times, None) or scene.now
+
+
+def _still_stopping(scene: Scene) -> bool:
+    if scene.plan is None or scene.plan.phase is not Phase.STOP:
+        return False
+    members = {member.pod_uid for member in scene.members}
+    return any(pod.uid in members and not pod.deleting for pod in scene.seen.pods)
+
+
+def _how_to_go_on(spec: JobSpec) -> str:
+    text = "spec.suspend is true: set it to false to go on"
+    if spec.storage.checkpoint is None:
+        text += "; spec.storage.checkpoint is not set, so training begins anew then"
+    return text
 
 
 def _settled(status: JobStatus) -> Verdict | None:

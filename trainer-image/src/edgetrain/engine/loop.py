@@ -173,7 +173,8 @@ class Loop:
     def _stop(self) -> None:
         self._saver.wait()
         with self._changed:
-            snapshot = self._capture() if self.member.in_sync and self._saves() else None
+            # Every member: nobody knows which of the nodes will be there to go on.
+            snapshot = self._capture() if self.member.in_sync else None
         if snapshot:
             self._saver.save_now(snapshot)
         raise SystemExit(0)
@@ -240,7 +241,7 @@ class Loop:
             return False
         workers = [peer.worker for peer in seat.form.members]
         hub = workers.index(seat.form.aggregator)
-        return self._worker in (seat.form.savers or [workers[hub], workers[(hub + 1) % len(workers)]])
+        return self._worker in (workers[hub], workers[(hub + 1) % len(workers)])
 
     # --- the link's thread
 

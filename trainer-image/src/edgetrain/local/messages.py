@@ -186,8 +186,6 @@ class Form:
     hold_revision: int = 0
     build_seconds: float = 10.0
     """Past it a build is given up and BuildFailed says whom it waited for."""
-    savers: list[str] = field(default_factory=list)
-    """Who writes checkpoints. Empty: the aggregator and the rank after it."""
     checkpoint_every_seconds: float = 30.0
 
 

@@ -35,7 +35,7 @@ ASKED_FOR_RESTART = 75
 """Exit status by which the engine asks for a fresh process."""
 STOP_SECONDS = 20.0
 """For a last checkpoint, before the program is killed."""
-BOUNDARY_SECONDS = 3.0
+BOUNDARY_SECONDS = 8.0
 """A plan that says stop: the group gets so long to stop at a boundary together."""
 DRAIN_SECONDS = 10.0
 LINGER_SECONDS = 1.0
