@@ -110,6 +110,7 @@ $(STAMPS)/torch: $(STAMPS)/requirements
 	  || { echo "torch: default build (no index with a CPU build in reach)"; $(UV) install --quiet $(TORCH); }
 	@touch $@
 
+# Bytecode of all packages: pods of the lab mount them read-only, and would compile torch at every start.
 $(STAMPS)/packages: $(STAMPS)/torch $(PACKAGES:%=%/pyproject.toml)
-	@$(UV) install --quiet --no-deps $(PACKAGES:%=-e %)
+	@$(UV) install --quiet --no-deps --compile-bytecode $(PACKAGES:%=-e %)
 	@touch $@

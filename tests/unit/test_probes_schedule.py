@@ -195,6 +195,21 @@ def test_alarm_is_confirmed_within_seconds_and_the_rate_follows(choked: str, fac
         assert rates[worker].bits_per_second == pytest.approx(fleet.rates[worker], rel=0.1), worker
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_choked_node_is_found_by_what_the_others_notice(seed: int) -> None:
+    """It raises no alarm itself. They bear one another out, and so its link is what was too slow."""
+    fleet = fleet_of(100, 50, 20, 20, noise=0.05, seed=seed)
+    fleet.run(30)
+    fleet.rates["w-0"] = 8 * MBIT
+    others = sorted(fleet.rates.keys() - {"w-0"})
+    for _ in range(6):
+        fleet.alarms.add(fleet.random.choice(others))
+        fleet.run(5)
+    rates = fleet.book.rates(fleet.now)
+    for worker in ("w-0", "w-2", "w-3"):
+        assert rates[worker].bits_per_second == pytest.approx(fleet.rates[worker], rel=0.2), worker
+
+
 def test_drop_without_an_alarm_is_believed_on_the_second_look() -> None:
     fleet = fleet_of(100, 50, 20, 20, 10)
     fleet.run(200)

@@ -1,6 +1,6 @@
 """What a job's probes have shown: rates, accounts of link time, and the probes under way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from edgetrain_operator.fleet.probes import (
     HELPERS,
@@ -152,6 +152,7 @@ class ProbeBook:
         expected = known if offered is None else min(known, offered)
         if expected / LEAP < sample.rate < known * LEAP:
             self._clear_partner(peers, sample)
+            self._accuse(worker, record.low_with - set(peers), sample.at)
             return record.accept(peers, sample)
         limited = had is None or known > SATURATED * had
         if sample.rate > known and limited:
@@ -160,6 +161,8 @@ class ProbeBook:
             return True
         if record.doubt(peers, sample, self._witnesses(peers, sample)):
             return True
+        if sample.rate < known:
+            record.low_with.add(peers[0])
         self._doubt_partner(worker, peers[0], sample)
         return False
 
@@ -168,6 +171,12 @@ class ProbeBook:
         partner = self._records.get(peers[0])
         if len(peers) == 1 and partner and partner.rate and sample.rate * LEAP > partner.rate:
             partner.cleared()
+
+    def _accuse(self, worker: str, partners: Set[str], now: float) -> None:
+        """Where a node showed too little with them, and as much as ever with others, it was their doing."""
+        for partner in (held for peer in partners if (held := self._records.get(peer))):
+            partner.raised(now)
+            partner.contradicted.append(worker)
 
     def _witnesses(self, peers: tuple[str, ...], sample: Pair) -> tuple[str, ...]:
         """The partner; and a helper, where the measure falls short of what all but the largest peer have."""

@@ -35,6 +35,11 @@ OF_USE = 0.1
 """A helper adds at least this part to what the others offer, or it is left alone."""
 TELLING = 0.65
 """The part of a node's rate that its partners must offer; less would show them, not the node."""
+TELLING_OF_ALARM = 0.4
+"""The same where it is asked whether the rate has fallen, by more than half: a small burst with one
+partner tells that soon, also where a link is choked and a large one would take ten seconds."""
+ALARM_DEBT = 0.1
+"""Seconds of link time that an alarm may owe: one group's changes raise several, one after another."""
 
 SMALLEST_BURST, LARGEST_BURST = 128 << 10, 4 << 20
 BURST_SECONDS = 0.02
@@ -132,7 +137,7 @@ def view_of(nodes: Mapping[str, Node], now: float) -> View:
 def needs_of(node: Node, hubs: Sequence[Node], now: float) -> list[Need]:
     """Why a node should be probed now, and may be; the most urgent first."""
     needs = [_wish(node, hubs, _age(node, now))]
-    if node.alarm is not None and node.rate is not None and node.reserve >= 0:
+    if node.alarm is not None and node.rate is not None and node.reserve >= -ALARM_DEBT:
         return [Need.ALARM, *(need for need in needs if _affords(node, need))]
     return [need for need in needs if _affords(node, need)]
 
@@ -154,10 +159,11 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
     patient = need is Need.REGULAR and _age(node, now) < LONG_SECONDS
     if patient and any(_ample(hub, node) for hub in others):
         free = [hub for hub in free if _ample(hub, node)]
-    peers = _peers(node, free)
+    peers = _peers(node, free, 2.0 if need is not Need.ALARM else TELLING_OF_ALARM)
     if not peers or (need is Need.STRETCH and not _stretches(node, peers)):
         return None
-    if (patient or need is Need.ALARM) and not _tells(node, peers, others):
+    telling = TELLING_OF_ALARM if need is Need.ALARM else TELLING if patient else 0.0
+    if not _tells(node, peers, others, telling):
         return None
     names = tuple(peer.worker for peer in peers)
     return Probe(node.worker, names, need, BURSTS[need], _deadline(node.rate, BURSTS[need]))
@@ -205,14 +211,14 @@ def _stretches(node: Node, peers: Sequence[Node]) -> bool:
     return sum(peer.rate or 0.0 for peer in peers) > STRETCH * node.offered
 
 
-def _tells(node: Node, peers: Sequence[Node], others: Sequence[Node]) -> bool:
-    """Whether these peers offer enough, as far as there is enough, to see the node's link behind theirs."""
+def _tells(node: Node, peers: Sequence[Node], others: Sequence[Node], part: float) -> bool:
+    """Whether these peers offer this part of the node's rate, as far as there is so much."""
     possible = sum(other.rate or 0.0 for other in others[: 1 + HELPERS])
-    return sum(peer.rate or 0.0 for peer in peers) >= TELLING * min(node.rate or 0.0, possible)
+    return sum(peer.rate or 0.0 for peer in peers) >= part * min(node.rate or 0.0, possible)
 
 
-def _peers(node: Node, free: Sequence[Node]) -> list[Node]:
-    """The fastest free partner; where it may be the limit, more, until they offer twice what is known."""
+def _peers(node: Node, free: Sequence[Node], part: float) -> list[Node]:
+    """The fastest free partner; where it may be the limit, more, until they offer this part of its rate."""
     wanted = [hub for hub in free if hub.worker not in node.avoid] or list(free)
     if node.alarm is not None:
         # Two that are both in doubt cannot tell whose link it is.
@@ -222,7 +228,7 @@ def _peers(node: Node, free: Sequence[Node]) -> list[Node]:
         return chosen
     offered = chosen[0].rate or 0.0
     for helper in wanted[1:]:
-        if offered >= 2 * node.rate or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
+        if offered >= part * node.rate or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break
         chosen.append(helper)
         offered += helper.rate or 0.0

@@ -49,6 +49,8 @@ class Record:
     """Since when its rate is in doubt: by its exchanges, by a measure of its own or by a partner's."""
     contradicted: list[str] = field(default_factory=list)
     """At the other ends of the measures that speak of a leap, which is not believed yet."""
+    low_with: set[str] = field(default_factory=set)
+    """Partners of those among them that showed too little for what is known of both ends."""
     measured_at: float = float("-inf")
     """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
     avoid: dict[str, float] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class Record:
         """A measure bears the rate out, or a new one is believed."""
         self.alarm = None
         self.contradicted.clear()
+        self.low_with.clear()
 
     def _settle(self, pairs: dict[Peers, Pair], now: float) -> None:
         self.first = min(self.first, now)

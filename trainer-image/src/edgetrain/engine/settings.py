@@ -1,8 +1,9 @@
 """What the environment tells a trainer."""
 
+import contextlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,7 @@ from edgetrain_protocol.names import CHECKPOINT_DIR, STATE_PORT, Env
 
 THREADS = "EDGETRAIN_THREADS"
 """Overrides the number of threads that torch computes with."""
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Settings:
             state_port=_number(env, Env.STATE_PORT, STATE_PORT),
             checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)),
             model_dir=Path(env.get(Env.MODEL_DIR, "model")),
-            threads=_number(env, THREADS, _cores()),
+            threads=_number(env, THREADS, cores(len(os.sched_getaffinity(0)))),
         )
 
 
@@ -45,11 +46,21 @@ def _number(env: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _cores() -> int:
-    """Whole cores of the quota: more threads than that only wait for one another within it."""
-    usable = len(os.sched_getaffinity(0))
-    try:
-        quota, period = _QUOTA.read_text().split()
-        return max(1, min(usable, math.floor(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return usable
+def cores(usable: int, cgroups: Path = CGROUPS) -> int:
+    """Whole cores of the container's quota, 1 or more: more threads than that only wait for one another
+    within it."""
+    for quota, period in _quotas(cgroups):
+        if quota.isdigit() and period.isdigit():
+            return max(1, min(usable, math.floor(int(quota) / int(period))))
+    return usable
+
+
+def _quotas(cgroups: Path) -> Iterator[Sequence[str]]:
+    """Microseconds of processor, in so many of time; other words for none. Of cgroup v2, then of v1, which
+    older systems on devices still have."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (cgroups / "cpu.max").read_text().split()
+        yield quota, period
+    with contextlib.suppress(OSError):
+        files = (cgroups / "cpu" / f"cpu.cfs_{what}_us" for what in ("quota", "period"))
+        yield [file.read_text().strip() for file in files]

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 LINE_BYTES = 8 << 20
 PING_SECONDS = 0.2
 HUNG_SECONDS = 0.8
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""torch's threads sleep while they have nothing to do. By default they spin: on a device that shares its
+cores, or below a quota, that takes the time from the step itself, and from the group's heartbeats."""
 LAST_WORDS = 60
 """Lines of standard error kept for the job's condition."""
 
@@ -79,7 +82,7 @@ class Program:
             self._process.send_signal(number)
 
     async def _spawn(self, command: Sequence[str], link: socket.socket) -> Process:
-        environment = {**os.environ, Env.LINK_FD: str(link.fileno()), "PYTHONUNBUFFERED": "1"}
+        environment = {**WAITING, **os.environ, Env.LINK_FD: str(link.fileno()), "PYTHONUNBUFFERED": "1"}
         return await asyncio.create_subprocess_exec(
             *command, pass_fds=[link.fileno()], env=environment, stderr=PIPE, limit=LINE_BYTES
         )
