@@ -135,7 +135,14 @@ def test_a_lead_that_is_lost_again_does_not_count() -> None:
 def test_a_confirmed_fourfold_drop_moves_at_once() -> None:
     office = in_office("a", 100, since=999.0)
     assert elect(ballot(rates(a=25, b=50), office)).office.worker == "b"
-    assert not elect(ballot(rates(a=30, b=50), office)).changed
+    assert elect(ballot(rates(a=33, b=60), office)).office.worker == "b", "measured a fifth too high"
+    assert not elect(ballot(rates(a=40, b=70), office)).changed
+
+
+def test_a_drop_is_from_the_most_that_was_shown_in_office() -> None:
+    office = elect(ballot(rates(a=96, b=48), in_office("a", 62))).office
+    assert office.bits_per_second == 96e6
+    assert elect(ballot(rates(a=24, b=48), office)).office.worker == "b"
 
 
 def test_an_alarm_without_a_probe_moves_nobody() -> None:

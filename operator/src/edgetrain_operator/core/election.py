@@ -16,8 +16,12 @@ too high and 20 % too low are 1.5 apart: noise of that size moves nobody, howeve
 TENURE_SECONDS = 60.0
 AHEAD_SECONDS = 15.0
 """How long a challenger must have been ahead: two or three probes, so that one lucky one is not enough."""
-DROP = 4.0
-"""An incumbent at a fourth of what it was elected on is replaced at once."""
+DROP = 3.0
+"""An incumbent at a third of the most that it has shown in office is replaced at once: a fourfold drop
+measures as no more than that where each of the two measures is off by a seventh."""
+KNOWN_BETTER = 1.25
+"""An incumbent that shows so many times what it was elected on is remembered by that: at an election its
+partners may have been its probes' limit."""
 MEASURING_SECONDS = 45.0
 """From an election without measurements to one with those that are there."""
 
@@ -107,11 +111,12 @@ def _contest(ballot: Ballot, office: Office) -> Result:
         return Result(
             office, changed=False
         )  # Not measured yet by an operator that is new: no reason to move.
+    office = _known_better(office, ballot.rates[office.worker])
     best = _best(ballot, [w for w in ballot.candidates if w != office.worker] or [office.worker])
     ahead = best != office.worker and _clearly_better(ballot, best, office.worker)
     if ahead and _dropped(ballot, office):
         return Result(
-            _office(ballot, best, f"{office.node} fell below a {_fourth()} of its bandwidth", measured=True),
+            _office(ballot, best, f"{office.node} fell to a third of its bandwidth or less", measured=True),
             True,
         )
     if not ahead:
@@ -131,8 +136,9 @@ def _dropped(ballot: Ballot, office: Office) -> bool:
     return rate is not None and rate.confirmed and rate.bits_per_second * DROP <= office.bits_per_second
 
 
-def _fourth() -> str:
-    return {4.0: "fourth"}.get(DROP, f"1/{DROP:g}")
+def _known_better(office: Office, rate: NodeRate) -> Office:
+    better = rate.confirmed and rate.bits_per_second > KNOWN_BETTER * office.bits_per_second
+    return office.model_copy(update={"bits_per_second": rate.bits_per_second}) if better else office
 
 
 def _clearly_better(ballot: Ballot, challenger: str, incumbent: str, margin: float = HYSTERESIS) -> bool:
