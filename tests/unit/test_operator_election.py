@@ -127,6 +127,16 @@ def test_a_better_one_moves_in_after_tenure_and_when_ahead_for_a_while() -> None
     assert "1.5 times" in results[moved].office.reason
 
 
+def test_an_election_on_the_first_measurements_is_put_right_without_tenure() -> None:
+    """A fast node that so far was probed by slow partners alone proves better a little later."""
+    office = elect(ballot({}, candidates=("a", "b"))).office
+    office = elect(ballot(rates(a=28, b=20), office)).office
+    results = run([rates(a=28, b=96)] * 10, office)
+    moved = next(n for n, result in enumerate(results) if result.changed)
+    assert moved * 5.0 == AHEAD_SECONDS
+    assert not any(r.changed for r in run([rates(a=200, b=96)] * 10, results[moved].office, every=4.0))
+
+
 def test_a_lead_that_is_lost_again_does_not_count() -> None:
     flapping = [rates(a=100, b=180), rates(a=100, b=100)] * 20
     assert not any(result.changed for result in run(flapping, in_office("a", 100)))
