@@ -36,6 +36,14 @@ SATURATED = 0.8
 """A node that measures more than this part of what its partners offer may have more than it shows."""
 STRETCH = 1.25
 """How much more the best partners must offer to be worth another probe."""
+LIMITED = 0.6
+"""A node that measured more than this part of what its partners offered may have been limited by them: when
+a job begins, and its pods compete for processors, measures that fall so short are no rarity."""
+SURE = 3
+"""Measures by partners who could have shown more, after which a node is taken for what it shows. A node shows
+too little by chance, too much hardly: with fewer, the first election was a matter of luck."""
+HOPELESS = 12.0
+"""Who shows so many times less than the fastest will not lead: its link's time is too dear to be sure."""
 OF_USE = 0.1
 """A helper adds at least this part to what the others offer, or it is left alone."""
 TELLING = 0.65
@@ -60,7 +68,7 @@ class Need(IntEnum):
     ALARM = 0
     FIRST = 1
     STRETCH = 2
-    """Its partners may have been the limit, and better ones are there now."""
+    """It may have more than it has shown, and there are partners who can tell."""
     REGULAR = 3
     CHECK = 4
     NONE = 5
@@ -79,7 +87,7 @@ LEAST_OWN_CREDIT = LEAST_CREDIT | {Need.STRETCH: -3.0}
 """Of the node itself. One to be stretched was charged by the rate it showed, which was its partners'."""
 FALLS = (Need.ALARM, Need.CHECK)
 """Needs to know whether a rate has fallen, not how high it is."""
-BURSTS = {Need.ALARM: 1, Need.FIRST: 3, Need.STRETCH: 1, Need.REGULAR: 3, Need.CHECK: 1}
+BURSTS = {Need.ALARM: 1, Need.FIRST: 1, Need.STRETCH: 1, Need.REGULAR: 3, Need.CHECK: 1}
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,11 @@ class Node:
     checked: float | None = None
     """The same of checks."""
     offered: float | None = None
-    """What the partners of its best probe had; None where theirs was unknown."""
+    """The most that the partners of a probe of it had; None where theirs was unknown."""
+    borne_out: int = 0
+    """Measures that bore its rate out though their partners could have shown more."""
+    shown: float | None = None
+    """A rate well above its own, which one measure showed."""
     credit: float = 0.0
     """Seconds of link time that regular probes may still take; below 0 until the last one is paid for."""
     reserve: float = 0.0
@@ -181,7 +193,7 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
     if patient and any(_ample(hub, node) for hub in others):
         free = [hub for hub in free if _ample(hub, node)]
     peers = _peers(node, free, need)
-    if not peers or (need is Need.STRETCH and not _stretches(node, peers)):
+    if not peers or (need is Need.STRETCH and not (_stretches(node, peers) or _unsure(node, peers))):
         return None
     telling = TELLING_OF_FALL if need in FALLS else TELLING if patient else 0.0
     if not _tells(node, peers, others, telling):
@@ -197,7 +209,8 @@ def _affords(node: Node, need: Need) -> bool:
 def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
     if node.rate is None:
         return Need.FIRST if age >= RETRY_SECONDS else Need.NONE
-    if age >= RETRY_SECONDS and _stretches(node, [h for h in hubs if h is not node][: 1 + HELPERS]):
+    best = [hub for hub in hubs if hub is not node][: 1 + HELPERS]
+    if age >= RETRY_SECONDS and (_stretches(node, best) or _unsure(node, best)):
         return Need.STRETCH
     return Need.REGULAR if age >= EVERY_SECONDS else Need.NONE
 
@@ -238,16 +251,30 @@ def _ample(hub: Node, node: Node) -> bool:
 
 
 def _stretches(node: Node, peers: Sequence[Node]) -> bool:
-    """Whether these peers offer clearly more than those of the last probe, who may have been its limit."""
-    if node.rate is None or node.offered is None or node.rate <= SATURATED * node.offered:
+    """Whether these peers offer clearly more than those of any probe so far, who may have been its limit."""
+    if node.rate is None or node.offered is None or node.rate <= LIMITED * node.offered:
         return False
-    return sum(peer.rate or 0.0 for peer in peers) > STRETCH * node.offered
+    return _together(peers) > STRETCH * node.offered
+
+
+def _unsure(node: Node, peers: Sequence[Node]) -> bool:
+    """Whether these peers can tell if the node has more than the few measures of it show."""
+    if node.rate is None or node.credit < LEAST_CREDIT[Need.STRETCH]:
+        return False
+    if node.shown is not None:
+        return _together(peers) * STRETCH > node.shown
+    if node.borne_out >= SURE or any((peer.rate or 0.0) > HOPELESS * node.rate for peer in peers):
+        return False
+    return _together(peers) * LIMITED >= node.rate
+
+
+def _together(nodes: Sequence[Node]) -> float:
+    return sum(node.rate or 0.0 for node in nodes)
 
 
 def _tells(node: Node, peers: Sequence[Node], others: Sequence[Node], part: float) -> bool:
     """Whether these peers offer this part of the node's rate, as far as there is so much."""
-    possible = sum(other.rate or 0.0 for other in others[: 1 + HELPERS])
-    return sum(peer.rate or 0.0 for peer in peers) >= part * min(node.rate or 0.0, possible)
+    return _together(peers) >= part * min(node.rate or 0.0, _together(others[: 1 + HELPERS]))
 
 
 def _peers(node: Node, free: Sequence[Node], need: Need) -> list[Node]:
@@ -260,9 +287,10 @@ def _peers(node: Node, free: Sequence[Node], need: Need) -> list[Node]:
     # Who is to be stretched has shown too little: one ample for that may be its limit again.
     if not chosen or node.rate is None or (need is not Need.STRETCH and _ample(chosen[0], node)):
         return chosen
-    offered, part = chosen[0].rate or 0.0, TELLING_OF_FALL if need in FALLS else PLENTY
+    offered = chosen[0].rate or 0.0
+    enough = TELLING_OF_FALL * node.rate if need in FALLS else PLENTY * max(node.rate, node.shown or 0.0)
     for helper in wanted[1:]:
-        if offered >= part * node.rate or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
+        if offered >= enough or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break
         chosen.append(helper)
         offered += helper.rate or 0.0
