@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgetrain_operator.fleet.link_time import burst_bytes
 from edgetrain_operator.fleet.probe_book import ProbeBook
-from edgetrain_operator.fleet.probes import Need, Node, burst_bytes, choose, view_of
+from edgetrain_operator.fleet.probe_needs import Need, Node
+from edgetrain_operator.fleet.probes import choose, view_of
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder
 from tests.support.fleet import report

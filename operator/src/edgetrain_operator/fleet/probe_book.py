@@ -2,20 +2,9 @@
 
 from collections.abc import Mapping, Set
 
-from edgetrain_operator.fleet.probes import (
-    HELPERS,
-    LARGEST_BURST,
-    LIMITED,
-    STRETCH,
-    Need,
-    Node,
-    Probe,
-    View,
-    choose,
-    link_seconds,
-    needs_of,
-    view_of,
-)
+from edgetrain_operator.fleet.link_time import LARGEST_BURST, link_seconds
+from edgetrain_operator.fleet.probe_needs import HELPERS, LIMITED, STRETCH, Need, Node, needs_of
+from edgetrain_operator.fleet.probes import Probe, View, choose, view_of
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget

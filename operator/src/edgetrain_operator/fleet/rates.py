@@ -2,14 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from edgetrain_operator.fleet.probes import (
-    RESERVE_SHARE,
-    SATURATED,
-    SHARE,
-    STRETCH,
-    burst_bytes,
-    link_seconds,
-)
+from edgetrain_operator.fleet.link_time import RESERVE_SHARE, SHARE, burst_bytes, link_seconds
+from edgetrain_operator.fleet.probe_needs import STRETCH
+from edgetrain_operator.fleet.probes import SATURATED
 
 WEIGHT = 0.4
 """Of a new measure in the moving average."""
