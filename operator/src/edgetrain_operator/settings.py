@@ -37,6 +37,9 @@ class Settings:
     """LEASE_NAME; another for a second installation in the same namespace."""
     keyring_secret: str = "edgetrain-operator-keyring"
     """The Secret with the operator's CA and token keys: KEYRING_SECRET."""
+    tls_dir: Path | None = None
+    """Where a certificate for the fleet API is mounted that others issue and renew, as tls.crt, tls.key and
+    ca.crt: TLS_DIR. The operator's own CA issues one where unset."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     fleet_port: int = FLEET_PORT
@@ -69,6 +72,7 @@ class Settings:
             own_address=given.get("POD_IP") or "127.0.0.1",
             lease_name=given.get("LEASE_NAME") or cls.lease_name,
             keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
+            tls_dir=Path(given["TLS_DIR"]) if given.get("TLS_DIR") else None,
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
