@@ -109,9 +109,12 @@ def _profiler(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
     """A native sidecar. With a startup probe, a kubelet that restarted would not restart the trainer."""
     container = _container(names.PROFILER_CONTAINER, job, node, defaults)
     wish = _template(job, "profiler")
+    metrics_port = int(_ports(job)[Env.PROFILER_PORT])
     return {
         **container,
         "restartPolicy": "Always",
+        # By this name a Prometheus on site finds it, whatever its number.
+        "ports": [{"name": names.METRICS_PORT_NAME, "containerPort": metrics_port}],
         "command": ["python", "-m", "edgetrain.profiler"],
         "env": _env(wish.env, container["env"]),
         "volumeMounts": [*container["volumeMounts"], *wish.volume_mounts],
