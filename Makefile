@@ -57,7 +57,7 @@ test-lab: setup lab-setup ## End to end, in clusters of the lab (root)
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(SOURCES) tests benchmarks
+	$(BIN)/mypy $(SOURCES) charts tests benchmarks
 	$(BIN)/lint-imports
 
 .PHONY: format
@@ -72,10 +72,11 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	$(BIN)/python -m benchmarks.$(NAME)
 
 .PHONY: crds
-crds: setup ## Generate the CRD, docs/job.md and examples/digits.yaml from their sources
+crds: setup ## Generate the CRD, docs/job.md, examples/digits.yaml and the chart's table of values
 	$(BIN)/python -m edgetrain_protocol.crd
 	$(BIN)/python -m edgetrain_protocol.reference
 	$(BIN)/python examples/embed.py
+	$(BIN)/python charts/readme.py
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; the lab's cache stays

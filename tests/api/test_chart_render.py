@@ -10,7 +10,17 @@ import yaml
 
 from edgetrain_operator.settings import Settings
 from tests.support.apiserver import ApiServer
-from tests.support.chart import CHART, CI, Manifest, find, of_kind, render, rendered, with_samples
+from tests.support.chart import (
+    CHART,
+    CI,
+    Manifest,
+    find,
+    of_kind,
+    render,
+    rendered,
+    teach_others_kinds,
+    with_samples,
+)
 from tests.support.programs import helm
 
 EVERYTHING = CHART / "ci" / "everything-values.yaml"
@@ -33,16 +43,12 @@ ALONE = (
     "serviceAccount.create=false,serviceAccount.name=mine",
 )
 """Values that have no effect beside those of the file that sets everything."""
-SCHEMAS = sorted((Path(__file__).parents[1] / "support" / "crds").glob("*.yaml"))
 
 
 @pytest.fixture(scope="session")
 def others_api(bare_api: ApiServer) -> ApiServer:
     """A server with the CRDs of cert-manager and the Prometheus operator, too."""
-    for path in SCHEMAS:
-        bare_api.kubectl("apply", "--server-side", "-f", str(path))
-        crd = yaml.safe_load(path.read_text())["metadata"]["name"]
-        bare_api.kubectl("wait", "--for=condition=Established", f"crd/{crd}", "--timeout=30s")
+    teach_others_kinds(bare_api)
     return bare_api
 
 

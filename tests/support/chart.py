@@ -7,11 +7,14 @@ from typing import Any
 
 import yaml
 
+from tests.support.apiserver import ApiServer
 from tests.support.programs import helm
 
 CHART = Path(__file__).parents[2] / "charts" / "edgetrain"
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE = ("edgetrain", "--namespace", "system")
+SCHEMAS = sorted((Path(__file__).parent / "crds").glob("*.yaml"))
+"""CRDs of cert-manager and the Prometheus operator, as they publish them."""
 RULES = {
     "groups": [
         {
@@ -63,3 +66,11 @@ def with_samples(directory: Path) -> Path:
         (copy / "files" / folder).mkdir()
         (copy / "files" / folder / name).write_text(text)
     return copy
+
+
+def teach_others_kinds(api: ApiServer) -> None:
+    """Let the server know, and check, the kinds of others that the chart makes objects of."""
+    for path in SCHEMAS:
+        api.kubectl("apply", "--server-side", "-f", str(path))
+        name = yaml.safe_load(path.read_text())["metadata"]["name"]
+        api.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")

@@ -10,7 +10,8 @@ from benchmarks import figures
 from edgetrain_protocol.job import JobSpec
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CHART = ROOT / "charts" / "edgetrain" / "README.md"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", CHART, *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
