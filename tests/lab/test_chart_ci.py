@@ -1,4 +1,4 @@
-"""Each set of values that the chart brings, installed where `restricted` is enforced, and checked by `helm test`."""
+"""Each set of values that the chart brings, installed under `restricted` and judged by `helm test`."""
 
 import base64
 import json

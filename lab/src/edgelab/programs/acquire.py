@@ -16,6 +16,7 @@ from edgelab.programs.pinned import (
     HELM_VERSION,
     KUBERNETES_VERSION,
     MODULES,
+    OLDEST_KUBERNETES,
     Module,
     cache_root,
 )
@@ -36,11 +37,18 @@ def acquire(say: Say) -> Programs:
     """
     given = _given(say)
     for module in MODULES:
-        wanted = [name for name in module.programs if name not in given]
-        if _missing(module, wanted):
-            with _locked():
-                _get(module, _missing(module, wanted), say)
+        _complete(module, [name for name in module.programs if name not in given], say)
     return {name: given.get(name, module.cache / name) for module in MODULES for name in module.programs}
+
+
+def acquire_oldest_api_server(say: Say) -> Path:
+    """kube-apiserver of the oldest version supported, for who tries something on it.
+
+    Raises:
+        LabError: as `acquire`.
+    """
+    _complete(OLDEST_KUBERNETES, list(OLDEST_KUBERNETES.programs), say)
+    return OLDEST_KUBERNETES.cache / "kube-apiserver"
 
 
 def _given(say: Say) -> Programs:
@@ -59,6 +67,12 @@ def _given(say: Say) -> Programs:
     return found
 
 
+def _complete(module: Module, wanted: list[str], say: Say) -> None:
+    if _missing(module, wanted):
+        with _locked():
+            _get(module, _missing(module, wanted), say)
+
+
 def _missing(module: Module, names: list[str]) -> list[str]:
     return [name for name in names if not _is_program(module.cache / name)]
 
@@ -69,10 +83,14 @@ def _get(module: Module, names: list[str], say: Say) -> None:
     module.cache.mkdir(parents=True, exist_ok=True)
     left = list(names)
     # One that cannot be reached tells enough: each further try would cost its whole timeout.
-    while left and releases.fetch(left[0], module.cache / left[0], say):
+    while left and releases.fetch(_release(module, left[0]), module.cache / left[0], say):
         left.pop(0)
     if left:
         build.build(module, left, say)
+
+
+def _release(module: Module, name: str) -> releases.Release | None:
+    return releases.release_of(name, module.kubernetes)
 
 
 def _is_program(path: Path) -> bool:

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 KUBERNETES_VERSION = "v1.36.3"
+OLDEST_KUBERNETES_VERSION = "v1.30.14"
+"""Of the oldest API server that the operator is to work with; tests alone run it."""
 ETCD_VERSION = "v3.6.8"
 HELM_VERSION = "v4.3.1"
 
@@ -21,6 +23,8 @@ class Module:
     name: str
     programs: dict[str, str]
     link_flags: str
+    kubernetes: str = field(default=KUBERNETES_VERSION, kw_only=True)
+    """The version of those that are Kubernetes' own."""
 
     @property
     def directory(self) -> Path:
@@ -40,9 +44,9 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgelab"
 
 
-def _version_flags() -> str:
-    major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
-    values = {"gitVersion": KUBERNETES_VERSION, "gitMajor": major, "gitMinor": minor}
+def _version_flags(version: str) -> str:
+    major, minor, _ = version.removeprefix("v").split(".")
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     return " ".join(f"-X {p}.{key}={value}" for p in _VERSION_PACKAGES for key, value in values.items())
 
 
@@ -57,7 +61,13 @@ KUBERNETES = Module(
         "kube-proxy": f"{_KUBERNETES}/kube-proxy",
         "etcd": "go.etcd.io/etcd/server/v3",
     },
-    f"-s -w {_version_flags()}",
+    f"-s -w {_version_flags(KUBERNETES_VERSION)}",
+)
+OLDEST_KUBERNETES = Module(
+    "kubernetes-oldest",
+    {"kube-apiserver": f"{_KUBERNETES}/kube-apiserver"},
+    f"-s -w {_version_flags(OLDEST_KUBERNETES_VERSION)}",
+    kubernetes=OLDEST_KUBERNETES_VERSION,
 )
 HELM = Module(
     "helm",

@@ -33,8 +33,11 @@ class Release:
         return self.url.rpartition("/")[2]
 
 
-def release_of(name: str) -> Release | None:
-    """Where a program is published; None for a kind of machine that it is not published for."""
+def release_of(name: str, kubernetes: str = KUBERNETES_VERSION) -> Release | None:
+    """Where a program is published; None for a kind of machine that it is not published for.
+
+    `kubernetes`: the version of those that are Kubernetes' own.
+    """
     machine = _ARCHITECTURES.get(platform.machine())
     if machine is None:
         return None
@@ -45,17 +48,16 @@ def release_of(name: str) -> Release | None:
     if name == "helm":
         url = f"https://get.helm.sh/helm-{HELM_VERSION}-linux-{machine}.tar.gz"
         return Release(url, f"{url}.sha256sum", f"linux-{machine}/helm")
-    url = f"https://dl.k8s.io/release/{KUBERNETES_VERSION}/bin/linux/{machine}/{name}"
+    url = f"https://dl.k8s.io/release/{kubernetes}/bin/linux/{machine}/{name}"
     return Release(url, f"{url}.sha256")
 
 
-def fetch(name: str, target: Path, say: Callable[[str], None], release: Release | None = None) -> bool:
-    """Download a program to `target`. False where its release cannot be reached.
+def fetch(release: Release | None, target: Path, say: Callable[[str], None]) -> bool:
+    """Download a program to `target`. False where there is no release, or it cannot be reached.
 
     Raises:
         LabError: what came is not what was published.
     """
-    release = release or release_of(name)
     published = _within(_REACH_SECONDS, release.hashes_url) if release else None
     if release is None or published is None:
         return False
