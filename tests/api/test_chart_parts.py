@@ -95,6 +95,13 @@ def test_rules_and_dashboards_arrive_as_they_are_written(tmp_path: Path) -> None
     assert dashboard["data"] == {"edgetrain-sample.json": DASHBOARD}
 
 
+def test_alerts_link_to_their_runbooks_where_these_can_be_read(tmp_path: Path) -> None:
+    (rule,) = of_kind(render(EVERYTHING, chart=with_samples(tmp_path)), "PrometheusRule")
+    (alert,) = rule["spec"]["groups"][0]["rules"]
+    page = "https://git.example.org/edgetrain/blob/main/docs/runbooks/sample.md"
+    assert alert["annotations"]["runbook_url"] == page
+
+
 def test_the_charts_own_rules_and_dashboards_are_all_there() -> None:
     manifests = rendered(MONITORING)
     groups = [g for m in of_kind(manifests, "PrometheusRule") for g in m["spec"]["groups"]]

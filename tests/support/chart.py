@@ -25,7 +25,10 @@ RULES = {
                     "expr": 'up{job="x"} == 0',
                     "for": "5m",
                     "labels": {"severity": "warning"},
-                    "annotations": {"summary": "{{ $labels.instance }} is {{ $value | humanize }}"},
+                    "annotations": {
+                        "summary": "{{ $labels.instance }} is {{ $value | humanize }}",
+                        "runbook_url": "docs/runbooks/sample.md",
+                    },
                 }
             ],
         }
