@@ -15,6 +15,7 @@ from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.fleet.tls import BadCertificate
 from edgetrain_operator.runtime import renewal
+from tests.support.authorities import intermediate
 from tests.support.fleet import JOB, MemoryStore, report, served_certificate, serving, settings_for
 from tests.support.mounted import Mounted
 from tests.support.objects import until
@@ -131,6 +132,16 @@ class TestOnSockets:
                 kept.send([report(sequence=1)])
             with FleetClient(settings) as fresh:
                 fresh.send([report(sequence=2)])
+
+    def test_authority_that_another_signed_is_enough(self, mounted: Mounted, tmp_path: Path) -> None:
+        """As an issuer's Secret often has it: the root is nobody's business."""
+        between = intermediate(ca.make_authority(NOW), NOW)
+        mounted.turn_to(ca.make_serving(between, NOW), between.certificate)
+        with (
+            serving(given=Mount(mounted.directory).look(NOW)) as service,
+            FleetClient(settings_for(service, tmp_path)) as client,
+        ):
+            client.send([report()])
 
     def test_workers_verify_through_a_change_of_authority(self, mounted: Mounted, tmp_path: Path) -> None:
         """Whoever holds the bundle from before the turn, or from after it, is served all along."""

@@ -10,6 +10,7 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
+from edgetrain_operator.fleet.tls import verifying
 from edgetrain_protocol.names import FLEET_SERVER_NAME
 
 PATIENCE_SECONDS = 60.0
@@ -45,8 +46,7 @@ def look(host: str, port: int, ca_file: Path) -> None:
         NotWorking: nobody answers, the certificate is not to be trusted, or nobody leads.
     """
     try:
-        context = ssl.create_default_context(cafile=str(ca_file))
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context = verifying(ca_file.read_text())
         health = _status(host, port, context, "/healthz")
         # Standbys ask the leader, and it wants a token: 401 is its answer; 503 says that there is none.
         views = _status(host, port, context, "/v1/jobs")

@@ -1,4 +1,4 @@
-"""Certificates from memory into the context that serves them, and whether a worker would take them."""
+"""TLS on both sides of the fleet API: what is served, from memory, and what is trusted."""
 
 import os
 import ssl
@@ -15,6 +15,18 @@ def server_context() -> ssl.SSLContext:
     """Without a certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def verifying(bundle: str) -> ssl.SSLContext:
+    """For who dials the fleet API, as workers do: every certificate of the bundle (PEM) is trusted as it is,
+    whether it signs itself or another signed it, and nothing else is.
+
+    Raises:
+        ssl.SSLError: there is no certificate in it.
+    """
+    context = ssl.create_default_context(cadata=bundle)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
@@ -42,9 +54,7 @@ def check(pair: KeyPair, authorities: str) -> None:
     server = server_context()
     try:
         load(server, pair)
-        client = ssl.create_default_context(cadata=authorities)
-        client.verify_flags |= ssl.VERIFY_X509_STRICT
-        _shake_hands(server, client)
+        _shake_hands(server, verifying(authorities))
     except ssl.SSLCertVerificationError as error:
         raise BadCertificate(error.verify_message) from error
     except (ssl.SSLError, ValueError) as error:
