@@ -1,6 +1,5 @@
 """Each set of values that the chart brings, installed under `restricted` and judged by `helm test`."""
 
-import base64
 import json
 import ssl
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from edgelab.lab import Lab
 from edgetrain_operator.fleet import ca
 from edgetrain_protocol.names import FLEET_PORT, GROUP, PLURAL
 from tests.support.chart import CHART, CI, SCHEMAS
-from tests.support.pods import apply, eventually, get
+from tests.support.pods import Json, apply, eventually, get
 
 pytestmark = pytest.mark.lab
 
@@ -25,8 +24,8 @@ IN_THE_LAB = {
     # The CRD is another release's here; tests/api changes hands with it.
     "crds": {"enabled": False},
 }
-LOCAL_SECRETS = ("fleet-certificate", f"{RELEASE}-fleet-tls")
-"""What nobody fills here: cert-manager does not run."""
+CERTIFICATES = ("fleet-certificate", f"{RELEASE}-fleet-tls")
+"""Secrets that nobody fills here: cert-manager does not run."""
 
 Install = Callable[[Path], str]
 
@@ -43,7 +42,8 @@ def install(lab: Lab, operator: str, namespace: str, authority: ca.KeyPair) -> I
         lab.kubectl("apply", "--server-side", "-f", str(path))
     for name in ("team-a", "team-b"):
         apply(lab, "default", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for name in LOCAL_SECRETS:
+    apply(lab, namespace, secret("remote-write", {"bearer": "of no use"}))
+    for name in CERTIFICATES:
         fill(lab, namespace, name, ca.make_serving(authority, datetime.now(UTC)), authority)
 
     def install(values: Path) -> str:
@@ -61,19 +61,14 @@ def install(lab: Lab, operator: str, namespace: str, authority: ca.KeyPair) -> I
     lab.helm("uninstall", RELEASE, "-n", namespace, "--ignore-not-found")
 
 
+def secret(name: str, texts: dict[str, str]) -> Json:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": texts}
+
+
 def fill(lab: Lab, namespace: str, name: str, pair: ca.KeyPair, authority: ca.KeyPair) -> None:
     """A Secret as cert-manager fills it."""
     files = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
-    data = {key: base64.b64encode(text.encode()).decode() for key, text in files.items()}
-    metadata = {"name": name}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "kubernetes.io/tls",
-        "metadata": metadata,
-        "data": data,
-    }
-    apply(lab, namespace, secret)
+    apply(lab, namespace, secret(name, files))
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda p: p.stem)

@@ -8,11 +8,11 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from edgelab.programs.acquire import acquire, acquire_oldest_api_server
-from edgelab.programs.pinned import KUBERNETES_VERSION, OLDEST_KUBERNETES_VERSION
+from edgelab.programs.acquire import acquire
+from edgelab.programs.pinned import KUBERNETES, OLDEST_KUBERNETES
 
 OLDEST = bool(os.environ.get("EDGETRAIN_TEST_OLDEST"))
-API_SERVER_VERSION = OLDEST_KUBERNETES_VERSION if OLDEST else KUBERNETES_VERSION
+API_SERVER_VERSION = (OLDEST_KUBERNETES if OLDEST else KUBERNETES).kubernetes
 
 
 @cache
@@ -28,7 +28,8 @@ def program(name: str) -> Path:
 @cache
 def api_server() -> Path:
     """The kube-apiserver that tests run on; as `program`."""
-    return acquire_oldest_api_server(print) if OLDEST else program("kube-apiserver")
+    name = "kube-apiserver"
+    return acquire(print, (OLDEST_KUBERNETES,))[name] if OLDEST else program(name)
 
 
 def helm(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -115,6 +115,20 @@ def test_given_directory_counts_for_what_it_holds_of_our_version(
     assert said == [f"{given / 'kubectl'} is not of version v1.36.3: not used"]
 
 
+def test_given_directory_counts_for_the_oldest_version_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGELAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    name, said = "kube-apiserver", list[str]()
+    _script(OLDEST_KUBERNETES.cache / name, "cached")
+    _script(tmp_path / name, "Kubernetes v1.36.3")
+    assert acquire.acquire(said.append, (OLDEST_KUBERNETES,)) == {name: OLDEST_KUBERNETES.cache / name}
+    _script(tmp_path / name, f"Kubernetes {OLDEST_KUBERNETES.kubernetes}")
+    assert acquire.acquire(said.append, (OLDEST_KUBERNETES,)) == {name: tmp_path / name}
+    assert said == [f"{tmp_path / name} is not of version {OLDEST_KUBERNETES.kubernetes}: not used"]
+
+
 def test_each_version_has_its_own_release_and_place() -> None:
     current, oldest = (
         releases.release_of("kube-apiserver", module.kubernetes) for module in (KUBERNETES, OLDEST_KUBERNETES)
