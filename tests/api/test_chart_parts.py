@@ -30,7 +30,7 @@ KINDS_OF_OTHERS = ("Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRul
 
 
 def selects(selector: dict[str, str], manifest: Manifest) -> bool:
-    return selector.items() <= manifest["metadata"]["labels"].items()
+    return bool(selector.items() <= manifest["metadata"]["labels"].items())
 
 
 def notes(*sets: str) -> str:
