@@ -4,15 +4,16 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from benchmarks.steps import Journal, first_without
+from benchmarks.waiting import wait_for
 from edgelab.config import LabConfig, NodeSpec
-from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator
+from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator, make_namespace
 from edgelab.errors import LabError
 from edgelab.lab import Lab
 from edgetrain_protocol.status import JobStatus, NodeState
@@ -22,8 +23,6 @@ NAMESPACE = "bench"
 CLOUD = NodeSpec(name="cloud-1", kind="cloud", link="1000mbit")
 BATCH = 128
 
-Found = TypeVar("Found")
-
 
 def edges(
     *links: str, cpus: Sequence[float] | None = None, sites: Sequence[str] | None = None
@@ -32,20 +31,6 @@ def edges(
     cpus, sites = cpus or [0.5] * len(links), sites or ["A"] * len(links)
     rows = enumerate(zip(links, cpus, sites, strict=True), start=1)
     return [NodeSpec(name=f"edge-{n}", link=link, cpu=cpu, site=site) for n, (link, cpu, site) in rows]
-
-
-def wait_for(look: Callable[[], Found | None], seconds: float, what: str, every: float = 0.05) -> Found:
-    """The first result of `look` that is not None or empty.
-
-    Raises:
-        TimeoutError: there was none within `seconds`; the text says what was waited for.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(every)
-    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
 
 
 @dataclass
@@ -184,8 +169,7 @@ def bed(name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH) -> Iterator
     try:
         lab.up(LabConfig(nodes=[CLOUD, *nodes]))
         install_operator(lab, CLOUD.name)
-        lab.kubectl("create", "namespace", NAMESPACE)
-        lab.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        make_namespace(lab, NAMESPACE)
         yield Bed(lab, [node.name for node in nodes], batch=batch)
     finally:
         lab.down()

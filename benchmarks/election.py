@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from benchmarks.bed import Bed, bed, edges, wait_for
+from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
+from benchmarks.waiting import wait_for
 
 LINKS = ("100mbit", "50mbit", "20mbit", "20mbit", "10mbit")
 DROPPED = "25mbit"

@@ -8,9 +8,10 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.bed import Bed, bed, edges, wait_for
+from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, median_row, publish
 from benchmarks.steps import Step
+from benchmarks.waiting import wait_for
 from edgelab.config import NodeSpec
 
 REPEATS = int(os.environ.get("REPEATS", "3"))

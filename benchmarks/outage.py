@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 
 from benchmarks.audit import audit
-from benchmarks.bed import Bed, bed, edges, wait_for
+from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.steps import Step
+from benchmarks.waiting import wait_for
 
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "60"))
 SAMPLES = 4000

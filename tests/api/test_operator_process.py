@@ -9,11 +9,12 @@ from urllib.parse import urlparse
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgetrain_protocol.plan import Plan
 from tests.support.apiserver import ApiServer
 from tests.support.fake_worker import FakeWorker
 from tests.support.forwarder import forwarding
-from tests.support.objects import drop_nodes, get, items, job, make_node, program, set_ready, until
+from tests.support.objects import drop_nodes, get, items, job, make_node, program, set_ready
 from tests.support.operator_process import OperatorProcess, operator_process
 
 
@@ -34,7 +35,7 @@ def hire(api: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Hire]:
     hired: list[FakeWorker] = []
 
     def hire(operator: OperatorProcess, count: int) -> list[FakeWorker]:
-        pods = until(lambda: found if len(found := items(api, "pods", namespace)) == count else None)
+        pods = wait_for(lambda: found if len(found := items(api, "pods", namespace)) == count else None)
         have = {worker.pod["metadata"]["uid"] for worker in hired}
         new = [pod for pod in pods if pod["metadata"]["uid"] not in have]
         hired.extend(FakeWorker(api, pod, operator.fleet_port, tmp_path) for pod in new)
@@ -77,14 +78,14 @@ def test_pod_within_three_seconds_of_a_node_being_ready(
     api: ApiServer, namespace: str, tmp_path: Path
 ) -> None:
     with operator_process(api, namespace, tmp_path) as operator:
-        until(operator.leads)
+        wait_for(operator.leads)
         make_node(api, "edge-a", ready=False)
         api.apply(job(namespace))
-        until(lambda: status(api, namespace))
+        wait_for(lambda: status(api, namespace))
         assert items(api, "pods", namespace) == []
         began = time.monotonic()
         set_ready(api, "edge-a")
-        (pod,) = until(lambda: items(api, "pods", namespace))
+        (pod,) = wait_for(lambda: items(api, "pods", namespace))
         assert time.monotonic() - began < 3.0
         assert pod["metadata"]["annotations"]["edgetrain.io/node"] == "edge-a"
         assert operator.terminate() == 0
@@ -105,7 +106,7 @@ def test_from_reports_to_a_plan_and_from_a_loss_to_the_next(
         names = [worker.name for worker in all_of_them]
         for worker in all_of_them:
             worker.train(plan, 1, names, [], step=3)
-        found = until(
+        found = wait_for(
             lambda: s if (s := status(api, namespace)).get("workers", {}).get("training") == 3 else None
         )
         assert found["phase"] == "Training"
@@ -148,7 +149,7 @@ def test_a_standby_takes_over_and_the_plan_goes_on(
     ):
         leader, standby = (
             (first, second)
-            if until(lambda: first.leads() or second.leads()) and first.leads()
+            if wait_for(lambda: first.leads() or second.leads()) and first.leads()
             else (second, first)
         )
         both = hire(leader, 2)
@@ -159,7 +160,7 @@ def test_a_standby_takes_over_and_the_plan_goes_on(
         uids = {pod["metadata"]["uid"] for pod in items(api, "pods", namespace)}
         began = time.monotonic()
         leader.kill()
-        until(standby.leads, seconds=25)
+        wait_for(standby.leads, seconds=25)
         assert time.monotonic() - began < 20.0
         names = [worker.name for worker in both]
         # One says that the other is lost; just after a take-over, its silence says nothing.
@@ -170,7 +171,7 @@ def test_a_standby_takes_over_and_the_plan_goes_on(
         make_node(api, "edge-c")
         for worker in both:
             worker.train(plan, 3, names, [], step=9)
-        pods = until(lambda: p if len(p := items(api, "pods", namespace)) == 3 else None)
+        pods = wait_for(lambda: p if len(p := items(api, "pods", namespace)) == 3 else None)
         assert uids < {pod["metadata"]["uid"] for pod in pods}
         hire(standby, 3)[-1].say()
         assert plan_of(both[0], 3, plan.revision).revision > plan.revision
@@ -178,13 +179,13 @@ def test_a_standby_takes_over_and_the_plan_goes_on(
 
 def test_a_leader_that_ends_gives_the_lease_back(api: ApiServer, namespace: str, tmp_path: Path) -> None:
     with operator_process(api, namespace, tmp_path, "operator-a") as first:
-        until(first.leads)
+        wait_for(first.leads)
         with operator_process(api, namespace, tmp_path, "operator-b") as second:
             assert not second.leads()
             assert lease(api, namespace)["holderIdentity"].startswith("operator-a/")
             began = time.monotonic()
             assert first.terminate() == 0
-            until(second.leads)
+            wait_for(second.leads)
             assert time.monotonic() - began < 6.0
             assert lease(api, namespace)["leaseTransitions"] == 1
 
@@ -198,7 +199,7 @@ def test_a_leader_that_cannot_reach_the_api_server_ends_in_time(
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_text(api.kubeconfig.read_text().replace(api.url, f"https://127.0.0.1:{way.port}"))
         with operator_process(api, namespace, tmp_path, kubeconfig=str(kubeconfig)) as operator:
-            until(operator.leads)
+            wait_for(operator.leads)
             way.freeze()
             frozen = time.monotonic()
             assert operator.process.wait(12) == 1
@@ -210,10 +211,10 @@ def test_a_leader_that_slept_ends_when_it_wakes(api: ApiServer, namespace: str, 
         operator_process(api, namespace, tmp_path, "operator-a") as first,
         operator_process(api, namespace, tmp_path, "operator-b") as second,
     ):
-        until(lambda: first.leads() or second.leads())
+        wait_for(lambda: first.leads() or second.leads())
         leader, standby = (first, second) if first.leads() else (second, first)
         leader.stop()
-        until(standby.leads, seconds=25)
+        wait_for(standby.leads, seconds=25)
         leader.wake()
         assert leader.process.wait(10) == 1
         assert standby.leads()

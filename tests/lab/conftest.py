@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgelab.config import LabConfig, NodeSpec
-from edgelab.demo.install import install_operator
+from edgelab.demo.install import install_operator, make_namespace
 from edgelab.lab import Lab
 from edgelab.network import labs_present
 
@@ -42,8 +42,7 @@ def operator(lab: Lab) -> str:
 def namespace(lab: Lab) -> Iterator[str]:
     """A namespace that enforces the `restricted` Pod Security standard, gone after the test."""
     name = f"t-{uuid.uuid4().hex[:8]}"
-    lab.kubectl("create", "namespace", name)
-    lab.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    make_namespace(lab, name)
     yield name
     lab.kubectl("delete", "namespace", name, "--wait=false")
     lab.kubectl("-n", name, "delete", "pods", "--all", "--force", "--grace-period=0")

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.errors import LabError
 from edgelab.lab import Lab
 from edgetrain_protocol.names import GROUP, KIND, VERSION
-from tests.support.pods import Json, apply, eventually, get
+from tests.support.pods import Json, apply, get
 
 pytestmark = pytest.mark.lab
 
@@ -58,7 +59,7 @@ def says(lab: Lab, namespace: str, name: str, reason: str, *words: str) -> None:
             )
         return True
 
-    eventually(look, SECONDS)
+    wait_for(look, SECONDS)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def neighbour(lab: Lab, operator: str, namespace: str) -> Iterator[None]:
     apply(lab, namespace, job("sound", program()))
     yield
     seen = step(lab, namespace)
-    eventually(lambda: step(lab, namespace) > seen, SECONDS)
+    wait_for(lambda: step(lab, namespace) > seen, SECONDS)
 
 
 def step(lab: Lab, namespace: str) -> int:

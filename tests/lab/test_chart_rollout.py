@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.lab import Lab
-from tests.support.pods import eventually
 from tests.support.release import HERE, leader, upgrade
 
 pytestmark = pytest.mark.lab
@@ -30,9 +30,9 @@ def test_two_replicas_are_replaced_one_by_one(lab: Lab, operator: str) -> None:
         assert leader(lab) in before
         lab.kubectl(*HERE, "rollout", "restart", "deployment/edgetrain-operator")
         lab.kubectl(*HERE, "rollout", "status", "deployment/edgetrain-operator", "--timeout=90s", timeout=100)
-        eventually(lambda: len(ready_pods(lab)) == 2)
+        wait_for(lambda: len(ready_pods(lab)) == 2)
         after = ready_pods(lab)
         assert not after & before
-        eventually(lambda: leader(lab) in after)
+        wait_for(lambda: leader(lab) in after)
     finally:
         upgrade(lab, 1)

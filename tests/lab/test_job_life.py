@@ -14,8 +14,10 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks.audit import audit
-from benchmarks.bed import Bed, wait_for
+from benchmarks.bed import Bed
 from benchmarks.steps import first_without
+from benchmarks.waiting import wait_for
+from edgelab.demo.install import make_namespace
 from edgelab.lab import Lab
 from edgetrain_protocol import names
 from tests.lab.conftest import NodeFactory
@@ -32,8 +34,7 @@ POD_SECONDS = 3.0
 
 @pytest.fixture(scope="module")
 def job(lab: Lab, operator: str) -> Iterator[Bed]:
-    lab.kubectl("create", "namespace", "life")
-    lab.kubectl("label", "namespace", "life", "pod-security.kubernetes.io/enforce=restricted")
+    make_namespace(lab, "life")
     for node, link in LINKS.items():
         lab.link(node, link)
     bed = Bed(lab, list(LINKS), namespace="life")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.lab import Lab
-from tests.support.pods import eventually
 
 pytestmark = pytest.mark.lab
 
@@ -49,7 +49,7 @@ def test_partition_and_heal_by_hand(lab: Lab) -> None:
         assert _node(lab)["partition"] == 1
         _edgelab(lab, "heal")
         assert _node(lab)["partition"] is None
-        eventually(lambda: all(view.ready == "True" for view in lab.status().nodes))
+        wait_for(lambda: all(view.ready == "True" for view in lab.status().nodes))
     finally:
         _edgelab(lab, "node", "remove", NODE)
 

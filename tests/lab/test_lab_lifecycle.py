@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab import machines, network
 from edgelab.config import LabConfig, edge_nodes
 from edgelab.errors import LabError
 from edgelab.lab import Lab
 from tests.support.leftovers import everything_of, host_rules, processes_of, routes_to, still_alive
-from tests.support.pods import apply, eventually, restricted_pod, wait_running
+from tests.support.pods import apply, restricted_pod, wait_running
 
 pytestmark = pytest.mark.lab
 
@@ -62,7 +63,7 @@ def test_crash_leaves_what_down_and_up_can_mend(make_lab: LabMaker) -> None:
     wait_running(lab, "default", "p")
     running = processes_of(lab)
     _crash(lab)
-    eventually(lambda: not still_alive(running))
+    wait_for(lambda: not still_alive(running))
     assert everything_of(lab.name)
 
     lab.up(edge_nodes(1))
@@ -78,7 +79,7 @@ def test_up_that_was_killed_is_no_obstacle(make_lab: LabMaker) -> None:
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, start_new_session=True) as up:
         assert up.stderr
         assert any("starting the control plane" in line for line in up.stderr)
-        eventually(lambda: len(network.lab_namespaces(lab.name)) == 2)
+        wait_for(lambda: len(network.lab_namespaces(lab.name)) == 2)
         os.killpg(up.pid, signal.SIGKILL)
     with pytest.raises(LabError, match="is not up"):
         lab.status()

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab import machines
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
 from edgelab.lab import Lab
 from tests.lab.conftest import NodeFactory
-from tests.support.pods import apply, eventually, get, restricted_pod, wait_running
+from tests.support.pods import apply, get, restricted_pod, wait_running
 from tests.support.transfer import megabits_per_second, open_connection
 
 pytestmark = pytest.mark.lab
@@ -58,15 +59,15 @@ def test_removed_node_leaves_nothing(lab: Lab, new_node: NodeFactory) -> None:
 def test_power_cut_and_return(lab: Lab, namespace: str, new_node: NodeFactory) -> None:
     node = new_node()
     apply(lab, namespace, restricted_pod("p", node.name, COUNT_STARTS))
-    assert eventually(lambda: _logs(lab, namespace, "p") == "x\n")
+    assert wait_for(lambda: _logs(lab, namespace, "p") == "x\n")
 
     lab.node_kill(node.name)
-    assert eventually(lambda: _ready(lab, node.name) == "Unknown", 20)
+    assert wait_for(lambda: _ready(lab, node.name) == "Unknown", 20)
     lab.node_start(node.name)
 
     assert _ready(lab, node.name) == "True"
     # The emptyDir is the one of before, the process is not.
-    assert eventually(lambda: _logs(lab, namespace, "p") == "xx\n")
+    assert wait_for(lambda: _logs(lab, namespace, "p") == "xx\n")
     assert get(lab, namespace, "pod", "p")["status"]["containerStatuses"][0]["restartCount"] == 1
 
 
@@ -85,7 +86,7 @@ def test_clean_stop_asks_containers_to_end(lab: Lab, namespace: str, new_node: N
     pod = restricted_pod("p", node.name, NOTE_TERM, volumes=volume)
     pod["spec"]["securityContext"] = {"runAsUser": 0}
     apply(lab, namespace, pod)
-    assert eventually(lambda: _logs(lab, namespace, "p") == "listening\n")
+    assert wait_for(lambda: _logs(lab, namespace, "p") == "listening\n")
 
     began = time.monotonic()
     lab.node_stop(node.name)
@@ -101,7 +102,7 @@ def test_daemon_that_dies_is_started_again(lab: Lab, new_node: NodeFactory) -> N
 
     os.kill(before, signal.SIGKILL)
 
-    assert eventually(lambda: _kubelet(lab, node.name) not in (0, before))
+    assert wait_for(lambda: _kubelet(lab, node.name) not in (0, before))
 
 
 def test_processor_quota_holds(lab: Lab, namespace: str, new_node: NodeFactory) -> None:
@@ -111,7 +112,7 @@ def test_processor_quota_holds(lab: Lab, namespace: str, new_node: NodeFactory) 
     pid = lab.container_pid(node.name, namespace, "p", "main")
 
     used, began = _processor_seconds(pid), time.monotonic()
-    eventually(lambda: time.monotonic() - began > 3)
+    wait_for(lambda: time.monotonic() - began > 3)
     share = (_processor_seconds(pid) - used) / (time.monotonic() - began)
 
     assert share == pytest.approx(0.25, rel=0.15)
@@ -153,7 +154,7 @@ def test_partition_lets_its_nodes_talk_and_nobody_else(lab: Lab, new_node: NodeF
     assert _reaches(lab, one, two)
     assert not _reaches(lab, one, "edge-1")
     assert not _reaches(lab, "edge-1", two)
-    assert eventually(lambda: _ready(lab, one) == _ready(lab, two) == "Unknown", 15)
+    assert wait_for(lambda: _ready(lab, one) == _ready(lab, two) == "Unknown", 15)
     assert {n.partition for n in lab.status().nodes if n.name in (one, two)} == {1}
 
     lab.heal(one)
@@ -161,7 +162,7 @@ def test_partition_lets_its_nodes_talk_and_nobody_else(lab: Lab, new_node: NodeF
     assert not _reaches(lab, one, two)
     lab.heal()
     assert _reaches(lab, one, two)
-    assert eventually(lambda: _ready(lab, one) == _ready(lab, two) == "True", 20)
+    assert wait_for(lambda: _ready(lab, one) == _ready(lab, two) == "True", 20)
 
 
 def test_what_cannot_be_is_refused_by_name(lab: Lab) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.errors import LabError
 from edgelab.lab import Lab
-from tests.support.pods import Json, apply, eventually, get, restricted_pod, wait_running
+from tests.support.pods import Json, apply, get, restricted_pod, wait_running
 
 pytestmark = pytest.mark.lab
 
@@ -23,7 +24,7 @@ def test_restricted_pod_has_logs_and_exec(lab: Lab, namespace: str) -> None:
     pod = wait_running(lab, namespace, "p")
 
     assert pod["spec"]["nodeName"] == "edge-1"
-    assert eventually(lambda: lab.kubectl("-n", namespace, "logs", "p") == "as 65532\n")
+    assert wait_for(lambda: lab.kubectl("-n", namespace, "logs", "p") == "as 65532\n")
     assert lab.kubectl("-n", namespace, "exec", "p", "--", "hostname") == "p\n"
 
 
@@ -39,7 +40,7 @@ def test_containers_cannot_write_what_they_see_of_the_machine(lab: Lab, namespac
     program = f"import pathlib; pathlib.Path({str(Path(__file__).parent)!r}, 'x').touch()"
     apply(lab, namespace, restricted_pod("p", "edge-1", program))
 
-    written = eventually(lambda: lab.kubectl("-n", namespace, "logs", "p"))
+    written = wait_for(lambda: lab.kubectl("-n", namespace, "logs", "p"))
     assert "Read-only file system" in written
 
 
@@ -52,7 +53,7 @@ def test_pod_reaches_the_api_server_through_its_service(lab: Lab, namespace: str
     )
     apply(lab, namespace, restricted_pod("p", "edge-1", program))
 
-    assert eventually(lambda: lab.kubectl("-n", namespace, "logs", "p") == "200\n")
+    assert wait_for(lambda: lab.kubectl("-n", namespace, "logs", "p") == "200\n")
 
 
 def test_service_is_reached_from_another_node_and_by_node_port(lab: Lab, namespace: str) -> None:
@@ -63,10 +64,10 @@ def test_service_is_reached_from_another_node_and_by_node_port(lab: Lab, namespa
     wait_running(lab, namespace, "server")
     made = get(lab, namespace, "service", "web")["spec"]
 
-    assert eventually(lambda: _connects(lab.address("edge-1"), made["ports"][0]["nodePort"]))
+    assert wait_for(lambda: _connects(lab.address("edge-1"), made["ports"][0]["nodePort"]))
     reach = f"import urllib.request as u; print(u.urlopen('http://{made['clusterIP']}', timeout=5).status)"
-    assert eventually(lambda: lab.exec_on("edge-1", ["python3", "-c", reach]).stdout == "200\n")
-    assert eventually(lambda: lab.exec_on("edge-2", ["python3", "-c", reach]).stdout == "200\n")
+    assert wait_for(lambda: lab.exec_on("edge-1", ["python3", "-c", reach]).stdout == "200\n")
+    assert wait_for(lambda: lab.exec_on("edge-2", ["python3", "-c", reach]).stdout == "200\n")
 
 
 def test_claim_is_served_on_the_pods_node_and_erased_with_it(lab: Lab, namespace: str) -> None:
@@ -74,10 +75,10 @@ def test_claim_is_served_on_the_pods_node_and_erased_with_it(lab: Lab, namespace
     apply(lab, namespace, _claim("data"), restricted_pod("p", "edge-3", write, volumes=_mounted("data")))
     wait_running(lab, namespace, "p")
     directory = lab.node("edge-3").volumes / get(lab, namespace, "pvc", "data")["spec"]["volumeName"]
-    assert eventually(lambda: (directory / "x").exists() and (directory / "x").read_text()) == "here"
+    assert wait_for(lambda: (directory / "x").exists() and (directory / "x").read_text()) == "here"
 
     lab.kubectl("-n", namespace, "delete", "pod/p", "pvc/data", "--grace-period=1")
-    assert eventually(lambda: not directory.exists())
+    assert wait_for(lambda: not directory.exists())
 
 
 def test_process_of_a_container_is_found_and_killed(lab: Lab, namespace: str) -> None:
@@ -91,11 +92,11 @@ def test_process_of_a_container_is_found_and_killed(lab: Lab, namespace: str) ->
         last = status["lastState"] if status["restartCount"] else {}
         return int(last.get("terminated", {}).get("exitCode", 0))
 
-    assert eventually(ended_by) == 128 + signal.SIGKILL
+    assert wait_for(ended_by) == 128 + signal.SIGKILL
 
 
 def test_audit_log_tells_who_did_what(lab: Lab, namespace: str) -> None:
-    assert eventually(lambda: f'"name":"{namespace}"' in lab.audit_log.read_text())
+    assert wait_for(lambda: f'"name":"{namespace}"' in lab.audit_log.read_text())
 
 
 def _claim(name: str) -> Json:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.demo.install import OPERATOR_NAMESPACE
 from edgelab.lab import Lab
 from edgetrain_operator.core.naming import pod_name
 from edgetrain_operator.fleet.ca import make_authority
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_protocol.names import GROUP, KIND, VERSION
-from tests.support.pods import apply, eventually, get, restricted_pod, suspend
+from tests.support.pods import apply, get, restricted_pod, suspend
 from tests.support.rights import Right, granted, refused, requests
 
 pytestmark = pytest.mark.lab
@@ -47,9 +48,9 @@ def living(lab: Lab, namespace: str, name: str) -> list[str]:
 def live_and_be_suspended(lab: Lab, namespace: str) -> None:
     """Pods, claims, token, plan and CA made; pods deleted."""
     apply(lab, namespace, job("life", storage=CLAIMS))
-    eventually(lambda: living(lab, namespace, "life"))
+    wait_for(lambda: living(lab, namespace, "life"))
     suspend(lab, namespace, "life", True)
-    eventually(lambda: not living(lab, namespace, "life"))
+    wait_for(lambda: not living(lab, namespace, "life"))
 
 
 def find_a_name_taken(lab: Lab, namespace: str) -> None:
@@ -63,7 +64,7 @@ def find_a_name_taken(lab: Lab, namespace: str) -> None:
     name = pod_name("taken", uid, "edge-1", 1)
     apply(lab, namespace, restricted_pod(name, "edge-1", "import time; time.sleep(600)"))
     suspend(lab, namespace, "taken", False)
-    eventually(lambda: living(lab, namespace, "taken"))
+    wait_for(lambda: living(lab, namespace, "taken"))
     assert name not in living(lab, namespace, "taken")
 
 
@@ -72,7 +73,7 @@ def fail_and_be_deleted(lab: Lab, namespace: str) -> None:
     nowhere = {"selector": {"matchLabels": {"nowhere": "true"}}}
     ends = {"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 0}
     apply(lab, namespace, job("ends", nodes=nowhere, runPolicy=ends))
-    eventually(lambda: "ends" not in lab.kubectl("-n", namespace, "get", "etj", "-o", "name"))
+    wait_for(lambda: "ends" not in lab.kubectl("-n", namespace, "get", "etj", "-o", "name"))
 
 
 def drop_an_old_authority(lab: Lab) -> None:
@@ -83,9 +84,7 @@ def drop_an_old_authority(lab: Lab) -> None:
     patch = json.dumps({"data": older.to_secret()})
     lab.kubectl("-n", OPERATOR_NAMESPACE, "patch", "secret", KEYRING, "--type=merge", "-p", patch)
     lab.kubectl("-n", OPERATOR_NAMESPACE, "delete", "pod", "-l", "app.kubernetes.io/name=edgetrain-operator")
-    eventually(
-        lambda: Keyring.from_secret(get(lab, OPERATOR_NAMESPACE, "secret", KEYRING)["data"]) == held, 60
-    )
+    wait_for(lambda: Keyring.from_secret(get(lab, OPERATOR_NAMESPACE, "secret", KEYRING)["data"]) == held, 60)
     lab.kubectl("-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment", "--timeout=60s")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.waiting import wait_for
 from edgetrain_protocol.job import Reduction
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
 
@@ -22,16 +23,6 @@ def free_ports(count: int) -> list[int]:
     for sock in sockets:
         sock.close()
     return ports
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, what: str | Callable[[], str] = "") -> Any:
-    """The first true value of `condition`; `what` is said where there is none in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
 
 
 @dataclass

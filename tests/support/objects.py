@@ -2,27 +2,12 @@
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tests.support.apiserver import ApiServer
 
 T = TypeVar("T")
 EDGE = {"node-role.kubernetes.io/edge": ""}
-
-
-def until(found: Callable[[], T | None], seconds: float = 15.0, what: str = "") -> T:
-    """The first true value of `found`.
-
-    Raises:
-        AssertionError: none came in time; the text is the last value.
-    """
-    deadline = time.monotonic() + seconds
-    while not (value := found()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what or found}; last: {value!r}")
-        time.sleep(0.05)
-    return value
 
 
 def get(api: ApiServer, kind: str, name: str, namespace: str) -> dict[str, Any]:

@@ -1,31 +1,13 @@
 """Pods for tests in the lab, and waiting for them."""
 
 import json
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from edgelab.errors import LabError
 from edgelab.lab import Lab
 
-T = TypeVar("T")
 Json = dict[str, Any]
 
 TRAINER_IMAGE = "edgetrain/trainer:dev"
-
-
-def eventually(look: Callable[[], T], seconds: float = 30.0) -> T:
-    """The first true value of `look`. After `seconds`, fails with its last value or LabError."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if seen := look():
-                return seen
-            problem = f"it is {seen!r}"
-        except LabError as failed:
-            problem = str(failed)
-        assert time.monotonic() < deadline, f"after {seconds:g} s: {problem}"
-        time.sleep(0.05)
 
 
 def restricted_pod(name: str, node: str | None, program: str, *, volumes: Json | None = None) -> Json:

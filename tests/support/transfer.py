@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from benchmarks.waiting import wait_for
 from edgelab import machines, network
 from edgelab.lab import Lab
-from tests.support.pods import eventually
 
 _PORT = 5001
 
@@ -43,7 +43,7 @@ def megabits_per_second(lab: Lab, source: str, sink: str, expected: float, secon
     argv = ["python3", "-c", _SINK, str(_PORT), str(total)]
     receiver = threading.Thread(target=lambda: done.append(lab.exec_on(sink, argv)))
     receiver.start()
-    eventually(lambda: _listens(lab, sink))
+    wait_for(lambda: _listens(lab, sink))
     sent = lab.exec_on(source, ["python3", "-c", _SOURCE, lab.address(sink), str(_PORT), str(total)])
     assert sent.returncode == 0, sent.stderr
     receiver.join()
@@ -79,7 +79,7 @@ finally:
 def open_connection(lab: Lab, near: str, far: str) -> Iterator[Connection]:
     """A connection between two nodes, established; nothing is ever sent over it."""
     holding = _run(lab, far, ["python3", "-c", _HOLD, str(_PORT)])
-    eventually(lambda: _listens(lab, far))
+    wait_for(lambda: _listens(lab, far))
     end = _run(lab, near, ["python3", "-c", _LISTEN, lab.address(far), str(_PORT)])
     assert end.stdout and end.stdout.readline() == b"open\n"
     try:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgetrain_protocol.plan import Phase
-from tests.support.group import LocalGroup, Worker, wait_for
+from tests.support.group import LocalGroup, Worker
 from tests.train.training_program import SAMPLES
 
 START_SECONDS = 90

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.waiting import wait_for
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE, Heartbeat, write_heartbeat
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
@@ -29,10 +30,7 @@ PATIENCE = 20.0
 
 
 def until(true: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.02)
+    wait_for(true, PATIENCE, what, every=0.02)
 
 
 def free_port() -> int:

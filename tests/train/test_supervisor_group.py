@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.group import LocalGroup, Worker, wait_for
+from benchmarks.waiting import wait_for
+from tests.support.group import LocalGroup, Worker
 
 FAKE = Path(__file__).parent / "fake_trainer.py"
 ENDLESS = 1_000_000

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab import cgroups, images, init
 from edgelab.archive import Image, Layer, write_archive
 from edgelab.errors import LabError
 from edgelab.provisioner import chosen_node, is_abandoned, volume_for
-from tests.support.pods import Json, eventually
+from tests.support.pods import Json
 
 CLAIM: Json = {
     "metadata": {
@@ -124,7 +125,7 @@ def test_first_process_restarts_what_ends_and_ends_when_asked(tmp_path: Path) ->
     daemon = init.Process("daemon", counter, needs=[f"{tmp_path}/ready"])
     (tmp_path / "starts").touch()
     with _machine(tmp_path, [ready, daemon]) as machine:
-        eventually(lambda: (tmp_path / "starts").read_text() == "x\nx\n", 10)
+        wait_for(lambda: (tmp_path / "starts").read_text() == "x\nx\n", 10)
         first = int(_children(machine.pid)[0])
         os.kill(first, signal.SIGTERM)
         assert machine.wait(10) == 0

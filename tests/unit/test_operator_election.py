@@ -127,6 +127,16 @@ def test_a_better_one_moves_in_after_tenure_and_when_ahead_for_a_while() -> None
     assert "1.5 times" in results[moved].office.reason
 
 
+def test_an_election_on_the_first_measurements_is_put_right_without_tenure() -> None:
+    """A fast node that so far was probed by slow partners alone proves better a little later."""
+    office = elect(ballot({}, candidates=("a", "b"))).office
+    office = elect(ballot(rates(a=28, b=20), office)).office
+    results = run([rates(a=28, b=96)] * 10, office)
+    moved = next(n for n, result in enumerate(results) if result.changed)
+    assert moved * 5.0 == AHEAD_SECONDS
+    assert not any(r.changed for r in run([rates(a=200, b=96)] * 10, results[moved].office, every=4.0))
+
+
 def test_a_lead_that_is_lost_again_does_not_count() -> None:
     flapping = [rates(a=100, b=180), rates(a=100, b=100)] * 20
     assert not any(result.changed for result in run(flapping, in_office("a", 100)))
@@ -135,7 +145,14 @@ def test_a_lead_that_is_lost_again_does_not_count() -> None:
 def test_a_confirmed_fourfold_drop_moves_at_once() -> None:
     office = in_office("a", 100, since=999.0)
     assert elect(ballot(rates(a=25, b=50), office)).office.worker == "b"
-    assert not elect(ballot(rates(a=30, b=50), office)).changed
+    assert elect(ballot(rates(a=33, b=60), office)).office.worker == "b", "measured a fifth too high"
+    assert not elect(ballot(rates(a=40, b=70), office)).changed
+
+
+def test_a_drop_is_from_the_most_that_was_shown_in_office() -> None:
+    office = elect(ballot(rates(a=96, b=48), in_office("a", 62))).office
+    assert office.bits_per_second == 96e6
+    assert elect(ballot(rates(a=24, b=48), office)).office.worker == "b"
 
 
 def test_an_alarm_without_a_probe_moves_nobody() -> None:

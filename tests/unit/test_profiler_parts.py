@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetrain.profiler import node
-from edgetrain.profiler.burst import POINTS, Trace, counted, receive, send
+from edgetrain.profiler.burst import POINTS, Trace, counted, link_rate, receive, send
 from edgetrain.profiler.counters import interface_of
 from edgetrain.profiler.probe_server import ProbeServer
 from edgetrain.profiler.probe_wire import ProbeError
@@ -35,6 +35,20 @@ class TestTraces:
         for bucket in (0, 16 * KIB, 60 * KIB):
             trace = steady(128 * KIB, 5e6, bucket=bucket)
             assert counted([trace]).bits_per_second == pytest.approx(5e6, rel=0.02)
+
+    @pytest.mark.parametrize(
+        ("showed", "others", "seconds", "what"),
+        [
+            (20e6, 0, 0.05, "a bucket that was full at first is no traffic"),
+            (10e6, 128, 0.105, "as much again went beside it"),
+            (19e6, 60, 0.15, "other traffic flowed before and after it"),
+        ],
+    )
+    def test_other_traffic_had_its_part_of_the_link(
+        self, showed: float, others: int, seconds: float, what: str
+    ) -> None:
+        carried = int(128 * KIB * 1.1) + others * KIB
+        assert link_rate(showed, 128 * KIB, carried, seconds) == pytest.approx(20e6, rel=0.05), what
 
     def test_burst_within_the_bucket_is_not_settled(self) -> None:
         assert not steady(128 * KIB, 5e6, bucket=100 * KIB).settled

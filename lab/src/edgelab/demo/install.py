@@ -17,6 +17,12 @@ def fleet_address(lab: Lab, node: str) -> str:
     return f"{lab.address(node)}:{FLEET_NODE_PORT}"
 
 
+def make_namespace(lab: Lab, name: str) -> None:
+    """A namespace for jobs, which enforces the `restricted` Pod Security standard."""
+    lab.kubectl("create", "namespace", name)
+    lab.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+
+
 def install_operator(lab: Lab, node: str, *, replicas: int = 1, chart: Path = CHART) -> str:
     """`helm install` with the operator on cloud nodes; returns the fleet API's address.
 

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from edgelab.config import LabConfig, NodeSpec, read_config
 from edgelab.demo.acts import CHOKE, JOIN, POWER_CUT, SPARE, Script
-from edgelab.demo.install import EXAMPLE, REPOSITORY, install_operator
+from edgelab.demo.install import EXAMPLE, REPOSITORY, install_operator, make_namespace
 from edgelab.demo.source import JobRef, Source
 from edgelab.demo.summary import Outcome, held_out_accuracy, model_file, summary
 from edgelab.demo.view import Device, Frame, draw
@@ -62,10 +62,7 @@ class Demo:
         self._tell("helm install edgetrain")
         address = install_operator(self.lab, "cloud-1")
         self._tell("kubectl apply -f examples/digits.yaml")
-        self.lab.kubectl("create", "namespace", NAMESPACE)
-        self.lab.kubectl(
-            *("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"),
-        )
+        make_namespace(self.lab, NAMESPACE)
         self.lab.kubectl("-n", NAMESPACE, "apply", "-f", EXAMPLE)
         source = Source(self.lab, example(), address)
         status = self._follow(source, devices(config))

@@ -1,7 +1,8 @@
 """Who aggregates: the best connected member, by measurement; slowly, so that noise moves nobody.
 
 A change of aggregator costs a re-forming, so a challenger must be ahead by a margin, for a while, and
-the incumbent must have been in office for some time. A confirmed fourfold drop waits for nothing.
+the incumbent must have been in office for some time, unless it was elected on the first measurements
+that there were. A confirmed fourfold drop waits for nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,8 +17,12 @@ too high and 20 % too low are 1.5 apart: noise of that size moves nobody, howeve
 TENURE_SECONDS = 60.0
 AHEAD_SECONDS = 15.0
 """How long a challenger must have been ahead: two or three probes, so that one lucky one is not enough."""
-DROP = 4.0
-"""An incumbent at a fourth of what it was elected on is replaced at once."""
+DROP = 3.0
+"""An incumbent at a third of the most that it has shown in office is replaced at once: a fourfold drop
+measures as no more than that where each of the two measures is off by a seventh."""
+KNOWN_BETTER = 1.25
+"""An incumbent that shows so many times what it was elected on is remembered by that: at an election its
+partners may have been its probes' limit."""
 MEASURING_SECONDS = 45.0
 """From an election without measurements to one with those that are there."""
 
@@ -48,8 +53,10 @@ class Result:
 def elect(ballot: Ballot) -> Result:
     """Hold the election; the candidates must not be empty."""
     office = ballot.incumbent
-    if office is None or office.worker not in ballot.candidates:
-        return _fill(ballot, "the first election" if office is None else f"{office.node} left")
+    if office is None:
+        return _fill(ballot, "the first election", provisional=True)
+    if office.worker not in ballot.candidates:
+        return _fill(ballot, f"{office.node} left")
     if not office.measured:
         return _first_measured(ballot, office)
     return _contest(ballot, office)
@@ -76,14 +83,14 @@ def steady_succession(
     return succession(aggregator, members, rates, now_last)
 
 
-def _fill(ballot: Ballot, why: str) -> Result:
+def _fill(ballot: Ballot, why: str, *, provisional: bool = False) -> Result:
     """The office is vacant. The member whom the group itself put in front keeps the office unless
     another is clearly better: a second change right after the first would cost a re-forming."""
     best = _best(ballot, ballot.candidates)
     acting = ballot.acting
     if acting in ballot.candidates and not _clearly_better(ballot, best, acting):
         best = acting
-    return Result(_office(ballot, best, why), changed=True)
+    return Result(_office(ballot, best, why, provisional=provisional), changed=True)
 
 
 def _first_measured(ballot: Ballot, office: Office) -> Result:
@@ -97,9 +104,11 @@ def _first_measured(ballot: Ballot, office: Office) -> Result:
         return Result(office, changed=False, look_again_at=due if ballot.now < due else None)
     best = _best(ballot, ballot.candidates)
     if _rate(ballot.rates, best) <= _rate(ballot.rates, office.worker):
-        stays = _office(ballot, office.worker, "has the best measured link", measured=True)
+        why = "has the best measured link"
+        stays = _office(ballot, office.worker, why, measured=True, provisional=True)
         return Result(stays.model_copy(update={"since": office.since}), changed=False)
-    return Result(_office(ballot, best, "the first election on measurements", measured=True), changed=True)
+    why = "the first election on measurements"
+    return Result(_office(ballot, best, why, measured=True, provisional=True), changed=True)
 
 
 def _contest(ballot: Ballot, office: Office) -> Result:
@@ -107,11 +116,12 @@ def _contest(ballot: Ballot, office: Office) -> Result:
         return Result(
             office, changed=False
         )  # Not measured yet by an operator that is new: no reason to move.
+    office = _known_better(office, ballot.rates[office.worker])
     best = _best(ballot, [w for w in ballot.candidates if w != office.worker] or [office.worker])
     ahead = best != office.worker and _clearly_better(ballot, best, office.worker)
     if ahead and _dropped(ballot, office):
         return Result(
-            _office(ballot, best, f"{office.node} fell below a {_fourth()} of its bandwidth", measured=True),
+            _office(ballot, best, f"{office.node} fell to a third of its bandwidth or less", measured=True),
             True,
         )
     if not ahead:
@@ -119,7 +129,8 @@ def _contest(ballot: Ballot, office: Office) -> Result:
         return Result(cleared if office.challenger else office, changed=False)
     if office.challenger != best:
         office = office.model_copy(update={"challenger": best, "challenger_since": ballot.now})
-    due = max(office.since + TENURE_SECONDS, office.challenger_since + AHEAD_SECONDS)
+    tenure = 0.0 if office.provisional else TENURE_SECONDS
+    due = max(office.since + tenure, office.challenger_since + AHEAD_SECONDS)
     if ballot.now < due:
         return Result(office, changed=False, look_again_at=due)
     why = f"more than {HYSTERESIS:g} times the bandwidth of {office.node} for {AHEAD_SECONDS:g} s"
@@ -131,8 +142,9 @@ def _dropped(ballot: Ballot, office: Office) -> bool:
     return rate is not None and rate.confirmed and rate.bits_per_second * DROP <= office.bits_per_second
 
 
-def _fourth() -> str:
-    return {4.0: "fourth"}.get(DROP, f"1/{DROP:g}")
+def _known_better(office: Office, rate: NodeRate) -> Office:
+    better = rate.confirmed and rate.bits_per_second > KNOWN_BETTER * office.bits_per_second
+    return office.model_copy(update={"bits_per_second": rate.bits_per_second}) if better else office
 
 
 def _clearly_better(ballot: Ballot, challenger: str, incumbent: str, margin: float = HYSTERESIS) -> bool:
@@ -151,7 +163,9 @@ def _rate(rates: Mapping[str, NodeRate], worker: str) -> float:
     return rates[worker].bits_per_second if worker in rates else 0.0
 
 
-def _office(ballot: Ballot, worker: str, why: str, measured: bool | None = None) -> Office:
+def _office(
+    ballot: Ballot, worker: str, why: str, *, measured: bool | None = None, provisional: bool = False
+) -> Office:
     others = [w for w in ballot.candidates if w != worker]
     runner_up = _best(ballot, others) if others else ""
     complete = len(ballot.candidates) > 1 and all(w in ballot.rates for w in ballot.candidates)
@@ -161,6 +175,7 @@ def _office(ballot: Ballot, worker: str, why: str, measured: bool | None = None)
         since=ballot.now,
         reason=why,
         measured=complete if measured is None else measured,
+        provisional=provisional,
         bits_per_second=_rate(ballot.rates, worker),
         runner_up=runner_up,
         runner_up_bits_per_second=_rate(ballot.rates, runner_up),

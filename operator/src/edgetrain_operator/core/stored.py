@@ -58,6 +58,8 @@ class Office(Tolerant):
     reason: LongText
     measured: bool = False
     """Whether all members' links had been measured at its election."""
+    provisional: bool = False
+    """Elected on the first few measurements: no tenure holds those off who prove better."""
     bits_per_second: float = 0.0
     runner_up: ShortText = ""
     runner_up_bits_per_second: float = 0.0

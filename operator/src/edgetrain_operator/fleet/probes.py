@@ -159,7 +159,7 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
     patient = need is Need.REGULAR and _age(node, now) < LONG_SECONDS
     if patient and any(_ample(hub, node) for hub in others):
         free = [hub for hub in free if _ample(hub, node)]
-    peers = _peers(node, free, 2.0 if need is not Need.ALARM else TELLING_OF_ALARM)
+    peers = _peers(node, free, need)
     if not peers or (need is Need.STRETCH and not _stretches(node, peers)):
         return None
     telling = TELLING_OF_ALARM if need is Need.ALARM else TELLING if patient else 0.0
@@ -217,16 +217,17 @@ def _tells(node: Node, peers: Sequence[Node], others: Sequence[Node], part: floa
     return sum(peer.rate or 0.0 for peer in peers) >= part * min(node.rate or 0.0, possible)
 
 
-def _peers(node: Node, free: Sequence[Node], part: float) -> list[Node]:
-    """The fastest free partner; where it may be the limit, more, until they offer this part of its rate."""
+def _peers(node: Node, free: Sequence[Node], need: Need) -> list[Node]:
+    """The fastest free partner; where it may be the limit, more, until they offer enough for this need."""
     wanted = [hub for hub in free if hub.worker not in node.avoid] or list(free)
     if node.alarm is not None:
         # Two that are both in doubt cannot tell whose link it is.
         wanted.sort(key=lambda hub: hub.alarm is not None)
     chosen = wanted[:1]
-    if not chosen or node.rate is None or _ample(chosen[0], node):
+    # Who is to be stretched has shown too little: one ample for that may be its limit again.
+    if not chosen or node.rate is None or (need is not Need.STRETCH and _ample(chosen[0], node)):
         return chosen
-    offered = chosen[0].rate or 0.0
+    offered, part = chosen[0].rate or 0.0, TELLING_OF_ALARM if need is Need.ALARM else 2.0
     for helper in wanted[1:]:
         if offered >= part * node.rate or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break

@@ -16,6 +16,8 @@ POINTS = 16
 """Of a trace: enough to find halves and quarters, and to lay several traces over one another."""
 AT_ONCE, PACING = 0.15, 1.6
 """Bounds of the first half's time over the second's."""
+OVERHEAD = 1.1
+"""Of headers on the payload; what an interface carried beyond this is other traffic."""
 CHUNK = 64 << 10
 SO_TIMESTAMPNS = 35
 """Of Linux, on all architectures that it runs Python on; the socket module does not name it."""
@@ -49,14 +51,24 @@ class Trace:
         return self.times[len(self.times) // 2 - 1]
 
     @property
+    def at_once(self) -> bool:
+        """Whether so much of the first half came at once that a full bucket may have reached beyond it."""
+        first, second = self._halves
+        return first < AT_ONCE * second
+
+    @property
     def settled(self) -> bool:
         """Whether the second half tells the link's rate.
 
-        Not where the first came at once (the bucket may have reached beyond it), nor where it took much
-        longer (TCP was still finding its pace). Quarters would be too short: packets come in bunches.
+        Not where the first came at once, nor where it took much longer: TCP was still finding its pace, or
+        an end had no processor. Quarters would be too short: packets come in bunches.
         """
-        first, second = self.half - self.times[0], self.times[-1] - self.half
-        return AT_ONCE * second <= first <= PACING * second
+        first, second = self._halves
+        return not self.at_once and first <= PACING * second
+
+    @property
+    def _halves(self) -> tuple[float, float]:
+        return self.half - self.times[0], self.times[-1] - self.half
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,17 @@ def counted(traces: Sequence[Trace]) -> Window:
     size = sum(trace.size for trace in traces)
     start, end = _when(traces, first * size), _when(traces, last * size)
     return Window(start, max(end, start + 1e-6), (last - first) * size)
+
+
+def link_rate(counted_rate: float, size: int, carried: int, seconds: float) -> float:
+    """Of our link, in bits per second, where other traffic had its part of it during a burst of `size` bytes.
+
+    `carried` bytes went over the interface in all, in the burst's `seconds`. The other traffic's mean rate
+    is too high to be added where it flowed before and after, and all that was carried says too much where
+    a token bucket was full at first: the lesser of the two is right in both cases.
+    """
+    others = 8 * max(0.0, carried - OVERHEAD * size) / seconds
+    return max(counted_rate, min(counted_rate + others, 8 * carried / OVERHEAD / seconds))
 
 
 def _when(traces: Sequence[Trace], arrived: float) -> float:

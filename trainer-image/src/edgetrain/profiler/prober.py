@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from edgetrain.profiler import burst
-from edgetrain.profiler.burst import Trace, counted
+from edgetrain.profiler.burst import OVERHEAD, Trace, counted, link_rate
 from edgetrain.profiler.counters import Carried, Interface
 from edgetrain.profiler.probe_wire import (
     COUNT,
@@ -41,6 +41,8 @@ SMALLEST = 128 << 10
 ENOUGH_SECONDS = 0.015
 """Short, since arrivals are timed by the kernel: a scheduler's tick is no part of them."""
 ENOUGH_ROUND_TRIPS = 4
+UNSETTLED = 2
+"""Bursts beyond those ordered, in the hope that they settle."""
 JOINT_SECONDS = 0.12
 """How long the peers of a joint probe send, by what is known of each."""
 CONNECT_SECONDS = 3.0
@@ -49,8 +51,6 @@ BUSY_TRIES, BUSY_SECONDS = 4, 0.25
 ECHOES = 5
 MOST_BURSTS = 24
 PAUSE_SECONDS = 0.05
-OVERHEAD = 1.1
-"""Of headers on the payload; what an interface carried beyond this is other traffic."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ class _Sample:
     peer_load: float
     """What else went over the peers' links, in bits per second."""
     seconds: float
+    small: bool
+    """Too short, or within a link's bucket: a larger burst tells more."""
     settled: bool
 
 
@@ -190,11 +192,15 @@ class _Series:
 
     @property
     def median(self) -> float:
-        return statistics.median(sample.bits_per_second for sample in self._samples)
+        return statistics.median(sample.bits_per_second for sample in self._telling)
 
     @property
     def peer_load(self) -> float:
-        return statistics.median(sample.peer_load for sample in self._samples)
+        return statistics.median(sample.peer_load for sample in self._telling)
+
+    @property
+    def _telling(self) -> list[_Sample]:
+        return [sample for sample in self._samples if sample.settled] or self._samples
 
     def run(self) -> "_Series":
         """Grow the burst until it tells something, then take as many as were ordered.
@@ -205,8 +211,7 @@ class _Series:
         size = min(self._sizes.get(self._key, SMALLEST), self._order.max_bytes)
         for _ in range(MOST_BURSTS):
             sample = self._burst(self._split(size))
-            tells = sample.seconds >= self._enough and sample.settled
-            if not tells and size < self._order.max_bytes:
+            if sample.small and size < self._order.max_bytes:
                 size, self._samples = min(2 * size, self._order.max_bytes), []
             else:
                 self._samples.append(sample)
@@ -217,9 +222,11 @@ class _Series:
         raise ProbeError(f"{MOST_BURSTS} bursts with {self._order.peer} gave no rate")
 
     def _done(self, seconds: float) -> bool:
-        """Whether the samples will do; one does where time runs out."""
+        """Whether the samples will do; one does where time runs out, and so do unsettled ones after a few:
+        an end that has no processor now will not have it for a larger burst, which costs link time."""
         late = time.monotonic() + _pause(seconds) + 2 * seconds > self._until
-        return len(self._samples) >= (1 if late else self._order.bursts)
+        wanted, settled = 1 if late else self._order.bursts, sum(s.settled for s in self._samples)
+        return settled >= wanted or len(self._samples) >= (wanted if late else wanted + UNSETTLED)
 
     def _next_size(self, size: int) -> int:
         ample = min((sample.seconds for sample in self._samples), default=0.0) > 4 * self._enough
@@ -235,31 +242,38 @@ class _Series:
         return [max(SMALLEST // 4, int(rate * scale)) for rate in rates]
 
     def _burst(self, sizes: Sequence[int]) -> _Sample:
-        before, clock = self._carried(), time.monotonic()
+        peers_before, clock = self._peers_carried(), time.monotonic()
+        before, started = self._own_carried(), time.monotonic()
         began = time.time()
         with ThreadPoolExecutor(len(sizes)) as pool:
             sent = [pool.submit(self._send, *each, began) for each in zip(self._peers, sizes, strict=True)]
             traces = [future.result() for future in sent]
-        after, elapsed = self._carried(), time.monotonic() - clock
+        # Ours at once, and the peers' after it: what passes while they answer is not the burst's.
+        carried, seconds = self._own_carried() - before, time.monotonic() - started
+        peers_after, elapsed = self._peers_carried(), time.monotonic() - clock
         self.bytes += sum(sizes)
-        ours, *theirs = (
+        longest = max(trace.seconds for trace in traces)
+        theirs = (
             8 * max(0.0, later - earlier - OVERHEAD * size) / elapsed
-            for earlier, later, size in zip(before, after, (sum(sizes), *sizes), strict=True)
+            for earlier, later, size in zip(peers_before, peers_after, sizes, strict=True)
         )
         return _Sample(
-            # Whatever else our interface carried had its part of the same link.
-            bits_per_second=counted(traces).bits_per_second + ours,
+            bits_per_second=link_rate(counted(traces).bits_per_second, sum(sizes), carried, seconds),
             peer_load=sum(theirs),
-            seconds=max(trace.seconds for trace in traces),
+            seconds=longest,
+            small=longest < self._enough or (len(traces) == 1 and traces[0].at_once),
             settled=all(trace.settled for trace in traces) or len(traces) > 1,
         )
 
-    def _carried(self) -> list[int]:
-        """Bytes over our interface and each peer's, in the direction of this series."""
-        ours, theirs = self._interface.carried(), [peer.carried() for peer in self._peers]
-        if self._direction == "down":
-            return [ours.received, *(carried.sent for carried in theirs)]
-        return [ours.sent, *(carried.received for carried in theirs)]
+    def _own_carried(self) -> int:
+        """Bytes over our interface, in the direction of this series."""
+        ours = self._interface.carried()
+        return ours.received if self._direction == "down" else ours.sent
+
+    def _peers_carried(self) -> list[int]:
+        """The same of each peer's: what we receive, it sends."""
+        theirs = [peer.carried() for peer in self._peers]
+        return [carried.sent if self._direction == "down" else carried.received for carried in theirs]
 
 
 def _prove(connection: socket.socket, token: str) -> None:
