@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.lab import Lab
 from edgetrain_operator.fleet import ca
 from edgetrain_protocol.names import FLEET_PORT, GROUP, PLURAL
 from tests.support.chart import CHART, CI, SCHEMAS
-from tests.support.pods import Json, apply, eventually, get
+from tests.support.pods import Json, apply, get
 
 pytestmark = pytest.mark.lab
 
@@ -76,7 +77,7 @@ def test_installed_and_found_to_work(lab: Lab, install: Install, values: Path) -
     namespace = install(values)
     lab.helm("test", RELEASE, "-n", namespace, "--timeout", "90s", timeout=100)
     # Helm takes the pod away that found nothing wrong.
-    eventually(lambda: f"{RELEASE}-test" not in lab.kubectl("-n", namespace, "get", "pods", "-o", "name"))
+    wait_for(lambda: f"{RELEASE}-test" not in lab.kubectl("-n", namespace, "get", "pods", "-o", "name"))
 
 
 def test_certificate_renewed_in_its_secret_is_served_without_a_restart(
@@ -89,7 +90,7 @@ def test_certificate_renewed_in_its_secret_is_served_without_a_restart(
     fill(lab, namespace, "fleet-certificate", renewal, authority)
     address = (before["status"]["podIP"], FLEET_PORT)
     # The kubelet brings it with its next look at the pod, after a minute or so.
-    eventually(lambda: ssl.get_server_certificate(address) == renewal.certificate, 180)
+    wait_for(lambda: ssl.get_server_certificate(address) == renewal.certificate, 180)
     after = get(lab, namespace, "pod", before["metadata"]["name"])
     assert [status["restartCount"] for status in after["status"]["containerStatuses"]] == [0]
 
@@ -113,8 +114,8 @@ def test_the_clusters_own_roles_let_people_see_and_change_jobs(
             "-n", namespace, "create", "rolebinding", role, f"--clusterrole={role}", f"--user=some-{role}"
         )
     # The controller manager gathers their rules.
-    eventually(lambda: may(lab, namespace, "some-view", "list"))
-    eventually(lambda: may(lab, namespace, "some-admin", "deletecollection"))
+    wait_for(lambda: may(lab, namespace, "some-view", "list"))
+    wait_for(lambda: may(lab, namespace, "some-admin", "deletecollection"))
     assert may(lab, namespace, "some-edit", "create")
     assert not may(lab, namespace, "some-view", "create")
     assert not may(lab, namespace, "some-stranger", "get")

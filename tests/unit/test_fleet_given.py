@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgetrain.fleet_client import FleetClient
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.given import HANDED_ROUND, Given, Mount, Offer, followed, offer
@@ -18,7 +19,6 @@ from edgetrain_operator.runtime import renewal
 from tests.support.authorities import intermediate
 from tests.support.fleet import JOB, MemoryStore, report, served_certificate, serving, settings_for
 from tests.support.mounted import Mounted
-from tests.support.objects import until
 
 NOW = datetime.now(UTC)
 SHORTLY = timedelta(seconds=30)
@@ -200,10 +200,10 @@ class TestOnSockets:
             def meanwhile() -> None:
                 mounted.turn_to(ca.make_serving(ca.make_authority(NOW), NOW), authority.certificate)
                 looks = mount.looks
-                until(lambda: mount.looks > looks + 3)
+                wait_for(lambda: mount.looks > looks + 3)
                 assert served_certificate(address) == before
                 mounted.turn_to(good, authority.certificate)
-                until(lambda: served_certificate(address) == good.certificate)
+                wait_for(lambda: served_certificate(address) == good.certificate)
 
             asyncio.run(renewing(mount, service, meanwhile))
         assert len(caplog.records) == 1
