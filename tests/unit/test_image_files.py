@@ -27,7 +27,7 @@ PINS = {
     )
 }
 BROUGHT_BY_TORCH = re.compile(r"nvidia-|cuda-|triton$")
-"""By its CUDA build, which pins them itself."""
+"""By its CUDA build, which bounds them itself."""
 
 
 def direct(part: str) -> list[str]:

@@ -40,7 +40,7 @@ class Buildah:
         Raises:
             LabError: it failed; the text ends with the build's last words.
         """
-        words = ["build", "--layers", "--isolation", "chroot", "--tag", image, *options]
+        words = ["build", "--layers", "--pull=false", "--isolation", "chroot", "--tag", image, *options]
         argv = self._argv(*words, "--file", context / dockerfile, context)
         began, last = time.monotonic(), deque[str](maxlen=_LAST_WORDS)
         with subprocess.Popen(
