@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from edgelab.archive import Image, Layer, write_archive
 from edgelab.real_images import recipe, store
@@ -36,9 +36,9 @@ def direct(part: str) -> list[str]:
     return [Requirement(line).name for line in said]
 
 
-def closure(names: list[str]) -> set[str]:
+def closure(names: list[str]) -> set[NormalizedName]:
     """All that these bring into an image, by what is installed here."""
-    found: set[str] = set()
+    found: set[NormalizedName] = set()
     left = list(names)
     while left:
         name = canonicalize_name(left.pop())

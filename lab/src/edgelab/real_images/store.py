@@ -44,8 +44,8 @@ def load(store: Path, archives: Iterable[Path]) -> None:
     sizes: dict[str, int] = {}
     with _containerd(draft / _CONTAINERD) as socket:
         for archive in archives:
-            imports = ["ctr", "--address", socket, "--namespace=k8s.io", "images", "import", archive]
-            run(imports, timeout=_SECONDS)
+            client = ["ctr", f"--address={socket}", "--namespace=k8s.io"]
+            run([*client, "images", "import", str(archive)], timeout=_SECONDS)
             sizes |= unpacked_sizes(archive)
     (draft / SIZES).write_text(json.dumps(sizes, indent=1))
     # Renamed into place: what an interruption leaves is no store.
