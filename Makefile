@@ -8,8 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip
-UV_VERSION := 0.13.8
-TORCH := torch==2.13.0
+UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
+TORCH := $(shell cat trainer-image/torch.txt)
 PACKAGES := protocol operator trainer-image lab
 SOURCES := $(PACKAGES:%=%/src)
 STAMPS := $(VENV)/stamps
@@ -75,6 +75,18 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	@test -f "benchmarks/$(NAME).py" || { echo "no benchmark '$(NAME)': see docs/benchmarks.md" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.$(NAME)
 
+# Any builder that takes docker's arguments. Where nothing can be pulled: `edgelab images`.
+IMAGE_TOOL ?= $(firstword $(notdir $(shell command -v docker podman buildah)))
+IMAGE_PREFIX ?= edgetrain/
+IMAGE_TAG ?= dev
+IMAGE_OPTIONS ?=
+
+.PHONY: images
+images: ## Build both images: make images IMAGE_TAG=1.0 IMAGE_OPTIONS="--platform linux/arm64"
+	@test -n "$(IMAGE_TOOL)" || { echo "needs docker, podman or buildah" >&2; exit 2; }
+	$(IMAGE_TOOL) build $(IMAGE_OPTIONS) -f Dockerfile -t $(IMAGE_PREFIX)operator:$(IMAGE_TAG) .
+	$(IMAGE_TOOL) build $(IMAGE_OPTIONS) -f trainer-image/Dockerfile -t $(IMAGE_PREFIX)trainer:$(IMAGE_TAG) .
+
 .PHONY: crds
 crds: setup ## Generate the CRD, docs/job.md, examples/digits.yaml and the chart's table of values
 	$(BIN)/python -m edgetrain_protocol.crd
@@ -108,7 +120,7 @@ $(STAMPS)/requirements: requirements.txt $(STAMPS)/uv
 	@$(UV) install --quiet -r requirements.txt
 	@touch $@
 
-$(STAMPS)/torch: $(STAMPS)/requirements
+$(STAMPS)/torch: trainer-image/torch.txt $(STAMPS)/requirements
 	@timeout $(TORCH_INDEX_SECONDS) $(BIN)/uv pip install --quiet --dry-run --no-deps --torch-backend cpu \
 	    --python $(BIN)/python --reinstall $(TORCH) >/dev/null 2>&1 \
 	  && { echo "torch: CPU build"; $(UV) install --quiet --torch-backend cpu $(TORCH); } \

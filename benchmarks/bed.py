@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.steps import Journal, first_without
 from benchmarks.waiting import wait_for
-from edgelab.config import LabConfig, NodeSpec
+from edgelab.config import Images, LabConfig, NodeSpec, usual_images
 from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator, make_namespace
 from edgelab.errors import LabError
 from edgelab.lab import Lab
@@ -72,6 +72,14 @@ class Bed:
             "spec": {"program": program, **spec},
         }
         self.lab.kubectl("apply", "-f", "-", stdin=json.dumps(document))
+
+    def program_from_config_map(self, *arguments: str) -> dict[str, Any]:
+        """The journal program as a person brings one, for images that this working tree is not in."""
+        where = ("-n", self.namespace)
+        if not self.lab.kubectl(*where, "get", "configmap", PROGRAM.stem, "--ignore-not-found", "-o", "name"):
+            self.lab.kubectl(*where, "create", "configmap", PROGRAM.stem, f"--from-file=main.py={PROGRAM}")
+        words = ["--batch", str(self.batch), *arguments]
+        return {"source": {"configMap": {"name": PROGRAM.stem}}, "args": words}
 
     def end(self) -> None:
         """Delete the job and wait until its pods are gone, so that the next one has the nodes to itself."""
@@ -162,13 +170,24 @@ class Bed:
 
 
 @contextmanager
-def bed(name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH) -> Iterator[Bed]:
+def bed(
+    name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH, images: Images | None = None
+) -> Iterator[Bed]:
     """A lab of a cloud node and these edge nodes, the operator installed; taken down in any case."""
+    with bare_bed(name, nodes, batch=batch, images=images) as test:
+        install_operator(test.lab, CLOUD.name)
+        yield test
+
+
+@contextmanager
+def bare_bed(
+    name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH, images: Images | None = None
+) -> Iterator[Bed]:
+    """As `bed`, without the operator. With real images the program comes by `program_from_config_map`."""
     lab = Lab(f"bench-{name}", say=lambda text: print(f"  {text}", flush=True))
     lab.down()
     try:
-        lab.up(LabConfig(nodes=[CLOUD, *nodes]))
-        install_operator(lab, CLOUD.name)
+        lab.up(LabConfig(nodes=[CLOUD, *nodes], images=images or usual_images()))
         make_namespace(lab, NAMESPACE)
         yield Bed(lab, [node.name for node in nodes], batch=batch)
     finally:

@@ -15,6 +15,22 @@ from edgelab.lab import Lab
 from edgelab.rates import Link, parse_cpu, parse_link
 
 
+def test_images_are_chosen_by_file_environment_and_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGELAB_IMAGES", raising=False)
+    assert edge_nodes(1).images == "thin"
+    monkeypatch.setenv("EDGELAB_IMAGES", "real")
+    assert edge_nodes(1).images == "real"
+    assert edge_nodes(1).running("thin").images == "thin"
+    assert edge_nodes(1).running(None).images == "real"
+    (tmp_path / "lab.yaml").write_text("nodes: []\nimages: thin\n")
+    assert read_config(tmp_path / "lab.yaml").images == "thin"
+    monkeypatch.setenv("EDGELAB_IMAGES", "fat")
+    with pytest.raises(LabError, match="'fat': it may be thin or real"):
+        edge_nodes(1)
+
+
 @pytest.mark.parametrize(
     ("text", "link"),
     [

@@ -179,6 +179,11 @@ TROUBLES = [
         "registry.example/edgetrain:1",
     ),
     (
+        ContainerTrouble("trainer", "ErrImagePull", "no match for platform in manifest: not found"),
+        "ImagePullFailed",
+        "name another in spec.overrides",
+    ),
+    (
         ContainerTrouble("trainer", "StartError", 'exec: "pyton": not found'),
         "CommandNotFound",
         "python /program/main.py",

@@ -1,5 +1,6 @@
 """What a lab shall look like: names checked, the YAML file read. Pure apart from `read_config`."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,8 @@ from edgelab.errors import LabError
 from edgelab.rates import Link, parse_cpu, parse_link
 
 Kind = Literal["edge", "cloud"]
+Images = Literal["thin", "real"]
+IMAGES: tuple[Images, ...] = ("thin", "real")
 
 CONTROL_PLANE, HUB = "control-plane", "hub"
 SITE_LABEL = "topology.edgetrain.io/site"
@@ -79,16 +82,35 @@ class NodeSpec(BaseModel):
         return labels | self.labels
 
 
+def usual_images() -> Images:
+    """What $EDGELAB_IMAGES says; thin where it says nothing.
+
+    Raises:
+        LabError: it says something else.
+    """
+    given = os.environ.get("EDGELAB_IMAGES") or "thin"
+    found = next((kind for kind in IMAGES if kind == given), None)
+    if found is None:
+        raise LabError(f"EDGELAB_IMAGES is {given!r}: it may be {' or '.join(IMAGES)}")
+    return found
+
+
 class LabConfig(BaseModel):
     """A whole lab, as `edgelab up --config` reads it.
 
-    `node_monitor_grace` (s): how long a node may be silent until it counts as NotReady.
+    `node_monitor_grace` (s): how long a node may be silent until it counts as NotReady. `images`: `thin` ones
+    show this machine's programs and working tree, `real` ones are built from the Dockerfiles.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     nodes: list[NodeSpec] = Field(max_length=MAX_NODES)
     node_monitor_grace: float = Field(default=4.0, ge=2.0, le=600.0)
+    images: Images = Field(default_factory=usual_images)
+
+    def running(self, images: Images | None) -> Self:
+        """The same with these images; as it is where None."""
+        return self if images is None else self.model_copy(update={"images": images})
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

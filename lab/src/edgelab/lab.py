@@ -16,6 +16,7 @@ from edgelab.network import LinkBytes
 from edgelab.nodes import Cluster
 from edgelab.programs.setup import check_machine, set_up
 from edgelab.rates import parse_link
+from edgelab.real_images.build import ensure_built
 from edgelab.shell import Argument, run
 from edgelab.state import LabFiles, NodeFiles, NodeRecord
 from edgelab.status import LabStatus, read_status
@@ -59,13 +60,14 @@ class Lab:
     def up(self, config: LabConfig) -> None:
         """Bring up the control plane and all nodes, and wait until they are Ready. A torn lab is replaced."""
         programs = set_up(self.say)
+        real_images = ensure_built(self.say) if config.images == "real" else None
         with self.files.locked():
             if lifecycle.is_up(self.name, self.files):
                 raise LabError(
                     f"lab {self.name!r} is up already: use it, or `edgelab down --name {self.name}` first"
                 )
             self.say("starting the control plane")
-            lifecycle.begin(self.name, self.files, programs, config.node_monitor_grace)
+            lifecycle.begin(self.name, self.files, programs, config.node_monitor_grace, real_images)
             # All at once, before any starts: addresses follow the configuration's order.
             cluster = self._record_nodes(config.nodes)
         self._join_all(cluster, config.nodes)

@@ -9,7 +9,7 @@ from edgelab import cgroups
 from edgelab.addresses import Block
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
-from edgelab.images import PAUSE_IMAGE, ThinImages
+from edgelab.images import ARCHIVE, PAUSE_IMAGE, ThinImages
 from edgelab.init import Machine, Process
 from edgelab.kubeconfig import write_kubeconfig
 from edgelab.pki import Pair
@@ -95,7 +95,7 @@ def _processes(setup: NodeSetup) -> list[Process]:
         f"--config={_ETC}/kube-proxy.json",
         f"--hostname-override={setup.spec.name}",
     ]
-    load = [_path("ctr"), "--namespace=k8s.io", "images", "import", f"{_IMAGES}/thin.tar"]
+    load = [_path("ctr"), "--namespace=k8s.io", "images", "import", f"{_IMAGES}/{ARCHIVE}"]
     return [
         Process("containerd", [_path("containerd"), f"--config={_ETC}/containerd.toml"]),
         Process("kube-proxy", proxy),

@@ -9,6 +9,7 @@ from edgelab import cgroups, images, machines, network, node
 from edgelab.api import Api, ApiError, Json
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
+from edgelab.real_images.store import clone
 from edgelab.state import LabFiles, LabRecord, NodeRecord
 
 _READY_SECONDS = 90.0
@@ -64,11 +65,21 @@ def power_on(cluster: Cluster, name: str) -> str | None:
     block = cluster.record.addresses
     lacking = network.add_node(cluster.name, block, name, record.number, record.spec.shape)
     groups = cgroups.create(cgroups.find_hierarchies(), cluster.name, name, record.spec.cpu)
-    thin = images.make_thin(images.mounted_paths())
-    setup = node.NodeSetup(cluster.files, cluster.name, block, record, cluster.record.programs, thin)
+    setup = node.NodeSetup(
+        cluster.files, cluster.name, block, record, cluster.record.programs, _images_for(cluster, name)
+    )
     machine = node.prepare(setup, groups)
     machines.start(network.netns(cluster.name, name), cluster.files.node(name).root, machine)
     return lacking
+
+
+def _images_for(cluster: Cluster, name: str) -> images.ThinImages:
+    """Real images lie on the node's own disk; thin ones are carried in at every start."""
+    real = cluster.files.real_images
+    if not real.is_dir():
+        return images.make_thin(images.mounted_paths())
+    clone(real, cluster.files.node(name).var / "lib" / "containerd")
+    return images.make_thin([])
 
 
 def power_off(cluster: Cluster, name: str, *, cleanly: bool) -> None:

@@ -123,6 +123,11 @@ class LabFiles:
         return self.root / "images"
 
     @property
+    def real_images(self) -> Path:
+        """What each node's containerd begins with, where the lab runs real images."""
+        return self.images / "containerd"
+
+    @property
     def authority(self) -> Authority:
         return Authority(Pair.at(self.pki, "ca"))
 

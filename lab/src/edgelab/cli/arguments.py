@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from edgelab.config import parse_label
+from edgelab.config import IMAGES, parse_label
 
 NodeActions = ("stop", "start", "kill", "remove")
 
@@ -22,10 +22,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--nodes", type=int, default=1, metavar="N", help="so many edge nodes, unshaped (default 1)"
     )
     size.add_argument("--config", type=Path, metavar="FILE", help="YAML file that lists the nodes")
+    _images(up)
     _command(commands, "down", "remove the lab, also what a crash left of it")
     _shows(_command(commands, "status", "show control plane and nodes"))
     _shows(_command(commands, "kubeconfig", "print the path of the administrator's kubeconfig"))
     _node(commands)
+    text = "build the real images now, and show how large they are"
+    _shows(commands.add_parser("images", help=text, description=text))
     link = _command(commands, "link", "shape a node's link anew, in both directions")
     link.add_argument("node")
     link.add_argument("rate", help="such as 5mbit, or with delay and loss 5mbit-20ms-1%%")
@@ -35,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     heal.add_argument("nodes", nargs="*", metavar="node")
     demo = _command(commands, "demo", "train in a lab through a power cut, a join and a choked link")
     demo.set_defaults(name="demo")
+    _images(demo)
     return parser
 
 
@@ -45,6 +49,14 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _setup(commands: Subparsers) -> None:
     text = "install packages and get Kubernetes' programs, once"
     _shows(commands.add_parser("setup", help=text, description=text))
+
+
+def _images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--images",
+        choices=IMAGES,
+        help="thin: the working tree mounted; real: from the Dockerfiles (default: $EDGELAB_IMAGES or thin)",
+    )
 
 
 def _node(commands: Subparsers) -> None:

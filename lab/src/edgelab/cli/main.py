@@ -15,7 +15,9 @@ from edgelab.cli.arguments import build_parser
 from edgelab.config import check_lab_name, edge_nodes, make_node, read_config
 from edgelab.errors import LabError
 from edgelab.lab import Lab
-from edgelab.programs.setup import set_up
+from edgelab.programs.setup import check_machine, set_up
+from edgelab.real_images.build import ensure_built
+from edgelab.real_images.store import sizes_of
 from edgelab.status import LabStatus
 
 Arguments = argparse.Namespace
@@ -54,7 +56,8 @@ def _setup(arguments: Arguments) -> None:
 
 def _up(arguments: Arguments) -> None:
     lab = _lab(arguments)
-    lab.up(read_config(arguments.config) if arguments.config else edge_nodes(arguments.nodes))
+    config = read_config(arguments.config) if arguments.config else edge_nodes(arguments.nodes)
+    lab.up(config.running(arguments.images))
     _say(f"lab {lab.name!r} is up: export KUBECONFIG={lab.kubeconfig}")
 
 
@@ -77,6 +80,13 @@ def _status(arguments: Arguments) -> None:
 def _kubeconfig(arguments: Arguments) -> None:
     path = _lab(arguments).status().kubeconfig
     print(json.dumps({"kubeconfig": path}) if arguments.output == "json" else path)
+
+
+def _images(arguments: Arguments) -> None:
+    check_machine()
+    sizes = sizes_of(ensure_built(_say))
+    lines = [f"{tag}: {size / 1e6:.0f} MB unpacked" for tag, size in sizes.items()]
+    print(json.dumps(sizes, indent=2) if arguments.output == "json" else "\n".join(lines))
 
 
 def _node(arguments: Arguments) -> None:
@@ -108,7 +118,7 @@ def _demo(arguments: Arguments) -> int:
 
     # Ended by whatever it was started from, it still takes its cluster down.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return run_demo(check_lab_name(arguments.name), Console())
+    return run_demo(check_lab_name(arguments.name), Console(), arguments.images)
 
 
 def _table(status: LabStatus) -> Table:
@@ -129,6 +139,7 @@ _COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "status": _status,
     "kubeconfig": _kubeconfig,
     "node": _node,
+    "images": _images,
     "link": _link,
     "partition": _partition,
     "heal": _heal,

@@ -12,7 +12,10 @@ from edgetrain_protocol.report import TrainerState
 IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
+NO_PLATFORM = ("no match for platform", "no matching manifest", "no image found in image index")
+"""What container runtimes say of a manifest list that has nothing for the node."""
 START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
+ARCHITECTURE_LABEL = "kubernetes.io/arch"
 TEXT_MAX = 600
 """Of what somebody else wrote, in a message of ours."""
 
@@ -84,7 +87,7 @@ def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
     text = why.message[:TEXT_MAX]
     image = image_of(scene.seen.job, scene.seen.nodes.get(node), scene.seen.defaults)
     if why.reason in IMAGE:
-        mend = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
+        mend = _image_mend(scene, node, text)
         return Trouble(
             "ImagePullFailed", f"{node}: image {image} cannot be had ({why.reason}: {text}); {mend}", node
         )
@@ -99,6 +102,14 @@ def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
     if why.reason == "Unschedulable":
         return Trouble("PodUnschedulable", f"{node}: {text}", node)
     return Trouble(why.reason, f"{node}: {why.container}: {text}", node)
+
+
+def _image_mend(scene: Scene, node: str, text: str) -> str:
+    if not any(words in text for words in NO_PLATFORM):
+        return "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
+    view = scene.seen.nodes.get(node)
+    kind = view.labels.get(ARCHITECTURE_LABEL, "its architecture") if view else "its architecture"
+    return f"it is not built for {kind}: add that to its manifest list, or name another in spec.overrides"
 
 
 def _start_text(scene: Scene, why: ContainerTrouble, image: str) -> str:
