@@ -4,6 +4,8 @@ import asyncio
 import logging
 import sys
 
+from prometheus_client import disable_created_metrics
+
 from edgetrain_operator.runtime.operator import run
 from edgetrain_operator.settings import BadSetting, Settings
 
@@ -18,6 +20,7 @@ def main() -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
+    disable_created_metrics()  # A series beside each counter that nobody asks for.
     # kopf tells of every event that it passes on.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     # It warns that it leaves signals alone in its thread: they are the main thread's business.

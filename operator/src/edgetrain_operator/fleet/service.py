@@ -21,6 +21,7 @@ from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.forward import Leadership, ToLeader
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.metrics import FleetCollector
+from edgetrain_operator.fleet.requests import Counted, Requests
 from edgetrain_protocol.names import FLEET_PORT
 
 KEEP_ALIVE_SECONDS = 75
@@ -57,14 +58,15 @@ class FleetService:
         self, keyring: Keyring, leadership: Leadership, host: str = "0.0.0.0", port: int = FLEET_PORT
     ) -> None:
         self.fleet = Fleet(keyring)
-        self.collector = FleetCollector(self.fleet)
+        requests = Requests()
+        self.collector = FleetCollector(self.fleet, requests, self._certificates)
         self._keyring = keyring
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._serving = self._renew(keyring)
         self._app = ToLeader(create_app(self.fleet), leadership, self.fleet)
         config = uvicorn.Config(
-            self._app,
+            Counted(self._app, requests),
             host=host,
             port=port,
             ssl_context_factory=lambda *_: self._tls,
@@ -106,6 +108,11 @@ class FleetService:
         if keyring.authorities != self._keyring.authorities or ca.needs_renewal(self._serving, now):
             self._serving = self._renew(keyring)
         self._keyring = keyring
+
+    def _certificates(self) -> dict[str, float]:
+        """When the one that is served ends, and the last of the authorities that workers are to trust."""
+        last = max(authority.ends for authority in self._keyring.authorities)
+        return {"serving": self._serving.ends.timestamp(), "authority": last.timestamp()}
 
     def stop(self) -> None:
         """Answer those who wait, and end."""

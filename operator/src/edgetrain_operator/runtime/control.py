@@ -17,6 +17,7 @@ from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.queue import KeyedQueue, work
 from edgetrain_operator.runtime.reconcile import Reconciler
+from edgetrain_operator.runtime.relay import Relay
 from edgetrain_operator.runtime.watch import watch
 from edgetrain_operator.settings import Settings
 
@@ -32,6 +33,7 @@ class Control:
         self.nodes = NodeTable()
         defaults = Defaults(settings.trainer_image, settings.fleet_address, settings.pull_policy)
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
+        self.relay = Relay(fleet, self._reconciler.memory, self.nodes)
         self.hints = Hints(self.queue, self.nodes, self._reconciler, settings.namespaces)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -46,6 +48,8 @@ class Control:
         await self._first_sweep()
         self._metrics.queue_depth.set_function(lambda: self.queue.depth)
         self._metrics.queue_age.set_function(lambda: self.queue.oldest_seconds)
+        self._metrics.jobs.set_function(lambda: len(self._reconciler.memory.jobs()))
+        self._metrics.nodes.set_function(lambda: len(self.nodes.nodes))
         parts: list[Coroutine[Any, Any, object]] = [
             self._sweep_for_ever(),
             watch(self.hints, self._settings.namespaces),

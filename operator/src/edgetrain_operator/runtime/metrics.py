@@ -34,6 +34,13 @@ class Metrics:
             ["verb", "resource", "outcome"],
             registry=registry,
         )
+        self.api_seconds = Histogram(
+            "edgetrain_operator_api_call_seconds",
+            "Duration of a request to the Kubernetes API, also of one that failed.",
+            ["verb"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
         self.actions = Counter(
             "edgetrain_operator_actions_total", "What was done for jobs.", ["action"], registry=registry
         )
@@ -56,6 +63,7 @@ class Metrics:
         for result in RESULTS:
             self.reconciles.labels(result)
 
-    def api_call(self, verb: str, resource: str, outcome: str) -> None:
+    def api_call(self, verb: str, resource: str, outcome: str, seconds: float) -> None:
         """An observer for `Kube`."""
         self.api_calls.labels(verb, resource, outcome).inc()
+        self.api_seconds.labels(verb).observe(seconds)

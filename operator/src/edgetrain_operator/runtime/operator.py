@@ -40,7 +40,7 @@ async def run(settings: Settings) -> None:
     service = FleetService(await ensure(store, datetime.now(UTC)), election, port=settings.fleet_port)
     registry.register(service.collector)
     control = Control(settings, kube, service.fleet, metrics)
-    server = Server(registry, lambda: control.queue.oldest_seconds)
+    server = Server(registry, control.relay.look, lambda: control.queue.oldest_seconds)
     await server.start(settings.metrics_port)
     service.start()
     election.start()
