@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 RESULTS = ("ok", "conflict", "error")
+BACKFILL_RESULTS = ("written", "refused", "dropped")
 
 
 class Metrics:
@@ -55,6 +56,15 @@ class Metrics:
             "Lineages begun because a majority was lost.",
             registry=registry,
         )
+        self.backfill_reports = Counter(
+            "edgetrain_operator_backfill_reports_total",
+            "Late reports by what became of them.",
+            ["result"],
+            registry=registry,
+        )
+        self.backfill_waiting = Gauge(
+            "edgetrain_operator_backfill_waiting", "Late reports that wait to be written.", registry=registry
+        )
         self.jobs = Gauge(
             "edgetrain_operator_jobs", "Jobs that this operator looks after.", registry=registry
         )
@@ -62,6 +72,8 @@ class Metrics:
         self.leader = Gauge("edgetrain_operator_leader", "1 while this replica leads.", registry=registry)
         for result in RESULTS:
             self.reconciles.labels(result)
+        for result in BACKFILL_RESULTS:
+            self.backfill_reports.labels(result)
 
     def api_call(self, verb: str, resource: str, outcome: str, seconds: float) -> None:
         """An observer for `Kube`."""
