@@ -5,16 +5,18 @@ from functools import cache
 from pathlib import Path
 
 from edgelab.programs.acquire import acquire
+from edgelab.programs.pinned import MODULES, PROMETHEUS
 
 
 @cache
 def program(name: str) -> Path:
-    """Path of kube-apiserver, etcd, kubectl or helm. What is missing is got first, which may take minutes.
+    """Path of kube-apiserver, etcd, kubectl, helm, prometheus or promtool. What is missing is got first,
+    which may take minutes.
 
     Raises:
         edgelab.errors.LabError: it is nowhere to be had; the text says what to do.
     """
-    return acquire(print)[name]
+    return acquire(print, [PROMETHEUS] if name in PROMETHEUS.programs else MODULES)[name]
 
 
 def helm(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:

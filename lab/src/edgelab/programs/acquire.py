@@ -5,7 +5,7 @@ In order: the directory that KUBEBUILDER_ASSETS names, the cache, the official r
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from edgelab.programs.pinned import (
     HELM_VERSION,
     KUBERNETES_VERSION,
     MODULES,
+    PROMETHEUS_VERSION,
     Module,
     cache_root,
 )
@@ -25,30 +26,35 @@ Programs = dict[str, Path]
 Say = Callable[[str], None]
 
 _VERSION_ARGUMENTS = {"kubectl": ["version", "--client"], "helm": ["version"]}
-_OTHER_VERSIONS = {"etcd": ETCD_VERSION.removeprefix("v"), "helm": HELM_VERSION}
+_OTHER_VERSIONS = {
+    "etcd": ETCD_VERSION.removeprefix("v"),
+    "helm": HELM_VERSION,
+    "prometheus": PROMETHEUS_VERSION,
+    "promtool": PROMETHEUS_VERSION,
+}
 
 
-def acquire(say: Say) -> Programs:
-    """Every program by its name; gets what is missing, which may take minutes the first time.
+def acquire(say: Say, modules: Sequence[Module] = MODULES) -> Programs:
+    """Every program of these modules by its name; gets what is missing: minutes the first time.
 
     Raises:
         LabError: some program is nowhere to be had; the text says what to do.
     """
-    given = _given(say)
-    for module in MODULES:
+    given = _given(say, modules)
+    for module in modules:
         wanted = [name for name in module.programs if name not in given]
         if _missing(module, wanted):
             with _locked():
                 _get(module, _missing(module, wanted), say)
-    return {name: given.get(name, module.cache / name) for module in MODULES for name in module.programs}
+    return {name: given.get(name, module.cache / name) for module in modules for name in module.programs}
 
 
-def _given(say: Say) -> Programs:
+def _given(say: Say, modules: Sequence[Module]) -> Programs:
     """What KUBEBUILDER_ASSETS holds of our version: a kubelet may not be newer than its API server."""
     if not (directory := os.environ.get("KUBEBUILDER_ASSETS")):
         return {}
     found = {}
-    for name in (name for module in MODULES for name in module.programs):
+    for name in (name for module in modules for name in module.programs):
         path = Path(directory, name).absolute()
         if not _is_program(path):
             continue
