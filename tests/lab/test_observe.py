@@ -1,4 +1,4 @@
-"""A real job, as a real Prometheus sees it by way of the operator: every panel has data, and gaps are filled."""
+"""A real job, as Prometheus sees it by way of the operator: every panel has data, and gaps are filled."""
 
 import math
 import time
