@@ -49,9 +49,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 def test_a_backlog_of_hours_is_found_under_its_own_times(prometheus: Prometheus) -> None:
     began = time.time() // 1 - 3 * 3600
-    everything = {"training": training(step=7), "measured": MEASURED}
     times = [began + n * EVERY for n in range(40)]
-    backlog = [(("farm", "digits"), report(at=at, **everything)) for at in times]
+    backlog = [(("farm", "digits"), report(at=at, training=training(), measured=MEASURED)) for at in times]
 
     async def write() -> None:
         writer = RemoteWriter(prometheus.write_url)

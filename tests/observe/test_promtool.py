@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -21,9 +22,8 @@ from tests.support.relayed import NOW, job, training
 ALERT_TESTS = sorted((ROOT / "tests" / "alerts").glob("*.yaml"))
 
 
-def promtool(*arguments: object, page: bytes | None = None) -> None:
-    words = [program("promtool"), *map(str, arguments)]
-    done = subprocess.run(words, input=page, capture_output=True, timeout=60)
+def promtool(*arguments: str | Path, page: bytes | None = None) -> None:
+    done = subprocess.run([program("promtool"), *arguments], input=page, capture_output=True, timeout=60)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 

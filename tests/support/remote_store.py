@@ -36,7 +36,8 @@ class Store:
     def take(self, body: bytes) -> None:
         for field_number, series in fields(unsnappy(body)):
             assert field_number == 1
-            labels, samples = [], []
+            labels: list[dict[int, bytes]] = []
+            samples: list[dict[int, bytes]] = []
             for number, value in fields(series):
                 (labels if number == 1 else samples).append(dict(fields(value)))
             names = [(label[1].decode(), label[2].decode()) for label in labels]

@@ -17,14 +17,16 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from edgetrain.profiler.metrics import LINKS
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
 from edgetrain.supervisor.metrics import Metrics as TrainerMetrics
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.fleet.store import Sender
 from edgetrain_protocol.names import Env
-from edgetrain_protocol.report import Report, ReportAnswer, Totals, TrainerState, TrainingPart
+from edgetrain_protocol.report import Report, ReportAnswer
 from tests.support.fleet import JOB, Lease, serving, settings_for
+from tests.support.relayed import training
 
 PATIENCE = 20.0
 
@@ -231,14 +233,15 @@ def test_stops_reporting_when_the_pod_is_over_and_still_serves_metrics(start: St
 
 def test_its_page_shows_the_trainers_metrics_and_names_the_worker_on_all(start: Start) -> None:
     trainer = TrainerMetrics()
-    trainer.on_part(TrainingPart(state=TrainerState.TRAINING, incarnation="i1", totals=Totals(steps=7)))
+    trainer.on_part(training())
     with serving() as service:
         profiler = start(service)
         trainer.serve(profiler.trainer_metrics_port)
-        until(lambda: profiler.serves() and profiler.metric("edgetrain_steps_total") == 7, "the steps")
+        until(lambda: profiler.serves() and profiler.metric("edgetrain_steps_total") == 69, "the steps")
         samples = [s for f in text_string_to_metric_families(profiler.page()) for s in f.samples]
     labels = {"job_namespace": "edge", "job_name": "digits", "node": "node-w-a"}
     assert [s.name for s in samples if not labels.items() <= s.labels.items()] == []
+    assert len(samples) + 3 * LINKS <= 60, "each link will add three"
 
 
 def test_missing_environment_is_named(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ def main() -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    disable_created_metrics()  # A series beside each counter that nobody asks for.
+    # A series beside each counter that nobody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     # kopf tells of every event that it passes on.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     # It warns that it leaves signals alone in its thread: they are the main thread's business.

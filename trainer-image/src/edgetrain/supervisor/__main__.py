@@ -27,7 +27,8 @@ def main(argv: Sequence[str]) -> int:
         format="%(asctime)s %(levelname)s supervisor: %(message)s",
         stream=sys.stderr,
     )
-    disable_created_metrics()  # A series beside each counter that nobody asks for.
+    # A series beside each counter that nobody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     command = argv[1:] if argv[:1] == ["--"] else argv
     try:
         return asyncio.run(supervise(Settings.from_env(), command or DEFAULT_COMMAND))
