@@ -1,7 +1,11 @@
 """The operator's own numbers. No job's name is a label: series must not grow with jobs; what concerns
 one job is in its status."""
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from edgetrain_operator.core.model import Action
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 RESULTS = ("ok", "conflict", "error")
@@ -72,6 +76,8 @@ class Metrics:
         self.leader = Gauge("edgetrain_operator_leader", "1 while this replica leads.", registry=registry)
         for result in RESULTS:
             self.reconciles.labels(result)
+        for action in get_args(Action):
+            self.actions.labels(action.__name__)
         for result in BACKFILL_RESULTS:
             self.backfill_reports.labels(result)
 
