@@ -30,12 +30,20 @@ help: ## Show this
 demo: setup lab-setup ## Train in the lab through a power cut, a join and a choked aggregator
 	@$(BIN)/edgelab demo
 
+.PHONY: demo-observe
+demo-observe: setup lab-setup ## Leave a job running with Prometheus beside it, and say where to look
+	@$(BIN)/edgelab observe
+
 .PHONY: test
-test: lint test-unit test-model test-train test-api test-lab ## Set everything up and run all tests
+test: lint test-unit test-observe test-model test-train test-api test-lab ## Set everything up and run all tests
 
 .PHONY: test-unit
 test-unit: setup ## The tests that need no cluster, under a minute
 	$(BIN)/pytest -q tests/unit
+
+.PHONY: test-observe
+test-observe: setup ## promtool on rules and metrics, remote write to a real Prometheus
+	$(BIN)/pytest -q tests/observe
 
 .PHONY: test-model
 test-model: setup ## Explore the group's protocol exhaustively

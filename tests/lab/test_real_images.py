@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.config import LabConfig, NodeSpec
 from edgelab.demo.install import EXAMPLE, install_operator
 from edgelab.demo.summary import ACCURACY_GOAL, held_out_accuracy, model_file
@@ -16,7 +17,7 @@ from edgelab.real_images.build import ensure_built
 from edgelab.real_images.recipe import torch_backend
 from edgelab.real_images.store import sizes_of
 from edgetrain_protocol.status import JobStatus
-from tests.support.pods import apply, eventually, get, restricted_pod
+from tests.support.pods import apply, get, restricted_pod
 
 pytestmark = pytest.mark.lab
 
@@ -62,7 +63,7 @@ def over(lab: Lab) -> JobStatus | None:
 
 def test_the_example_trains_to_its_end(real: Lab) -> None:
     real.kubectl("-n", NAMESPACE, "apply", "-f", EXAMPLE)
-    ended = eventually(lambda: over(real), SECONDS)
+    ended = wait_for(lambda: over(real), SECONDS)
     assert ended
     assert ended.workers.desired == 2
     assert held_out_accuracy(real, NAMESPACE, ended) >= ACCURACY_GOAL
@@ -72,7 +73,7 @@ def test_the_example_trains_to_its_end(real: Lab) -> None:
 def test_a_container_sees_its_image_and_nothing_of_this_machine(real: Lab) -> None:
     program = f"TREE = {str(source_tree())!r}\n{LOOK}"
     apply(real, NAMESPACE, restricted_pod("look", "edge-1", program))
-    logs = eventually(lambda: real.kubectl("-n", NAMESPACE, "logs", "look"), SECONDS)
+    logs = wait_for(lambda: real.kubectl("-n", NAMESPACE, "logs", "look"), SECONDS)
     seen = json.loads(logs.splitlines()[0])
     assert seen.pop("package").startswith("/opt/edgetrain/")
     assert seen == {"uid": USER, "writable": False, "compiled": True, "tree": False}

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from edgelab.programs.acquire import acquire
-from edgelab.programs.pinned import KUBERNETES, OLDEST_KUBERNETES
+from edgelab.programs.pinned import KUBERNETES, MODULES, OLDEST_KUBERNETES, PROMETHEUS
 
 OLDEST = bool(os.environ.get("EDGETRAIN_TEST_OLDEST"))
 API_SERVER_VERSION = (OLDEST_KUBERNETES if OLDEST else KUBERNETES).kubernetes
@@ -17,12 +17,13 @@ API_SERVER_VERSION = (OLDEST_KUBERNETES if OLDEST else KUBERNETES).kubernetes
 
 @cache
 def program(name: str) -> Path:
-    """Path of etcd, kubectl, helm or any other. What is missing is got first, which may take minutes.
+    """Path of etcd, kubectl, helm, prometheus or any other. What is missing is got first, which may take
+    minutes.
 
     Raises:
         edgelab.errors.LabError: it is nowhere to be had; the text says what to do.
     """
-    return acquire(print)[name]
+    return acquire(print, [PROMETHEUS] if name in PROMETHEUS.programs else MODULES)[name]
 
 
 @cache

@@ -155,6 +155,11 @@ class Lab:
         cluster = self._cluster()
         return str(cluster.record.addresses.node(cluster.node(name).number))
 
+    @property
+    def control_plane_address(self) -> str:
+        """The control plane's address, which pods and this machine reach."""
+        return str(self._cluster().record.addresses.control_plane)
+
     def link_bytes(self, name: str) -> LinkBytes:
         """What the node's link has carried since the node was started."""
         return network.link_bytes(self.name, self._cluster().node(name).number)

@@ -39,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     demo = _command(commands, "demo", "train in a lab through a power cut, a join and a choked link")
     demo.set_defaults(name="demo")
     _images(demo)
+    observe = _command(commands, "observe", "bring up a lab with a job and Prometheus, and leave it running")
+    observe.set_defaults(name="observe")
     return parser
 
 

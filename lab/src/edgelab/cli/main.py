@@ -121,6 +121,12 @@ def _demo(arguments: Arguments) -> int:
     return run_demo(check_lab_name(arguments.name), Console(), arguments.images)
 
 
+def _observe(arguments: Arguments) -> int:
+    from edgelab.demo.observe import run_observe
+
+    return run_observe(check_lab_name(arguments.name), Console())
+
+
 def _table(status: LabStatus) -> Table:
     table = Table(box=box.SIMPLE)
     for title in ("node", "kind", "power", "ready", "address", "link", "cpu", "site", "partition"):
@@ -144,4 +150,5 @@ _COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "partition": _partition,
     "heal": _heal,
     "demo": _demo,
+    "observe": _observe,
 }

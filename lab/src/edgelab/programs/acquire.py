@@ -15,6 +15,7 @@ from edgelab.programs.pinned import (
     ETCD_VERSION,
     HELM_VERSION,
     MODULES,
+    PROMETHEUS_VERSION,
     Module,
     cache_root,
 )
@@ -24,7 +25,12 @@ Programs = dict[str, Path]
 Say = Callable[[str], None]
 
 _VERSION_ARGUMENTS = {"kubectl": ["version", "--client"], "helm": ["version"]}
-_OTHER_VERSIONS = {"etcd": ETCD_VERSION.removeprefix("v"), "helm": HELM_VERSION}
+_OTHER_VERSIONS = {
+    "etcd": ETCD_VERSION.removeprefix("v"),
+    "helm": HELM_VERSION,
+    "prometheus": PROMETHEUS_VERSION,
+    "promtool": PROMETHEUS_VERSION,
+}
 
 
 def acquire(say: Say, modules: Sequence[Module] = MODULES) -> Programs:

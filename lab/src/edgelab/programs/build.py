@@ -33,7 +33,16 @@ def build(module: Module, names: list[str], say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=module.cache) as drafts:
         for name, package in zip(names, packages, strict=True):
             output = Path(drafts, name)
-            flags = ["-v", "-trimpath", "-ldflags", module.link_flags, "-o", str(output)]
+            flags = [
+                "-v",
+                "-trimpath",
+                "-tags",
+                module.tags,
+                "-ldflags",
+                module.link_flags,
+                "-o",
+                str(output),
+            ]
             _run_go([go, "build", *flags, package], module, name, say)
             output.replace(module.cache / name)
 
@@ -70,5 +79,6 @@ def _run_go(argv: list[str], module: Module, name: str, say: Say) -> None:
 
 def _count_packages(go: str, module: Module, name: str) -> int:
     """How many packages it is made of; downloads the modules that are missing."""
-    listed = run([go, "-C", module.directory, "list", "-deps", module.programs[name]], timeout=_LIST_SECONDS)
+    words = [go, "-C", module.directory, "list", "-deps", "-tags", module.tags, module.programs[name]]
+    listed = run(words, timeout=_LIST_SECONDS)
     return len(listed.splitlines())

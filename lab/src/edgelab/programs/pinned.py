@@ -11,6 +11,7 @@ OLDEST_KUBERNETES_VERSION = "v1.30.14"
 """Of the oldest API server that the operator is to work with; tests alone run it."""
 ETCD_VERSION = "v3.6.8"
 HELM_VERSION = "v4.3.1"
+PROMETHEUS_VERSION = "3.11.3"
 
 _KUBERNETES = "k8s.io/kubernetes/cmd"
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -25,6 +26,8 @@ class Module:
     link_flags: str
     kubernetes: str = field(default=KUBERNETES_VERSION, kw_only=True)
     """The version of those that are Kubernetes' own."""
+    tags: str = field(default="", kw_only=True)
+    """Of the build, separated by commas."""
 
     @property
     def directory(self) -> Path:
@@ -33,7 +36,8 @@ class Module:
     @property
     def cache(self) -> Path:
         """Where its programs are kept: another place for another go.sum or another kind of machine."""
-        digest = hashlib.sha256((self.directory / "go.sum").read_bytes() + self.link_flags.encode())
+        flags = self.link_flags + self.tags
+        digest = hashlib.sha256((self.directory / "go.sum").read_bytes() + flags.encode())
         return cache_root() / f"{self.name}-{platform.machine()}-{digest.hexdigest()[:16]}"
 
 
@@ -74,4 +78,14 @@ HELM = Module(
     {"helm": "helm.sh/helm/v4/cmd/helm"},
     f"-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}",
 )
+PROMETHEUS = Module(
+    "prometheus",
+    {
+        "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
+        "promtool": "github.com/prometheus/prometheus/cmd/promtool",
+    },
+    f"-s -w -X github.com/prometheus/common/version.Version={PROMETHEUS_VERSION}",
+    tags="remove_all_sd,enable_kubernetes_sd",
+)
+"""No lab needs it, but who looks at one does. Built from source it has its API and no pages to look at."""
 MODULES = (KUBERNETES, HELM)

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgelab.errors import LabError
-from edgelab.programs.pinned import ETCD_VERSION, HELM_VERSION, KUBERNETES_VERSION
+from edgelab.programs.pinned import (
+    ETCD_VERSION,
+    HELM_VERSION,
+    KUBERNETES_VERSION,
+    PROMETHEUS,
+    PROMETHEUS_VERSION,
+)
 
 # Short: where nothing is reachable (no network, a closed one), the build shall start at once.
 _REACH_SECONDS = 4.0
@@ -48,6 +54,10 @@ def release_of(name: str, kubernetes: str = KUBERNETES_VERSION) -> Release | Non
     if name == "helm":
         url = f"https://get.helm.sh/helm-{HELM_VERSION}-linux-{machine}.tar.gz"
         return Release(url, f"{url}.sha256sum", f"linux-{machine}/helm")
+    if name in PROMETHEUS.programs:
+        base = f"https://github.com/prometheus/prometheus/releases/download/v{PROMETHEUS_VERSION}"
+        folder = f"prometheus-{PROMETHEUS_VERSION}.linux-{machine}"
+        return Release(f"{base}/{folder}.tar.gz", f"{base}/sha256sums.txt", f"{folder}/{name}")
     url = f"https://dl.k8s.io/release/{kubernetes}/bin/linux/{machine}/{name}"
     return Release(url, f"{url}.sha256")
 

@@ -38,6 +38,7 @@ class Fleet:
         self._over: OrderedDict[str, None] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._callbacks: list[Callable[[str], None]] = []
+        self._listeners: list[Callable[[str, Report], None]] = []
         self.board = PlanBoard()
         self.counts: Counter[str] = Counter()
         """For the metrics: reports taken and refused, probes ordered."""
@@ -80,6 +81,9 @@ class Fleet:
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)
 
+    def on_report(self, callback: Callable[[str, Report], None]) -> None:
+        self._listeners.append(callback)
+
     def token_for(self, job_uid: str) -> str:
         return make_token(self._keyring.token_keys[0], job_uid)
 
@@ -121,6 +125,8 @@ class Fleet:
             for index, report in enumerate(reports):  # noqa: B007 - says where it stopped
                 changed |= self._take_one(job_uid, report, sender)
                 self.counts["taken"] += 1
+                for listener in self._listeners:
+                    listener(job_uid, report)
         except Nonsense as nonsense:
             self.counts["refused"] += 1
             nonsense.index = index

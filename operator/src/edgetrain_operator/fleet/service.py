@@ -21,6 +21,7 @@ from edgetrain_operator.fleet.forward import Leadership, ToLeader
 from edgetrain_operator.fleet.given import Offer
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.metrics import FleetCollector
+from edgetrain_operator.fleet.requests import Counted, Requests
 from edgetrain_protocol.names import FLEET_PORT
 
 KEEP_ALIVE_SECONDS = 75
@@ -66,7 +67,8 @@ class FleetService:
     ) -> None:
         """`given`: a certificate to serve instead of one of our own authority's."""
         self.fleet = Fleet(keyring, given_authorities=given.authorities if given else "")
-        self.collector = FleetCollector(self.fleet)
+        requests = Requests()
+        self.collector = FleetCollector(self.fleet, requests, self._certificates)
         self._keyring = keyring
         self._given = given is not None
         self._tls = tls.server_context()
@@ -74,7 +76,7 @@ class FleetService:
         tls.load(self._tls, self._serving)
         self._app = ToLeader(create_app(self.fleet), leadership, self.fleet)
         config = uvicorn.Config(
-            self._app,
+            Counted(self._app, requests),
             host=host,
             port=port,
             ssl_context_factory=lambda *_: self._tls,
@@ -123,6 +125,11 @@ class FleetService:
         self.fleet.use_given(given.authorities)
         if given.pair != self._serving:
             self._serve_from_now(given.pair)
+
+    def _certificates(self) -> dict[str, float]:
+        """When the one that is served ends, and the last of the authorities that workers are to trust."""
+        last = max(authority.ends for authority in self._keyring.authorities)
+        return {"serving": self._serving.ends.timestamp(), "authority": last.timestamp()}
 
     def stop(self) -> None:
         """Answer those who wait, and end."""
