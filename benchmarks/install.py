@@ -5,9 +5,10 @@ import statistics
 import sys
 import time
 
-from benchmarks.bed import CLOUD, Bed, bare_bed, wait_for
+from benchmarks.bed import CLOUD, Bed, bare_bed
 from benchmarks.harness import Goal, Row, median_row, publish
 from benchmarks.importing import import_seconds
+from benchmarks.waiting import wait_for
 from edgelab.config import NodeSpec
 from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.bed import Bed, wait_for
+from benchmarks.bed import Bed
+from benchmarks.waiting import wait_for
 from edgelab.demo.install import OPERATOR_NAMESPACE
 from edgelab.lab import Lab
 from edgelab.prometheus import Prometheus, Sample, end_prometheus, start_prometheus

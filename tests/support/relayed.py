@@ -49,7 +49,7 @@ MEASURED = NodePart(cpu_ratio=0.5, temperature_celsius=50.0, battery_ratio=0.9, 
 
 def held(worker: str, heard: float = NOW, **parts: Any) -> StampedReport:
     parts = parts or {"training": training(), "measured": MEASURED}
-    times = {f"{kind}_received": heard for kind in parts}
+    times: dict[str, Any] = {f"{kind}_received": heard for kind in parts}
     return StampedReport(report(worker, **parts), **parts, **times)
 
 

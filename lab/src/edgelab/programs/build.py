@@ -79,6 +79,6 @@ def _run_go(argv: list[str], module: Module, name: str, say: Say) -> None:
 
 def _count_packages(go: str, module: Module, name: str) -> int:
     """How many packages it is made of; downloads the modules that are missing."""
-    words = [go, "-C", module.directory, "list", "-deps", "-tags", module.tags, module.programs[name]]
-    listed = run(words, timeout=_LIST_SECONDS)
+    arguments = ["list", "-deps", "-tags", module.tags, module.programs[name]]
+    listed = run([go, "-C", module.directory, *arguments], timeout=_LIST_SECONDS)
     return len(listed.splitlines())
