@@ -42,8 +42,9 @@ _SYSTEM = (
     "/sbin",
     "/etc/ssl",
     "/etc/alternatives",
-    "/etc/ld.so.cache",
 )
+_COPIED = "/etc/ld.so.cache"
+"""Not bound: a package that is installed meanwhile replaces it, and what had been bound would be gone."""
 _ACCOUNTS = {
     "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nnonroot:x:{USER}:{USER}:nonroot:/tmp:/bin/sh\n",
     "/etc/group": f"root:x:0:\nnonroot:x:{USER}:\n",
@@ -143,6 +144,8 @@ def _thin_layer(paths: list[Path]) -> bytes:
     layer.directory("/tmp", mode=0o1777)
     for name, content in _ACCOUNTS.items():
         layer.file(name, content.encode())
+    if (cache := Path(_COPIED)).exists():
+        layer.file(_COPIED, cache.read_bytes())
     return layer.finish()
 
 
