@@ -210,6 +210,24 @@ def test_choked_node_is_found_by_what_the_others_notice(seed: int) -> None:
         assert rates[worker].bits_per_second == pytest.approx(fleet.rates[worker], rel=0.2), worker
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("after", [60, 100, 200])
+@pytest.mark.parametrize("mbit", [(100, 50, 20, 20, 10), (20, 10, 100, 20, 50)])
+def test_a_fall_to_a_quarter_that_no_exchange_shows_is_found_in_half_a_minute(
+    mbit: tuple[int, ...], after: float, seed: int
+) -> None:
+    """Also soon after the start, when the first probes are still to be paid for."""
+    fleet = fleet_of(*mbit, noise=0.1, seed=seed)
+    fastest = f"w-{mbit.index(100)}"
+    fleet.run(after)
+    fleet.rates[fastest] = 25 * MBIT
+    fleet.run(25)
+    rates = fleet.book.rates(fleet.now)
+    assert rates[fastest].bits_per_second == pytest.approx(25 * MBIT, rel=0.25)
+    fleet.run(600)
+    assert max(fleet.used.values()) < 0.01 * (fleet.now - 1000)
+
+
 def test_drop_without_an_alarm_is_believed_on_the_second_look() -> None:
     fleet = fleet_of(100, 50, 20, 20, 10)
     fleet.run(200)

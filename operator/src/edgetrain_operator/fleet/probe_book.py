@@ -121,7 +121,10 @@ class ProbeBook:
         sample = Pair(link.bits_per_second, now, link.peer_load_bits_per_second, sized_for)
         news = self._fold(worker, peers, sample)
         self._introduce(worker, peers, link, now)
-        record.probed = now
+        if probe is not None and probe.need is Need.CHECK:
+            record.checked = now
+        else:
+            record.probed = now
         self._charge(worker, peers, link, alarm=probe is not None and probe.need is Need.ALARM)
         return news
 
@@ -150,9 +153,10 @@ class ProbeBook:
             # The partner's link was mostly taken: what was left over says nothing of this node's.
             return False
         expected = known if offered is None else min(known, offered)
-        if expected / LEAP < sample.rate < known * LEAP:
+        fell = record.bears_out_a_fall(sample.rate, offered)
+        if expected / LEAP < sample.rate < known * LEAP and not fell:
             self._clear_partner(peers, sample)
-            self._accuse(worker, record.low_with - set(peers), sample.at)
+            self._accuse(worker, record.low_with.keys() - set(peers), sample.at)
             return record.accept(peers, sample)
         limited = had is None or known > SATURATED * had
         if sample.rate > known and limited:
@@ -162,7 +166,7 @@ class ProbeBook:
         if record.doubt(peers, sample, self._witnesses(peers, sample)):
             return True
         if sample.rate < known:
-            record.low_with.add(peers[0])
+            record.low_with[peers[0]] = sample.rate
         self._doubt_partner(worker, peers[0], sample)
         return False
 
@@ -232,6 +236,7 @@ class ProbeBook:
             heard=report.measured_received or 0.0,
             rate=record.rate,
             probed=record.probed,
+            checked=record.checked,
             offered=self._most_offered(record),
             credit=record.credit,
             reserve=record.reserve,

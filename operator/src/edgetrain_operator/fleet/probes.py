@@ -10,12 +10,17 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
 
-SHARE = 0.0065
+SHARE = 0.0055
 """Of a link's time that regular probes may take in the long run."""
 RESERVE_SHARE = 0.0025
 """Kept for probes that confirm an alarm; the two leave a rest below 1 % for what the first probe took."""
+CHECK_SHARE = 0.0015
+"""What checks may take besides, also of those who still pay off what their first probes took."""
 EVERY_SECONDS = 20.0
 """Between two regular probes of a node, however fast its link."""
+CHECK_SECONDS = 10.0
+"""Between two checks of a node, at least: a small burst shows a link that has fallen by more than half. The
+exchanges need not show it, where another link is the group's slowest."""
 LONG_SECONDS = 120.0
 """After which a node takes any partner rather than wait for a fast one."""
 HUBS = 8
@@ -55,13 +60,20 @@ class Need(IntEnum):
     STRETCH = 2
     """Its partners may have been the limit, and better ones are there now."""
     REGULAR = 3
-    NONE = 4
+    CHECK = 4
+    NONE = 5
 
 
-LEAST_CREDIT = {Need.ALARM: float("-inf"), Need.FIRST: -1.0, Need.STRETCH: -1.0, Need.REGULAR: 0.0}
+LEAST_CREDIT = {
+    Need.ALARM: float("-inf"),
+    Need.FIRST: -1.0,
+    Need.STRETCH: -1.0,
+    Need.REGULAR: 0.0,
+    Need.CHECK: -1.0,
+}
 """Seconds of link time: what a probe's ends must have, or may owe. A fleet that starts has saved nothing, so
 first probes are taken in advance; an alarm has the reserve of the one who raises it."""
-BURSTS = {Need.ALARM: 1, Need.FIRST: 3, Need.STRETCH: 1, Need.REGULAR: 3}
+BURSTS = {Need.ALARM: 1, Need.FIRST: 3, Need.STRETCH: 1, Need.REGULAR: 3, Need.CHECK: 1}
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,8 @@ class Node:
     rate: float | None = None
     probed: float | None = None
     """When last measured, or tried in vain."""
+    checked: float | None = None
+    """The same of checks."""
     offered: float | None = None
     """What the partners of its best probe had; None where theirs was unknown."""
     credit: float = 0.0
@@ -136,7 +150,7 @@ def view_of(nodes: Mapping[str, Node], now: float) -> View:
 
 def needs_of(node: Node, hubs: Sequence[Node], now: float) -> list[Need]:
     """Why a node should be probed now, and may be; the most urgent first."""
-    needs = [_wish(node, hubs, _age(node, now))]
+    needs = [_wish(node, hubs, _age(node, now)), Need.CHECK if _check_due(node, now) else Need.NONE]
     if node.alarm is not None and node.rate is not None and node.reserve >= -ALARM_DEBT:
         return [Need.ALARM, *(need for need in needs if _affords(node, need))]
     return [need for need in needs if _affords(node, need)]
@@ -162,7 +176,7 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
     peers = _peers(node, free, need)
     if not peers or (need is Need.STRETCH and not _stretches(node, peers)):
         return None
-    telling = TELLING_OF_ALARM if need is Need.ALARM else TELLING if patient else 0.0
+    telling = TELLING_OF_ALARM if need in (Need.ALARM, Need.CHECK) else TELLING if patient else 0.0
     if not _tells(node, peers, others, telling):
         return None
     names = tuple(peer.worker for peer in peers)
@@ -179,6 +193,14 @@ def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
     if age >= RETRY_SECONDS and _stretches(node, [h for h in hubs if h is not node][: 1 + HELPERS]):
         return Need.STRETCH
     return Need.REGULAR if age >= EVERY_SECONDS else Need.NONE
+
+
+def _check_due(node: Node, now: float) -> bool:
+    if node.rate is None:
+        return False
+    cost = link_seconds(node.rate, burst_bytes(node.rate))
+    since = max(node.probed or 0.0, node.checked or 0.0)
+    return now - since >= max(CHECK_SECONDS, cost / CHECK_SHARE)
 
 
 def _is_urgent(node: Node, hubs: Sequence[Node], now: float) -> bool:
@@ -227,7 +249,7 @@ def _peers(node: Node, free: Sequence[Node], need: Need) -> list[Node]:
     # Who is to be stretched has shown too little: one ample for that may be its limit again.
     if not chosen or node.rate is None or (need is not Need.STRETCH and _ample(chosen[0], node)):
         return chosen
-    offered, part = chosen[0].rate or 0.0, TELLING_OF_ALARM if need is Need.ALARM else 2.0
+    offered, part = chosen[0].rate or 0.0, 2.0 if need not in (Need.ALARM, Need.CHECK) else TELLING_OF_ALARM
     for helper in wanted[1:]:
         if offered >= part * node.rate or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from edgetrain_operator.fleet.probes import RESERVE_SHARE, SHARE, burst_bytes, link_seconds
+from edgetrain_operator.fleet.probes import RESERVE_SHARE, SATURATED, SHARE, burst_bytes, link_seconds
 
 WEIGHT = 0.4
 """Of a new measure in the moving average."""
@@ -45,12 +45,13 @@ class Record:
     first: float = float("inf")
     """When first measured."""
     probed: float | None = None
+    checked: float | None = None
     alarm: float | None = None
     """Since when its rate is in doubt: by its exchanges, by a measure of its own or by a partner's."""
     contradicted: list[str] = field(default_factory=list)
     """At the other ends of the measures that speak of a leap, which is not believed yet."""
-    low_with: set[str] = field(default_factory=set)
-    """Partners of those among them that showed too little for what is known of both ends."""
+    low_with: dict[str, float] = field(default_factory=dict)
+    """Of those, the partners with whom it showed too little for what is known of both; what it showed."""
     measured_at: float = float("-inf")
     """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
     avoid: dict[str, float] = field(default_factory=dict)
@@ -95,6 +96,12 @@ class Record:
         self.cleared()
         self._settle({peers: sample}, sample.at)
         return True
+
+    def bears_out_a_fall(self, rate: float, offered: float | None) -> bool:
+        """Whether a measure that its partners alone might excuse shows again what was not believed yet."""
+        low = min(self.low_with.values(), default=0.0)
+        excused = offered is not None and rate > SATURATED * offered
+        return bool(self.rate) and rate * LEAP < (self.rate or 0.0) and rate < LEAP * low and not excused
 
     def raised(self, now: float) -> None:
         """Something from outside contradicts the rate."""
