@@ -73,6 +73,9 @@ LEAST_CREDIT = {
 }
 """Seconds of link time: what a probe's ends must have, or may owe. A fleet that starts has saved nothing, so
 first probes are taken in advance; an alarm has the reserve of the one who raises it."""
+STRETCH_DEBT = 3.0
+"""What a node itself may owe that is to be stretched: its account was charged by the rate it showed, which
+was its partners'. They must have their due."""
 BURSTS = {Need.ALARM: 1, Need.FIRST: 3, Need.STRETCH: 1, Need.REGULAR: 3, Need.CHECK: 1}
 
 
@@ -184,7 +187,9 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
 
 
 def _affords(node: Node, need: Need) -> bool:
-    return need is not Need.NONE and node.credit >= LEAST_CREDIT[need]
+    if need is Need.NONE:
+        return False
+    return node.credit >= (-STRETCH_DEBT if need is Need.STRETCH else LEAST_CREDIT[need])
 
 
 def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
