@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.programs.fleet_alone import JOB
+from benchmarks.waiting import wait_for
 from edgetrain_protocol.names import Env
 from tests.support.shaped import Host, hosts, run, served
 
@@ -56,10 +57,11 @@ class Fleet:
     def wait_until_known(self, workers: Sequence[str], seconds: float) -> float:
         """Seconds until each of these workers had a rate."""
         began = time.monotonic()
-        while not self._known or set(workers) - self._known[-1][1].keys():
-            if time.monotonic() > began + seconds:
-                raise TimeoutError(f"not all nodes were measured within {seconds:g} s")
-            time.sleep(0.2)
+
+        def known() -> bool:
+            return bool(self._known) and not set(workers) - self._known[-1][1].keys()
+
+        wait_for(known, seconds, "all nodes to be measured", every=0.2)
         return time.monotonic() - began
 
     def end(self) -> None:

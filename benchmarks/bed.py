@@ -84,7 +84,7 @@ class Bed:
     def end(self) -> None:
         """Delete the job and wait until its pods are gone, so that the next one has the nodes to itself."""
         self.lab.kubectl("-n", self.namespace, "delete", "etj", self.job, "--wait=true")
-        wait_for(lambda: not self.pods() or None, 60, "the pods to go")
+        wait_for(lambda: not self.pods(), 60, "the pods to go")
 
     def status(self) -> JobStatus:
         text = self.lab.kubectl("-n", self.namespace, "get", "etj", self.job, "-o", "json")
@@ -94,16 +94,16 @@ class Bed:
         """Until `count` nodes train, by the job's status and by their newest steps."""
         began = time.time()
 
-        def whole() -> bool | None:
+        def whole() -> bool:
             training = [n for n in self.status().nodes if n.state is NodeState.TRAINING]
             fresh = [s for s in self.journal.newest().values() if s.at > began and s.at > time.time() - 3]
-            return (len(training) >= count and len(fresh) >= count) or None
+            return len(training) >= count and len(fresh) >= count
 
         wait_for(whole, seconds, f"{count} nodes to train", every=0.3)
 
     def aggregator(self) -> str:
         """The aggregator's node."""
-        return wait_for(lambda: self.status().aggregator or None, 60, "an aggregator", every=0.3)
+        return wait_for(lambda: self.status().aggregator, 60, "an aggregator", every=0.3)
 
     def goes_on_without(self, lost: str, began: float, seconds: float = 60) -> float:
         """Seconds from a loss, at `began`, to the first step committed without the lost node."""

@@ -26,6 +26,13 @@ def rates(test: Bed) -> dict[str, float]:
     return {n.node: n.bandwidth_bits_per_second or 0.0 for n in test.status().nodes}
 
 
+def wait_elected(test: Bed) -> str:
+    """Until the best connected node leads, by the links as they are usually dealt; returns it."""
+    best = test.nodes[0]
+    wait_for(lambda: test.aggregator() == best, 120, "the election", every=1)
+    return best
+
+
 def shape(test: Bed, links: Sequence[str]) -> str:
     """Give the nodes these links; returns the node with the best."""
     for node, link in zip(test.nodes, links, strict=True):
@@ -45,12 +52,12 @@ def elects(test: Bed, name: str, links: Sequence[str]) -> bool:
     best = shape(test, links)
     test.start("--epochs", "100000", name=name)
 
-    def measured() -> bool | None:
-        return all(rates(test).get(node) for node in test.nodes) or None
+    def measured() -> bool:
+        return all(rates(test).get(node) for node in test.nodes)
 
     try:
         wait_for(measured, 120, "all links to be measured", every=1)
-        return wait_for(lambda: (test.aggregator() == best) or None, 60, f"{best} to be elected", every=1)
+        return wait_for(lambda: test.aggregator() == best, 60, f"{best} to be elected", every=1)
     except TimeoutError:
         return False
     finally:
@@ -60,8 +67,7 @@ def elects(test: Bed, name: str, links: Sequence[str]) -> bool:
 def noise(test: Bed, chance: random.Random) -> Iterator[Row]:
     """Links that waver by a fifth move nobody."""
     # The first election on measurements is no move of noise's.
-    held = test.nodes[0]
-    wait_for(lambda: (test.aggregator() == held) or None, 120, "the election", every=1)
+    held = wait_elected(test)
     end, moves = time.monotonic() + CALM_SECONDS, 0
     while time.monotonic() < end:
         for node, link in zip(test.nodes, LINKS, strict=True):
@@ -79,7 +85,7 @@ def drop(test: Bed) -> Iterator[Row]:
     held = test.aggregator()
     began = time.monotonic()
     test.lab.link(held, DROPPED)
-    wait_for(lambda: (test.aggregator() != held) or None, 120, "the aggregator to move", every=0.5)
+    wait_for(lambda: test.aggregator() != held, 120, "the aggregator to move", every=0.5)
     moved = time.monotonic() - began
     shape(test, LINKS)
     yield Row("moves after a drop to a quarter", moved, "s", Goal("<=", 30), (moved,))
@@ -105,7 +111,7 @@ def worth(test: Bed) -> Iterator[Row]:
     ring = step_seconds(test)
     test.end()
     test.train(*arguments, name="star", strategy={"reduction": "star"})
-    wait_for(lambda: (test.aggregator() == test.nodes[0]) or None, 120, "the election", every=1)
+    wait_elected(test)
     elected = step_seconds(test)
     test.end()
     worst = worst_choice(test, arguments)
@@ -123,7 +129,7 @@ def worst_choice(test: Bed, arguments: Sequence[str]) -> float:
     the links are dealt round, so that the elected node has the worst.
     """
     test.train(*arguments, name="worst", strategy={"reduction": "star"})
-    wait_for(lambda: (test.aggregator() == test.nodes[0]) or None, 120, "the election", every=1)
+    wait_elected(test)
     test.scale_operator(0)
     shape(test, LINKS[::-1])
     try:

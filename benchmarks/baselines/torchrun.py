@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.waiting import wait_for
+
 PROGRAM = Path(__file__).parent.parent / "programs" / "torchrun_journal.py"
 AGENTS = 4
 
@@ -84,12 +86,7 @@ def wait_for_step(folder: Path, after: float, deadline: float) -> float:
     Raises:
         TimeoutError: none came within `deadline` seconds.
     """
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        if found := steps(folder, after):
-            return found[0]
-        time.sleep(0.05)
-    raise TimeoutError(f"torchrun committed no step within {deadline:.0f} s")
+    return wait_for(lambda: steps(folder, after), deadline, "torchrun to commit a step")[0]
 
 
 def worker_kill_seconds(repeats: int = 3, deadline: float = 120) -> list[float]:

@@ -119,8 +119,8 @@ def test_a_connection_that_dies_without_a_word_is_built_anew(training: Bed) -> N
     """As when a NAT forgets it: no heartbeat is missing, and no end is told."""
     with silenced(training, follower(training), training.aggregator()):
         began = time.time()
-        wait_for(lambda: stands_since(training, began + 1) or None, 20, "the group to stand still")
-        wait_for(lambda: newest(training) > time.time() - 1 or None, 60, "the group to go on")
+        wait_for(lambda: stands_since(training, began + 1), 20, "the group to stand still")
+        wait_for(lambda: newest(training) > time.time() - 1, 60, "the group to go on")
 
 
 def test_a_node_joins_and_leaves(training: Bed, new_node: NodeFactory) -> None:
@@ -155,7 +155,7 @@ def test_a_second_operator_takes_over(training: Bed) -> None:
     try:
         step = training.status().progress.step
         training.lab.kubectl(*HERE, "delete", "pod", leader(training.lab), "--grace-period=0", "--force")
-        wait_for(lambda: (training.status().progress.step > step) or None, 60, "progress to be told again")
+        wait_for(lambda: training.status().progress.step > step, 60, "progress to be told again")
     finally:
         upgrade(training.lab, 1)
 
@@ -164,7 +164,7 @@ def test_the_aggregator_moves_off_a_choked_link(training: Bed) -> None:
     choked = training.aggregator()
     training.lab.link(choked, "8mbit")
     try:
-        wait_for(lambda: (training.aggregator() != choked) or None, 60, "the aggregator to move", every=0.5)
+        wait_for(lambda: training.aggregator() != choked, 60, "the aggregator to move", every=0.5)
     finally:
         training.lab.link(choked, LINKS[choked])
 
@@ -184,7 +184,7 @@ def test_all_pods_go_and_the_job_resumes_where_it_was(job: Bed) -> None:
     suspend(job.lab, job.namespace, job.job, True)
     # Kubernetes' own garbage collector takes a minute over the pod of a node that was removed. The logs go
     # with the pods: they are read until then.
-    wait_for(lambda: (job.journal.read() and not job.pods()) or None, 120, "the pods to go")
+    wait_for(lambda: job.journal.read() and not job.pods(), 120, "the pods to go")
     ended = {step.process for step in job.journal.steps}
     last = max(step.step for step in job.journal.steps)
     assert job.status().progress.durable_step == last

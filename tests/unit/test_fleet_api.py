@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
@@ -55,10 +56,8 @@ def poll_in_thread(client: FleetClient, revision: int) -> "tuple[threading.Threa
 
 
 def wait_for_pollers(service: FleetService, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while service.fleet.board.pollers < count:
-        assert time.monotonic() < deadline, f"{service.fleet.board.pollers} of {count} wait"
-        time.sleep(0.005)
+    board = service.fleet.board
+    wait_for(lambda: board.pollers >= count, 10, lambda: f"{count} to wait, not {board.pollers}", every=0.005)
 
 
 class TestReports:

@@ -79,8 +79,7 @@ def _suspend(scene: Scene) -> tuple[tuple[Action, ...], float | None]:
     """Members stop together at a boundary, save, and say what they have saved: a pod deleted at once
     would be gone with what it has not said."""
     due = _suspended_since(scene) + WIND_DOWN_SECONDS
-    members = {member.pod_uid for member in scene.members}
-    saving = {pod.uid for pod in scene.seen.pods if pod.living and pod.uid in members and scene.now < due}
+    saving = {pod.uid for pod in scene.member_pods if pod.living and scene.now < due}
     leave = [pod for pod in scene.seen.pods if not pod.deleting and pod.uid not in saving]
     return tuple(DeletePod(p.name, p.uid, "the job is suspended") for p in leave), due if saving else None
 
@@ -94,8 +93,7 @@ def _suspended_since(scene: Scene) -> float:
 def _still_stopping(scene: Scene) -> bool:
     if scene.plan is None or scene.plan.phase is not Phase.STOP:
         return False
-    members = {member.pod_uid for member in scene.members}
-    return any(pod.uid in members and not pod.deleting for pod in scene.seen.pods)
+    return any(not pod.deleting for pod in scene.member_pods)
 
 
 def _how_to_go_on(spec: JobSpec) -> str:

@@ -52,6 +52,11 @@ class Scene:
         """By uid."""
         return {pod.uid: pod for pod in self.seen.pods}
 
+    @property
+    def member_pods(self) -> list[PodView]:
+        """Those of the plan's members that are there."""
+        return [pod for member in self.members if (pod := self.pods.get(member.pod_uid))]
+
     def given_up(self, worker: str) -> bool:
         """Silent for longer than the job waits for anybody."""
         record = self.records.get(worker)

@@ -121,11 +121,12 @@ class ProbeBook:
         sample = Pair(link.bits_per_second, now, link.peer_load_bits_per_second, sized_for)
         news = self._fold(worker, peers, sample)
         self._introduce(worker, peers, link, now)
-        if probe is not None and probe.need is Need.CHECK:
+        need = probe.need if probe else Need.REGULAR
+        if need is Need.CHECK:
             record.checked = now
         else:
             record.probed = now
-        self._charge(worker, peers, link, alarm=probe is not None and probe.need is Need.ALARM)
+        self._charge(worker, peers, link, alarm=need is Need.ALARM)
         return news
 
     def _introduce(self, worker: str, peers: tuple[str, ...], link: LinkMeasure, now: float) -> None:
@@ -165,8 +166,6 @@ class ProbeBook:
             return True
         if record.doubt(peers, sample, self._witnesses(peers, sample)):
             return True
-        if sample.rate < known:
-            record.low_with[peers[0]] = sample.rate
         self._doubt_partner(worker, peers[0], sample)
         return False
 
@@ -178,9 +177,9 @@ class ProbeBook:
 
     def _accuse(self, worker: str, partners: Set[str], now: float) -> None:
         """Where a node showed too little with them, and as much as ever with others, it was their doing."""
-        for partner in (held for peer in partners if (held := self._records.get(peer))):
-            partner.raised(now)
-            partner.contradicted.append(worker)
+        for peer in partners:
+            if partner := self._records.get(peer):
+                partner.accused(worker, now)
 
     def _witnesses(self, peers: tuple[str, ...], sample: Pair) -> tuple[str, ...]:
         """The partner; and a helper, where the measure falls short of what all but the largest peer have."""
@@ -191,8 +190,7 @@ class ProbeBook:
         """A leap may be the partner's doing, unless it would have had to fall out of all reason."""
         partner = self._records.get(peer)
         if partner and partner.rate and LEAP * sample.rate < partner.rate <= UNREASONABLE * sample.rate:
-            partner.raised(sample.at)
-            partner.contradicted.append(worker)
+            partner.accused(worker, sample.at)
 
     def _offered(self, peers: tuple[str, ...], pair: Pair) -> float | None:
         """What the peers had for this measure, by what is known of them now; None where it is not."""

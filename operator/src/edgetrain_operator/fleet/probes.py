@@ -13,9 +13,9 @@ from enum import IntEnum
 SHARE = 0.0055
 """Of a link's time that regular probes may take in the long run."""
 RESERVE_SHARE = 0.0025
-"""Kept for probes that confirm an alarm; the two leave a rest below 1 % for what the first probe took."""
+"""Kept for probes that confirm an alarm; the three leave a rest below 1 % for what the first probe took."""
 CHECK_SHARE = 0.0015
-"""What checks may take besides, also of those who still pay off what their first probes took."""
+"""What sets the pace of checks, also of those who still pay off what their first probes took."""
 EVERY_SECONDS = 20.0
 """Between two regular probes of a node, however fast its link."""
 CHECK_SECONDS = 10.0
@@ -40,9 +40,11 @@ OF_USE = 0.1
 """A helper adds at least this part to what the others offer, or it is left alone."""
 TELLING = 0.65
 """The part of a node's rate that its partners must offer; less would show them, not the node."""
-TELLING_OF_ALARM = 0.4
+TELLING_OF_FALL = 0.4
 """The same where it is asked whether the rate has fallen, by more than half: a small burst with one
 partner tells that soon, also where a link is choked and a large one would take ten seconds."""
+PLENTY = 2.0
+"""How many times a node's rate its partners are to offer together where it is asked how fast its link is."""
 ALARM_DEBT = 0.1
 """Seconds of link time that an alarm may owe: one group's changes raise several, one after another."""
 
@@ -73,9 +75,10 @@ LEAST_CREDIT = {
 }
 """Seconds of link time: what a probe's ends must have, or may owe. A fleet that starts has saved nothing, so
 first probes are taken in advance; an alarm has the reserve of the one who raises it."""
-STRETCH_DEBT = 3.0
-"""What a node itself may owe that is to be stretched: its account was charged by the rate it showed, which
-was its partners'. They must have their due."""
+LEAST_OWN_CREDIT = LEAST_CREDIT | {Need.STRETCH: -3.0}
+"""Of the node itself. One to be stretched was charged by the rate it showed, which was its partners'."""
+FALLS = (Need.ALARM, Need.CHECK)
+"""Needs to know whether a rate has fallen, not how high it is."""
 BURSTS = {Need.ALARM: 1, Need.FIRST: 3, Need.STRETCH: 1, Need.REGULAR: 3, Need.CHECK: 1}
 
 
@@ -153,10 +156,11 @@ def view_of(nodes: Mapping[str, Node], now: float) -> View:
 
 def needs_of(node: Node, hubs: Sequence[Node], now: float) -> list[Need]:
     """Why a node should be probed now, and may be; the most urgent first."""
-    needs = [_wish(node, hubs, _age(node, now)), Need.CHECK if _check_due(node, now) else Need.NONE]
+    wishes = [_wish(node, hubs, _age(node, now)), Need.CHECK if _check_due(node, now) else Need.NONE]
+    needs = [need for need in wishes if _affords(node, need)]
     if node.alarm is not None and node.rate is not None and node.reserve >= -ALARM_DEBT:
-        return [Need.ALARM, *(need for need in needs if _affords(node, need))]
-    return [need for need in needs if _affords(node, need)]
+        return [Need.ALARM, *needs]
+    return needs
 
 
 def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
@@ -179,7 +183,7 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
     peers = _peers(node, free, need)
     if not peers or (need is Need.STRETCH and not _stretches(node, peers)):
         return None
-    telling = TELLING_OF_ALARM if need in (Need.ALARM, Need.CHECK) else TELLING if patient else 0.0
+    telling = TELLING_OF_FALL if need in FALLS else TELLING if patient else 0.0
     if not _tells(node, peers, others, telling):
         return None
     names = tuple(peer.worker for peer in peers)
@@ -187,9 +191,7 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
 
 
 def _affords(node: Node, need: Need) -> bool:
-    if need is Need.NONE:
-        return False
-    return node.credit >= (-STRETCH_DEBT if need is Need.STRETCH else LEAST_CREDIT[need])
+    return need is not Need.NONE and node.credit >= LEAST_OWN_CREDIT[need]
 
 
 def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
@@ -204,8 +206,8 @@ def _check_due(node: Node, now: float) -> bool:
     if node.rate is None:
         return False
     cost = link_seconds(node.rate, burst_bytes(node.rate))
-    since = max(node.probed or 0.0, node.checked or 0.0)
-    return now - since >= max(CHECK_SECONDS, cost / CHECK_SHARE)
+    age = min(_age(node, now), _passed(node.checked, now))
+    return age >= max(CHECK_SECONDS, cost / CHECK_SHARE)
 
 
 def _is_urgent(node: Node, hubs: Sequence[Node], now: float) -> bool:
@@ -215,7 +217,11 @@ def _is_urgent(node: Node, hubs: Sequence[Node], now: float) -> bool:
 
 
 def _age(node: Node, now: float) -> float:
-    return float("inf") if node.probed is None else now - node.probed
+    return _passed(node.probed, now)
+
+
+def _passed(since: float | None, now: float) -> float:
+    return float("inf") if since is None else now - since
 
 
 def _heard(node: Node, now: float) -> bool:
@@ -254,7 +260,7 @@ def _peers(node: Node, free: Sequence[Node], need: Need) -> list[Node]:
     # Who is to be stretched has shown too little: one ample for that may be its limit again.
     if not chosen or node.rate is None or (need is not Need.STRETCH and _ample(chosen[0], node)):
         return chosen
-    offered, part = chosen[0].rate or 0.0, 2.0 if need not in (Need.ALARM, Need.CHECK) else TELLING_OF_ALARM
+    offered, part = chosen[0].rate or 0.0, TELLING_OF_FALL if need in FALLS else PLENTY
     for helper in wanted[1:]:
         if offered >= part * node.rate or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break

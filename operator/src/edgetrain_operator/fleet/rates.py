@@ -92,6 +92,8 @@ class Record:
         if self.alarm is None or not agreed:
             self.raised(sample.at)
             self.avoid[peers[0]] = sample.at + DOUBT_SECONDS
+            if sample.rate < (self.rate or 0.0):
+                self.low_with[peers[0]] = sample.rate
             return False
         self.cleared()
         self._settle({peers: sample}, sample.at)
@@ -101,7 +103,12 @@ class Record:
         """Whether a measure that its partners alone might excuse shows again what was not believed yet."""
         low = min(self.low_with.values(), default=0.0)
         excused = offered is not None and rate > SATURATED * offered
-        return bool(self.rate) and rate * LEAP < (self.rate or 0.0) and rate < LEAP * low and not excused
+        return rate * LEAP < (self.rate or 0.0) and rate < LEAP * low and not excused
+
+    def accused(self, by: str, now: float) -> None:
+        """Another's measure, with this node at the other end, may have been this node's doing."""
+        self.raised(now)
+        self.contradicted.append(by)
 
     def raised(self, now: float) -> None:
         """Something from outside contradicts the rate."""

@@ -104,8 +104,13 @@ def link_rate(counted_rate: float, size: int, carried: int, seconds: float) -> f
     is too high to be added where it flowed before and after, and all that was carried says too much where
     a token bucket was full at first: the lesser of the two is right in both cases.
     """
-    others = 8 * max(0.0, carried - OVERHEAD * size) / seconds
+    others = others_rate(carried, size, seconds)
     return max(counted_rate, min(counted_rate + others, 8 * carried / OVERHEAD / seconds))
+
+
+def others_rate(carried: int, size: int, seconds: float) -> float:
+    """Bits per second over an interface that are not of a burst of `size` bytes."""
+    return 8 * max(0.0, carried - OVERHEAD * size) / seconds
 
 
 def _when(traces: Sequence[Trace], arrived: float) -> float:

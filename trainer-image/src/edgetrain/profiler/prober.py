@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from edgetrain.profiler import burst
-from edgetrain.profiler.burst import OVERHEAD, Trace, counted, link_rate
+from edgetrain.profiler.burst import Trace, counted, link_rate, others_rate
 from edgetrain.profiler.counters import Carried, Interface
 from edgetrain.profiler.probe_wire import (
     COUNT,
@@ -254,7 +254,7 @@ class _Series:
         self.bytes += sum(sizes)
         longest = max(trace.seconds for trace in traces)
         theirs = (
-            8 * max(0.0, later - earlier - OVERHEAD * size) / elapsed
+            others_rate(later - earlier, size, elapsed)
             for earlier, later, size in zip(peers_before, peers_after, sizes, strict=True)
         )
         return _Sample(
