@@ -83,6 +83,10 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	@test -f "benchmarks/$(NAME).py" || { echo "no benchmark '$(NAME)': see docs/benchmarks.md" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.$(NAME)
 
+.PHONY: pictures
+pictures: setup lab-setup ## Draw the dashboards for docs/ from a job in the lab (ten minutes)
+	$(BIN)/python -m benchmarks.pictures
+
 # Any builder that takes docker's arguments. Where nothing can be pulled: `edgelab images`.
 IMAGE_TOOL ?= $(firstword $(notdir $(shell command -v docker podman buildah)))
 IMAGE_PREFIX ?= edgetrain/

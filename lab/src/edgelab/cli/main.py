@@ -124,6 +124,7 @@ def _demo(arguments: Arguments) -> int:
 def _observe(arguments: Arguments) -> int:
     from edgelab.demo.observe import run_observe
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run_observe(check_lab_name(arguments.name), Console())
 
 
