@@ -65,6 +65,10 @@ test-oldest: setup lab-setup ## The same on the oldest API server supported (its
 test-lab: setup lab-setup ## End to end, in clusters of the lab (root)
 	$(BIN)/pytest -q tests/lab
 
+.PHONY: test-images
+test-images: setup lab-setup ## Build the real images and run the example from them (root, gigabytes, minutes)
+	$(BIN)/pytest -q tests/images
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

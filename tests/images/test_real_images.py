@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.waiting import wait_for
 from edgelab.config import LabConfig, NodeSpec
-from edgelab.demo.install import EXAMPLE, install_operator
+from edgelab.demo.install import EXAMPLE, install_operator, make_namespace
 from edgelab.demo.summary import ACCURACY_GOAL, held_out_accuracy, model_file
 from edgelab.errors import LabError
 from edgelab.images import OPERATOR_IMAGE, TRAINER_IMAGE, USER, source_tree
@@ -43,8 +43,7 @@ def real() -> Iterator[Lab]:
     try:
         lab.up(LabConfig(nodes=[NodeSpec(name="cloud", kind="cloud"), *edge], images="real"))
         install_operator(lab, "cloud")
-        lab.kubectl("create", "namespace", NAMESPACE)
-        lab.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        make_namespace(lab, NAMESPACE)
         yield lab
     finally:
         lab.down()
