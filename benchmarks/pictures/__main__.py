@@ -35,11 +35,11 @@ def happenings(lab: Lab, prometheus: Prometheus) -> dict[str, float]:
     }
     happened = {}
     for what, act in acts.items():
-        pass_time(STEADY_SECONDS * 1.5)
+        pass_time(STEADY_SECONDS)
         print(f"  {what}", flush=True)
         happened[what] = time.time()
         act()
-    pass_time(STEADY_SECONDS * 1.5)
+    pass_time(STEADY_SECONDS)
     return happened
 
 
