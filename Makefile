@@ -88,7 +88,7 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	$(BIN)/python -m benchmarks.$(NAME)
 
 .PHONY: pictures
-pictures: setup lab-setup ## Draw the dashboards for docs/ from a job in the lab (ten minutes)
+pictures: setup lab-setup ## Draw the dashboards for docs/ from a job in the lab (six minutes)
 	$(BIN)/python -m benchmarks.pictures
 
 # Any builder that takes docker's arguments. Where nothing can be pulled: `edgelab images`.

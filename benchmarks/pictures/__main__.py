@@ -1,6 +1,6 @@
 """The pictures in docs/metrics.md: a job in the lab that has its troubles, as Prometheus saw it.
 
-Ten minutes: `make pictures`.
+Six minutes: `make pictures`.
 """
 
 import sys
@@ -19,6 +19,7 @@ from edgelab.prometheus import Prometheus
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STEADY_SECONDS = 60.0
+"""For something to be seen of what happened."""
 CHOKED = "5mbit"
 """Of the elected node's link, which had twenty times as much."""
 
@@ -35,24 +36,19 @@ def happenings(lab: Lab, prometheus: Prometheus) -> dict[str, float]:
     }
     happened = {}
     for what, act in acts.items():
-        pass_time(STEADY_SECONDS)
+        time.sleep(STEADY_SECONDS)
         print(f"  {what}", flush=True)
         happened[what] = time.time()
         act()
-    pass_time(STEADY_SECONDS)
+    time.sleep(STEADY_SECONDS)
     return happened
-
-
-def pass_time(seconds: float) -> None:
-    """For something to be seen of what happened."""
-    time.sleep(seconds)
 
 
 def main() -> int:
     lab = Lab("pictures", say=lambda text: print(f"  {text}", flush=True))
-    began = time.time()
     try:
         prometheus = bring_up(lab)
+        began = time.time()
         events = happenings(lab, prometheus)
         job = example()
         variables = {
