@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.waiting import wait_for
 from edgelab.archive import Layer
 from edgelab.config import usual_images
 from edgelab.images import ARCHIVE, TRAINER_IMAGE, USER
 from edgelab.lab import Lab
 from edgelab.network import NETNS_DIRECTORY
-from tests.support.pods import Json, apply, get
+from tests.support.pods import Json, apply
 from tests.support.registry import FOREIGN, OURS, Built, publish, serving
-from tests.support.small_jobs import SECONDS, job, program, says
+from tests.support.small_jobs import job, program, says
 
 pytestmark = pytest.mark.lab
 
@@ -62,10 +61,7 @@ def thin_trainer(lab: Lab) -> Built:
 
 
 def trains(lab: Lab, namespace: str, name: str) -> None:
-    def step() -> int:
-        return int(get(lab, namespace, "etj", name).get("status", {}).get("progress", {}).get("step", 0))
-
-    wait_for(step, SECONDS, f"a step of {name}", every=0.5)
+    says(lab, namespace, name, "Training", "steps are being committed")
 
 
 def images_of(lab: Lab, namespace: str, name: str) -> set[str]:

@@ -68,7 +68,9 @@ def publish(directory: Path, name: str, tag: str, images: Mapping[str, Built]) -
     home = directory / "v2" / name
     listed = [_manifest(home, architecture, image) for architecture, image in images.items()]
     index = {"schemaVersion": 2, "mediaType": f"{OCI}.index.v1+json", "manifests": listed}
-    _write(home / "manifests" / tag, json.dumps(index).encode())
+    content = json.dumps(index).encode()
+    for reference in (tag, digest(content)):
+        _write(home / "manifests" / reference, content)
 
 
 def _manifest(home: Path, architecture: str, image: Built) -> dict[str, Any]:
