@@ -69,15 +69,15 @@ test-lab: setup lab-setup ## End to end, in clusters of the lab (root)
 
 .PHONY: e2e-kind
 e2e-kind: setup ## docs/install.md in a cluster of kind, which is taken down again (Docker)
-	EDGETRAIN_E2E=kind $(BIN)/pytest -q tests/e2e
+	EDGETRAIN_E2E=kind $(BIN)/pytest -q -s tests/e2e
 
 .PHONY: e2e-k3d
 e2e-k3d: setup ## docs/install.md in a cluster of k3d, which is taken down again (Docker)
-	EDGETRAIN_E2E=k3d $(BIN)/pytest -q tests/e2e
+	EDGETRAIN_E2E=k3d $(BIN)/pytest -q -s tests/e2e
 
 .PHONY: e2e
 e2e: setup ## docs/install.md in the cluster that KUBECONFIG, CLOUD and EDGES name
-	EDGETRAIN_E2E=given $(BIN)/pytest -q tests/e2e
+	EDGETRAIN_E2E=given $(BIN)/pytest -q -s tests/e2e
 
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter
