@@ -88,6 +88,6 @@ def test_the_guide_leads_to_a_model_and_back(environment: Environment) -> None:
     assert accuracy(environment) >= ACCURACY_GOAL
     guide.follow("Upgrade")
     guide.follow("Remove it")
-    with pytest.raises(LabError, match="doesn't have a resource type"):
-        kubectl(environment, "get", "etj")
+    with pytest.raises(LabError, match="NotFound"):
+        kubectl(environment, "get", "crd", "edgetrainingjobs.edgetrain.io")
     assert guide.followed == [step.heading for step in steps(PAGE.read_text()) if not step.elsewhere]
