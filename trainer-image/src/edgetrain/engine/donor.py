@@ -5,9 +5,9 @@ Threads of its own: training only stops for the copy at its next loop boundary.
 
 import contextlib
 import socket
-import threading
 from collections.abc import Callable
 
+from edgetrain.acceptor import Acceptor
 from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot, encode
 from edgetrain.engine.wire import Wire, WireError
@@ -17,6 +17,7 @@ AUTHENTICATE_SECONDS = 10.0
 SEND_SECONDS = 60.0
 """A newcomer that takes nothing for so long is given up: its thread and snapshot must not stay for good."""
 POLL_SECONDS = 0.2
+MOST_NEWCOMERS = 16
 
 
 class Donor:
@@ -32,28 +33,17 @@ class Donor:
         """`take_snapshot` waits for a loop boundary; both callables may be called from any thread."""
         self._log, self._take_snapshot, self._position = log, take_snapshot, position
         self._token = ""
-        self._listener = socket.create_server(("", port), backlog=16)
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, name="donor", daemon=True).start()
+        self._acceptor = Acceptor(self._serve, name="donor", most=MOST_NEWCOMERS, port=port)
+        self.port = self._acceptor.port
 
     def set_token(self, token: str) -> None:
         self._token = token
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), name="donor-client", daemon=True).start()
+        self._acceptor.close()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(WireError, OSError, ValueError, KeyError):
+        with contextlib.suppress(WireError, ValueError, KeyError):
             connection.settimeout(AUTHENTICATE_SECONDS)
             wire = Wire(connection)
             if not self._token:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from edgetrain.acceptor import Acceptor
 from edgetrain.profiler import burst
 from edgetrain.profiler.counters import Interface
 from edgetrain.profiler.probe_wire import (
@@ -50,39 +51,15 @@ class ProbeServer:
         self._token = token
         self._turn = turn
         self._interface = interface
-        both = not host and socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
-        self._callers = threading.BoundedSemaphore(MOST_CALLERS)
-        threading.Thread(target=self._accept, name="probe-server", daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
+        self._acceptor = Acceptor(self._serve, name="probe-server", most=MOST_CALLERS, host=host, port=port)
+        self.port = self._acceptor.port
 
     def close(self) -> None:
-        # Only a shutdown frees a thread that waits in accept.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            if not self._callers.acquire(blocking=False):
-                connection.close()
-                continue
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        self._acceptor.close()
 
     def _serve(self, connection: socket.socket) -> None:
-        try:
-            with connection, contextlib.suppress(OSError, ProbeError):
-                self._converse(connection)
-        finally:
-            self._callers.release()
+        with contextlib.suppress(ProbeError):
+            self._converse(connection)
 
     def _converse(self, connection: socket.socket) -> None:
         connection.settimeout(HANDSHAKE_SECONDS)
