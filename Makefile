@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## Show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
 # --- what a person runs
 
@@ -64,6 +64,10 @@ test-oldest: setup lab-setup ## The same on the oldest API server supported (its
 .PHONY: test-lab
 test-lab: setup lab-setup ## End to end, in clusters of the lab (root)
 	$(BIN)/pytest -q tests/lab
+
+.PHONY: e2e-kubeedge
+e2e-kubeedge: setup lab-setup ## The same on KubeEdge's own nodes, with and without the cloud (root)
+	$(BIN)/pytest -q tests/kubeedge
 
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter
