@@ -32,7 +32,7 @@ class PodsKept:
         pods = self.test.all_pods()
         whole = {p["metadata"]["uid"] for p in pods if "deletionTimestamp" not in p["metadata"]}
         self.lost |= self.before - whole
-        self.most = max(self.most, *Counter(p["spec"].get("nodeName") for p in pods).values())
+        self.most = max([self.most, *Counter(p["spec"].get("nodeName") for p in pods).values()])
 
     def look_until(self, moment: float) -> None:
         """Until this Unix time."""

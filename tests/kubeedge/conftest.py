@@ -22,7 +22,7 @@ PORT = 30443
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Unshaped nodes. Who changes one puts it right again."""
-    ours = Lab(f"ke-{os.getpid()}", say=print)
+    ours = Lab(f"kubeedge-{os.getpid()}", say=print)
     edge = [NodeSpec(name=name, kind="kubeedge", site=SITE, cpu=0.5) for name in NODES]
     try:
         ours.up(LabConfig(nodes=[NodeSpec(name="cloud", kind="cloud"), *edge]))

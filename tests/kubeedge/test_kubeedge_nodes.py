@@ -78,7 +78,7 @@ def test_cut_off_and_back(lab: Lab) -> None:
 
 
 def test_removed_node_and_ended_lab_leave_nothing() -> None:
-    ours = Lab(f"ke-end-{os.getpid()}", say=print)
+    ours = Lab(f"kubeedge-end-{os.getpid()}", say=print)
     try:
         ours.up(LabConfig(nodes=[NodeSpec(name=name, kind="kubeedge") for name in ("one", "two")]))
         ours.node_remove("one")
