@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgetrain_operator.fleet.link_time import burst_bytes
 from edgetrain_operator.fleet.probe_book import ProbeBook
-from edgetrain_operator.fleet.probes import Need, Node, burst_bytes, choose, view_of
+from edgetrain_operator.fleet.probe_needs import Need, Node
+from edgetrain_operator.fleet.probes import choose, view_of
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder
 from tests.support.fleet import report
@@ -24,6 +26,7 @@ class Fleet:
     rates: dict[str, float]
     noise: float = 0.0
     seed: int = 0
+    starved_seconds: float = 0.0
     now: float = 1000.0
     book: ProbeBook = field(default_factory=ProbeBook)
     reports: dict[str, StampedReport] = field(default_factory=dict)
@@ -80,8 +83,14 @@ class Fleet:
         self.used[worker] += size * 8 / self.rates[worker]
         for peer in _peers(order):
             self.used[peer] += size * self.rates[peer] / offered * 8 / self.rates[peer]
-        noisy = rate * (1 + self.random.uniform(-self.noise, self.noise))
+        noisy = self._starved(rate) * (1 + self.random.uniform(-self.noise, self.noise))
         return LinkMeasure(peer=order.peer, bits_per_second=noisy, bytes=size, at=self.now)
+
+    def _starved(self, rate: float) -> float:
+        """Half of what is measured while pods begin, and compete for their processors, falls short."""
+        if self.now - 1000.0 > self.starved_seconds or self.random.random() < 0.5:
+            return rate
+        return rate * self.random.uniform(0.35, 1.0)
 
     def _joint(self, worker: str, order: ProbeOrder) -> float:
         return min(self.rates[worker], sum(self.rates[peer] for peer in _peers(order)))
@@ -98,8 +107,9 @@ def _peers(order: ProbeOrder) -> tuple[str, ...]:
     return (order.peer, *(helper.peer for helper in order.helpers))
 
 
-def fleet_of(*mbit: float, noise: float = 0.0, seed: int = 0) -> Fleet:
-    return Fleet({f"w-{number}": rate * MBIT for number, rate in enumerate(mbit)}, noise, seed)
+def fleet_of(*mbit: float, noise: float = 0.0, seed: int = 0, starved_seconds: float = 0.0) -> Fleet:
+    rates = {f"w-{number}": rate * MBIT for number, rate in enumerate(mbit)}
+    return Fleet(rates, noise, seed, starved_seconds)
 
 
 LINE_UPS = [(100, 50, 20, 20, 10), (20, 20, 100, 50, 10), (50, 100, 50, 50), (10, 20, 50)]
@@ -164,6 +174,35 @@ def test_a_node_that_only_slow_partners_have_probed_is_stretched_whatever_they_m
     assert (probe.need, probe.peers) == (Need.STRETCH, ("b", "c"))
 
 
+def test_fastest_node_is_found_although_half_of_the_first_measures_fall_short() -> None:
+    right = 0
+    for seed in range(40):
+        mbit = random.Random(seed).sample([100, 50, 20, 20, 10], 5)
+        fleet = fleet_of(*mbit, noise=0.06, seed=seed, starved_seconds=25)
+        fleet.run(60)
+        right += fleet.best() == f"w-{mbit.index(100)}"
+    assert right >= 38
+
+
+def test_one_measure_far_above_the_rate_is_looked_into_and_not_believed() -> None:
+    fleet = fleet_of(100, 50, 20, 20)
+    fleet.run(120)
+    link = LinkMeasure(peer="w-0", bits_per_second=90 * MBIT, bytes=1, at=fleet.now)
+    assert not fleet.book.record("w-2", NodePart(links=(link,)), fleet.now)
+    probes = len(fleet.probed)
+    fleet.run(20)
+    assert any(worker == "w-2" and "w-0" in peers for _, worker, peers in fleet.probed[probes:])
+    assert fleet.book.rates(fleet.now)["w-2"].bits_per_second == pytest.approx(20 * MBIT)
+
+
+def test_a_link_that_became_faster_is_found() -> None:
+    fleet = fleet_of(100, 50, 20, 20, noise=0.05)
+    fleet.run(120)
+    fleet.rates["w-2"] = 80 * MBIT
+    fleet.run(90)
+    assert fleet.book.rates(fleet.now)["w-2"].bits_per_second == pytest.approx(80 * MBIT, rel=0.1)
+
+
 def test_hub_is_measured_against_several_at_once() -> None:
     fleet = fleet_of(100, 50, 20, 20, 10)
     fleet.run(300)
@@ -175,10 +214,10 @@ def test_hub_is_measured_against_several_at_once() -> None:
 def test_pairs_grow_with_nodes_not_with_their_square() -> None:
     def pairs(nodes: int) -> int:
         fleet = fleet_of(*[1000] * 2, *[20] * (nodes - 2))
-        fleet.run(600)
+        fleet.run(300)
         return len({(worker, peers[0]) for _, worker, peers in fleet.probed})
 
-    assert pairs(40) < 2.6 * pairs(20)
+    assert pairs(80) < 2.6 * pairs(40)
 
 
 def test_noise_of_a_fifth_is_no_leap() -> None:
@@ -281,7 +320,8 @@ def test_measure_that_is_sent_again_counts_once() -> None:
 
 def test_probe_that_failed_frees_its_ends_and_another_partner_is_tried() -> None:
     fleet = fleet_of(100, 100, 20)
-    fleet.run(0.99)  # each has reported once
+    while not fleet.running or len(fleet.reports) < 3:
+        fleet.run(0.01)
     worker, (order, _) = next(iter(fleet.running.items()))
     failed = NodePart(probe_failed=order.peer)
     fleet.book.record(worker, failed, fleet.now)

@@ -2,20 +2,9 @@
 
 from collections.abc import Mapping, Set
 
-from edgetrain_operator.fleet.probes import (
-    HELPERS,
-    LARGEST_BURST,
-    SATURATED,
-    STRETCH,
-    Need,
-    Node,
-    Probe,
-    View,
-    choose,
-    link_seconds,
-    needs_of,
-    view_of,
-)
+from edgetrain_operator.fleet.link_time import LARGEST_BURST, link_seconds
+from edgetrain_operator.fleet.probe_needs import HELPERS, LIMITED, STRETCH, Need, Node, needs_of
+from edgetrain_operator.fleet.probes import Probe, View, choose, view_of
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget
@@ -57,7 +46,7 @@ class ProbeBook:
 
     def _is_new(self, record: Record, offer: float, now: float) -> bool:
         had = self._most_offered(record)
-        limited = had is not None and (record.rate or 0.0) > SATURATED * had and offer > STRETCH * had
+        limited = had is not None and (record.rate or 0.0) > LIMITED * had and offer > STRETCH * had
         return limited and now - record.first < SETTLING_SECONDS
 
     def record(self, worker: str, measured: NodePart, now: float) -> bool:
@@ -146,28 +135,44 @@ class ProbeBook:
     def _fold(self, worker: str, peers: tuple[str, ...], sample: Pair) -> bool:
         """Take a measure into the averages; True where it is the first, or a leap that is believed."""
         record = self._records[worker]
-        known, offered, had = record.rate, self._offered(peers, sample), self._most_offered(record)
+        known, offered = record.rate, self._offered(peers, sample)
         if known is None:
             record.accept(peers, sample)
             return True
         if offered is not None and sample.rate < known and sample.load > offered:
             # The partner's link was mostly taken: what was left over says nothing of this node's.
             return False
+        if sample.rate >= known * LEAP:
+            return self._rises(record, peers, sample)
         expected = known if offered is None else min(known, offered)
-        fell = record.bears_out_a_fall(sample.rate, offered)
-        if expected / LEAP < sample.rate < known * LEAP and not fell:
-            self._clear_partner(peers, sample)
-            self._accuse(worker, record.low_with.keys() - set(peers), sample.at)
-            return record.accept(peers, sample)
-        limited = had is None or known > SATURATED * had
-        if sample.rate > known and limited:
-            # Not the link leapt: better partners show more of it.
-            record.accept(peers, sample)
-            return True
+        if sample.rate > expected / LEAP and not record.bears_out_a_fall(sample.rate, offered):
+            self._bear_out(worker, peers, sample, offered)
+            return False
         if record.doubt(peers, sample, self._witnesses(peers, sample)):
             return True
         self._doubt_partner(worker, peers[0], sample)
         return False
+
+    def _rises(self, record: Record, peers: tuple[str, ...], sample: Pair) -> bool:
+        """Take in a measure well above the rate: at once where the partners so far may have been the limit,
+        else the second time, for one may be an accident of the clock."""
+        had = self._most_offered(record)
+        limited = had is None or (record.rate or 0.0) > LIMITED * had
+        if not limited and record.shown is None:
+            record.shown = sample.rate
+            return False
+        record.rise(peers, sample)
+        return True
+
+    def _bear_out(self, worker: str, peers: tuple[str, ...], sample: Pair, offered: float | None) -> None:
+        record = self._records[worker]
+        self._clear_partner(peers, sample)
+        self._accuse(worker, record.low_with.keys() - set(peers), sample.at)
+        record.accept(peers, sample)
+        if offered is not None and offered * LIMITED >= (record.rate or 0.0):
+            record.borne_out += 1
+        if (offered or 0.0) * STRETCH > (record.shown or 0.0):
+            record.shown = None
 
     def _clear_partner(self, peers: tuple[str, ...], sample: Pair) -> None:
         """Who carried as much as it is said to have is in doubt no longer."""
@@ -233,6 +238,8 @@ class ProbeBook:
             seen=record.seen,
             heard=report.measured_received or 0.0,
             rate=record.rate,
+            borne_out=record.borne_out,
+            shown=record.shown,
             probed=record.probed,
             checked=record.checked,
             offered=self._most_offered(record),

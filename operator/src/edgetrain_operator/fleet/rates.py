@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from edgetrain_operator.fleet.probes import RESERVE_SHARE, SATURATED, SHARE, burst_bytes, link_seconds
+from edgetrain_operator.fleet.link_time import RESERVE_SHARE, SHARE, burst_bytes, link_seconds
+from edgetrain_operator.fleet.probe_needs import STRETCH
+from edgetrain_operator.fleet.probes import SATURATED
 
 WEIGHT = 0.4
 """Of a new measure in the moving average."""
@@ -49,11 +51,15 @@ class Record:
     alarm: float | None = None
     """Since when its rate is in doubt: by its exchanges, by a measure of its own or by a partner's."""
     contradicted: list[str] = field(default_factory=list)
-    """At the other ends of the measures that speak of a leap, which is not believed yet."""
+    """At the other ends of the measures that speak of a fall, which is not believed yet."""
     low_with: dict[str, float] = field(default_factory=dict)
-    """Of those, the partners with whom it showed too little for what is known of both; what it showed."""
+    """Of those, the partners of its own measures; what it showed with each."""
     measured_at: float = float("-inf")
     """The newest measure taken in, by the node's own clock: a report sent again brings it again."""
+    borne_out: int = 0
+    """Measures that bore its rate out though their partners could have shown more."""
+    shown: float | None = None
+    """A rate well above its own, which one measure showed; a second one is believed."""
     avoid: dict[str, float] = field(default_factory=dict)
     """Peers not to be asked, and until when."""
     pairs: dict[Peers, Pair] = field(default_factory=dict)
@@ -81,8 +87,16 @@ class Record:
         self._settle({**self.pairs, peers: replace(sample, rate=rate)}, sample.at)
         return False
 
+    def rise(self, peers: Peers, sample: Pair) -> None:
+        """Believe that it has more than it has shown so far. What it owes was counted by that: too much, for
+        it was its partners' links that were full."""
+        before = self.rate or sample.rate
+        self.cleared()
+        self._settle({**self.pairs, peers: sample}, sample.at)
+        self.credit *= before / sample.rate if self.credit < 0 else 1.0
+
     def doubt(self, peers: Peers, sample: Pair, witnesses: Peers) -> bool:
-        """Believe a leap that two other ends speak of, since one may have leapt itself; True if so.
+        """Believe a fall that two other ends speak of, since one may have leapt itself; True if so.
 
         Never the first word of it; and where there is only one other end, after the third measure.
         `witnesses`: of the peers, those who cannot both be the cause.
@@ -92,8 +106,7 @@ class Record:
         if self.alarm is None or not agreed:
             self.raised(sample.at)
             self.avoid[peers[0]] = sample.at + DOUBT_SECONDS
-            if sample.rate < (self.rate or 0.0):
-                self.low_with[peers[0]] = sample.rate
+            self.low_with[peers[0]] = sample.rate
             return False
         self.cleared()
         self._settle({peers: sample}, sample.at)
@@ -123,4 +136,7 @@ class Record:
     def _settle(self, pairs: dict[Peers, Pair], now: float) -> None:
         self.first = min(self.first, now)
         self.pairs = {peers: pair for peers, pair in pairs.items() if pair.at >= now - PAIR_SECONDS}
+        before = self.rate
         self.best = max(self.pairs.items(), key=lambda item: item[1].rate)
+        if before is not None and not before / STRETCH < self.best[1].rate < before * STRETCH:
+            self.borne_out, self.shown = 0, None
