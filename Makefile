@@ -83,6 +83,10 @@ e2e: setup ## docs/install.md in the cluster that KUBECONFIG, CLOUD and EDGES na
 test-images: setup lab-setup ## Build the real images and run the example from them (root, gigabytes, minutes)
 	$(BIN)/pytest -q tests/images
 
+.PHONY: e2e-kubeedge
+e2e-kubeedge: setup lab-setup ## The same on KubeEdge's own nodes, with and without the cloud (root)
+	$(BIN)/pytest -q tests/kubeedge
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
