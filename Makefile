@@ -79,6 +79,14 @@ e2e-k3d: setup ## docs/install.md in a cluster of k3d, which is taken down again
 e2e: setup ## docs/install.md in the cluster that KUBECONFIG, CLOUD and EDGES name
 	EDGETRAIN_E2E=given $(BIN)/pytest -q -s tests/e2e
 
+.PHONY: test-images
+test-images: setup lab-setup ## Build the real images and run the example from them (root, gigabytes, minutes)
+	$(BIN)/pytest -q tests/images
+
+.PHONY: e2e-kubeedge
+e2e-kubeedge: setup lab-setup ## The same on KubeEdge's own nodes, with and without the cloud (root)
+	$(BIN)/pytest -q tests/kubeedge
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -96,6 +104,10 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	@test -n "$(NAME)" || { echo "say which: make bench NAME=recovery (see docs/benchmarks.md)" >&2; exit 2; }
 	@test -f "benchmarks/$(NAME).py" || { echo "no benchmark '$(NAME)': see docs/benchmarks.md" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.$(NAME)
+
+.PHONY: pictures
+pictures: setup lab-setup ## Draw the dashboards for docs/ from a job in the lab (six minutes)
+	$(BIN)/python -m benchmarks.pictures
 
 # Any builder that takes docker's arguments. Where nothing can be pulled: `edgelab images`.
 IMAGE_TOOL ?= $(firstword $(notdir $(shell command -v docker podman buildah)))

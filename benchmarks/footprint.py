@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.bed import CLOUD, Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
@@ -16,19 +16,13 @@ from edgelab.images import OPERATOR_IMAGE, TRAINER_IMAGE
 from edgelab.real_images.build import ensure_built
 from edgelab.real_images.recipe import torch_backend
 from edgelab.real_images.store import containerd_of, sizes_of
-from edgetrain_protocol.names import OPERATOR_METRICS_PORT, PROFILER_PORT, TRAINER_METRICS_PORT
+from edgetrain_protocol.names import OPERATOR_METRICS_PORT, PROFILER_PORT
 
 SETTLE_SECONDS = float(os.environ.get("SETTLE_SECONDS", "60"))
 """For caches to fill and start-up to be over, before memory is read."""
 NODES = edges("50mbit", "50mbit", "50mbit", "50mbit", cpus=[0.4] * 4)
 ONLY_CUDA = ("nvidia/**/*", "cuda/**/*", "triton/**/*", "torch/lib/libtorch_cuda*")
 """Of site-packages: what torch's CPU build goes without."""
-
-READ = """
-import sys, urllib.request
-for url in sys.argv[1:]:
-    print(urllib.request.urlopen(url, timeout=5).read().decode())
-"""
 
 
 def resident(pids: Iterable[int]) -> float:
@@ -68,17 +62,18 @@ def series(exposition: str) -> int:
 
 
 def operator_series(test: Bed) -> int:
-    address = operator_pod(test)["address"]
-    with urllib.request.urlopen(f"http://{address}:{OPERATOR_METRICS_PORT}/metrics", timeout=5) as page:
-        return series(page.read().decode())
+    """Of jobs and workers, which the operator relays."""
+    return series(page(operator_pod(test)["address"], OPERATOR_METRICS_PORT, "/metrics/workers"))
 
 
-def pod_series(test: Bed, node: str, pod: str) -> int:
-    """Of the two containers together; read within the pod, where the trainer's are served."""
-    pid = sidecar(test, node, pod)[0]
-    urls = [f"http://127.0.0.1:{port}/metrics" for port in (PROFILER_PORT, TRAINER_METRICS_PORT)]
-    argv = ["nsenter", "-t", str(pid), "-n", sys.executable, "-c", READ, *urls]
-    return series(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+def pod_series(pod: dict[str, Any]) -> int:
+    """On the profiler's page, which tells of its trainer too."""
+    return series(page(pod["status"]["podIP"], PROFILER_PORT, "/metrics"))
+
+
+def page(address: str, port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://{address}:{port}{path}", timeout=5) as answer:
+        return str(answer.read().decode())
 
 
 def running(test: Bed) -> Iterator[Row]:
@@ -91,11 +86,10 @@ def running(test: Bed) -> Iterator[Row]:
     sidecars = sidecar_memory(test)
     yield Row("sidecar, the largest", max(sidecars), "MB", Goal("<", 64), sidecars)
     yield Row("operator, while they train", operator_memory(test), "MB")
-    own = [float(pod_series(test, n, p["metadata"]["name"])) for n, p in test.pods().items()]
+    own = [float(pod_series(pod)) for pod in test.pods().values()]
     relayed = (operator_series(test) - before) / len(test.nodes)
-    yield Row("series that a worker's pod serves", max(own), "series", None, own)
-    yield Row("series that the operator adds for a worker", relayed, "series")
-    yield Row("series per worker", max(own) + relayed, "series", Goal("<=", 60))
+    yield Row("series per worker, relayed (its part of the job's too)", relayed, "series", Goal("<=", 60))
+    yield Row("series per worker, scraped on site", max(own), "series", Goal("<=", 60), own)
 
 
 def images() -> Iterator[Row]:

@@ -66,7 +66,15 @@ def test_lint_is_content(values: Path) -> None:
 def take(api: ApiServer, manifests: list[Manifest]) -> subprocess.CompletedProcess[str]:
     """Every object, checked against its schema with unknown fields refused, but not kept."""
     for name in ("system", "team-a", "team-b"):
-        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        # With the ServiceAccount that a controller would make.
+        api.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "default", "namespace": name},
+            },
+        )
     how = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
     return api.kubectl(*how, stdin=yaml.safe_dump_all(manifests), check=False)
 

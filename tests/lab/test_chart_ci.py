@@ -41,6 +41,7 @@ def install(lab: Lab, operator: str, namespace: str, authority: ca.KeyPair) -> I
     """Install these values in the test's namespace; returns once all replicas are Ready."""
     for path in SCHEMAS:
         lab.kubectl("apply", "--server-side", "-f", str(path))
+    lab.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     for name in ("team-a", "team-b"):
         apply(lab, "default", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     apply(lab, namespace, secret("remote-write", {"bearer": "of no use"}))

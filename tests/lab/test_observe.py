@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks.bed import Bed
 from benchmarks.waiting import wait_for
+from edgelab.dashboards import filled, panels
 from edgelab.demo.install import OPERATOR_NAMESPACE
 from edgelab.lab import Lab
 from edgelab.prometheus import Prometheus, Sample, end_prometheus, start_prometheus
-from tests.support.promql import RULES, filled, panels
+from tests.support.promql import RULES
 from tests.support.release import HERE
 
 pytestmark = pytest.mark.lab

@@ -1,9 +1,6 @@
-"""What dashboards and alerts ask Prometheus, and which metrics an expression is about."""
+"""What alerts ask Prometheus, and which metrics an expression is about."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,6 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "charts" / "edgetrain" / "files"
-DASHBOARDS = sorted((FILES / "dashboards").glob("*.json"))
 RULES = FILES / "rules" / "edgetrain.yaml"
 
 _NOT_NAMES = (
@@ -40,40 +36,6 @@ def documented(name: str, page: str) -> bool:
     return any(re.search(rf"^\| `{re.escape(n)}[`{{]", page, re.MULTILINE) for n in (name, family))
 
 
-@dataclass(frozen=True)
-class Panel:
-    dashboard: str
-    title: str
-    document: Mapping[str, Any]
-
-    @property
-    def expressions(self) -> list[str]:
-        return [target["expr"] for target in self.document.get("targets", ())]
-
-    def __str__(self) -> str:
-        return f"{self.dashboard}: {self.title} (panel {self.document['id']})"
-
-
-def dashboard(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text()))
-
-
-def panels() -> Iterator[Panel]:
-    """All that show something, of all dashboards."""
-    for path in DASHBOARDS:
-        for panel in dashboard(path)["panels"]:
-            if panel["type"] != "row":
-                yield Panel(path.stem, panel["title"], panel)
-
-
 def alerts() -> list[dict[str, Any]]:
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
-
-
-def filled(expression: str, values: Mapping[str, str]) -> str:
-    """An expression with a dashboard's variables filled in, as Grafana would."""
-    for name, value in values.items():
-        expression = expression.replace(f"${name}", value)
-    assert "$" not in expression, f"a variable is left: {expression}"
-    return expression

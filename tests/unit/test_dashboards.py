@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.promql import DASHBOARDS, ROOT, Panel, alerts, dashboard, documented, metrics_of, panels
+from edgelab.dashboards import DASHBOARDS, Panel, dashboard, panels
+from tests.support.promql import ROOT, alerts, documented, metrics_of
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 PANELS = list(panels())

@@ -7,7 +7,8 @@ import yaml
 from rich.console import Console
 
 from edgelab.config import read_config
-from edgelab.demo.install import CHART, EXAMPLE, OPERATOR_NAMESPACE, install_operator
+from edgelab.dashboards import FOLDER
+from edgelab.demo.install import CHART, EXAMPLE, OPERATOR_NAMESPACE, install_operator, make_namespace
 from edgelab.demo.run import NAMESPACE, NODES, example
 from edgelab.demo.source import Source
 from edgelab.errors import LabError
@@ -15,26 +16,43 @@ from edgelab.lab import Lab
 from edgelab.prometheus import Prometheus, start_prometheus
 
 RULES = CHART / "files" / "rules" / "edgetrain.yaml"
-DASHBOARDS = CHART / "files" / "dashboards"
 MANY_EPOCHS = "1000000"
 LIMIT_SECONDS = 180.0
 LOOK_EVERY_SECONDS = 0.5
 
 
 def run_observe(name: str, console: Console) -> int:
-    """Bring all of it up and say where to look; it stays until `edgelab down`."""
+    """Bring all of it up and say where to look; it stays until `edgelab down`, unless it is interrupted."""
     lab = Lab(name, say=console.print)
-    lab.down()
-    config = read_config(NODES)
-    console.print(f"bringing up a cluster: 1 cloud node, {len(config.nodes) - 1} edge nodes")
-    lab.up(config)
-    address = install_operator(lab, "cloud-1")
-    prometheus = start_prometheus(lab, OPERATOR_NAMESPACE, RULES)
-    lab.kubectl("create", "namespace", NAMESPACE)
-    lab.kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=endless(EXAMPLE))
-    _wait_measured(prometheus, Source(lab, example(), address))
+    try:
+        prometheus = bring_up(lab)
+    except BaseException:
+        console.print("taking the cluster down")
+        lab.down()
+        raise
     console.print(where_to_look(lab, prometheus), highlight=False)
     return 0
+
+
+def bring_up(lab: Lab) -> Prometheus:
+    """The demo's nodes, the operator, Prometheus, and the example's job; returns once it trains.
+
+    Raises:
+        LabError: a step failed; the text says which and what to look at.
+    """
+    # What an earlier one left.
+    lab.down()
+    config = read_config(NODES)
+    lab.say(f"bringing up a cluster: 1 cloud node, {len(config.nodes) - 1} edge nodes")
+    lab.up(config)
+    lab.say("helm install edgetrain")
+    address = install_operator(lab, "cloud-1")
+    prometheus = start_prometheus(lab, OPERATOR_NAMESPACE, RULES)
+    lab.say("kubectl apply -f examples/digits.yaml, for more epochs than anybody waits for")
+    make_namespace(lab, NAMESPACE)
+    lab.kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=endless(EXAMPLE))
+    _wait_measured(prometheus, Source(lab, example(), address))
+    return prometheus
 
 
 def endless(manifest: Path) -> str:
@@ -55,7 +73,7 @@ The job trains, and goes on training. Prometheus scrapes the operator every two 
   curl -s '{prometheus.url}/api/v1/query?query=edgetrain_loss'
   curl -s '{prometheus.url}/api/v1/rules'
 
-Dashboards for a Grafana that has it as a data source: {DASHBOARDS}
+Dashboards for a Grafana that has it as a data source: {FOLDER}
 The cluster: export KUBECONFIG={lab.kubeconfig}
 Something to see: edgelab link edge-1 5mbit --name {lab.name}; edgelab node kill edge-2 --name {lab.name}
 The end of it: edgelab down --name {lab.name}

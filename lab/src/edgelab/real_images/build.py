@@ -46,11 +46,11 @@ def _make(made: Path, tree: Path, arguments: dict[str, str], say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=made.parent) as drafts:
         archives = []
         for number, wanted in enumerate(recipe.RECIPES):
-            image, archive = f"localhost/{wanted.tag}", Path(drafts, f"{number}.tar")
+            image, archive = f"docker.io/{wanted.tag}", Path(drafts, f"{number}.tar")
             say(f"  {wanted.tag}")
             options = _options(arguments | {"BASE": base, "RUNTIME": base})
             buildah.build(image, tree, wanted.dockerfile, options, say)
-            buildah.save(image, archive, f"docker.io/{wanted.tag}")
+            buildah.save(image, archive)
             archives.append(archive)
         say("  loading them")
         store.load(made, archives)

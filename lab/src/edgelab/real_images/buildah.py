@@ -54,9 +54,9 @@ class Buildah:
         if process.returncode:
             raise LabError("\n".join([f"building {image} failed:", *last]))
 
-    def save(self, image: str, archive: Path, tag: str) -> None:
+    def save(self, image: str, archive: Path) -> None:
         """Write an image as `docker save` does."""
-        run(self._argv("push", "--quiet", image, f"docker-archive:{archive}:{tag}"), timeout=_COPY_SECONDS)
+        run(self._argv("push", "--quiet", image, f"docker-archive:{archive}:{image}"), timeout=_COPY_SECONDS)
 
     def _argv(self, *words: Argument) -> list[str]:
         places = ["--root", self.home / "storage", "--runroot", self.home / "run"]
