@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from benchmarks.audit import audit
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
-from benchmarks.outage import gaps
 from benchmarks.pods_kept import PodsKept, bystander_evicted, start_bystander
-from benchmarks.steps import by_number
+from benchmarks.steps import by_number, gaps
 
 OFFLINE_SECONDS = float(os.environ.get("OFFLINE_SECONDS", "330"))
 """By then Kubernetes has taken from the node what does not tolerate darkness: after 300 s of it."""

@@ -74,7 +74,7 @@ def publish(directory: Path, name: str, tag: str, images: Mapping[str, Built]) -
 
 
 def _manifest(home: Path, architecture: str, image: Built) -> dict[str, Any]:
-    # Kubelets remember by an image's id under which names it was pulled: none of the node's own may have it too.
+    # Kubelets remember by its id under which names they pulled an image: the node's own has another.
     config = {
         "author": str(home),
         "architecture": architecture,
