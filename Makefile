@@ -84,7 +84,7 @@ test-images: setup lab-setup ## Build the real images and run the example from t
 	$(BIN)/pytest -q tests/images
 
 .PHONY: e2e-kubeedge
-e2e-kubeedge: setup lab-setup ## The same on KubeEdge's own nodes, with and without the cloud (root)
+e2e-kubeedge: setup lab-setup ## End to end on KubeEdge's own nodes, with and without the cloud (root)
 	$(BIN)/pytest -q tests/kubeedge
 
 .PHONY: lint

@@ -74,7 +74,9 @@ def publish(directory: Path, name: str, tag: str, images: Mapping[str, Built]) -
 
 
 def _manifest(home: Path, architecture: str, image: Built) -> dict[str, Any]:
+    # Kubelets remember by its id under which names they pulled an image: the node's own has another.
     config = {
+        "author": str(home),
         "architecture": architecture,
         "os": "linux",
         "config": dict(image.settings),
