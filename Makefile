@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## Show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
 # --- what a person runs
 
@@ -63,11 +63,29 @@ test-oldest: setup lab-setup ## The same on the oldest API server supported (its
 
 .PHONY: test-lab
 test-lab: setup lab-setup ## End to end, in clusters of the lab (root)
-	$(BIN)/pytest -q tests/lab
+	$(BIN)/pytest -q tests/lab tests/e2e
+
+# The same test as in the lab, on clusters that others make; what it takes, and how it goes on: docs/install.md.
+
+.PHONY: e2e-kind
+e2e-kind: setup ## docs/install.md in a cluster of kind, which is taken down again (Docker)
+	EDGETRAIN_E2E=kind $(BIN)/pytest -q -s tests/e2e
+
+.PHONY: e2e-k3d
+e2e-k3d: setup ## docs/install.md in a cluster of k3d, which is taken down again (Docker)
+	EDGETRAIN_E2E=k3d $(BIN)/pytest -q -s tests/e2e
+
+.PHONY: e2e
+e2e: setup ## docs/install.md in the cluster that KUBECONFIG, CLOUD and EDGES name
+	EDGETRAIN_E2E=given $(BIN)/pytest -q -s tests/e2e
 
 .PHONY: test-images
 test-images: setup lab-setup ## Build the real images and run the example from them (root, gigabytes, minutes)
 	$(BIN)/pytest -q tests/images
+
+.PHONY: e2e-kubeedge
+e2e-kubeedge: setup lab-setup ## The same on KubeEdge's own nodes, with and without the cloud (root)
+	$(BIN)/pytest -q tests/kubeedge
 
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.steps import Journal, first_without
 from benchmarks.waiting import wait_for
-from edgelab.config import Images, LabConfig, NodeSpec, usual_images
+from edgelab.config import Images, Kind, LabConfig, NodeSpec, usual_images
 from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator, make_namespace
 from edgelab.errors import LabError
 from edgelab.lab import Lab
@@ -25,12 +25,17 @@ BATCH = 128
 
 
 def edges(
-    *links: str, cpus: Sequence[float] | None = None, sites: Sequence[str] | None = None
+    *links: str,
+    cpus: Sequence[float] | None = None,
+    sites: Sequence[str] | None = None,
+    kind: Kind = "edge",
 ) -> list[NodeSpec]:
     """Edge nodes edge-1, edge-2, ... with these links, processors and sites."""
     cpus, sites = cpus or [0.5] * len(links), sites or ["A"] * len(links)
     rows = enumerate(zip(links, cpus, sites, strict=True), start=1)
-    return [NodeSpec(name=f"edge-{n}", link=link, cpu=cpu, site=site) for n, (link, cpu, site) in rows]
+    return [
+        NodeSpec(name=f"edge-{n}", kind=kind, link=link, cpu=cpu, site=site) for n, (link, cpu, site) in rows
+    ]
 
 
 @dataclass
@@ -115,12 +120,16 @@ class Bed:
 
     # --- pods and their processes
 
-    def pods(self) -> dict[str, dict[str, Any]]:
-        """The job's pods by node."""
+    def all_pods(self) -> list[dict[str, Any]]:
+        """The job's pods."""
         text = self.lab.kubectl(
             *("-n", self.namespace, "get", "pods", "-l", f"edgetrain.io/job-name={self.job}", "-o", "json")
         )
-        return {pod["spec"].get("nodeName", ""): pod for pod in json.loads(text)["items"]}
+        return list(json.loads(text)["items"])
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """The job's pods by node."""
+        return {pod["spec"].get("nodeName", ""): pod for pod in self.all_pods()}
 
     def pod_uids(self) -> dict[str, str]:
         """Of the job's pods, by node: another one is another pod."""

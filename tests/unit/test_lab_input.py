@@ -88,7 +88,7 @@ def test_longest_lab_name_is_taken() -> None:
     assert check_lab_name("a" * 24) == "a" * 24
 
 
-@pytest.mark.parametrize("name", ["hub", "control-plane", "Edge", "e" * 41])
+@pytest.mark.parametrize("name", ["hub", "control-plane", "cloudcore", "Edge", "e" * 41])
 def test_node_name_that_would_not_do_is_refused(name: str) -> None:
     with pytest.raises(LabError):
         make_node(name=name)
@@ -111,6 +111,11 @@ def test_config_file_is_read(tmp_path: Path) -> None:
     assert edge.cpu == 0.5
     assert edge.node_labels()["edgetrain.io/link"] == "5mbit"
     assert edge.node_labels()["k"] == "v"
+
+
+def test_kubeedges_node_has_both_roles_that_cloudcore_looks_for() -> None:
+    roles = {label for label in make_node(name="a", kind="kubeedge").node_labels() if "node-role" in label}
+    assert roles == {"node-role.kubernetes.io/edge", "node-role.kubernetes.io/agent"}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +150,7 @@ def test_no_two_labs_and_no_two_uses_share_an_address() -> None:
     block = blocks[-1]
     nodes = range(1, MAX_NODES + 1)
     networks = [block.services, *(block.pods(n) for n in nodes)]
-    machines = [block.hub, block.control_plane, block.host, *(block.node(n) for n in nodes)]
+    machines = [block.hub, block.control_plane, block.host, block.cloudcore, *(block.node(n) for n in nodes)]
     assert len(set(machines)) == len(machines)
     assert not any(a.overlaps(b) for a, b in combinations(networks, 2))
     assert not any(address in network for address in machines for network in networks)

@@ -55,6 +55,7 @@ def test_both_containers_have_what_workers_rely_on() -> None:
         assert (env[Env.WORKER], env[Env.SITE]) == (worker_name("edge-a"), "north")
         assert env[Env.FLEET_ADDRESS] == "fleet.example:8443"
         assert container["image"] == "registry.example/edgetrain:1"
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
         assert not any("subPath" in mount for mount in container["volumeMounts"])
     assert trainer_of(pod)["command"][-3:] == ["--", "python", "/program/main.py"]
     assert pod["metadata"]["labels"]["app-offline.kubeedge.io"] == "autonomy"
@@ -113,20 +114,6 @@ def test_template_and_overrides_are_merged_the_nearer_wins() -> None:
     assert pod["metadata"]["labels"]["team"] == "x"
     other = worker_pod(job, NodeView("edge-b", {EDGE_NODE_LABEL: ""}), 1, DEFAULTS)
     assert trainer_of(other)["image"] == "job:1"
-
-
-def test_one_job_runs_on_two_architectures() -> None:
-    """A manifest list needs one name; where there is none, each architecture has its own."""
-    arm, amd = (NodeView(a, {EDGE_NODE_LABEL: "", "kubernetes.io/arch": a}) for a in ("arm64", "amd64"))
-
-    def images(**spec: Any) -> list[str]:
-        return [trainer_of(worker_pod(a_job(**spec), node, 1, DEFAULTS))["image"] for node in (arm, amd)]
-
-    assert images(program={"image": "list:1"}) == ["list:1", "list:1"]
-    own = {"selector": {"matchLabels": {"kubernetes.io/arch": "arm64"}}, "image": "arm:1"}
-    assert images(overrides=[own]) == ["arm:1", DEFAULTS.trainer_image]
-    later = {"selector": {"matchExpressions": [{"key": "kubernetes.io/arch", "operator": "Exists"}]}}
-    assert images(overrides=[own, later | {"image": "any:1"}]) == ["any:1", "any:1"]
 
 
 def test_storage_is_a_claim_for_each_node_a_volume_or_the_pods_own() -> None:

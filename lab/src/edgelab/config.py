@@ -12,13 +12,17 @@ from edgelab.addresses import MAX_NODES
 from edgelab.errors import LabError
 from edgelab.rates import Link, parse_cpu, parse_link
 
-Kind = Literal["edge", "cloud"]
+Kind = Literal["edge", "cloud", "kubeedge"]
+KINDS: tuple[Kind, ...] = ("edge", "cloud", "kubeedge")
 Images = Literal["thin", "real"]
 IMAGES: tuple[Images, ...] = ("thin", "real")
 
-CONTROL_PLANE, HUB = "control-plane", "hub"
+CONTROL_PLANE, HUB, CLOUDCORE = "control-plane", "hub", "cloudcore"
 SITE_LABEL = "topology.edgetrain.io/site"
 LINK_LABEL = "edgetrain.io/link"
+
+# Of KubeEdge's nodes, cloudcore looks after those alone that have both roles.
+_ROLES: dict[Kind, tuple[str, ...]] = {"edge": ("edge",), "cloud": ("cloud",), "kubeedge": ("edge", "agent")}
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LONGEST_LAB, _LONGEST_NODE = 24, 40
@@ -33,7 +37,7 @@ def check_lab_name(name: str) -> str:
 
 def check_node_name(name: str) -> str:
     """The name itself, or LabError."""
-    if name in (CONTROL_PLANE, HUB):
+    if name in (CONTROL_PLANE, HUB, CLOUDCORE):
         raise LabError(f"a node cannot be called {name!r}: the lab uses that name itself")
     return _checked(name, "node", _LONGEST_NODE)
 
@@ -74,7 +78,8 @@ class NodeSpec(BaseModel):
 
     def node_labels(self) -> dict[str, str]:
         """The labels that the Node object carries beyond those that its kubelet sets."""
-        labels = {"kubernetes.io/hostname": self.name, f"node-role.kubernetes.io/{self.kind}": ""}
+        labels = {"kubernetes.io/hostname": self.name}
+        labels |= {f"node-role.kubernetes.io/{role}": "" for role in _ROLES[self.kind]}
         if self.site:
             labels[SITE_LABEL] = self.site
         if shape := self.shape:

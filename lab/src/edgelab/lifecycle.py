@@ -5,9 +5,9 @@ from pathlib import Path
 
 from edgelab import cgroups, control_plane, images, machines, network
 from edgelab.api import ApiError
+from edgelab.cluster import Cluster
 from edgelab.config import CONTROL_PLANE
 from edgelab.errors import LabError
-from edgelab.nodes import Cluster
 from edgelab.programs.acquire import Programs
 from edgelab.provisioner import STORAGE_CLASS
 from edgelab.real_images.store import clone, containerd_of

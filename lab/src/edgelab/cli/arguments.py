@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from edgelab.config import IMAGES, parse_label
+from edgelab.config import IMAGES, KINDS, parse_label
 
 NodeActions = ("stop", "start", "kill", "remove")
 
@@ -34,7 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
     link.add_argument("rate", help="such as 5mbit, or with delay and loss 5mbit-20ms-1%%")
     partition = _command(commands, "partition", "cut nodes off from all but each other")
     partition.add_argument("nodes", nargs="+", metavar="node")
-    heal = _command(commands, "heal", "end the partitions of these nodes, or all")
+    offline = _command(commands, "offline", "cut edge nodes off from the cloud, not from one another")
+    offline.add_argument("nodes", nargs="+", metavar="node")
+    heal = _command(commands, "heal", "end what cuts these nodes off, or all")
     heal.add_argument("nodes", nargs="*", metavar="node")
     demo = _command(commands, "demo", "train in a lab through a power cut, a join and a choked link")
     demo.set_defaults(name="demo")
@@ -50,7 +52,9 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _setup(commands: Subparsers) -> None:
     text = "install packages and get Kubernetes' programs, once"
-    _shows(commands.add_parser("setup", help=text, description=text))
+    setup = commands.add_parser("setup", help=text, description=text)
+    setup.add_argument("--kubeedge", action="store_true", help="KubeEdge's too (else with its first node)")
+    _shows(setup)
 
 
 def _images(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +75,7 @@ def _node(commands: Subparsers) -> None:
     add.add_argument("--cpu", metavar="CORES", help="such as 0.5 (default: the machine's)")
     add.add_argument("--site", help="value of the label topology.edgetrain.io/site")
     add.add_argument("--label", action="append", type=parse_label, default=[], metavar="KEY=VALUE")
-    add.add_argument("--kind", choices=("edge", "cloud"), default="edge")
+    add.add_argument("--kind", choices=KINDS, default="edge", help="kubeedge: an edge node run by KubeEdge")
     for action, text in _ACTIONS.items():
         _command(actions, action, text).add_argument("node")
 

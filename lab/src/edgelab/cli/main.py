@@ -15,6 +15,7 @@ from edgelab.cli.arguments import build_parser
 from edgelab.config import check_lab_name, edge_nodes, make_node, read_config
 from edgelab.errors import LabError
 from edgelab.lab import Lab
+from edgelab.programs.pinned import KUBEEDGE, MODULES
 from edgelab.programs.setup import check_machine, set_up
 from edgelab.real_images.build import ensure_built
 from edgelab.real_images.store import sizes_of
@@ -49,7 +50,7 @@ def _lab(arguments: Arguments) -> Lab:
 
 
 def _setup(arguments: Arguments) -> None:
-    programs = set_up(_say)
+    programs = set_up(_say, [*MODULES, KUBEEDGE] if arguments.kubeedge else MODULES)
     if arguments.output == "json":
         print(json.dumps({name: str(path) for name, path in programs.items()}, indent=2))
 
@@ -108,6 +109,10 @@ def _partition(arguments: Arguments) -> None:
     _lab(arguments).partition(*arguments.nodes)
 
 
+def _offline(arguments: Arguments) -> None:
+    _lab(arguments).offline(*arguments.nodes)
+
+
 def _heal(arguments: Arguments) -> None:
     _lab(arguments).heal(*arguments.nodes)
 
@@ -130,11 +135,12 @@ def _observe(arguments: Arguments) -> int:
 
 def _table(status: LabStatus) -> Table:
     table = Table(box=box.SIMPLE)
-    for title in ("node", "kind", "power", "ready", "address", "link", "cpu", "site", "partition"):
+    for title in ("node", "kind", "power", "ready", "address", "link", "cpu", "site", "cut off"):
         table.add_column(title)
     for node in status.nodes:
         values = (node.name, node.kind, node.power, node.ready, node.address)
-        optional = (node.link, node.cpu, node.site, node.partition)
+        cut_off = "offline" if node.offline else node.partition and f"partition {node.partition}"
+        optional = (node.link, node.cpu, node.site, cut_off)
         table.add_row(*values, *("-" if value is None else str(value) for value in optional))
     return table
 
@@ -149,6 +155,7 @@ _COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "images": _images,
     "link": _link,
     "partition": _partition,
+    "offline": _offline,
     "heal": _heal,
     "demo": _demo,
     "observe": _observe,

@@ -14,6 +14,7 @@ from edgelab.programs import build, releases
 from edgelab.programs.pinned import (
     ETCD_VERSION,
     HELM_VERSION,
+    KUBEEDGE_VERSION,
     MODULES,
     PROMETHEUS_VERSION,
     Module,
@@ -30,6 +31,8 @@ _OTHER_VERSIONS = {
     "helm": HELM_VERSION,
     "prometheus": PROMETHEUS_VERSION,
     "promtool": PROMETHEUS_VERSION,
+    "cloudcore": KUBEEDGE_VERSION,
+    "edgecore": KUBEEDGE_VERSION,
 }
 
 

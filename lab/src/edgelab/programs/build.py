@@ -58,7 +58,7 @@ def _find_go(names: list[str]) -> str:
 
 def _run_go(argv: list[str], module: Module, name: str, say: Say) -> None:
     """Run a build that names each package as it compiles it, and tell now and then how far it is."""
-    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+    environment = os.environ | {"CGO_ENABLED": str(int(module.cgo)), "GOFLAGS": "-mod=readonly"}
     total = _count_packages(argv[0], module, name)
     began = told = time.monotonic()
     compiled, last = 0, deque[str](maxlen=_LAST_WORDS)

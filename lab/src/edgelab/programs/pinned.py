@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +13,11 @@ OLDEST_KUBERNETES_VERSION = "v1.30.14"
 ETCD_VERSION = "v3.6.8"
 HELM_VERSION = "v4.3.1"
 PROMETHEUS_VERSION = "3.11.3"
+KUBEEDGE_VERSION = "v1.23.0"
 
 _KUBERNETES = "k8s.io/kubernetes/cmd"
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+_KUBEEDGE = "github.com/kubeedge/kubeedge"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Module:
     """The version of those that are Kubernetes' own."""
     tags: str = field(default="", kw_only=True)
     """Of the build, separated by commas."""
+    cgo: bool = field(default=False, kw_only=True)
+    """Whether a part is written in C."""
 
     @property
     def directory(self) -> Path:
@@ -48,10 +53,10 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgelab"
 
 
-def _version_flags(version: str) -> str:
+def _version_flags(version: str, packages: Sequence[str] = _VERSION_PACKAGES) -> str:
     major, minor, _ = version.removeprefix("v").split(".")
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    return " ".join(f"-X {p}.{key}={value}" for p in _VERSION_PACKAGES for key, value in values.items())
+    return " ".join(f"-X {p}.{key}={value}" for p in packages for key, value in values.items())
 
 
 KUBERNETES = Module(
@@ -88,4 +93,11 @@ PROMETHEUS = Module(
     tags="remove_all_sd,enable_kubernetes_sd",
 )
 """No lab needs it, but who looks at one does. Built from source it has its API and no pages to look at."""
+KUBEEDGE = Module(
+    "kubeedge",
+    {"cloudcore": f"{_KUBEEDGE}/cloud/cmd/cloudcore", "edgecore": f"{_KUBEEDGE}/edge/cmd/edgecore"},
+    f"-s -w {_version_flags(KUBEEDGE_VERSION, [f'{_KUBEEDGE}/pkg/version'])}",
+    cgo=True,
+)
+"""Only labs with a node of this kind need it."""
 MODULES = (KUBERNETES, HELM)
