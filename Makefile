@@ -42,7 +42,7 @@ test-unit: setup ## The tests that need no cluster, under a minute
 	$(BIN)/pytest -q tests/unit
 
 .PHONY: test-observe
-test-observe: setup ## promtool on rules and metrics, remote write to a real Prometheus
+test-observe: setup ## promtool on rules and metrics, remote write to a real Prometheus, pictures
 	$(BIN)/pytest -q tests/observe
 
 .PHONY: test-model

@@ -52,7 +52,7 @@ def main() -> int:
         events = happenings(lab, prometheus)
         job = example()
         variables = {
-            "__rate_interval": "15s",
+            "__rate_interval": "30s",
             "job_namespace": job.namespace,
             "job_name": job.name,
             "node": next(iter(events)).partition("'")[0],

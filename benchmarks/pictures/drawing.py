@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 
 from benchmarks.pictures.answers import Asked, Line
 from benchmarks.pictures.units import shown
@@ -18,8 +18,8 @@ from benchmarks.pictures.units import shown
 COLUMNS = 24
 WIDTH, ROW, TOP = 16.0, 0.36, 0.5
 """Inches: the whole, a unit of Grafana's grid, and the title."""
-DOTS = 80
-"""Per inch."""
+DOTS, LETTERS = 80, 17
+"""Per inch; letters are those of a legend."""
 PALETTE = ("#56a64b", "#e0b400", "#3274d9", "#ff780a", "#e02f44", "#8f3bb8", "#37872d", "#1f60c4")
 COLORS = {
     "green": "#56a64b",
@@ -79,7 +79,7 @@ def _panel(figure: Figure, box: Box, panel: Document, asked: Asked, events: Even
     else:
         axes = _plot(figure, inner, left=0.62, below=0.48)
         _lines(axes, panel, asked, events)
-        _legend(axes, [line.name for line in asked.lines(panel)], (left + 0.15, bottom + 0.36))
+        _legend(axes, [line.name for line in asked.lines(panel)], inner)
 
 
 def _axes(figure: Figure, box: Box) -> Axes:
@@ -112,7 +112,8 @@ def _time(axes: Axes, asked: Asked, events: Events) -> None:
     axes.set_xlim(asked.begin, asked.end)
     every = max(1, round((asked.end - asked.begin) / 60 / 6))
     minutes = range(0, int((asked.end - asked.begin) / 60) + 1, every)
-    axes.set_xticks([asked.begin + 60 * n for n in minutes], [f"{n} min" for n in minutes])
+    axes.set_xticks([asked.begin + 60 * n for n in minutes], [f"{n} min" if n else "0" for n in minutes])
+    axes.tick_params(axis="x", pad=4)
     for at in events.values():
         axes.axvline(at, color=EVENT, linewidth=0.8, linestyle=":")
 
@@ -194,19 +195,32 @@ def _stack(axes: Axes, lines: Sequence[Line], opacity: float) -> None:
 
 def _scale(axes: Axes, panel: Document, unit: str, *, stacked: bool) -> None:
     defaults = panel["fieldConfig"]["defaults"]
-    low, high = axes.get_ylim()
+    low, high = axes.dataLim.y0, axes.dataLim.y1
+    if not (math.isfinite(low) and math.isfinite(high)):
+        low, high = 0.0, 1.0
+    high = high * 1.08 if high > 0 else 1.0
     axes.set_ylim(defaults.get("min", 0 if stacked or low >= 0 else low), defaults.get("max", high))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(
+        _binary(high) if unit == "bytes" else MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+    )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, unit)))
     axes.grid(axis="y", color="#eceded", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _legend(axes: Axes, names: Sequence[str], corner: tuple[float, float]) -> None:
-    """`corner`: the upper left, in inches of the figure."""
+def _binary(high: float) -> Locator:
+    """Whole numbers of KiB, MiB or GiB."""
+    return MultipleLocator(2.0 ** math.ceil(math.log2(max(high, 1.0) / 4)))
+
+
+def _legend(axes: Axes, names: Sequence[str], box: Box) -> None:
+    """Below the axes, in as few rows as fit."""
     marks = [Rectangle((0, 0), 1, 1, facecolor=color) for color, _ in zip(itertools.cycle(PALETTE), names)]
-    look = {"ncols": 6, "fontsize": 7, "frameon": False, "labelcolor": TEXT, "borderpad": 0.0}
-    spaced = {"handlelength": 1.0, "handleheight": 0.3, "columnspacing": 1.0}
+    letters = sum(len(name) + 4 for name in names)
+    rows = max(1, math.ceil(letters / (box[2] * LETTERS)))
+    look = {"ncols": math.ceil(len(names) / rows), "fontsize": 7, "frameon": False, "labelcolor": TEXT}
+    spaced = {"handlelength": 1.0, "handleheight": 0.3, "columnspacing": 1.0, "borderpad": 0.0}
+    corner = (box[0] + 0.05, box[1] + 0.26)
     legend = axes.legend(marks, names, loc="upper left", bbox_to_anchor=corner, **look, **spaced)
     legend.set_bbox_to_anchor(corner, axes.figure.dpi_scale_trans)
 

@@ -72,3 +72,14 @@ def test_what_was_committed_is_totalled_and_replays_are_not() -> None:
     totals = told[-1].totals
     assert (totals.steps, totals.samples, totals.carried) == (2, 128, {"site": [1, 2]})
     assert totals.phase_seconds["forward"] == pytest.approx(1.5)
+
+
+def test_speed_does_not_fall_with_the_small_batch_that_ends_an_epoch() -> None:
+    told: list[Progress] = []
+    now = [0.0]
+    meter = Meter(told.append, lambda: now[0])
+    for samples in (128, 128, 128, 0, 16):
+        now[0] += 0.5
+        meter.committed(Progress(None, "apply", 1), samples)
+    assert 0.85 * 256 < told[-1].samples_per_second < 256
+    assert told[-1].steps_per_second == pytest.approx(2.0)

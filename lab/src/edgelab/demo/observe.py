@@ -1,6 +1,7 @@
 """A job that goes on, with Prometheus beside it: to look at, and to leave alone."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -48,10 +49,14 @@ def bring_up(lab: Lab) -> Prometheus:
     lab.say("helm install edgetrain")
     address = install_operator(lab, "cloud-1")
     prometheus = start_prometheus(lab, OPERATOR_NAMESPACE, RULES)
+    # What is counted from then on, Prometheus has seen at 0.
+    _wait_for(prometheus, "edgetrain_operator_leader == 1", lambda: "Prometheus does not see the operator")
     lab.say("kubectl apply -f examples/digits.yaml, for more epochs than anybody waits for")
     make_namespace(lab, NAMESPACE)
     lab.kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=endless(EXAMPLE))
-    _wait_measured(prometheus, Source(lab, example(), address))
+    source = Source(lab, example(), address)
+    committing = "max(rate(edgetrain_steps_total[30s])) > 0"
+    _wait_for(prometheus, committing, lambda: f"no step was committed; the phase is {source.status().phase}")
     return prometheus
 
 
@@ -80,10 +85,10 @@ The end of it: edgelab down --name {lab.name}
 """
 
 
-def _wait_measured(prometheus: Prometheus, source: Source) -> None:
-    """Until Prometheus knows that steps are being committed."""
+def _wait_for(prometheus: Prometheus, expression: str, otherwise: Callable[[], str]) -> None:
+    """Until Prometheus has an answer."""
     end = time.monotonic() + LIMIT_SECONDS
-    while not prometheus.query("max(rate(edgetrain_steps_total[30s])) > 0"):
+    while not prometheus.query(expression):
         if time.monotonic() > end:
-            raise LabError(f"no step was seen to be committed; the job's phase is {source.status().phase}")
+            raise LabError(otherwise())
         time.sleep(LOOK_EVERY_SECONDS)

@@ -60,17 +60,16 @@ class Meter:
             step_samples: over all members; 0 for a step that was replayed.
             carried: bytes by scope, see `local.Totals`.
         """
-        now = self._turn_over()
+        now, before = self._turn_over(), self.progress
         step_seconds = max(now - self._last_commit, 1e-9)
         self._last_commit = now
-        rate = 1.0 / step_seconds
-        smooth = self.progress.steps_per_second
-        steps_per_second = rate if not smooth else 0.9 * smooth + 0.1 * rate
+        # The last batch of an epoch is smaller: its samples say little of the speed.
+        samples = _smoothed(before.samples_per_second, step_samples / step_seconds)
         self.progress = replace(
             progress,
             phase="apply",
-            steps_per_second=steps_per_second,
-            samples_per_second=steps_per_second * step_samples,
+            steps_per_second=_smoothed(before.steps_per_second, 1.0 / step_seconds),
+            samples_per_second=samples if step_samples else before.samples_per_second,
             step_seconds=step_seconds,
             phase_seconds={phase: round(seconds, 6) for phase, seconds in self._seconds.items()},
             totals=self._added(step_samples, carried or {}),
@@ -100,3 +99,8 @@ class Meter:
     def _say(self, now: float) -> None:
         self._told = now
         self._tell(self.progress)
+
+
+def _smoothed(before: float, newest: float) -> float:
+    """Over some ten steps."""
+    return 0.9 * before + 0.1 * newest if before else newest
