@@ -8,8 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip
-UV_VERSION := 0.13.8
-TORCH := torch==2.13.0
+UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
+TORCH := $(shell cat trainer-image/torch.txt)
 PACKAGES := protocol operator trainer-image lab
 SOURCES := $(PACKAGES:%=%/src)
 STAMPS := $(VENV)/stamps
@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## Show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
 # --- what a person runs
 
@@ -30,12 +30,20 @@ help: ## Show this
 demo: setup lab-setup ## Train in the lab through a power cut, a join and a choked aggregator
 	@$(BIN)/edgelab demo
 
+.PHONY: demo-observe
+demo-observe: setup lab-setup ## Leave a job running with Prometheus beside it, and say where to look
+	@$(BIN)/edgelab observe
+
 .PHONY: test
-test: lint test-unit test-model test-train test-api test-lab ## Set everything up and run all tests
+test: lint test-unit test-observe test-model test-train test-api test-lab ## Set everything up and run all tests
 
 .PHONY: test-unit
 test-unit: setup ## The tests that need no cluster, under a minute
 	$(BIN)/pytest -q tests/unit
+
+.PHONY: test-observe
+test-observe: setup ## promtool on rules and metrics, remote write to a real Prometheus, pictures
+	$(BIN)/pytest -q tests/observe
 
 .PHONY: test-model
 test-model: setup ## Explore the group's protocol exhaustively
@@ -49,15 +57,41 @@ test-train: setup ## Real process groups on loopback: kills, stops, joins, check
 test-api: setup lab-setup ## On a real API server
 	$(BIN)/pytest -q tests/api
 
+.PHONY: test-oldest
+test-oldest: setup lab-setup ## The same on the oldest API server supported (its own build, once)
+	EDGETRAIN_TEST_OLDEST=1 $(BIN)/pytest -q tests/api
+
 .PHONY: test-lab
 test-lab: setup lab-setup ## End to end, in clusters of the lab (root)
-	$(BIN)/pytest -q tests/lab
+	$(BIN)/pytest -q tests/lab tests/e2e
+
+# The same test as in the lab, on clusters that others make; what it takes, and how it goes on: docs/install.md.
+
+.PHONY: e2e-kind
+e2e-kind: setup ## docs/install.md in a cluster of kind, which is taken down again (Docker)
+	EDGETRAIN_E2E=kind $(BIN)/pytest -q -s tests/e2e
+
+.PHONY: e2e-k3d
+e2e-k3d: setup ## docs/install.md in a cluster of k3d, which is taken down again (Docker)
+	EDGETRAIN_E2E=k3d $(BIN)/pytest -q -s tests/e2e
+
+.PHONY: e2e
+e2e: setup ## docs/install.md in the cluster that KUBECONFIG, CLOUD and EDGES name
+	EDGETRAIN_E2E=given $(BIN)/pytest -q -s tests/e2e
+
+.PHONY: test-images
+test-images: setup lab-setup ## Build the real images and run the example from them (root, gigabytes, minutes)
+	$(BIN)/pytest -q tests/images
+
+.PHONY: e2e-kubeedge
+e2e-kubeedge: setup lab-setup ## End to end on KubeEdge's own nodes, with and without the cloud (root)
+	$(BIN)/pytest -q tests/kubeedge
 
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(SOURCES) tests benchmarks
+	$(BIN)/mypy $(SOURCES) charts tests benchmarks
 	$(BIN)/lint-imports
 
 .PHONY: format
@@ -71,11 +105,28 @@ bench: setup lab-setup ## Run a benchmark: make bench NAME=recovery
 	@test -f "benchmarks/$(NAME).py" || { echo "no benchmark '$(NAME)': see docs/benchmarks.md" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.$(NAME)
 
+.PHONY: pictures
+pictures: setup lab-setup ## Draw the dashboards for docs/ from a job in the lab (six minutes)
+	$(BIN)/python -m benchmarks.pictures
+
+# Any builder that takes docker's arguments. Where nothing can be pulled: `edgelab images`.
+IMAGE_TOOL ?= $(firstword $(notdir $(shell command -v docker podman buildah)))
+IMAGE_PREFIX ?= edgetrain/
+IMAGE_TAG ?= dev
+IMAGE_OPTIONS ?=
+
+.PHONY: images
+images: ## Build both images: make images IMAGE_TAG=1.0 IMAGE_OPTIONS="--platform linux/arm64"
+	@test -n "$(IMAGE_TOOL)" || { echo "needs docker, podman or buildah" >&2; exit 2; }
+	$(IMAGE_TOOL) build $(IMAGE_OPTIONS) -f Dockerfile -t $(IMAGE_PREFIX)operator:$(IMAGE_TAG) .
+	$(IMAGE_TOOL) build $(IMAGE_OPTIONS) -f trainer-image/Dockerfile -t $(IMAGE_PREFIX)trainer:$(IMAGE_TAG) .
+
 .PHONY: crds
-crds: setup ## Generate the CRD, docs/job.md and examples/digits.yaml from their sources
+crds: setup ## Generate the CRD, docs/job.md, examples/digits.yaml and the chart's table of values
 	$(BIN)/python -m edgetrain_protocol.crd
 	$(BIN)/python -m edgetrain_protocol.reference
 	$(BIN)/python examples/embed.py
+	$(BIN)/python charts/readme.py
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; the lab's cache stays
@@ -103,7 +154,7 @@ $(STAMPS)/requirements: requirements.txt $(STAMPS)/uv
 	@$(UV) install --quiet -r requirements.txt
 	@touch $@
 
-$(STAMPS)/torch: $(STAMPS)/requirements
+$(STAMPS)/torch: trainer-image/torch.txt $(STAMPS)/requirements
 	@timeout $(TORCH_INDEX_SECONDS) $(BIN)/uv pip install --quiet --dry-run --no-deps --torch-backend cpu \
 	    --python $(BIN)/python --reinstall $(TORCH) >/dev/null 2>&1 \
 	  && { echo "torch: CPU build"; $(UV) install --quiet --torch-backend cpu $(TORCH); } \

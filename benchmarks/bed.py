@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.steps import Journal, first_without
 from benchmarks.waiting import wait_for
-from edgelab.config import LabConfig, NodeSpec
+from edgelab.config import Images, Kind, LabConfig, NodeSpec, usual_images
 from edgelab.demo.install import OPERATOR_NAMESPACE, install_operator, make_namespace
 from edgelab.errors import LabError
 from edgelab.lab import Lab
@@ -25,12 +25,17 @@ BATCH = 128
 
 
 def edges(
-    *links: str, cpus: Sequence[float] | None = None, sites: Sequence[str] | None = None
+    *links: str,
+    cpus: Sequence[float] | None = None,
+    sites: Sequence[str] | None = None,
+    kind: Kind = "edge",
 ) -> list[NodeSpec]:
     """Edge nodes edge-1, edge-2, ... with these links, processors and sites."""
     cpus, sites = cpus or [0.5] * len(links), sites or ["A"] * len(links)
     rows = enumerate(zip(links, cpus, sites, strict=True), start=1)
-    return [NodeSpec(name=f"edge-{n}", link=link, cpu=cpu, site=site) for n, (link, cpu, site) in rows]
+    return [
+        NodeSpec(name=f"edge-{n}", kind=kind, link=link, cpu=cpu, site=site) for n, (link, cpu, site) in rows
+    ]
 
 
 @dataclass
@@ -73,6 +78,14 @@ class Bed:
         }
         self.lab.kubectl("apply", "-f", "-", stdin=json.dumps(document))
 
+    def program_from_config_map(self, *arguments: str) -> dict[str, Any]:
+        """The journal program as a person brings one, for images that this working tree is not in."""
+        where = ("-n", self.namespace)
+        if not self.lab.kubectl(*where, "get", "configmap", PROGRAM.stem, "--ignore-not-found", "-o", "name"):
+            self.lab.kubectl(*where, "create", "configmap", PROGRAM.stem, f"--from-file=main.py={PROGRAM}")
+        words = ["--batch", str(self.batch), *arguments]
+        return {"source": {"configMap": {"name": PROGRAM.stem}}, "args": words}
+
     def end(self) -> None:
         """Delete the job and wait until its pods are gone, so that the next one has the nodes to itself."""
         self.lab.kubectl("-n", self.namespace, "delete", "etj", self.job, "--wait=true")
@@ -107,12 +120,16 @@ class Bed:
 
     # --- pods and their processes
 
-    def pods(self) -> dict[str, dict[str, Any]]:
-        """The job's pods by node."""
+    def all_pods(self) -> list[dict[str, Any]]:
+        """The job's pods."""
         text = self.lab.kubectl(
             *("-n", self.namespace, "get", "pods", "-l", f"edgetrain.io/job-name={self.job}", "-o", "json")
         )
-        return {pod["spec"].get("nodeName", ""): pod for pod in json.loads(text)["items"]}
+        return list(json.loads(text)["items"])
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """The job's pods by node."""
+        return {pod["spec"].get("nodeName", ""): pod for pod in self.all_pods()}
 
     def pod_uids(self) -> dict[str, str]:
         """Of the job's pods, by node: another one is another pod."""
@@ -162,13 +179,24 @@ class Bed:
 
 
 @contextmanager
-def bed(name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH) -> Iterator[Bed]:
+def bed(
+    name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH, images: Images | None = None
+) -> Iterator[Bed]:
     """A lab of a cloud node and these edge nodes, the operator installed; taken down in any case."""
+    with bare_bed(name, nodes, batch=batch, images=images) as test:
+        install_operator(test.lab, CLOUD.name)
+        yield test
+
+
+@contextmanager
+def bare_bed(
+    name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH, images: Images | None = None
+) -> Iterator[Bed]:
+    """As `bed`, without the operator. With real images the program comes by `program_from_config_map`."""
     lab = Lab(f"bench-{name}", say=lambda text: print(f"  {text}", flush=True))
     lab.down()
     try:
-        lab.up(LabConfig(nodes=[CLOUD, *nodes]))
-        install_operator(lab, CLOUD.name)
+        lab.up(LabConfig(nodes=[CLOUD, *nodes], images=images or usual_images()))
         make_namespace(lab, NAMESPACE)
         yield Bed(lab, [node.name for node in nodes], batch=batch)
     finally:

@@ -1,15 +1,14 @@
 """A node joins: from its Ready to the first committed step with it, and how long the others stood still."""
 
 import itertools
-import json
 import os
 import statistics
 import sys
 import time
-from typing import Any
 
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.importing import import_seconds
 from benchmarks.steps import Step
 from benchmarks.waiting import wait_for
 from edgelab.config import NodeSpec
@@ -18,7 +17,6 @@ REPEATS = int(os.environ.get("REPEATS", "3"))
 NODES = edges("50mbit", "50mbit", "50mbit", "50mbit", cpus=[0.25] * 4)
 CPU = 0.8
 """Of the newcomer. Quotas hold for pods; what is left of two cores is for what the lab itself does."""
-IMPORT = "import time; t = time.monotonic(); import torch; print(time.monotonic() - t)"
 
 
 def ready_at(test: Bed, node: str) -> float:
@@ -28,41 +26,6 @@ def ready_at(test: Bed, node: str) -> float:
     parsed = time.strptime(text.strip(), "%Y-%m-%dT%H:%M:%SZ")
     # Kubernetes cuts the fraction off; half a second is what is expected to be missing.
     return time.mktime(parsed) - time.timezone + 0.5
-
-
-def import_seconds(test: Bed) -> float:
-    """What importing torch alone takes a pod on a newcomer, under its quota and beside the same load."""
-    node, pod = "importer", ("-n", test.namespace, "pod/importer")
-    test.lab.node_add(NodeSpec(name=node, link="50mbit", cpu=CPU, kind="cloud"))
-    try:
-        test.lab.kubectl("-n", test.namespace, "apply", "-f", "-", stdin=json.dumps(importer(node)))
-        test.lab.kubectl(
-            "wait", *pod, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", timeout=70
-        )
-        seconds = float(test.lab.kubectl("logs", *pod))
-        test.lab.kubectl("delete", *pod)
-        return seconds
-    finally:
-        test.lab.node_remove(node)
-
-
-def importer(node: str) -> dict[str, Any]:
-    """A pod of the trainer's image that imports torch and says how long it took."""
-    container = {
-        "name": "main",
-        "image": "edgetrain/trainer:dev",
-        "command": ["python", "-c", IMPORT],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    spec = {
-        "containers": [container],
-        "nodeSelector": {"kubernetes.io/hostname": node},
-        "tolerations": [{"operator": "Exists"}],
-        "restartPolicy": "Never",
-        "securityContext": security,
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "importer"}, "spec": spec}
 
 
 def longest_gap(steps: list[Step], begin: float, end: float) -> float:
@@ -94,7 +57,7 @@ def join_once(test: Bed, number: int) -> tuple[float, float]:
 def main() -> int:
     with bed("join", NODES) as test:
         test.train("--epochs", "100000", "--samples", "2000")
-        imports = [import_seconds(test) for _ in range(REPEATS)]
+        imports = [import_seconds(test, CPU) for _ in range(REPEATS)]
         measured = [join_once(test, number) for number in range(REPEATS)]
     importing = statistics.median(imports)
     beyond = [seconds - importing for seconds, _ in measured]

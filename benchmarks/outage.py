@@ -1,33 +1,21 @@
 """The operator gone for a minute; a site cut off that loses its aggregator; a group split in two halves."""
 
-import itertools
 import os
 import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from benchmarks.audit import audit
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
-from benchmarks.steps import Step
+from benchmarks.steps import LATE_SECONDS, gaps
 from benchmarks.waiting import wait_for
 
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "60"))
 SAMPLES = 4000
 NODES = edges("50mbit", "50mbit", "50mbit", "50mbit", cpus=[0.5] * 4)
-LATE_SECONDS = 2.0
-"""A step is late if it comes this long after the one before; a re-forming takes less."""
-
-
-def gaps(steps: Sequence[Step], begin: float, end: float) -> list[float]:
-    """Seconds between the commits of successive steps, by whoever was first, in a span of time."""
-    first: dict[int, float] = {}
-    for step in steps:
-        first[step.step] = min(step.at, first.get(step.step, step.at))
-    moments = sorted(at for at in first.values() if begin <= at <= end)
-    return [b - a for a, b in itertools.pairwise([begin, *moments, end])]
 
 
 def operator_away(test: Bed) -> Iterator[Row]:

@@ -3,14 +3,17 @@
 A node whose power is cut still has its file, and no API server is asked, so that reading disturbs nothing.
 """
 
+import itertools
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 MARK = "STEP "
+LATE_SECONDS = 2.0
+"""A step is late if it comes this long after the one before; a re-forming takes less."""
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,12 @@ def first_without(steps: Iterable[Step], lost: str, after: float, whole: int) ->
     """
     moments = [s.at for s in steps if s.node != lost and s.at > after and 0 < s.members < whole]
     return min(moments, default=None)
+
+
+def gaps(steps: Sequence[Step], begin: float, end: float) -> list[float]:
+    """Seconds between the commits of successive steps, by whoever was first, in a span of time."""
+    first: dict[int, float] = {}
+    for step in steps:
+        first[step.step] = min(step.at, first.get(step.step, step.at))
+    moments = sorted(at for at in first.values() if begin <= at <= end)
+    return [b - a for a, b in itertools.pairwise([begin, *moments, end])]

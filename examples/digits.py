@@ -5,6 +5,7 @@ Runs alone too: python digits.py --epochs 20
 
 import argparse
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,22 @@ HELD_OUT = 5
 """Every fifth digit is kept back to measure by."""
 
 
-def digits() -> tuple[torch.Tensor, torch.Tensor]:
-    """All images (1797, 1, 8, 8) in 0 to 1, and what they show.
+def digits_file() -> Path:
+    """The trainer image holds the file alone; elsewhere it is one of scikit-learn's.
 
-    Read from scikit-learn's files, since importing it costs a slow node many seconds.
+    Which is not imported: that costs a slow node many seconds.
     """
+    if (own := Path(sys.prefix, "share", "edgetrain", "digits.csv.gz")).exists():
+        return own
     package = importlib.util.find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
         raise SystemExit("the digits come with scikit-learn: pip install scikit-learn")
-    file = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
-    rows = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
+    return Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+
+
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    """All images (1797, 1, 8, 8) in 0 to 1, and what they show."""
+    rows = torch.from_numpy(np.loadtxt(digits_file(), delimiter=",", dtype=np.float32))
     return rows[:, :-1].reshape(-1, 1, 8, 8) / 16, rows[:, -1].long()
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from edgetrain_protocol.crd import custom_resource_definition
 from tests.support.apiserver import ApiServer, running
+from tests.support.chart import CHART, CI, teach_others_kinds
 from tests.support.programs import helm
 
 ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts" / "edgetrain"
 CRD = custom_resource_definition()["metadata"]["name"]
+DEFAULT = CHART / "ci" / "default-values.yaml"
 INTO = ("--namespace", "system", "--create-namespace")
 
 
@@ -33,6 +34,11 @@ def uninstall(server: ApiServer, release: str) -> None:
     helm("uninstall", release, "--ignore-not-found", *where)
 
 
+def owner_of_crd(server: ApiServer) -> str:
+    found = json.loads(server.kubectl("get", "crd", CRD, "-o", "json").stdout)
+    return str(found["metadata"]["annotations"]["meta.helm.sh/release-name"])
+
+
 def test_jobs_outlive_the_chart_and_meet_the_next(server: ApiServer) -> None:
     assert install(server, "first") == ""
     server.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=30s")
@@ -50,8 +56,46 @@ def test_jobs_outlive_the_chart_and_meet_the_next(server: ApiServer) -> None:
     assert install(server, "second", "--set", "crds.enabled=false") == ""
     assert server.kubectl("get", "etj", "digits", "-o", "name").stdout
     uninstall(server, "second")
-    assert install(server, "first") == ""
-    uninstall(server, "first")
+
+    # As the notes say: taken over, from then on the CRD is the new release's, and stays when that goes.
+    assert install(server, "second", "--take-ownership") == ""
+    assert owner_of_crd(server) == "second"
+    uninstall(server, "second")
+    assert server.kubectl("get", "etj", "digits", "-o", "name").stdout
+
+
+def one_after_another() -> Iterator[Path]:
+    """All sets of values, and all once more from last to first.
+
+    From one class of load balancers to another Kubernetes wants another type between, as the values say.
+    """
+    before = DEFAULT
+    for values in (*CI, *reversed(CI)):
+        if "LoadBalancer" in before.read_text() and "LoadBalancer" in values.read_text():
+            yield DEFAULT
+        yield values
+        before = values
+
+
+def test_any_values_may_follow_any_others(server: ApiServer) -> None:
+    """No field that an upgrade would change is one that may not be; the job stays through all of them."""
+    teach_others_kinds(server)
+    for name in ("team-a", "team-b"):
+        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    assert install(server, "edgetrain") == ""
+    server.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=30s")
+    server.kubectl("create", "-f", str(ROOT / "examples" / "digits.yaml"))
+    where = ("--namespace", "system", "--kubeconfig", server.kubeconfig)
+    for values in one_after_another():
+        helm("upgrade", "edgetrain", CHART, *where, "--reset-values", "--values", values)
+    uninstall(server, "edgetrain")
+    assert server.kubectl("get", "etj", "digits", "-o", "name").stdout
+    kinds = (
+        "deploy,svc,sa,role,rolebinding,clusterrole,clusterrolebinding,pdb,networkpolicy,priorityclass,"
+        "configmap,servicemonitor,podmonitor,prometheusrule,certificate"
+    )
+    ours = ("-l", "app.kubernetes.io/instance=edgetrain")
+    assert server.kubectl("get", kinds, "-A", *ours, "-o", "name").stdout == ""
 
 
 def test_two_releases_share_nothing_but_the_crd(server: ApiServer) -> None:

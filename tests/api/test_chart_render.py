@@ -1,33 +1,61 @@
-"""The chart as Helm renders it, and as an API server takes it."""
+"""The chart as an API server takes it, and what its values do."""
 
+import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from edgetrain_operator.settings import Settings
 from tests.support.apiserver import ApiServer
+from tests.support.chart import (
+    CHART,
+    CI,
+    Manifest,
+    find,
+    of_kind,
+    render,
+    rendered,
+    teach_others_kinds,
+    with_samples,
+)
 from tests.support.programs import helm
 
-CHART = Path(__file__).parents[2] / "charts" / "edgetrain"
-CI = sorted((CHART / "ci").glob("*-values.yaml"))
-EVERYTHING = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())
+EVERYTHING = CHART / "ci" / "everything-values.yaml"
+DEFAULT = CHART / "ci" / "default-values.yaml"
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
-WHOLE = ("annotations", "podAnnotations", "nodeSelector", "affinity", "limits", "requests")
+WHOLE = (
+    "annotations",
+    "labels",
+    "podAnnotations",
+    "podLabels",
+    "nodeSelector",
+    "affinity",
+    "limits",
+    "requests",
+)
+ALONE = (
+    "image.digest=sha256:" + "0" * 64,
+    "trainer.image.tag=v8",
+    "fleet.tls.source=secret,fleet.tls.secretName=mine",
+    "serviceAccount.create=false,serviceAccount.name=mine",
+)
+"""Values that have no effect beside those of the file that sets everything."""
 
-Manifest = dict[str, Any]
+
+@pytest.fixture(scope="session")
+def others_api(bare_api: ApiServer) -> ApiServer:
+    """A server with the CRDs of cert-manager and the Prometheus operator, too."""
+    teach_others_kinds(bare_api)
+    return bare_api
 
 
-def render(values: Path, *more: str) -> list[Manifest]:
-    text = helm("template", "edgetrain", CHART, "--namespace", "system", "--values", values, *more).stdout
-    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
-
-
-def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:
-    return next(m for m in manifests if m["kind"] == kind and m["metadata"]["name"] == name)
+@pytest.fixture(scope="session")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a file of rules and a dashboard, whatever the chart's own are."""
+    return with_samples(tmp_path_factory.mktemp("chart"))
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda p: p.stem)
@@ -35,25 +63,50 @@ def test_lint_is_content(values: Path) -> None:
     helm("lint", "--strict", CHART, "--values", values)
 
 
-@pytest.mark.parametrize("values", CI, ids=lambda p: p.stem)
-def test_api_server_takes_all_of_it(bare_api: ApiServer, values: Path) -> None:
+def take(api: ApiServer, manifests: list[Manifest]) -> subprocess.CompletedProcess[str]:
     """Every object, checked against its schema with unknown fields refused, but not kept."""
-    manifests = render(values)
     for name in ("system", "team-a", "team-b"):
-        bare_api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    bare_api.kubectl(
-        *("create", "--dry-run=server", "--validate=strict", "-f", "-"), stdin=yaml.safe_dump_all(manifests)
-    )
+        # With the ServiceAccount that a controller would make.
+        api.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "default", "namespace": name},
+            },
+        )
+    how = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
+    return api.kubectl(*how, stdin=yaml.safe_dump_all(manifests), check=False)
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda p: p.stem)
-def test_operator_pod_passes_restricted(api: ApiServer, namespace: str, values: Path) -> None:
-    pod = find(render(values), "Deployment", "edgetrain-operator")["spec"]["template"]
-    # Neither is there without controllers, and neither is what Pod Security looks at.
-    pod["spec"] |= {"serviceAccountName": "default", "priorityClassName": ""}
-    manifest = {"apiVersion": "v1", "kind": "Pod", **pod}
-    manifest["metadata"] |= {"name": "operator", "namespace": namespace}
-    api.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
+def test_api_server_takes_all_of_it(others_api: ApiServer, chart: Path, values: Path) -> None:
+    done = take(others_api, render(values, chart=chart))
+    # The CRD may be there already, brought by another test.
+    left = [line for line in done.stderr.splitlines() if "edgetrainingjobs.edgetrain.io" not in line]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule", "NetworkPolicy"]
+)
+def test_api_server_would_have_noticed(others_api: ApiServer, chart: Path, kind: str) -> None:
+    (manifest,) = of_kind(render(EVERYTHING, chart=chart), kind)
+    manifest["spec"]["misspelt"] = "x"
+    assert 'unknown field "spec.misspelt"' in take(others_api, [manifest]).stderr
+
+
+@pytest.mark.parametrize("values", CI, ids=lambda p: p.stem)
+def test_pods_pass_restricted(api: ApiServer, namespace: str, values: Path) -> None:
+    manifests = rendered(values)
+    operator = find(manifests, "Deployment", "edgetrain-operator")["spec"]["template"]
+    test = find(manifests, "Pod", "edgetrain-test")
+    for name, pod in (("operator", operator), ("test", test)):
+        # Neither is there without controllers, and neither is what Pod Security looks at.
+        spec = pod["spec"] | {"serviceAccountName": "default", "priorityClassName": ""}
+        metadata = {"name": name, "namespace": namespace}
+        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        api.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
 
 
 def leaves(tree: Manifest, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -66,21 +119,29 @@ def leaves(tree: Manifest, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 
 def back(path: tuple[str, ...]) -> Manifest:
     """Everything set but this one value, which is as it comes."""
-    values: Manifest = deepcopy(EVERYTHING)
+    values: Manifest = deepcopy(yaml.safe_load(EVERYTHING.read_text()))
     default = DEFAULTS
     inner = values
     for key in path[:-1]:
         inner, default = inner[key], default[key]
     inner[path[-1]] = not inner[path[-1]] if path == ("crds", "enabled") else default[path[-1]]
     if path == ("fleet", "service", "type"):
-        inner[path[-1]] = "NodePort"  # the default takes no nodePort
+        # Defaults take no nodePort, and NodePorts nothing of a load balancer's.
+        inner |= {"type": "NodePort", "loadBalancerClass": "", "loadBalancerSourceRanges": []}
+    if path == ("fleet", "tls", "certManager", "issuerRef", "name"):
+        inner["name"] = "another"  # required
     return values
 
 
-@pytest.mark.parametrize("path", list(leaves(EVERYTHING)), ids=".".join)
-def test_every_value_makes_a_difference(tmp_path: Path, path: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("path", list(leaves(yaml.safe_load(EVERYTHING.read_text()))), ids=".".join)
+def test_every_value_makes_a_difference(chart: Path, tmp_path: Path, path: tuple[str, ...]) -> None:
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(back(path)))
-    assert render(tmp_path / "values.yaml") != render(CHART / "ci" / "everything-values.yaml")
+    assert render(tmp_path / "values.yaml", chart=chart) != list(rendered(EVERYTHING, chart))
+
+
+@pytest.mark.parametrize("value", ALONE)
+def test_value_alone_makes_a_difference(value: str) -> None:
+    assert render(DEFAULT, "--set", value) != list(rendered(DEFAULT))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +151,15 @@ def test_every_value_makes_a_difference(tmp_path: Path, path: tuple[str, ...]) -
         ("replicaCount=two", "replicaCount"),
         ("fleet.address=cloud.example.org", "fleet"),
         ("fleet.service.nodePort=30443", "nodePort|type"),
+        ("fleet.service.loadBalancerClass=x", "loadBalancerClass"),
+        ("fleet.service.externalTrafficPolicy=Local", "externalTrafficPolicy"),
+        ("fleet.tls.source=letsencrypt", "source"),
+        ("fleet.tls.source=secret", "secretName"),
+        ("fleet.tls.source=cert-manager", "issuerRef"),
+        ("fleet.tls.secretName=mine", "secretName"),
+        ("image.digest=latest", "digest"),
+        ("serviceAccount.create=false", "serviceAccount"),
+        ("metrics.serviceMonitor.interval=often", "interval"),
         ("operator.logLevel=LOUD", "logLevel"),
         ("trainer.image.pullPolicy=Sometimes", "pullPolicy"),
         ("watchNamespaces={Team_A}", "watchNamespaces"),
@@ -101,41 +171,53 @@ def test_wrong_values_are_refused(wrong: str, says: str) -> None:
     assert any(word in done.stderr for word in says.split("|"))
 
 
+def test_older_clusters_are_refused() -> None:
+    done = helm("template", "edgetrain", CHART, "--kube-version", "1.29.14", check=False)
+    assert done.returncode != 0 and "incompatible with Kubernetes" in done.stderr
+    helm("template", "edgetrain", CHART, "--kube-version", "1.30.0")
+
+
 @pytest.mark.parametrize("values", CI, ids=lambda p: p.stem)
 def test_operator_understands_its_environment(values: Path) -> None:
-    pod = find(render(values), "Deployment", "edgetrain-operator")["spec"]["template"]["spec"]
-    env = {e["name"]: str(e.get("value", "given by the kubelet")) for e in pod["containers"][0]["env"]}
+    pod = find(rendered(values), "Deployment", "edgetrain-operator")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    env = {e["name"]: str(e.get("value", "given by the kubelet")) for e in container["env"]}
     settings = Settings.from_env(env)
     assert len({name for name in env if name.startswith("EDGETRAIN_OPERATOR_")}) == len(env)
-    assert settings.trainer_image.endswith((":dev", ":v8"))
-    roles = [m for m in render(values) if m["kind"] == "Role"]
+    assert settings.trainer_image.startswith(
+        ("edgetrain/trainer:dev", "registry.example.org/trainer@sha256:")
+    )
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    tls = mounts.get(str(settings.tls_dir))
+    assert (
+        (tls is not None)
+        == (settings.tls_dir is not None)
+        == ("fleet-tls" in {v["name"] for v in pod["volumes"]})
+    )
+    roles = of_kind(rendered(values), "Role")
     named = {name for m in roles for rule in m["rules"] for name in rule.get("resourceNames", ())}
     assert named == {settings.lease_name, settings.keyring_secret}
 
 
 def test_rights_in_other_namespaces_only_where_jobs_are() -> None:
-    manifests = render(CHART / "ci" / "namespaced-values.yaml")
+    manifests = rendered(CHART / "ci" / "namespaced-values.yaml")
     everywhere = find(manifests, "ClusterRole", "edgetrain-operator")
     assert [rule["resources"] for rule in everywhere["rules"]] == [["nodes"]]
-    bound = {m["metadata"]["namespace"] for m in manifests if m["kind"] == "RoleBinding"}
+    bound = {m["metadata"]["namespace"] for m in of_kind(manifests, "RoleBinding")}
     assert bound == {"system", "team-a", "team-b"}
 
 
 def test_no_right_to_read_users_secrets() -> None:
     for values in CI:
-        for manifest in render(values):
+        for manifest in rendered(values):
             for rule in manifest.get("rules", ()):
                 if "secrets" in rule["resources"] and set(rule["verbs"]) != {"create"}:
                     assert rule.get("resourceNames") == ["edgetrain-operator-keyring"]
 
 
 def test_crd_stays_where_it_is_kept() -> None:
-    policy = "helm.sh/resource-policy"
-    kept = find(
-        render(CHART / "ci" / "edge-values.yaml"), "CustomResourceDefinition", "edgetrainingjobs.edgetrain.io"
-    )
+    policy, crd = "helm.sh/resource-policy", ("CustomResourceDefinition", "edgetrainingjobs.edgetrain.io")
+    kept = find(rendered(CHART / "ci" / "edge-values.yaml"), *crd)
     assert kept["metadata"]["annotations"][policy] == "keep"
-    gone = render(CHART / "ci" / "everything-values.yaml")
-    assert policy not in find(gone, "CustomResourceDefinition", "edgetrainingjobs.edgetrain.io")[
-        "metadata"
-    ].get("annotations", {})
+    gone = find(rendered(EVERYTHING), *crd)
+    assert policy not in gone["metadata"].get("annotations", {})

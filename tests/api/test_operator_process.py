@@ -177,6 +177,34 @@ def test_a_standby_takes_over_and_the_plan_goes_on(
         assert plan_of(both[0], 3, plan.revision).revision > plan.revision
 
 
+def test_the_leader_tells_of_jobs_and_of_what_their_workers_report(
+    api: ApiServer, namespace: str, tmp_path: Path, hire: Hire
+) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    with (
+        operator_process(api, namespace, tmp_path, "operator-a") as leader,
+        operator_process(api, namespace, tmp_path, "operator-b") as standby,
+    ):
+        wait_for(lambda: leader.leads() or standby.leads())
+        if standby.leads():
+            leader, standby = standby, leader
+        (worker,) = hire(leader, 1)
+        worker.dial(standby.fleet_port)
+        worker.say()
+        worker.train(plan_of(worker, 1), 1, [worker.name], [], step=3)
+        told = f'edgetrain_step{{job_name="digits",job_namespace="{namespace}",node="edge-a"}} 3.0'
+        wait_for(lambda: told in leader.workers())
+        assert (
+            f'edgetrain_job_min_workers{{job_name="digits",job_namespace="{namespace}"}}' in leader.workers()
+        )
+        assert 'edgetrain_node_ready{node="edge-a"} 1.0' in leader.workers()
+        assert "edgetrain_operator_jobs 1.0" in leader.metrics()
+        assert "edgetrain_operator_nodes 1.0" in leader.metrics()
+        assert standby.workers() == ""
+        assert 'edgetrain_operator_fleet_requests_total{code="2xx",route="reports"} 2.0' in standby.metrics()
+
+
 def test_a_leader_that_ends_gives_the_lease_back(api: ApiServer, namespace: str, tmp_path: Path) -> None:
     with operator_process(api, namespace, tmp_path, "operator-a") as first:
         wait_for(first.leads)

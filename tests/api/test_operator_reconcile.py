@@ -146,6 +146,23 @@ def test_children_of_a_job_in_a_restricted_namespace(api: ApiServer, namespace: 
     assert condition(api, namespace, "Scheduled")["status"] == "True"
 
 
+def test_each_class_of_nodes_gets_its_own_pods(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a", board="usual")
+    make_node(api, "edge-b", board="small")
+    resources = {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+    small = {"image": "small:1", "env": [{"name": "TURN", "value": "small"}], "resources": resources}
+    api.apply(job(namespace, overrides=[{"selector": {"matchLabels": {"board": "small"}}, **small}]))
+    settle(api, ScriptedFleet(), namespace)
+    trainers = {n: pod_on(api, namespace, n)["spec"]["containers"][0] for n in ("edge-a", "edge-b")}
+    assert {n: t["image"] for n, t in trainers.items()} == {
+        "edge-a": DEFAULTS.trainer_image,
+        "edge-b": "small:1",
+    }
+    assert {"name": "TURN", "value": "small"} in trainers["edge-b"]["env"]
+    assert trainers["edge-b"]["resources"] == resources
+    assert not any(e["name"] == "TURN" for e in trainers["edge-a"]["env"])
+
+
 @pytest.mark.parametrize("writes", range(9))
 def test_a_crash_after_any_write_leads_to_the_same_end(api: ApiServer, namespace: str, writes: int) -> None:
     make_node(api, "edge-a")

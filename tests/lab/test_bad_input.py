@@ -1,65 +1,15 @@
 """What a person gets wrong: the job's status names the thing and the mend, and the job beside it goes on."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from benchmarks.waiting import wait_for
-from edgelab.errors import LabError
 from edgelab.lab import Lab
-from edgetrain_protocol.names import GROUP, KIND, VERSION
 from tests.support.pods import Json, apply, get
+from tests.support.small_jobs import SECONDS, job, program, says
 
 pytestmark = pytest.mark.lab
-
-SECONDS = 90.0
-MODEL = """
-import os, torch, edgetrain
-{before}
-session = edgetrain.join()
-width = {width}
-model = torch.nn.Linear(8, width)
-model, optimizer = session.wrap(model, torch.optim.SGD(model.parameters(), lr=0.1))
-x, y = torch.randn({samples}, 8), torch.randn({samples}, width)
-for batch in session.batches((x, y), batch_size=16, epochs=100000, seed=1):
-    optimizer.zero_grad()
-    session.backward(((model(batch.x) - batch.y) ** 2).mean())
-    optimizer.step()
-session.finish(model)
-"""
-
-
-def program(*, before: str = "", width: str = "4", samples: int = 256) -> Json:
-    text = MODEL.format(before=before, width=width, samples=samples)
-    return {"command": ["python", "-c", text]}
-
-
-def job(name: str, program_: Json, **spec: Any) -> Json:
-    hosts = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["edge-1", "edge-2"]}
-    chosen = {"selector": {"matchExpressions": [hosts]}}
-    body = {"program": program_, "nodes": chosen, "runPolicy": {"backoffLimit": 0}, **spec}
-    return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": KIND,
-        "metadata": {"name": name},
-        "spec": body,
-    }
-
-
-def says(lab: Lab, namespace: str, name: str, reason: str, *words: str) -> None:
-    """A condition of the job comes to have this reason, and all these words in its message."""
-
-    def look() -> bool:
-        conditions = get(lab, namespace, "etj", name).get("status", {}).get("conditions", [])
-        messages = [c["message"] for c in conditions if c["reason"] == reason]
-        if not any(all(word in message for word in words) for message in messages):
-            raise LabError(
-                f"{name}: {[(c['type'], c['status'], c['reason'], c['message']) for c in conditions]}"
-            )
-        return True
-
-    wait_for(look, SECONDS)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from benchmarks.audit import audit
 from benchmarks.bed import Bed
 from benchmarks.steps import first_without
 from benchmarks.waiting import wait_for
-from edgelab.demo.install import make_namespace
+from edgelab.demo.install import make_namespace, upgrade_operator
 from edgelab.lab import Lab
 from edgetrain_protocol import names
 from tests.lab.conftest import NodeFactory
@@ -158,6 +158,17 @@ def test_a_second_operator_takes_over(training: Bed) -> None:
         wait_for(lambda: training.status().progress.step > step, 60, "progress to be told again")
     finally:
         upgrade(training.lab, 1)
+
+
+def test_an_upgrade_replaces_the_operator_and_no_worker(training: Bed) -> None:
+    before, step, led = training.pod_uids(), training.status().progress.step, leader(training.lab)
+    upgrade_operator(training.lab, "--set", "operator.logLevel=DEBUG")
+    try:
+        wait_for(lambda: leader(training.lab) not in ("", led), 30, "another leader")
+        wait_for(lambda: training.status().progress.step > step, 60, "progress to be told again")
+        assert training.pod_uids() == before
+    finally:
+        upgrade_operator(training.lab, "--set", "operator.logLevel=INFO")
 
 
 def test_the_aggregator_moves_off_a_choked_link(training: Bed) -> None:

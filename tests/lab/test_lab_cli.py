@@ -31,6 +31,7 @@ def test_life_of_a_node_by_hand(lab: Lab) -> None:
             "cpu": 0.5,
             "site": "A",
             "partition": None,
+            "offline": False,
         }
         for action, power in (("kill", "off"), ("start", "on"), ("stop", "off")):
             _edgelab(lab, "node", action, NODE)

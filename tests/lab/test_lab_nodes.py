@@ -165,9 +165,30 @@ def test_partition_lets_its_nodes_talk_and_nobody_else(lab: Lab, new_node: NodeF
     assert wait_for(lambda: _ready(lab, one) == _ready(lab, two) == "True", 20)
 
 
+def test_offline_node_loses_the_cloud_and_nothing_else(lab: Lab, new_node: NodeFactory) -> None:
+    name = new_node().name
+
+    lab.offline(name)
+    assert not _reaches(lab, name, "cloud")
+    assert not _reaches(lab, "cloud", name)
+    assert _reaches(lab, name, "edge-1")
+    assert wait_for(lambda: _ready(lab, name) == "Unknown", 15)
+    assert [n.offline for n in lab.status().nodes if n.name == name] == [True]
+
+    lab.node_kill(name)
+    lab.node_start(name)
+    assert not _reaches(lab, name, "cloud")
+
+    lab.heal(name)
+    assert _reaches(lab, name, "cloud")
+    assert wait_for(lambda: _ready(lab, name) == "True", 20)
+
+
 def test_what_cannot_be_is_refused_by_name(lab: Lab) -> None:
     with pytest.raises(LabError, match="no node 'edge-77': it has cloud, edge-1"):
         lab.node_kill("edge-77")
+    with pytest.raises(LabError, match="'cloud' is in the cloud: only edge nodes can be offline"):
+        lab.offline("cloud")
     with pytest.raises(LabError, match="'edge-1' is on already"):
         lab.node_start("edge-1")
     with pytest.raises(LabError, match="'fast' is no link: write a rate such as 50mbit"):

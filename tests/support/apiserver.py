@@ -18,7 +18,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.programs import program
+from tests.support.programs import api_server, program
 
 ADMIN_TOKEN = "the-only-administrator-of-a-throw-away-server"
 START_SECONDS = 60.0
@@ -112,7 +112,7 @@ def _apiserver(directory: Path, etcd: int, secure: int) -> list[str]:
     rules = [{"level": "Metadata", "omitStages": ["RequestReceived"]}]
     policy.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
     return [
-        str(program("kube-apiserver")),
+        str(api_server()),
         f"--etcd-servers=http://127.0.0.1:{etcd}",
         f"--secure-port={secure}",
         "--bind-address=127.0.0.1",

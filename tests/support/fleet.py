@@ -1,5 +1,6 @@
 """A real fleet API on loopback, and the clients of pods that dial it."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgetrain.fleet_client import FleetSettings
+from edgetrain_operator.fleet.given import Offer
 from edgetrain_operator.fleet.keyring import Keyring, renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.plan import Group, Member, Plan
@@ -30,10 +32,32 @@ class Lease:
         return self.address
 
 
+class MemoryStore:
+    """A Secret with compare-and-swap, and whoever else writes it first."""
+
+    def __init__(self, rival: Keyring | None = None) -> None:
+        self.kept: dict[str, str] | None = None
+        self.rival = rival
+        self.writes = 0
+
+    async def load(self) -> Keyring | None:
+        return Keyring.from_secret(self.kept) if self.kept else None
+
+    async def save(self, keyring: Keyring) -> bool:
+        if self.rival:
+            self.kept, self.rival = self.rival.to_secret(), None
+            return False
+        self.writes += 1
+        self.kept = keyring.to_secret()
+        return True
+
+
 @contextmanager
-def serving(keyring: Keyring | None = None, lease: Lease | None = None) -> Iterator[FleetService]:
+def serving(
+    keyring: Keyring | None = None, lease: Lease | None = None, given: Offer | None = None
+) -> Iterator[FleetService]:
     keyring = keyring or renewed(None, datetime.now(UTC))
-    service = FleetService(keyring, lease or Lease(), "127.0.0.1", 0)
+    service = FleetService(keyring, lease or Lease(), "127.0.0.1", 0, given)
     service.start()
     try:
         yield service
@@ -103,3 +127,14 @@ def _member(worker: str) -> Member:
         state_port=7074,
         probe_port=7073,
     )
+
+
+def served_certificate(address: str) -> str:
+    """PEM of what a new connection is shown."""
+    host, port = address.split(":")
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return ssl.get_server_certificate((host, int(port)))
+        except OSError:
+            assert time.monotonic() < deadline

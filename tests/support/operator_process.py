@@ -24,9 +24,13 @@ class OperatorProcess:
     fleet_port: int
     log: Path
 
-    def metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
+    def metrics(self, path: str = "/metrics") -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=5) as answer:
             return str(answer.read().decode())
+
+    def workers(self) -> str:
+        """What it relays of them."""
+        return self.metrics("/metrics/workers")
 
     def healthy(self) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 import json
 
-from edgelab.demo.install import CHART, OPERATOR_NAMESPACE
+from edgelab.demo.install import OPERATOR_NAMESPACE, upgrade_operator
 from edgelab.lab import Lab
 
 HERE = ("-n", OPERATOR_NAMESPACE)
@@ -10,10 +10,7 @@ HERE = ("-n", OPERATOR_NAMESPACE)
 
 def upgrade(lab: Lab, replicas: int) -> None:
     """Run so many replicas; returns when all are Ready."""
-    lab.helm(
-        *("upgrade", "edgetrain", CHART, *HERE, "--reuse-values"),
-        *("--set", f"replicaCount={replicas}", "--wait", "--timeout", "90s"),
-    )
+    upgrade_operator(lab, "--set", f"replicaCount={replicas}")
 
 
 def leader(lab: Lab) -> str:

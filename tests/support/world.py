@@ -30,6 +30,7 @@ from edgetrain_protocol.status import Condition, JobStatus
 
 START = 1_000_000.0
 UID = "0b9a6c0e-job"
+DEFAULTS = Defaults("registry.example/edgetrain:1", "fleet.example:8443")
 
 
 def edge_node(name: str, **changes: Any) -> NodeView:
@@ -50,6 +51,7 @@ class World:
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
     refusal: Refusal | None = None
+    defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
     """Reasons of all events so far."""
@@ -64,7 +66,7 @@ class World:
             job=Job("digits", "default", UID, 1, JobSpec.model_validate(self.spec), self.status, START),
             now=self.now,
             since=self.since,
-            defaults=Defaults("registry.example/edgetrain:1", "fleet.example:8443"),
+            defaults=self.defaults,
             nodes=dict(self.nodes),
             pods=tuple(self.pods.values()),
             stored=self.stored,

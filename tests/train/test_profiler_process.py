@@ -18,13 +18,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.waiting import wait_for
-from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE, Heartbeat, write_heartbeat
+from edgetrain.profiler.metrics import LINKS
+from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
+from edgetrain.supervisor.metrics import Metrics as TrainerMetrics
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.fleet.store import Sender
 from edgetrain_protocol.names import Env
 from edgetrain_protocol.report import Report, ReportAnswer
 from tests.support.fleet import JOB, Lease, serving, settings_for
+from tests.support.relayed import training
 
 PATIENCE = 20.0
 
@@ -43,6 +46,7 @@ class Profiler:
     process: subprocess.Popen[bytes]
     directory: Path
     metrics_port: int
+    trainer_metrics_port: int
 
     def page(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
@@ -67,8 +71,9 @@ class Profiler:
 
 def profiler_of(service: FleetService, directory: Path, worker: str = "w-a") -> Profiler:
     """Start a profiler with the environment of a worker pod."""
-    fleet, port = settings_for(service, directory, worker), free_port()
+    fleet, port, trainers = settings_for(service, directory, worker), free_port(), free_port()
     env: dict[str, str] = {
+        Env.JOB: "edge/digits",
         Env.JOB_UID: JOB,
         Env.WORKER: worker,
         Env.NODE: f"node-{worker}",
@@ -82,10 +87,10 @@ def profiler_of(service: FleetService, directory: Path, worker: str = "w-a") -> 
         Env.STATE_DIR: str(directory / "state"),
         Env.PROBE_PORT: str(free_port()),
         Env.PROFILER_PORT: str(port),
-        Env.TRAINER_METRICS_PORT: str(free_port()),
+        Env.TRAINER_METRICS_PORT: str(trainers),
     }
     command = [sys.executable, "-m", "edgetrain.profiler"]
-    return Profiler(subprocess.Popen(command, env={**os.environ, **env}), directory, port)
+    return Profiler(subprocess.Popen(command, env={**os.environ, **env}), directory, port, trainers)
 
 
 Start = Callable[[FleetService], Profiler]
@@ -224,17 +229,17 @@ def test_stops_reporting_when_the_pod_is_over_and_still_serves_metrics(start: St
         assert profiler.serves()
 
 
-def test_trainers_heartbeat_becomes_metrics(start: Start) -> None:
+def test_its_page_shows_the_trainers_metrics_and_names_the_worker_on_all(start: Start) -> None:
+    trainer = TrainerMetrics()
+    trainer.on_part(training())
     with serving() as service:
         profiler = start(service)
-        write_heartbeat(
-            profiler.directory,
-            Heartbeat(time.time() + 5, "reduce", 7, 1, step_seconds=0.25, phase_seconds={"reduce": 0.2}),
-        )
-        until(
-            lambda: profiler.serves() and profiler.metric("edgetrain_profiler_step_seconds") == 0.25, "step"
-        )
-        assert profiler.metric("edgetrain_profiler_phase_seconds") == 0.2
+        trainer.serve(profiler.trainer_metrics_port)
+        until(lambda: profiler.serves() and profiler.metric("edgetrain_steps_total") == 69, "the steps")
+        samples = [s for f in text_string_to_metric_families(profiler.page()) for s in f.samples]
+    labels = {"job_namespace": "edge", "job_name": "digits", "node": "node-w-a"}
+    assert [s.name for s in samples if not labels.items() <= s.labels.items()] == []
+    assert len(samples) + 3 * LINKS <= 60, "each link will add three"
 
 
 def test_missing_environment_is_named(tmp_path: Path) -> None:

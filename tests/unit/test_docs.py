@@ -10,7 +10,8 @@ from benchmarks import figures
 from edgetrain_protocol.job import JobSpec
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CHART = ROOT / "charts" / "edgetrain" / "README.md"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", CHART, *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -41,11 +42,11 @@ def test_jobs_in_the_documents_are_jobs() -> None:
 
 
 def test_every_make_target_in_the_documents_is_one() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
         target
         for page in PAGES
-        for target in re.findall(r"(?:`|^    )make ([a-z-]+)", page.read_text(), re.M)
+        for target in re.findall(r"(?:`|^    )make ([a-z0-9-]+)", page.read_text(), re.M)
     }
     assert "demo" in named
     assert named <= targets

@@ -1,8 +1,5 @@
-"""The example: its manifest holds its program and is valid, and alone it learns what it promises."""
+"""The example's manifest holds its program, and is valid."""
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
@@ -22,11 +19,3 @@ def test_the_manifest_holds_the_program() -> None:
     spec = JobSpec.model_validate(job["spec"])
     assert spec.program.source and spec.program.source.config_map
     assert spec.program.source.config_map.name == config["metadata"]["name"]
-
-
-def test_alone_it_learns_the_digits(tmp_path: Path) -> None:
-    command = [sys.executable, str(EXAMPLES / "digits.py"), "--epochs", "12"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    found = re.search(r"^held-out accuracy: ([0-9.]+)$", done.stdout, re.MULTILINE)
-    assert found and float(found[1]) >= 0.95
-    assert (tmp_path / "model" / "model.safetensors").exists()

@@ -14,6 +14,7 @@ MESSAGES: list[local.Message] = [
     local.Ready("abc", ["w [2, 3] float32"], local.Position()),
     local.Started(P),
     local.Progress(F, "reduce", 42, loss=0.5, phase_seconds={"reduce": 0.1}, metrics={"accuracy": 0.9}),
+    local.Progress(F, "apply", 43, totals=local.Totals(43, 2752, {"reduce": 4.5}, {"wan": [10, 20]})),
     local.Built(F),
     local.BuildFailed(F, ["b"], "refused"),
     local.Broken(F, P, "reset", ["b"]),
@@ -54,7 +55,7 @@ def test_every_message_survives_the_way() -> None:
     assert received == MESSAGES
     assert {type(m).__name__ for m in MESSAGES} >= {
         k for k in local.__all__ if k[0].isupper() and hasattr(getattr(local, k), "__dataclass_fields__")
-    } - {"Peer", "Position", "Prepared", "Resume"}
+    } - {"Peer", "Position", "Prepared", "Resume", "Totals"}
 
 
 NONSENSE = [b"{", b"[]", b'{"type": "Nobody"}', b'{"type": "Halt"}', b'{"type": "Hold", "revision": "x"}']

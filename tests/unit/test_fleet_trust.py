@@ -1,8 +1,6 @@
 """Tokens, the operator's own CA and their rotation."""
 
 import asyncio
-import ssl
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from edgetrain.fleet_client import FleetClient, Unauthorized
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.keyring import Keyring, ensure, renewed
 from edgetrain_operator.fleet.tokens import TokenKey, make_key, make_token, verify_token
-from tests.support.fleet import report, serving, settings_for
+from tests.support.fleet import MemoryStore, report, served_certificate, serving, settings_for
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -68,26 +66,6 @@ class TestAuthorities:
         serving_pair = ca.make_serving(authority, NOW)
         assert not ca.needs_renewal(serving_pair, NOW + timedelta(days=59))
         assert ca.needs_renewal(serving_pair, NOW + timedelta(days=61))
-
-
-class MemoryStore:
-    """A Secret with compare-and-swap, and whoever else writes it first."""
-
-    def __init__(self, rival: Keyring | None = None) -> None:
-        self.kept: dict[str, str] | None = None
-        self.rival = rival
-        self.writes = 0
-
-    async def load(self) -> Keyring | None:
-        return Keyring.from_secret(self.kept) if self.kept else None
-
-    async def save(self, keyring: Keyring) -> bool:
-        if self.rival:
-            self.kept, self.rival = self.rival.to_secret(), None
-            return False
-        self.writes += 1
-        self.kept = keyring.to_secret()
-        return True
 
 
 class TestKeyring:
@@ -149,13 +127,3 @@ class TestRotation:
     def test_clock_that_is_hours_late_still_verifies(self) -> None:
         made = ca.make_authority(datetime.now(UTC))
         assert made.parsed.not_valid_before_utc < datetime.now(UTC) - timedelta(hours=23)
-
-
-def served_certificate(address: str) -> str:
-    host, port = address.split(":")
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            return ssl.get_server_certificate((host, int(port)))
-        except OSError:
-            assert time.monotonic() < deadline

@@ -15,6 +15,22 @@ from edgelab.lab import Lab
 from edgelab.rates import Link, parse_cpu, parse_link
 
 
+def test_images_are_chosen_by_file_environment_and_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGELAB_IMAGES", raising=False)
+    assert edge_nodes(1).images == "thin"
+    monkeypatch.setenv("EDGELAB_IMAGES", "real")
+    assert edge_nodes(1).images == "real"
+    assert edge_nodes(1).running("thin").images == "thin"
+    assert edge_nodes(1).running(None).images == "real"
+    (tmp_path / "lab.yaml").write_text("nodes: []\nimages: thin\n")
+    assert read_config(tmp_path / "lab.yaml").images == "thin"
+    monkeypatch.setenv("EDGELAB_IMAGES", "fat")
+    with pytest.raises(LabError, match="'fat': it may be thin or real"):
+        edge_nodes(1)
+
+
 @pytest.mark.parametrize(
     ("text", "link"),
     [
@@ -72,7 +88,7 @@ def test_longest_lab_name_is_taken() -> None:
     assert check_lab_name("a" * 24) == "a" * 24
 
 
-@pytest.mark.parametrize("name", ["hub", "control-plane", "Edge", "e" * 41])
+@pytest.mark.parametrize("name", ["hub", "control-plane", "cloudcore", "Edge", "e" * 41])
 def test_node_name_that_would_not_do_is_refused(name: str) -> None:
     with pytest.raises(LabError):
         make_node(name=name)
@@ -95,6 +111,11 @@ def test_config_file_is_read(tmp_path: Path) -> None:
     assert edge.cpu == 0.5
     assert edge.node_labels()["edgetrain.io/link"] == "5mbit"
     assert edge.node_labels()["k"] == "v"
+
+
+def test_kubeedges_node_has_both_roles_that_cloudcore_looks_for() -> None:
+    roles = {label for label in make_node(name="a", kind="kubeedge").node_labels() if "node-role" in label}
+    assert roles == {"node-role.kubernetes.io/edge", "node-role.kubernetes.io/agent"}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +150,7 @@ def test_no_two_labs_and_no_two_uses_share_an_address() -> None:
     block = blocks[-1]
     nodes = range(1, MAX_NODES + 1)
     networks = [block.services, *(block.pods(n) for n in nodes)]
-    machines = [block.hub, block.control_plane, block.host, *(block.node(n) for n in nodes)]
+    machines = [block.hub, block.control_plane, block.host, block.cloudcore, *(block.node(n) for n in nodes)]
     assert len(set(machines)) == len(machines)
     assert not any(a.overlaps(b) for a, b in combinations(networks, 2))
     assert not any(address in network for address in machines for network in networks)

@@ -14,12 +14,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edgelab.errors import LabError
 from edgelab.programs import acquire, build, releases
-from edgelab.programs.pinned import KUBERNETES, MODULES, Module
+from edgelab.programs.pinned import KUBERNETES, MODULES, OLDEST_KUBERNETES, Module
 from edgelab.programs.releases import Release
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = b"#!/bin/sh\necho hello\n"
 
 
@@ -57,7 +59,7 @@ def test_bare_program_is_fetched(site: Site, tmp_path: Path) -> None:
     url = site.publish("tool", PROGRAM, hashlib.sha256(PROGRAM).hexdigest())
     said: list[str] = []
 
-    assert releases.fetch("tool", tmp_path / "got", said.append, Release(url, f"{url}.sha256"))
+    assert releases.fetch(Release(url, f"{url}.sha256"), tmp_path / "got", said.append)
 
     assert subprocess.check_output([tmp_path / "got"], text=True) == "hello\n"
     assert said == [f"downloading {url}"]
@@ -68,28 +70,35 @@ def test_program_is_taken_out_of_its_archive(site: Site, tmp_path: Path) -> None
     hashes = f"{'0' * 64}  other.tar.gz\n{hashlib.sha256(archive).hexdigest()}  tool.tar.gz\n"
     url = site.publish("tool.tar.gz", archive, hashes)
 
-    assert releases.fetch("tool", tmp_path / "got", print, Release(url, f"{url}.sha256", "tool-1/tool"))
+    assert releases.fetch(Release(url, f"{url}.sha256", "tool-1/tool"), tmp_path / "got", print)
+    assert (tmp_path / "got").read_bytes() == PROGRAM
+
+
+def test_program_with_a_longer_hash_is_fetched(site: Site, tmp_path: Path) -> None:
+    url = site.publish("tool", PROGRAM, hashlib.sha512(PROGRAM).hexdigest())
+
+    assert releases.fetch(Release(url, f"{url}.sha256"), tmp_path / "got", print)
     assert (tmp_path / "got").read_bytes() == PROGRAM
 
 
 def test_what_was_not_published_is_not_installed(site: Site, tmp_path: Path) -> None:
     url = site.publish("tool", PROGRAM, "0" * 64)
 
-    with pytest.raises(LabError, match="does not have its published SHA-256"):
-        releases.fetch("tool", tmp_path / "got", print, Release(url, f"{url}.sha256"))
+    with pytest.raises(LabError, match="does not have its published hash"):
+        releases.fetch(Release(url, f"{url}.sha256"), tmp_path / "got", print)
     assert not (tmp_path / "got").exists()
 
 
 def test_hash_of_another_file_does_not_count(site: Site, tmp_path: Path) -> None:
     url = site.publish("tool", PROGRAM, f"{hashlib.sha256(PROGRAM).hexdigest()}  another\n")
 
-    with pytest.raises(LabError, match="published SHA-256"):
-        releases.fetch("tool", tmp_path / "got", print, Release(url, f"{url}.sha256"))
+    with pytest.raises(LabError, match="published hash"):
+        releases.fetch(Release(url, f"{url}.sha256"), tmp_path / "got", print)
 
 
 def test_unreachable_release_is_passed_over(tmp_path: Path) -> None:
     nowhere = Release("http://127.0.0.1:9/tool", "http://127.0.0.1:9/tool.sha256")
-    assert not releases.fetch("tool", tmp_path / "got", print, nowhere)
+    assert not releases.fetch(nowhere, tmp_path / "got", print)
 
 
 def test_given_directory_counts_for_what_it_holds_of_our_version(
@@ -111,6 +120,35 @@ def test_given_directory_counts_for_what_it_holds_of_our_version(
     assert found["kubectl"] == KUBERNETES.cache / "kubectl"
     assert found["etcd"] == KUBERNETES.cache / "etcd"
     assert said == [f"{given / 'kubectl'} is not of version v1.36.3: not used"]
+
+
+def test_given_directory_counts_for_the_oldest_version_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGELAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    name, said = "kube-apiserver", list[str]()
+    _script(OLDEST_KUBERNETES.cache / name, "cached")
+    _script(tmp_path / name, "Kubernetes v1.36.3")
+    assert acquire.acquire(said.append, (OLDEST_KUBERNETES,)) == {name: OLDEST_KUBERNETES.cache / name}
+    _script(tmp_path / name, f"Kubernetes {OLDEST_KUBERNETES.kubernetes}")
+    assert acquire.acquire(said.append, (OLDEST_KUBERNETES,)) == {name: tmp_path / name}
+    assert said == [f"{tmp_path / name} is not of version {OLDEST_KUBERNETES.kubernetes}: not used"]
+
+
+def test_each_version_has_its_own_release_and_place() -> None:
+    current, oldest = (
+        releases.release_of("kube-apiserver", module.kubernetes) for module in (KUBERNETES, OLDEST_KUBERNETES)
+    )
+    assert current and "/v1.36.3/" in current.url
+    assert oldest and "/v1.30." in oldest.url
+    assert KUBERNETES.cache != OLDEST_KUBERNETES.cache
+
+
+def test_oldest_version_is_the_one_that_the_chart_names() -> None:
+    chart = yaml.safe_load((ROOT / "charts" / "edgetrain" / "Chart.yaml").read_text())
+    major, minor, _ = OLDEST_KUBERNETES.kubernetes.removeprefix("v").split(".")
+    assert chart["kubeVersion"] == f">={major}.{minor}.0-0"
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="needs Go")

@@ -11,7 +11,7 @@ from edgetrain_operator.core.pods import worker_pod
 from edgetrain_operator.core.stored import StoredPlan, TooLarge, WorkerRecord
 from edgetrain_operator.core.volumes import claims
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import EDGE_NODE_LABEL, SITE_LABEL, Env
+from edgetrain_protocol.names import EDGE_NODE_LABEL, METRICS_PORT_NAME, PROFILER_PORT, SITE_LABEL, Env
 from edgetrain_protocol.status import JobStatus
 
 DEFAULTS = Defaults("registry.example/edgetrain:1", "fleet.example:8443")
@@ -29,6 +29,12 @@ def trainer_of(pod: dict[str, Any]) -> dict[str, Any]:
 
 def env_of(container: dict[str, Any]) -> dict[str, Any]:
     return {variable["name"]: variable.get("value") for variable in container["env"]}
+
+
+def scraped_port(pod: dict[str, Any]) -> int:
+    containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
+    (port,) = [p for c in containers for p in c.get("ports", ()) if p["name"] == METRICS_PORT_NAME]
+    return int(port["containerPort"])
 
 
 def test_names_fit_and_differ_by_job_node_and_attempt() -> None:
@@ -49,6 +55,7 @@ def test_both_containers_have_what_workers_rely_on() -> None:
         assert (env[Env.WORKER], env[Env.SITE]) == (worker_name("edge-a"), "north")
         assert env[Env.FLEET_ADDRESS] == "fleet.example:8443"
         assert container["image"] == "registry.example/edgetrain:1"
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
         assert not any("subPath" in mount for mount in container["volumeMounts"])
     assert trainer_of(pod)["command"][-3:] == ["--", "python", "/program/main.py"]
     assert pod["metadata"]["labels"]["app-offline.kubeedge.io"] == "autonomy"
@@ -126,9 +133,15 @@ def test_storage_is_a_claim_for_each_node_a_volume_or_the_pods_own() -> None:
 
 def test_on_the_nodes_own_network_each_job_has_its_ports() -> None:
     host = {"spec": {"hostNetwork": True}}
-    env = env_of(trainer_of(worker_pod(a_job(template=host), NODE, 1, DEFAULTS)))
+    pod = worker_pod(a_job(template=host), NODE, 1, DEFAULTS)
+    env = env_of(trainer_of(pod))
     ports = {env[key] for key in env if key.endswith("_PORT")}
     assert len(ports) == 5 and all(20_000 <= int(port) < 32_768 for port in ports)
+    assert scraped_port(pod) == int(env[Env.PROFILER_PORT])
+
+
+def test_prometheus_finds_the_profiler_by_its_ports_name() -> None:
+    assert scraped_port(worker_pod(a_job(), NODE, 1, DEFAULTS)) == PROFILER_PORT
 
 
 def test_children_go_with_the_job_and_hold_nobody_up() -> None:

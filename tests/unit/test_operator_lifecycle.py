@@ -7,6 +7,7 @@ import pytest
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import ContainerTrouble, DeleteJob, DeletePod, Forget, Refusal
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_protocol.names import EDGE_NODE_LABEL
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from edgetrain_protocol.status import JobStatus
@@ -179,6 +180,16 @@ TROUBLES = [
         "registry.example/edgetrain:1",
     ),
     (
+        ContainerTrouble("trainer", "ErrImagePull", "no match for platform in manifest: not found"),
+        "NoImageForArchitecture",
+        "name another image for kubernetes.io/arch in spec.overrides",
+    ),
+    (
+        ContainerTrouble("profiler", "Error", "exec /usr/bin/python: exec format error"),
+        "NoImageForArchitecture",
+        "is not built for",
+    ),
+    (
         ContainerTrouble("trainer", "StartError", 'exec: "pyton": not found'),
         "CommandNotFound",
         "python /program/main.py",
@@ -209,6 +220,21 @@ def test_what_the_kubelet_cannot_do_is_said_with_node_and_mend(
     assert (training.status, training.reason) == ("False", reason)
     assert training.message.startswith("a: ") and text in training.message
     assert world.told.count(reason) >= 1
+
+
+def test_nodes_of_an_architecture_without_an_image_hold_back_no_others() -> None:
+    world = trained("a", "b")
+    world.nodes["c"] = edge_node("c", labels={EDGE_NODE_LABEL: "", "kubernetes.io/arch": "riscv64"})
+    world.settle()
+    trouble = ContainerTrouble("trainer", "ErrImagePull", "no match for platform in manifest: not found")
+    world.change_pod("c", trouble=trouble)
+    world.train("a", "b")
+    world.settle()
+    assert world.condition("Training").status == "True"
+    degraded = world.condition("Degraded")
+    assert (degraded.status, degraded.reason) == ("True", "NoImageForArchitecture")
+    assert "c: image registry.example/edgetrain:1 is not built for riscv64" in degraded.message
+    assert world.lines()["c"] == "Failed"
 
 
 @pytest.mark.parametrize("reason", ["ModelMismatch", "EmptyDataset", "BadCheckpoint", "CommandNotFound"])

@@ -90,6 +90,16 @@ def test_waiting_is_trouble_only_where_something_is_wrong() -> None:
         assert (pod.trouble is not None) is trouble, reason
 
 
+def test_a_program_of_another_architecture_shows_in_its_log_alone() -> None:
+    """The runtime has started it; the kernel would not. The kubelet gives the log's end as message."""
+    end = {"exitCode": 1, "reason": "Error", "message": "exec /usr/bin/python: exec format error"}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    pod = pod_view(raw_pod(**trainer(state=waiting, lastState={"terminated": end})))
+    assert pod.trouble is not None and "exec format error" in pod.trouble.message
+    own = {"terminated": end | {"message": "ValueError: my own mistake"}}
+    assert pod_view(raw_pod(**trainer(state=waiting, lastState=own))).trouble is None
+
+
 def test_a_pod_that_cannot_be_scheduled_says_why() -> None:
     conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "cpu"}]
     trouble = pod_view(raw_pod(phase="Pending", conditions=conditions)).trouble

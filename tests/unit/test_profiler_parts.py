@@ -261,7 +261,7 @@ class TestReportBuffer:
 
 class TestHeartbeat:
     def test_what_is_written_is_read(self, tmp_path: Path) -> None:
-        heartbeat = Heartbeat(1.5, "reduce", 7, 3, 0.25, {"reduce": 0.2})
+        heartbeat = Heartbeat(1.5, "reduce", 7, 3)
         write_heartbeat(tmp_path, heartbeat)
         assert read_heartbeat(tmp_path) == heartbeat
 

@@ -13,7 +13,7 @@ BLOCK_PREFIX = 19
 BLOCKS = 2 ** (BLOCK_PREFIX - RANGE.prefixlen)
 MAX_NODES = 30
 
-_HUB, _CONTROL_PLANE, _HOST, _FIRST_NODE = 1, 2, 3, 10
+_HUB, _CONTROL_PLANE, _HOST, _CLOUDCORE, _FIRST_NODE = 1, 2, 3, 4, 10
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Block:
     def host(self) -> IPv4Address:
         """The machine's own end, from which kubectl, helm and tests reach the lab."""
         return self.network[_HOST]
+
+    @property
+    def cloudcore(self) -> IPv4Address:
+        """Where KubeEdge's nodes find their cloud."""
+        return self.network[_CLOUDCORE]
 
     @property
     def services(self) -> IPv4Network:

@@ -1,5 +1,6 @@
 """What a lab shall look like: names checked, the YAML file read. Pure apart from `read_config`."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,11 +12,17 @@ from edgelab.addresses import MAX_NODES
 from edgelab.errors import LabError
 from edgelab.rates import Link, parse_cpu, parse_link
 
-Kind = Literal["edge", "cloud"]
+Kind = Literal["edge", "cloud", "kubeedge"]
+KINDS: tuple[Kind, ...] = ("edge", "cloud", "kubeedge")
+Images = Literal["thin", "real"]
+IMAGES: tuple[Images, ...] = ("thin", "real")
 
-CONTROL_PLANE, HUB = "control-plane", "hub"
+CONTROL_PLANE, HUB, CLOUDCORE = "control-plane", "hub", "cloudcore"
 SITE_LABEL = "topology.edgetrain.io/site"
 LINK_LABEL = "edgetrain.io/link"
+
+# Of KubeEdge's nodes, cloudcore looks after those alone that have both roles.
+_ROLES: dict[Kind, tuple[str, ...]] = {"edge": ("edge",), "cloud": ("cloud",), "kubeedge": ("edge", "agent")}
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LONGEST_LAB, _LONGEST_NODE = 24, 40
@@ -30,7 +37,7 @@ def check_lab_name(name: str) -> str:
 
 def check_node_name(name: str) -> str:
     """The name itself, or LabError."""
-    if name in (CONTROL_PLANE, HUB):
+    if name in (CONTROL_PLANE, HUB, CLOUDCORE):
         raise LabError(f"a node cannot be called {name!r}: the lab uses that name itself")
     return _checked(name, "node", _LONGEST_NODE)
 
@@ -71,7 +78,8 @@ class NodeSpec(BaseModel):
 
     def node_labels(self) -> dict[str, str]:
         """The labels that the Node object carries beyond those that its kubelet sets."""
-        labels = {"kubernetes.io/hostname": self.name, f"node-role.kubernetes.io/{self.kind}": ""}
+        labels = {"kubernetes.io/hostname": self.name}
+        labels |= {f"node-role.kubernetes.io/{role}": "" for role in _ROLES[self.kind]}
         if self.site:
             labels[SITE_LABEL] = self.site
         if shape := self.shape:
@@ -79,16 +87,35 @@ class NodeSpec(BaseModel):
         return labels | self.labels
 
 
+def usual_images() -> Images:
+    """What $EDGELAB_IMAGES says; thin where it says nothing.
+
+    Raises:
+        LabError: it says something else.
+    """
+    given = os.environ.get("EDGELAB_IMAGES") or "thin"
+    found = next((kind for kind in IMAGES if kind == given), None)
+    if found is None:
+        raise LabError(f"EDGELAB_IMAGES is {given!r}: it may be {' or '.join(IMAGES)}")
+    return found
+
+
 class LabConfig(BaseModel):
     """A whole lab, as `edgelab up --config` reads it.
 
-    `node_monitor_grace` (s): how long a node may be silent until it counts as NotReady.
+    `node_monitor_grace` (s): how long a node may be silent until it counts as NotReady. `images`: `thin` ones
+    show this machine's programs and working tree, `real` ones are built from the Dockerfiles.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     nodes: list[NodeSpec] = Field(max_length=MAX_NODES)
     node_monitor_grace: float = Field(default=4.0, ge=2.0, le=600.0)
+    images: Images = Field(default_factory=usual_images)
+
+    def running(self, images: Images | None) -> Self:
+        """The same with these images; as it is where None."""
+        return self if images is None else self.model_copy(update={"images": images})
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -27,8 +27,11 @@ mount -n -o remount,bind,ro,nosuid,nodev "$bundle/rootfs$1"
 """
 
 PAUSE_IMAGE = "edgelab.local/pause:1"
-THIN_IMAGES = ("edgetrain/operator:dev", "edgetrain/trainer:dev")
+OPERATOR_IMAGE, TRAINER_IMAGE = "edgetrain/operator:dev", "edgetrain/trainer:dev"
+"""As the chart names them."""
+ARCHIVE = "lab.tar"
 USER = 65532
+_AS_USER = {"User": f"{USER}:{USER}", "WorkingDir": "/"}
 
 _SYSTEM = (
     "/usr",
@@ -39,8 +42,9 @@ _SYSTEM = (
     "/sbin",
     "/etc/ssl",
     "/etc/alternatives",
-    "/etc/ld.so.cache",
 )
+_COPIED = "/etc/ld.so.cache"
+"""Not bound: a package that is installed meanwhile replaces it, and what had been bound would be gone."""
 _ACCOUNTS = {
     "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nnonroot:x:{USER}:{USER}:nonroot:/tmp:/bin/sh\n",
     "/etc/group": f"root:x:0:\nnonroot:x:{USER}:\n",
@@ -84,14 +88,18 @@ def mounted_paths() -> list[Path]:
     return [path for path in real if not any(other in path.parents for other in real)]
 
 
-def prepare(directory: Path) -> None:
-    """Write the images' archive, `thin.tar`, for nodes to import."""
+def prepare(directory: Path, *, thin: bool) -> None:
+    """Write the archive that every node imports: the pause image, and the thin ones where they are used."""
     directory.mkdir(parents=True, exist_ok=True)
-    write_archive(directory / "thin.tar", _images(mounted_paths()))
+    pause = {PAUSE_IMAGE: _pause()}
+    write_archive(directory / ARCHIVE, pause | (_thin(mounted_paths()) if thin else {}))
 
 
 def make_thin(paths: list[Path]) -> ThinImages:
-    """How nodes carry these paths: bound below /run/edgelab/thin, as /var of a node hides the machine's."""
+    """How nodes carry these paths: bound below /run/edgelab/thin, as /var of a node hides the machine's.
+
+    With no paths, containers see what their images hold and nothing else.
+    """
     specification = json.loads(run(["ctr", "oci", "spec"]))
     late = [path for path in paths if path.is_relative_to("/tmp")]
     specification["mounts"] += [_mount(path) for path in paths if path not in late]
@@ -110,13 +118,15 @@ def _late_mount(path: Path) -> dict[str, Any]:
     return {"path": "/bin/sh", "args": arguments, "env": [_SYSTEM_PATH]}
 
 
-def _images(paths: list[Path]) -> dict[str, Image]:
+def _thin(paths: list[Path]) -> dict[str, Image]:
     search = f"PATH={Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     environment = [search, "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1"]
-    user = {"User": f"{USER}:{USER}", "WorkingDir": "/"}
-    thin = Image(user | {"Env": environment}, _thin_layer(paths))
-    pause = Image(user | {"Env": ["PATH=/bin"], "Entrypoint": _PAUSE}, _pause_layer())
-    return {PAUSE_IMAGE: pause} | {f"docker.io/{name}": thin for name in THIN_IMAGES}
+    image = Image(_AS_USER | {"Env": environment}, _thin_layer(paths))
+    return {f"docker.io/{name}": image for name in (OPERATOR_IMAGE, TRAINER_IMAGE)}
+
+
+def _pause() -> Image:
+    return Image(_AS_USER | {"Env": ["PATH=/bin"], "Entrypoint": _PAUSE}, _pause_layer())
 
 
 def _thin_layer(paths: list[Path]) -> bytes:
@@ -134,6 +144,8 @@ def _thin_layer(paths: list[Path]) -> bytes:
     layer.directory("/tmp", mode=0o1777)
     for name, content in _ACCOUNTS.items():
         layer.file(name, content.encode())
+    if (cache := Path(_COPIED)).exists():
+        layer.file(_COPIED, cache.read_bytes())
     return layer.finish()
 
 

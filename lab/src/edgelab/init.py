@@ -45,7 +45,8 @@ class Process:
 class Machine:
     """What this process makes of itself.
 
-    `run` and `var` become /run and /var; `binds` maps a place below `run` to what shall be seen there.
+    `run` and `var` become /run and /var, the file `hosts` /etc/hosts; `binds` maps a place below `run` to
+    what shall be seen there.
     """
 
     hostname: str
@@ -53,6 +54,7 @@ class Machine:
     processes: list[Process]
     run: str | None = None
     var: str | None = None
+    hosts: str | None = None
     binds: dict[str, str] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
     cgroups: list[str] = field(default_factory=list)
@@ -161,10 +163,12 @@ def main(specification: Path) -> None:
 
 
 def mount_all(machine: Machine) -> None:
-    """Give the machine a /run of its own, empty at every start as on real ones, and its own /var.
+    """Give the machine names, a /run of its own, empty at every start as on real ones, and its own /var.
 
     What lies below the machine's real /run and /var is bound before these disappear under the new ones.
     """
+    if machine.hosts:
+        _mount("--bind", machine.hosts, "/etc/hosts")
     if not (machine.run and machine.var):
         return
     run = Path(machine.run)

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from edgelab import cgroups, lifecycle, machines, network, nodes
+from edgelab import cgroups, cloudcore, lifecycle, machines, network, nodes
+from edgelab.cluster import Cluster
 from edgelab.config import LabConfig, NodeSpec, check_lab_name
 from edgelab.errors import LabError
 from edgelab.network import LinkBytes
-from edgelab.nodes import Cluster
+from edgelab.programs.acquire import Programs, acquire
+from edgelab.programs.pinned import KUBEEDGE
 from edgelab.programs.setup import check_machine, set_up
 from edgelab.rates import parse_link
+from edgelab.real_images.build import ensure_built
 from edgelab.shell import Argument, run
 from edgelab.state import LabFiles, NodeFiles, NodeRecord
 from edgelab.status import LabStatus, read_status
@@ -58,16 +61,17 @@ class Lab:
 
     def up(self, config: LabConfig) -> None:
         """Bring up the control plane and all nodes, and wait until they are Ready. A torn lab is replaced."""
-        programs = set_up(self.say)
+        programs = set_up(self.say) | self._programs_for(config.nodes)
+        real_images = ensure_built(self.say) if config.images == "real" else None
         with self.files.locked():
             if lifecycle.is_up(self.name, self.files):
                 raise LabError(
                     f"lab {self.name!r} is up already: use it, or `edgelab down --name {self.name}` first"
                 )
             self.say("starting the control plane")
-            lifecycle.begin(self.name, self.files, programs, config.node_monitor_grace)
+            lifecycle.begin(self.name, self.files, programs, config.node_monitor_grace, real_images)
             # All at once, before any starts: addresses follow the configuration's order.
-            cluster = self._record_nodes(config.nodes)
+            cluster = self._record_nodes(config.nodes, programs)
         self._join_all(cluster, config.nodes)
 
     def down(self) -> None:
@@ -81,12 +85,13 @@ class Lab:
 
     def node_add(self, spec: NodeSpec) -> None:
         """Add a node and wait until it is Ready."""
+        programs = self._programs_for([spec])
         with self.files.locked():
-            cluster = self._record_nodes([spec])
+            cluster = self._record_nodes([spec], programs)
         self._join(cluster, spec)
 
     def node_start(self, name: str) -> None:
-        """Start a node that is off, on the disk that it had, and wait until it is Ready."""
+        """Start a node that is off, on the disk that it had; wait until it is Ready, unless it is cut off."""
         self._power_on(self._cluster(), name)
 
     def node_stop(self, name: str) -> None:
@@ -125,11 +130,22 @@ class Lab:
             others = [[n for n in group if n not in names] for group in cluster.record.partitions]
             self._regroup(cluster, [*others, list(dict.fromkeys(names))])
 
+    def offline(self, *names: str) -> None:
+        """Cut edge nodes off from the cloud (control plane, cloud nodes, machine): they keep one another."""
+        with self._changing() as cluster:
+            for name in names:
+                if cluster.node(name).spec.kind == "cloud":
+                    raise LabError(f"{name!r} is in the cloud: only edge nodes can be offline")
+            cluster.record.offline += [name for name in names if name not in cluster.record.offline]
+            self._regroup(cluster, cluster.record.partitions)
+
     def heal(self, *names: str) -> None:
-        """End the partitions of these nodes, or all partitions."""
+        """End what cuts these nodes off, or all nodes."""
         with self._changing() as cluster:
             for name in names:
                 cluster.node(name)
+            still = [name for name in cluster.record.offline if names and name not in names]
+            cluster.record.offline = still
             kept = (
                 [[n for n in group if n not in names] for group in cluster.record.partitions] if names else []
             )
@@ -152,6 +168,11 @@ class Lab:
         """A node's InternalIP, which this machine reaches, NodePorts included."""
         cluster = self._cluster()
         return str(cluster.record.addresses.node(cluster.node(name).number))
+
+    @property
+    def control_plane_address(self) -> str:
+        """The control plane's address, which pods and this machine reach."""
+        return str(self._cluster().record.addresses.control_plane)
 
     def link_bytes(self, name: str) -> LinkBytes:
         """What the node's link has carried since the node was started."""
@@ -194,13 +215,20 @@ class Lab:
             raise LabError(f"lab {self.name!r} is not up: `edgelab up --name {self.name}` first")
         return Cluster(self.name, self.files, record)
 
-    def _record_nodes(self, specs: Sequence[NodeSpec]) -> Cluster:
+    def _programs_for(self, specs: Sequence[NodeSpec]) -> Programs:
+        """What these nodes need beyond what every lab has."""
+        return acquire(self.say, [KUBEEDGE]) if any(spec.kind == "kubeedge" for spec in specs) else {}
+
+    def _record_nodes(self, specs: Sequence[NodeSpec], programs: Programs) -> Cluster:
         cluster = self._cluster()
+        cluster.record.programs.update(programs)
         for spec in specs:
             if spec.name in cluster.record.nodes:
                 raise LabError(f"lab {self.name!r} has a node {spec.name!r} already: choose another name")
             cluster.record.nodes[spec.name] = NodeRecord(number=cluster.record.free_number(), spec=spec)
         self.files.save(cluster.record)
+        if program := programs.get("cloudcore"):
+            cloudcore.ensure_running(cluster, program, self.say)
         return cluster
 
     def _join_all(self, cluster: Cluster, specs: Sequence[NodeSpec]) -> None:
@@ -226,12 +254,16 @@ class Lab:
         since: datetime = nodes.now()
         self.say(f"starting node {name}")
         self._warn(nodes.power_on(cluster, name))
-        nodes.wait_ready(cluster, name, since)
+        if not cluster.record.is_cut_off(name):
+            nodes.wait_ready(cluster, name, since)
 
     def _regroup(self, cluster: Cluster, groups: list[list[str]]) -> None:
-        cluster.record.partitions = [kept for group in groups if (kept := self._known(cluster, group))]
-        numbers = [[cluster.node(name).number for name in group] for group in cluster.record.partitions]
-        network.set_partitions(self.name, numbers)
+        record = cluster.record
+        record.partitions = [kept for group in groups if (kept := self._known(cluster, group))]
+        record.offline = self._known(cluster, record.offline)
+        cloud = [name for name, node in record.nodes.items() if node.spec.kind == "cloud"]
+        apart = list(map(record.numbers, record.partitions))
+        network.set_partitions(self.name, apart, record.numbers(record.offline), record.numbers(cloud))
 
     @staticmethod
     def _known(cluster: Cluster, group: list[str]) -> list[str]:

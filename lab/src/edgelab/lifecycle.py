@@ -5,11 +5,12 @@ from pathlib import Path
 
 from edgelab import cgroups, control_plane, images, machines, network
 from edgelab.api import ApiError
+from edgelab.cluster import Cluster
 from edgelab.config import CONTROL_PLANE
 from edgelab.errors import LabError
-from edgelab.nodes import Cluster
 from edgelab.programs.acquire import Programs
 from edgelab.provisioner import STORAGE_CLASS
+from edgelab.real_images.store import clone, containerd_of
 from edgelab.state import LabFiles, LabRecord
 
 _READY_SECONDS = 120.0
@@ -22,8 +23,13 @@ def is_up(name: str, files: LabFiles) -> bool:
     return bool(record and record.ready and machines.first_process(network.netns(name, CONTROL_PLANE)))
 
 
-def begin(name: str, files: LabFiles, programs: Programs, node_monitor_grace: float) -> Cluster:
-    """Bring the control plane up, on the ruins of whatever was there before."""
+def begin(
+    name: str, files: LabFiles, programs: Programs, node_monitor_grace: float, real_images: Path | None
+) -> Cluster:
+    """Bring the control plane up, on the ruins of whatever was there before.
+
+    `real_images`: the store that the nodes' images come from; thin images where None.
+    """
     end(name, files)
     files.root.mkdir(parents=True, mode=0o755)
     block = network.claim_block(name)
@@ -32,7 +38,9 @@ def begin(name: str, files: LabFiles, programs: Programs, node_monitor_grace: fl
     network.add_control_plane(name, block)
     machine = control_plane.prepare(files, block, programs, node_monitor_grace)
     machines.start(network.netns(name, CONTROL_PLANE), files.control_plane, machine)
-    images.prepare(files.images)
+    images.prepare(files.images, thin=real_images is None)
+    if real_images:
+        clone(containerd_of(real_images), files.real_images)
     cluster = Cluster(name, files, record)
     _wait_ready(cluster)
     cluster.api.request("POST", "/apis/storage.k8s.io/v1/storageclasses", STORAGE_CLASS)

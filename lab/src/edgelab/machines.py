@@ -27,15 +27,21 @@ def start(namespace: str, directory: Path, machine: init.Machine) -> None:
     """Start a machine in a network namespace; it outlives this process and logs to `directory`/init.log."""
     specification = directory / "machine.json"
     specification.write_text(json.dumps(asdict(machine), indent=1))
-    # `setsid --fork` leaves no child of ours: a machine that is ended later would be our zombie.
-    command: list[Argument] = ["setsid", "--fork", "nsenter", f"--net={NETNS_DIRECTORY / namespace}"]
-    # Not `ip netns exec`: it mounts /sys anew, and the control groups are gone.
-    command += ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc"]
+    log = directory / "init.log"
+    command: list[Argument] = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork"]
+    command += ["--kill-child", "--mount-proc"]
     command += [sys.executable, "-I", "-S", Path(init.__file__), specification]
-    with (directory / "init.log").open("a") as log:
-        # Redirected by a shell's own means: run() reads its program's output, which would never end.
-        run(["sh", "-c", 'exec "$@" >>"$0" 2>&1 </dev/null', log.name, *command])
-    _wait_begun(namespace, Path(log.name))
+    spawn(namespace, command, log)
+    _wait_begun(namespace, log)
+
+
+def spawn(namespace: str, argv: Sequence[Argument], log: Path) -> None:
+    """Start a program in a network namespace; it outlives this process and appends to `log`."""
+    # `setsid --fork` leaves no child of ours: a machine that is ended later would be our zombie.
+    # Not `ip netns exec`: it mounts /sys anew, and the control groups are gone.
+    command = ["setsid", "--fork", "nsenter", f"--net={NETNS_DIRECTORY / namespace}", *argv]
+    # Redirected by a shell's own means: run() reads its program's output, which would never end.
+    run(["sh", "-c", 'exec "$@" >>"$0" 2>&1 </dev/null', log, *command])
 
 
 def processes_in(namespace: str) -> list[int]:
@@ -91,6 +97,14 @@ def end_all(find: Callable[[], Sequence[int] | set[int]]) -> None:
         for pid in pids:
             kill(pid)
         time.sleep(_POLL_SECONDS)
+
+
+def name_of(pid: int) -> str:
+    """The name of a process's program; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

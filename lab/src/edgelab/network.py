@@ -6,11 +6,12 @@ hub's forward hook, so that a partition is one rule there, and adding a node cha
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgelab.addresses import BLOCKS, Block
-from edgelab.config import CONTROL_PLANE
+from edgelab.config import CLOUDCORE, CONTROL_PLANE
 from edgelab.errors import LabError
 from edgelab.rates import Link
 from edgelab.shell import Argument, run, succeeds
@@ -18,7 +19,9 @@ from edgelab.shell import Argument, run, succeeds
 NETNS_DIRECTORY = Path("/run/netns")
 NODE_DEVICE = "eth0"
 CONTROL_PLANE_PORT = "control"
+_CLOUDCORE_PORT = "cloudcore"
 _HOST_PORT = "host"
+_CLOUD_PORTS = (CONTROL_PLANE_PORT, _CLOUDCORE_PORT, _HOST_PORT)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,12 @@ def add_control_plane(lab: str, block: Block) -> None:
     _connect(lab, block, CONTROL_PLANE, CONTROL_PLANE_PORT, str(block.control_plane))
 
 
+def add_cloudcore(lab: str, block: Block) -> None:
+    """The namespace of KubeEdge's half in the cloud, and its link, which is not shaped."""
+    _remove(lab, CLOUDCORE, _CLOUDCORE_PORT)
+    _connect(lab, block, CLOUDCORE, _CLOUDCORE_PORT, str(block.cloudcore))
+
+
 def add_node(lab: str, block: Block, node: str, number: int, link: Link | None) -> str | None:
     """A node's namespace, its shaped link, and the way to its pods. Returns what `shape` returns."""
     address = str(block.node(number))
@@ -105,9 +114,7 @@ def cut(lab: str, number: int) -> None:
 
 def remove_node(lab: str, node: str, number: int) -> None:
     """Remove a node's link and namespace. Nothing happens where they are gone already."""
-    # By itself the link would go with its namespace, but some time later: its name would still be taken.
-    succeeds(["ip", "-n", netns(lab), "link", "del", "dev", port(number)])
-    remove_namespace(netns(lab, node))
+    _remove(lab, node, port(number))
 
 
 def remove_namespace(name: str) -> None:
@@ -144,15 +151,22 @@ def link_bytes(lab: str, number: int) -> LinkBytes:
     return LinkBytes(sent=counted["rx"]["bytes"], received=counted["tx"]["bytes"])
 
 
-def set_partitions(lab: str, groups: list[list[int]]) -> None:
-    """Let nothing pass between each group of nodes (by number) and everything else, in one transaction."""
+def set_partitions(lab: str, groups: list[list[int]], offline: list[int], cloud: list[int]) -> None:
+    """Let nothing pass between each group of nodes (by number) and everything else, nor between those
+    `offline` and the cloud: control plane, cloudcore, this machine and the nodes `cloud`. One transaction."""
     chain = []
     for group in groups:
-        ports = ", ".join(f'"{port(number)}"' for number in group)
-        chain += [f"iifname {{ {ports} }} oifname != {{ {ports} }} drop"]
-        chain += [f"oifname {{ {ports} }} iifname != {{ {ports} }} drop"]
+        ports = _set(map(port, group))
+        chain += [f"iifname {ports} oifname != {ports} drop", f"oifname {ports} iifname != {ports} drop"]
+    if offline:
+        cut, off = _set(map(port, offline)), _set([*_CLOUD_PORTS, *map(port, cloud)])
+        chain += [f"iifname {cut} oifname {off} drop", f"iifname {off} oifname {cut} drop"]
     rules = "\n    ".join(chain)
     _enter(netns(lab), "nft", "-f", "-", stdin=_RULES.format(rules=rules))
+
+
+def _set(ports: Iterable[str]) -> str:
+    return "{ " + ", ".join(f'"{name}"' for name in ports) + " }"
 
 
 # An empty table is declared before it is deleted, as deleting one that is not there is an error.
@@ -166,6 +180,12 @@ table inet edgelab {{
   }}
 }}
 """
+
+
+def _remove(lab: str, member: str, hub_port: str) -> None:
+    # By itself the link would go with its namespace, but some time later: its name would still be taken.
+    succeeds(["ip", "-n", netns(lab), "link", "del", "dev", hub_port])
+    remove_namespace(netns(lab, member))
 
 
 def _claim(lab: str, block: Block) -> bool:

@@ -1,69 +1,41 @@
-"""A node of the lab: containerd, kubelet and kube-proxy, configured as on a machine of their own."""
+"""A node of the lab: containerd and the agent that runs its pods, configured as on a machine of their own."""
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-from edgelab import cgroups
-from edgelab.addresses import Block
+from edgelab.agents import AGENTS
+from edgelab.agents.agent import ETC, SOCKET, NodeSetup
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
-from edgelab.images import PAUSE_IMAGE, ThinImages
+from edgelab.hosts import write_hosts
+from edgelab.images import ARCHIVE, PAUSE_IMAGE
 from edgelab.init import Machine, Process
-from edgelab.kubeconfig import write_kubeconfig
-from edgelab.pki import Pair
-from edgelab.programs.acquire import Programs
-from edgelab.state import LabFiles, NodeRecord
 
-_ETC = "/run/edgelab/etc"
-_BIN = "/run/edgelab/bin"
 _IMAGES = "/run/edgelab/images"
-_SOCKET = "/run/containerd/containerd.sock"
 _CNI_PLACES = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
-_LEASE_SECONDS = 4
-
-
-@dataclass(frozen=True)
-class NodeSetup:
-    """All that a node's configuration follows from."""
-
-    files: LabFiles
-    lab: str
-    block: Block
-    record: NodeRecord
-    programs: Programs
-    images: ThinImages
-
-    @property
-    def spec(self) -> NodeSpec:
-        return self.record.spec
-
-    @property
-    def address(self) -> str:
-        return str(self.block.node(self.record.number))
 
 
 def prepare(setup: NodeSetup, daemon_groups: list[Path]) -> Machine:
     """Write certificates and configuration, and say what the machine shall run."""
-    own = setup.files.node(setup.spec.name)
+    own, agent = setup.files.node(setup.spec.name), AGENTS[setup.spec.kind]
     own.make()
-    _write_credentials(setup, own.etc)
     (own.etc / "containerd.toml").write_text(_CONTAINERD.format(pause=PAUSE_IMAGE, cni=cni_plugins()))
     (own.etc / "runtime-spec.json").write_text(json.dumps(setup.images.runtime_spec))
     (own.etc / "cni").mkdir(exist_ok=True)
     (own.etc / "cni" / "10-lab.conflist").write_text(json.dumps(_cni(setup)))
-    (own.etc / "kubelet.json").write_text(json.dumps(_kubelet(setup)))
-    (own.etc / "kube-proxy.json").write_text(json.dumps(_kube_proxy(setup)))
+    write_hosts(own.etc / "hosts", setup.spec.name, setup.address)
+    agent.prepare(setup, own.etc)
     binds = {"edgelab/etc": own.etc, "edgelab/log": own.logs, "edgelab/images": setup.files.images}
-    binds |= {f"edgelab/bin/{name}": setup.programs[name] for name in ("kubelet", "kube-proxy")}
+    binds |= {f"edgelab/bin/{name}": setup.programs[name] for name in agent.programs}
     binds |= setup.images.binds
     return Machine(
         hostname=setup.spec.name,
         log_directory="/run/edgelab/log",
-        processes=_processes(setup),
+        processes=[*_runtime(), *agent.processes(setup)],
         run=str(own.run),
         var=str(own.var),
+        hosts=str(own.etc / "hosts"),
         binds={place: str(source) for place, source in binds.items()},
         sysctls={"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.send_redirects": "0"},
         cgroups=list(map(str, daemon_groups)),
@@ -87,34 +59,12 @@ def _path(command: str) -> str:
     return found
 
 
-def _processes(setup: NodeSetup) -> list[Process]:
-    kubelet = [f"{_BIN}/kubelet", f"--config={_ETC}/kubelet.json", f"--kubeconfig={_ETC}/kubelet.kubeconfig"]
-    kubelet += [f"--hostname-override={setup.spec.name}", f"--node-ip={setup.address}"]
-    proxy = [
-        f"{_BIN}/kube-proxy",
-        f"--config={_ETC}/kube-proxy.json",
-        f"--hostname-override={setup.spec.name}",
-    ]
-    load = [_path("ctr"), "--namespace=k8s.io", "images", "import", f"{_IMAGES}/thin.tar"]
+def _runtime() -> list[Process]:
+    load = [_path("ctr"), "--namespace=k8s.io", "images", "import", f"{_IMAGES}/{ARCHIVE}"]
     return [
-        Process("containerd", [_path("containerd"), f"--config={_ETC}/containerd.toml"]),
-        Process("kube-proxy", proxy),
-        Process("images", load, needs=[_SOCKET], once=True),
-        Process("kubelet", kubelet),
+        Process("containerd", [_path("containerd"), f"--config={ETC}/containerd.toml"]),
+        Process("images", load, needs=[SOCKET], once=True),
     ]
-
-
-def _write_credentials(setup: NodeSetup, etc: Path) -> None:
-    name, authority = setup.spec.name, setup.files.authority
-    (etc / "ca.crt").write_bytes(authority.files.certificate.read_bytes())
-    if (etc / "kubelet.kubeconfig").exists():
-        return
-    pair = Pair.at(etc, "kubelet")
-    authority.issue(pair, f"system:node:{name}", ["system:nodes"], hosts=[name, setup.address])
-    server = str(setup.block.control_plane)
-    write_kubeconfig(etc / "kubelet.kubeconfig", server, authority.files, pair)
-    proxy = authority.issue(Pair.at(etc, "kube-proxy"), "system:kube-proxy")
-    write_kubeconfig(etc / "kube-proxy.kubeconfig", server, authority.files, proxy)
 
 
 # restrict_oom_score_adj: without CAP_SYS_RESOURCE no process may lower its own, and runc dies of trying.
@@ -145,46 +95,3 @@ def _cni(setup: NodeSetup) -> dict[str, object]:
     ranges = [[{"subnet": str(setup.block.pods(setup.record.number))}]]
     ipam = {"type": "host-local", "dataDir": "/run/cni", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}]}
     return {"cniVersion": "0.4.0", "name": "lab", "plugins": [{"type": "ptp", "ipam": ipam}]}
-
-
-def _kubelet(setup: NodeSetup) -> dict[str, object]:
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "containerRuntimeEndpoint": f"unix://{_SOCKET}",
-        "failCgroupV1": False,
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": cgroups.pods_group(setup.lab, setup.spec.name),
-        "enforceNodeAllocatable": [],
-        # With cgroup v1 a pod's quota may not exceed that of the node above it.
-        "cpuCFSQuota": setup.spec.cpu is None,
-        "failSwapOn": False,
-        "resolvConf": "",
-        "tlsCertFile": f"{_ETC}/kubelet.crt",
-        "tlsPrivateKeyFile": f"{_ETC}/kubelet.key",
-        "authentication": {"anonymous": {"enabled": False}, "x509": {"clientCAFile": f"{_ETC}/ca.crt"}},
-        "authorization": {"mode": "Webhook"},
-        # The lease is renewed each quarter of this: a dark node shows after the controllers' grace.
-        "nodeLeaseDurationSeconds": _LEASE_SECONDS,
-        "nodeStatusUpdateFrequency": "2s",
-        "nodeStatusReportFrequency": "1m",
-        "syncFrequency": "10s",
-        # No image can be pulled again, and a full disk is the developer's, not the node's.
-        "imageGCHighThresholdPercent": 100,
-        "imageGCLowThresholdPercent": 99,
-        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-        "registryPullQPS": 0,
-        "eventRecordQPS": 0,
-    }
-
-
-def _kube_proxy(setup: NodeSetup) -> dict[str, object]:
-    return {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "clientConnection": {"kubeconfig": f"{_ETC}/kube-proxy.kubeconfig"},
-        "mode": "nftables",
-        "clusterCIDR": str(setup.block.network),
-        "conntrack": {"maxPerCore": 0},
-        "metricsBindAddress": "127.0.0.1:10249",
-    }

@@ -2,45 +2,20 @@
 
 import shutil
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from edgelab import cgroups, images, machines, network, node
+from edgelab.agents import AGENTS
+from edgelab.agents.agent import NodeSetup
 from edgelab.api import Api, ApiError, Json
+from edgelab.cluster import Cluster
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
-from edgelab.state import LabFiles, LabRecord, NodeRecord
+from edgelab.real_images.store import clone
 
 _READY_SECONDS = 90.0
 _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A lab that is up: its name, files and record, as they were when this was made."""
-
-    name: str
-    files: LabFiles
-    record: LabRecord
-
-    @property
-    def api(self) -> Api:
-        return Api(str(self.record.addresses.control_plane), self.files.authority.files, self.files.admin)
-
-    def node(self, name: str) -> NodeRecord:
-        """A node's record.
-
-        Raises:
-            LabError: there is no such node; the text names those that there are.
-        """
-        if name not in self.record.nodes:
-            known = ", ".join(self.record.nodes) or "none yet"
-            raise LabError(f"lab {self.name!r} has no node {name!r}: it has {known}")
-        return self.record.nodes[name]
-
-    def is_on(self, name: str) -> bool:
-        return machines.first_process(network.netns(self.name, name)) is not None
 
 
 def register(cluster: Cluster, spec: NodeSpec) -> None:
@@ -64,11 +39,27 @@ def power_on(cluster: Cluster, name: str) -> str | None:
     block = cluster.record.addresses
     lacking = network.add_node(cluster.name, block, name, record.number, record.spec.shape)
     groups = cgroups.create(cgroups.find_hierarchies(), cluster.name, name, record.spec.cpu)
-    thin = images.make_thin(images.mounted_paths())
-    setup = node.NodeSetup(cluster.files, cluster.name, block, record, cluster.record.programs, thin)
+    setup = NodeSetup(
+        files=cluster.files,
+        lab=cluster.name,
+        block=block,
+        record=record,
+        programs=cluster.record.programs,
+        images=_images_for(cluster, name),
+        api=cluster.api,
+    )
     machine = node.prepare(setup, groups)
     machines.start(network.netns(cluster.name, name), cluster.files.node(name).root, machine)
     return lacking
+
+
+def _images_for(cluster: Cluster, name: str) -> images.ThinImages:
+    """Real images lie on the node's own disk; thin ones are carried in at every start."""
+    real = cluster.files.real_images
+    if not real.is_dir():
+        return images.make_thin(images.mounted_paths())
+    clone(real, cluster.files.node(name).var / "lib" / "containerd")
+    return images.make_thin([])
 
 
 def power_off(cluster: Cluster, name: str, *, cleanly: bool) -> None:
@@ -106,10 +97,10 @@ def wait_ready(cluster: Cluster, name: str, since: datetime) -> None:
     """
     deadline = time.monotonic() + _READY_SECONDS
     while not is_ready(cluster.api.request("GET", f"/api/v1/nodes/{name}"), since):
-        logs = cluster.files.node(name).root
+        logs, agent = cluster.files.node(name).root, AGENTS[cluster.node(name).spec.kind].name
         if time.monotonic() > deadline:
             raise LabError(
-                f"node {name!r} is not Ready after {_READY_SECONDS:g} s: see {logs}/log/kubelet.log"
+                f"node {name!r} is not Ready after {_READY_SECONDS:g} s: see {logs}/log/{agent}.log"
             )
         if not cluster.is_on(name):
             raise LabError(f"node {name!r} has ended: see {logs}/init.log and {logs}/log")

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +33,19 @@ class LabRecord(BaseModel):
     ready: bool = False
     nodes: dict[str, NodeRecord] = Field(default_factory=dict)
     partitions: list[list[str]] = Field(default_factory=list)
+    offline: list[str] = Field(default_factory=list)
 
     @property
     def addresses(self) -> Block:
         return Block(self.block)
+
+    def numbers(self, names: Iterable[str]) -> list[int]:
+        """Of these nodes."""
+        return [self.nodes[name].number for name in names]
+
+    def is_cut_off(self, name: str) -> bool:
+        """Whether a node cannot reach the control plane."""
+        return name in self.offline or any(name in group for group in self.partitions)
 
     def free_number(self) -> int:
         """The lowest number that no node holds.
@@ -115,12 +124,21 @@ class LabFiles:
         return self.root / "control-plane"
 
     @property
+    def cloudcore(self) -> Path:
+        return self.root / "cloudcore"
+
+    @property
     def audit_log(self) -> Path:
         return self.control_plane / "audit.log"
 
     @property
     def images(self) -> Path:
         return self.root / "images"
+
+    @property
+    def real_images(self) -> Path:
+        """What each node's containerd begins with, where the lab runs real images."""
+        return self.images / "containerd"
 
     @property
     def authority(self) -> Authority:

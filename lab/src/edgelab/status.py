@@ -4,8 +4,8 @@ from pydantic import BaseModel
 
 from edgelab import machines, network
 from edgelab.api import ApiError, Json
+from edgelab.cluster import Cluster
 from edgelab.config import CONTROL_PLANE
-from edgelab.nodes import Cluster
 
 _NO_ANSWER = "Unknown"
 
@@ -22,6 +22,7 @@ class NodeView(BaseModel):
     cpu: float | None
     site: str | None
     partition: int | None
+    offline: bool
 
 
 class LabStatus(BaseModel):
@@ -60,6 +61,7 @@ def _view(cluster: Cluster, name: str, ready: str) -> NodeView:
         cpu=record.spec.cpu,
         site=record.spec.site,
         partition=next((number for number, group in groups if name in group), None),
+        offline=name in cluster.record.offline,
     )
 
 

@@ -73,6 +73,10 @@ class FleetState(Protocol):
         """
         ...
 
+    def on_report(self, callback: Callable[[str, Report], None]) -> None:
+        """Call back with the job's uid and each report that is taken, late ones too. As `on_change`."""
+        ...
+
     def token_for(self, job_uid: str) -> str:
         """The job's token, for its Secret."""
         ...

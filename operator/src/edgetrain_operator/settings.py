@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
+from urllib.parse import urlsplit
 
 from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
 
@@ -37,6 +38,9 @@ class Settings:
     """LEASE_NAME; another for a second installation in the same namespace."""
     keyring_secret: str = "edgetrain-operator-keyring"
     """The Secret with the operator's CA and token keys: KEYRING_SECRET."""
+    tls_dir: Path | None = None
+    """Where a certificate for the fleet API is mounted that others issue and renew, as tls.crt, tls.key and
+    ca.crt: TLS_DIR. The operator's own CA issues one where unset."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     fleet_port: int = FLEET_PORT
@@ -49,6 +53,10 @@ class Settings:
     """Between full lists of jobs and nodes, for what the watches missed: RESYNC_SECONDS."""
     log_level: str = "INFO"
     """LOG_LEVEL."""
+    remote_write_url: str = ""
+    """Where late reports are written by Prometheus remote write: REMOTE_WRITE_URL. Nowhere where empty."""
+    remote_write_token_file: Path | None = None
+    """A file with a bearer token for it: REMOTE_WRITE_TOKEN_FILE."""
     kubeconfig: str = ""
     """Outside a cluster: the variable KUBECONFIG, as for kubectl."""
 
@@ -69,12 +77,15 @@ class Settings:
             own_address=given.get("POD_IP") or "127.0.0.1",
             lease_name=given.get("LEASE_NAME") or cls.lease_name,
             keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
+            tls_dir=Path(given["TLS_DIR"]) if given.get("TLS_DIR") else None,
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
             workers=int(_number(given, "WORKERS", cls.workers, 1, 64)),
             resync_seconds=_number(given, "RESYNC_SECONDS", cls.resync_seconds, 1, 86400),
             log_level=_log_level(given.get("LOG_LEVEL") or cls.log_level),
+            remote_write_url=_url(given.get("REMOTE_WRITE_URL") or ""),
+            remote_write_token_file=Path(file) if (file := given.get("REMOTE_WRITE_TOKEN_FILE")) else None,
             kubeconfig=env.get("KUBECONFIG", ""),
         )
 
@@ -89,6 +100,12 @@ def _host_port(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not port.isdigit():
         raise BadSetting(f"{PREFIX}FLEET_ADDRESS is {value!r}: it must be host:port")
+    return value
+
+
+def _url(value: str) -> str:
+    if value and urlsplit(value).scheme not in ("http", "https"):
+        raise BadSetting(f"{PREFIX}REMOTE_WRITE_URL is {value!r}: it must begin with http:// or https://")
     return value
 
 

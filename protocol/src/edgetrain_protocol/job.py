@@ -219,7 +219,7 @@ class JobSpec(Document):
     nodes: Nodes = Field(default_factory=Nodes)
     """Which nodes get a worker, and how many."""
     overrides: list[Override] = Field(default_factory=list, max_length=16)
-    """What differs on classes of nodes."""
+    """What differs on classes of nodes. All that match a node apply, in this order; a later one wins."""
     template: Template = Field(default_factory=Template)
     """Parts of the worker pods."""
     data: Data = Field(default_factory=Data)

@@ -47,6 +47,8 @@ TRAINER_METRICS_PORT = 7071
 """The trainer container's /metrics and /healthz, on localhost."""
 PROFILER_PORT = 7072
 """The profiler's /metrics."""
+METRICS_PORT_NAME = "metrics"
+"""The same, by name."""
 PROBE_PORT = 7073
 """The profiler's probe and echo server."""
 STATE_PORT = 7074

@@ -104,14 +104,24 @@ class EnvVar(Document):
 class Override(Document):
     """What differs on a class of nodes. Of several that match a node, a later one wins over an earlier."""
 
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            rule(
+                "has(self.image) || has(self.resources) || (has(self.env) && self.env.size() > 0)"
+                " || (has(self.tolerations) && self.tolerations.size() > 0)",
+                "an override that changes nothing: give image, env, resources or tolerations, or remove it",
+            ),
+        )
+    )
+
     selector: LabelSelector
-    """Nodes that it applies to."""
+    """Nodes that it applies to, among those that the job has; such as kubernetes.io/arch: arm64."""
     image: ShortText | None = None
-    """In place of program.image."""
+    """In place of program.image. A manifest list needs no override: each node takes its own of it."""
     env: list[EnvVar] = Field(default_factory=list, max_length=64, json_schema_extra=keyed("name"))
     """Added to program.env; a name given in both takes its value from here."""
     resources: Resources | None = None
-    """Requests and limits of the trainer container."""
+    """Requests and limits of the trainer container, in place of the template's, as a whole."""
     tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
     """Added to the pod's tolerations."""
 

@@ -38,6 +38,26 @@ class Checkpoint(Tolerant):
     step: int
     digest: ShortText
     path: LongText
+    at: float = Field(0.0, description="Unix time, seconds, when it was saved; 0 where that is not known.")
+
+
+class Traffic(Tolerant):
+    """Bytes of the connections over which a worker trains. A second tier adds scopes."""
+
+    scope: ShortText
+    """site: with members of the same site; wan: with those of others."""
+    sent_bytes: int = Field(0, ge=0)
+    received_bytes: int = Field(0, ge=0)
+
+
+class Totals(Tolerant):
+    """Prometheus' counters: since the program began, and of recoveries since its supervisor did."""
+
+    steps: int = Field(0, ge=0, description="Committed; those that came with another's state do not count.")
+    samples: int = Field(0, ge=0, description="In those steps, over all members.")
+    phase_seconds: dict[str, float] = Field(default_factory=dict, max_length=16)
+    recovery_seconds: float = Field(0.0, ge=0)
+    traffic: tuple[Traffic, ...] = Field((), max_length=8)
 
 
 class TrainingPart(Tolerant):
@@ -66,7 +86,8 @@ class TrainingPart(Tolerant):
     phase_seconds: dict[str, float] = Field(default_factory=dict, max_length=16)
     reduce_bytes: int = Field(0, description="Bytes of one reduction: four for each parameter.")
     recoveries: int = 0
-    recovery_seconds: float = 0.0
+    recovery_seconds: float = Field(0.0, description="Of the last recovery.")
+    totals: Totals = Field(default_factory=Totals)
     samples_lost: int = 0
     samples_twice: int = 0
     checkpoint: Checkpoint | None = None

@@ -279,5 +279,6 @@ def _verifying(ca_file: Path) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
         raise Unauthorized(f"cannot read the CA bundle {ca_file}: {error}; is its volume mounted?") from error
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    # The bundle may hold an authority that another signed: it is trusted as it is.
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context

@@ -4,8 +4,7 @@ Files, because either may be absent or restart at any time, and neither may wait
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgetrain_protocol.names import HEARTBEAT_FILE
@@ -25,8 +24,6 @@ class Heartbeat:
     phase: str = ""
     step: int = 0
     formation: int = 0
-    step_seconds: float = 0.0
-    phase_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_heartbeat(run_dir: Path, heartbeat: Heartbeat) -> None:

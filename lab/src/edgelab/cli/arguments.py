@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from edgelab.config import parse_label
+from edgelab.config import IMAGES, KINDS, parse_label
 
 NodeActions = ("stop", "start", "kill", "remove")
 
@@ -22,19 +22,27 @@ def build_parser() -> argparse.ArgumentParser:
         "--nodes", type=int, default=1, metavar="N", help="so many edge nodes, unshaped (default 1)"
     )
     size.add_argument("--config", type=Path, metavar="FILE", help="YAML file that lists the nodes")
+    _images(up)
     _command(commands, "down", "remove the lab, also what a crash left of it")
     _shows(_command(commands, "status", "show control plane and nodes"))
     _shows(_command(commands, "kubeconfig", "print the path of the administrator's kubeconfig"))
     _node(commands)
+    text = "build the real images now, and show how large they are"
+    _shows(commands.add_parser("images", help=text, description=text))
     link = _command(commands, "link", "shape a node's link anew, in both directions")
     link.add_argument("node")
     link.add_argument("rate", help="such as 5mbit, or with delay and loss 5mbit-20ms-1%%")
     partition = _command(commands, "partition", "cut nodes off from all but each other")
     partition.add_argument("nodes", nargs="+", metavar="node")
-    heal = _command(commands, "heal", "end the partitions of these nodes, or all")
+    offline = _command(commands, "offline", "cut edge nodes off from the cloud, not from one another")
+    offline.add_argument("nodes", nargs="+", metavar="node")
+    heal = _command(commands, "heal", "end what cuts these nodes off, or all")
     heal.add_argument("nodes", nargs="*", metavar="node")
     demo = _command(commands, "demo", "train in a lab through a power cut, a join and a choked link")
     demo.set_defaults(name="demo")
+    _images(demo)
+    observe = _command(commands, "observe", "bring up a lab with a job and Prometheus, and leave it running")
+    observe.set_defaults(name="observe")
     return parser
 
 
@@ -44,7 +52,17 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _setup(commands: Subparsers) -> None:
     text = "install packages and get Kubernetes' programs, once"
-    _shows(commands.add_parser("setup", help=text, description=text))
+    setup = commands.add_parser("setup", help=text, description=text)
+    setup.add_argument("--kubeedge", action="store_true", help="KubeEdge's too (else with its first node)")
+    _shows(setup)
+
+
+def _images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--images",
+        choices=IMAGES,
+        help="thin: the working tree mounted; real: from the Dockerfiles (default: $EDGELAB_IMAGES or thin)",
+    )
 
 
 def _node(commands: Subparsers) -> None:
@@ -57,7 +75,7 @@ def _node(commands: Subparsers) -> None:
     add.add_argument("--cpu", metavar="CORES", help="such as 0.5 (default: the machine's)")
     add.add_argument("--site", help="value of the label topology.edgetrain.io/site")
     add.add_argument("--label", action="append", type=parse_label, default=[], metavar="KEY=VALUE")
-    add.add_argument("--kind", choices=("edge", "cloud"), default="edge")
+    add.add_argument("--kind", choices=KINDS, default="edge", help="kubeedge: an edge node run by KubeEdge")
     for action, text in _ACTIONS.items():
         _command(actions, action, text).add_argument("node")
 

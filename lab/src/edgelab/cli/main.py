@@ -15,7 +15,10 @@ from edgelab.cli.arguments import build_parser
 from edgelab.config import check_lab_name, edge_nodes, make_node, read_config
 from edgelab.errors import LabError
 from edgelab.lab import Lab
-from edgelab.programs.setup import set_up
+from edgelab.programs.pinned import KUBEEDGE, MODULES
+from edgelab.programs.setup import check_machine, set_up
+from edgelab.real_images.build import ensure_built
+from edgelab.real_images.store import sizes_of
 from edgelab.status import LabStatus
 
 Arguments = argparse.Namespace
@@ -47,14 +50,15 @@ def _lab(arguments: Arguments) -> Lab:
 
 
 def _setup(arguments: Arguments) -> None:
-    programs = set_up(_say)
+    programs = set_up(_say, [*MODULES, KUBEEDGE] if arguments.kubeedge else MODULES)
     if arguments.output == "json":
         print(json.dumps({name: str(path) for name, path in programs.items()}, indent=2))
 
 
 def _up(arguments: Arguments) -> None:
     lab = _lab(arguments)
-    lab.up(read_config(arguments.config) if arguments.config else edge_nodes(arguments.nodes))
+    config = read_config(arguments.config) if arguments.config else edge_nodes(arguments.nodes)
+    lab.up(config.running(arguments.images))
     _say(f"lab {lab.name!r} is up: export KUBECONFIG={lab.kubeconfig}")
 
 
@@ -79,6 +83,13 @@ def _kubeconfig(arguments: Arguments) -> None:
     print(json.dumps({"kubeconfig": path}) if arguments.output == "json" else path)
 
 
+def _images(arguments: Arguments) -> None:
+    check_machine()
+    sizes = sizes_of(ensure_built(_say))
+    lines = [f"{tag}: {size / 1e6:.0f} MB unpacked" for tag, size in sizes.items()]
+    print(json.dumps(sizes, indent=2) if arguments.output == "json" else "\n".join(lines))
+
+
 def _node(arguments: Arguments) -> None:
     lab = _lab(arguments)
     if arguments.action == "add":
@@ -98,6 +109,10 @@ def _partition(arguments: Arguments) -> None:
     _lab(arguments).partition(*arguments.nodes)
 
 
+def _offline(arguments: Arguments) -> None:
+    _lab(arguments).offline(*arguments.nodes)
+
+
 def _heal(arguments: Arguments) -> None:
     _lab(arguments).heal(*arguments.nodes)
 
@@ -108,16 +123,24 @@ def _demo(arguments: Arguments) -> int:
 
     # Ended by whatever it was started from, it still takes its cluster down.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return run_demo(check_lab_name(arguments.name), Console())
+    return run_demo(check_lab_name(arguments.name), Console(), arguments.images)
+
+
+def _observe(arguments: Arguments) -> int:
+    from edgelab.demo.observe import run_observe
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return run_observe(check_lab_name(arguments.name), Console())
 
 
 def _table(status: LabStatus) -> Table:
     table = Table(box=box.SIMPLE)
-    for title in ("node", "kind", "power", "ready", "address", "link", "cpu", "site", "partition"):
+    for title in ("node", "kind", "power", "ready", "address", "link", "cpu", "site", "cut off"):
         table.add_column(title)
     for node in status.nodes:
         values = (node.name, node.kind, node.power, node.ready, node.address)
-        optional = (node.link, node.cpu, node.site, node.partition)
+        cut_off = "offline" if node.offline else node.partition and f"partition {node.partition}"
+        optional = (node.link, node.cpu, node.site, cut_off)
         table.add_row(*values, *("-" if value is None else str(value) for value in optional))
     return table
 
@@ -129,8 +152,11 @@ _COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "status": _status,
     "kubeconfig": _kubeconfig,
     "node": _node,
+    "images": _images,
     "link": _link,
     "partition": _partition,
+    "offline": _offline,
     "heal": _heal,
     "demo": _demo,
+    "observe": _observe,
 }

@@ -48,3 +48,16 @@ def install_operator(lab: Lab, node: str, *, replicas: int = 1, chart: Path = CH
         timeout=130,
     )
     return address
+
+
+def upgrade_operator(lab: Lab, *options: str, chart: Path = CHART) -> None:
+    """`helm upgrade` with these options beside the values that it has; returns when all replicas are Ready.
+
+    Raises:
+        LabError: helm refused, or they are not within a minute and a half.
+    """
+    lab.helm(
+        *("upgrade", "edgetrain", chart, "--namespace", OPERATOR_NAMESPACE, "--reset-then-reuse-values"),
+        *("--wait", "--timeout", "90s"),
+        *options,
+    )

@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
-from edgelab.config import LabConfig, NodeSpec, read_config
+from edgelab.config import Images, LabConfig, NodeSpec, read_config
 from edgelab.demo.acts import CHOKE, JOIN, POWER_CUT, SPARE, Script
 from edgelab.demo.install import EXAMPLE, REPOSITORY, install_operator, make_namespace
 from edgelab.demo.source import JobRef, Source
@@ -46,6 +46,8 @@ class Demo:
 
     lab: Lab
     console: Console
+    images: Images | None = None
+    """As the environment says where None."""
     began: float = field(default_factory=time.monotonic)
     story: list[str] = field(default_factory=list)
     script: Script = field(default_factory=Script)
@@ -56,7 +58,7 @@ class Demo:
         Raises:
             LabError: a step failed; the text says which and what to look at.
         """
-        config = read_config(NODES)
+        config = read_config(NODES).running(self.images)
         self._tell(f"bringing up a cluster: 1 cloud node, {len(config.nodes) - 1} edge nodes")
         self.lab.up(config)
         self._tell("helm install edgetrain")
@@ -120,13 +122,13 @@ class Demo:
         return time.monotonic() - self.began
 
 
-def run_demo(name: str, console: Console) -> int:
+def run_demo(name: str, console: Console, images: Images | None = None) -> int:
     """Show the demo; exit status 0 if everything it promises came true. Takes its lab down in any case."""
     lab = Lab(name)
     try:
         # What an earlier showing left when it was killed.
         lab.down()
-        outcome = Demo(lab, console).show()
+        outcome = Demo(lab, console, images).show()
         console.print(summary(outcome))
         return 0 if outcome.kept_its_promises else 1
     finally:

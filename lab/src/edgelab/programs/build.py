@@ -33,7 +33,16 @@ def build(module: Module, names: list[str], say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=module.cache) as drafts:
         for name, package in zip(names, packages, strict=True):
             output = Path(drafts, name)
-            flags = ["-v", "-trimpath", "-ldflags", module.link_flags, "-o", str(output)]
+            flags = [
+                "-v",
+                "-trimpath",
+                "-tags",
+                module.tags,
+                "-ldflags",
+                module.link_flags,
+                "-o",
+                str(output),
+            ]
             _run_go([go, "build", *flags, package], module, name, say)
             output.replace(module.cache / name)
 
@@ -49,7 +58,7 @@ def _find_go(names: list[str]) -> str:
 
 def _run_go(argv: list[str], module: Module, name: str, say: Say) -> None:
     """Run a build that names each package as it compiles it, and tell now and then how far it is."""
-    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+    environment = os.environ | {"CGO_ENABLED": str(int(module.cgo)), "GOFLAGS": "-mod=readonly"}
     total = _count_packages(argv[0], module, name)
     began = told = time.monotonic()
     compiled, last = 0, deque[str](maxlen=_LAST_WORDS)
@@ -70,5 +79,6 @@ def _run_go(argv: list[str], module: Module, name: str, say: Say) -> None:
 
 def _count_packages(go: str, module: Module, name: str) -> int:
     """How many packages it is made of; downloads the modules that are missing."""
-    listed = run([go, "-C", module.directory, "list", "-deps", module.programs[name]], timeout=_LIST_SECONDS)
+    arguments = ["list", "-deps", "-tags", module.tags, module.programs[name]]
+    listed = run([go, "-C", module.directory, *arguments], timeout=_LIST_SECONDS)
     return len(listed.splitlines())

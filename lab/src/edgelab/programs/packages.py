@@ -3,14 +3,14 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgelab import node
 from edgelab.errors import LabError
 
 # A command that each package brings. One that is there by other means is as good.
-_DEBIAN = {
+RUNNING = {
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",
@@ -22,34 +22,37 @@ _DEBIAN = {
     "setpriv": "util-linux",
     "ldd": "libc-bin",
 }
+BUILDING = {"buildah": "buildah", "debootstrap": "debootstrap"}
+"""Only for real images."""
 _PLUGINS_PACKAGE = "containernetworking-plugins"
-_ELSEWHERE = "containerd, runc, the CNI plugins, nftables, conntrack-tools, iproute2 and util-linux"
 
 
-def missing_packages() -> list[str]:
+def missing_packages(commands: Mapping[str, str] = RUNNING) -> list[str]:
     """Debian's names of what is missing, each once."""
-    missing = {package for command, package in _DEBIAN.items() if not _finds(command)}
-    if not Path(node.cni_plugins(), "ptp").exists():
+    missing = {package for command, package in commands.items() if not _finds(command)}
+    if commands is RUNNING and not Path(node.cni_plugins(), "ptp").exists():
         missing.add(_PLUGINS_PACKAGE)
     return sorted(missing)
 
 
-def install_packages(say: Callable[[str], None]) -> None:
+def install_packages(say: Callable[[str], None], commands: Mapping[str, str] = RUNNING) -> None:
     """Install what is missing, showing what apt-get says. Nothing happens where all is there.
 
     Raises:
         LabError: no apt-get here, or it failed; the text says what to install by hand.
     """
-    missing = missing_packages()
+    missing = missing_packages(commands)
     if not missing:
         return
     if not _finds("apt-get"):
-        raise LabError(f"missing: {', '.join(missing)}. Install {_ELSEWHERE} with this distribution's tools")
+        raise LabError(
+            f"missing: {', '.join(missing)} (Debian's names): install them with this machine's tools"
+        )
     say(f"installing {', '.join(missing)}")
     # Only new packages: a developer's machine is not upgraded in passing.
     _apt_get("update", "-q")
     _apt_get("install", "-q", "-y", "--no-install-recommends", "--no-upgrade", *missing)
-    if left := missing_packages():
+    if left := missing_packages(commands):
         raise LabError(f"apt-get installed them, yet {', '.join(left)} cannot be found: is PATH complete?")
 
 

@@ -3,15 +3,21 @@
 import hashlib
 import os
 import platform
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 KUBERNETES_VERSION = "v1.36.3"
+OLDEST_KUBERNETES_VERSION = "v1.30.14"
+"""Of the oldest API server that the operator is to work with; tests alone run it."""
 ETCD_VERSION = "v3.6.8"
 HELM_VERSION = "v4.3.1"
+PROMETHEUS_VERSION = "3.11.3"
+KUBEEDGE_VERSION = "v1.23.0"
 
 _KUBERNETES = "k8s.io/kubernetes/cmd"
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+_KUBEEDGE = "github.com/kubeedge/kubeedge"
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,12 @@ class Module:
     name: str
     programs: dict[str, str]
     link_flags: str
+    kubernetes: str = field(default=KUBERNETES_VERSION, kw_only=True)
+    """The version of those that are Kubernetes' own."""
+    tags: str = field(default="", kw_only=True)
+    """Of the build, separated by commas."""
+    cgo: bool = field(default=False, kw_only=True)
+    """Whether a part is written in C."""
 
     @property
     def directory(self) -> Path:
@@ -29,7 +41,8 @@ class Module:
     @property
     def cache(self) -> Path:
         """Where its programs are kept: another place for another go.sum or another kind of machine."""
-        digest = hashlib.sha256((self.directory / "go.sum").read_bytes() + self.link_flags.encode())
+        flags = self.link_flags + self.tags
+        digest = hashlib.sha256((self.directory / "go.sum").read_bytes() + flags.encode())
         return cache_root() / f"{self.name}-{platform.machine()}-{digest.hexdigest()[:16]}"
 
 
@@ -40,10 +53,10 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgelab"
 
 
-def _version_flags() -> str:
-    major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
-    values = {"gitVersion": KUBERNETES_VERSION, "gitMajor": major, "gitMinor": minor}
-    return " ".join(f"-X {p}.{key}={value}" for p in _VERSION_PACKAGES for key, value in values.items())
+def _version_flags(version: str, packages: Sequence[str] = _VERSION_PACKAGES) -> str:
+    major, minor, _ = version.removeprefix("v").split(".")
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    return " ".join(f"-X {p}.{key}={value}" for p in packages for key, value in values.items())
 
 
 KUBERNETES = Module(
@@ -57,11 +70,34 @@ KUBERNETES = Module(
         "kube-proxy": f"{_KUBERNETES}/kube-proxy",
         "etcd": "go.etcd.io/etcd/server/v3",
     },
-    f"-s -w {_version_flags()}",
+    f"-s -w {_version_flags(KUBERNETES_VERSION)}",
+)
+OLDEST_KUBERNETES = Module(
+    "kubernetes-oldest",
+    {"kube-apiserver": f"{_KUBERNETES}/kube-apiserver"},
+    f"-s -w {_version_flags(OLDEST_KUBERNETES_VERSION)}",
+    kubernetes=OLDEST_KUBERNETES_VERSION,
 )
 HELM = Module(
     "helm",
     {"helm": "helm.sh/helm/v4/cmd/helm"},
     f"-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}",
 )
+PROMETHEUS = Module(
+    "prometheus",
+    {
+        "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
+        "promtool": "github.com/prometheus/prometheus/cmd/promtool",
+    },
+    f"-s -w -X github.com/prometheus/common/version.Version={PROMETHEUS_VERSION}",
+    tags="remove_all_sd,enable_kubernetes_sd",
+)
+"""No lab needs it, but who looks at one does. Built from source it has its API and no pages to look at."""
+KUBEEDGE = Module(
+    "kubeedge",
+    {"cloudcore": f"{_KUBEEDGE}/cloud/cmd/cloudcore", "edgecore": f"{_KUBEEDGE}/edge/cmd/edgecore"},
+    f"-s -w {_version_flags(KUBEEDGE_VERSION, [f'{_KUBEEDGE}/pkg/version'])}",
+    cgo=True,
+)
+"""Only labs with a node of this kind need it."""
 MODULES = (KUBERNETES, HELM)

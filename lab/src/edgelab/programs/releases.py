@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgelab.errors import LabError
-from edgelab.programs.pinned import ETCD_VERSION, HELM_VERSION, KUBERNETES_VERSION
+from edgelab.programs.pinned import (
+    ETCD_VERSION,
+    HELM_VERSION,
+    KUBEEDGE_VERSION,
+    KUBERNETES_VERSION,
+    PROMETHEUS,
+    PROMETHEUS_VERSION,
+)
 
 # Short: where nothing is reachable (no network, a closed one), the build shall start at once.
 _REACH_SECONDS = 4.0
 _READ_SECONDS = 60.0
+_IN_KUBEEDGE = {"cloudcore": "cloud/cloudcore/cloudcore", "edgecore": "edge/edgecore"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -33,8 +41,11 @@ class Release:
         return self.url.rpartition("/")[2]
 
 
-def release_of(name: str) -> Release | None:
-    """Where a program is published; None for a kind of machine that it is not published for."""
+def release_of(name: str, kubernetes: str = KUBERNETES_VERSION) -> Release | None:
+    """Where a program is published; None for a kind of machine that it is not published for.
+
+    `kubernetes`: the version of those that are Kubernetes' own.
+    """
     machine = _ARCHITECTURES.get(platform.machine())
     if machine is None:
         return None
@@ -45,17 +56,25 @@ def release_of(name: str) -> Release | None:
     if name == "helm":
         url = f"https://get.helm.sh/helm-{HELM_VERSION}-linux-{machine}.tar.gz"
         return Release(url, f"{url}.sha256sum", f"linux-{machine}/helm")
-    url = f"https://dl.k8s.io/release/{KUBERNETES_VERSION}/bin/linux/{machine}/{name}"
+    if name in PROMETHEUS.programs:
+        base = f"https://github.com/prometheus/prometheus/releases/download/v{PROMETHEUS_VERSION}"
+        folder = f"prometheus-{PROMETHEUS_VERSION}.linux-{machine}"
+        return Release(f"{base}/{folder}.tar.gz", f"{base}/sha256sums.txt", f"{folder}/{name}")
+    if name in _IN_KUBEEDGE:
+        base = f"https://github.com/kubeedge/kubeedge/releases/download/{KUBEEDGE_VERSION}"
+        folder = f"kubeedge-{KUBEEDGE_VERSION}-linux-{machine}"
+        hashes = f"{base}/checksum_{folder}.tar.gz.txt"
+        return Release(f"{base}/{folder}.tar.gz", hashes, f"{folder}/{_IN_KUBEEDGE[name]}")
+    url = f"https://dl.k8s.io/release/{kubernetes}/bin/linux/{machine}/{name}"
     return Release(url, f"{url}.sha256")
 
 
-def fetch(name: str, target: Path, say: Callable[[str], None], release: Release | None = None) -> bool:
-    """Download a program to `target`. False where its release cannot be reached.
+def fetch(release: Release | None, target: Path, say: Callable[[str], None]) -> bool:
+    """Download a program to `target`. False where there is no release, or it cannot be reached.
 
     Raises:
         LabError: what came is not what was published.
     """
-    release = release or release_of(name)
     published = _within(_REACH_SECONDS, release.hashes_url) if release else None
     if release is None or published is None:
         return False
@@ -95,9 +114,10 @@ def _verify(release: Release, content: bytes, published: str) -> None:
     """Published hashes are a bare hash, or lines of hash and file name."""
     lines = [line.split() for line in published.splitlines() if line.strip()]
     known = [words[0] for words in lines if len(words) == 1 or words[-1].lstrip("*") == release.file_name]
-    if hashlib.sha256(content).hexdigest() not in known:
+    # A bare SHA-512 is what KubeEdge publishes.
+    if not {hash_of(content).hexdigest() for hash_of in (hashlib.sha256, hashlib.sha512)} & {*known}:
         raise LabError(
-            f"{release.url} does not have its published SHA-256: nothing was installed, try again later"
+            f"{release.url} does not have its published hash: nothing was installed, try again later"
         )
 
 

@@ -2,12 +2,13 @@
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgelab.errors import LabError
 from edgelab.programs.acquire import Programs, acquire
 from edgelab.programs.packages import install_packages
+from edgelab.programs.pinned import MODULES, Module
 
 _INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 _WANTED_INSTANCES = 1024
@@ -38,7 +39,7 @@ def raise_limits(say: Callable[[str], None]) -> None:
         _INOTIFY_INSTANCES.write_text(str(_WANTED_INSTANCES))
 
 
-def set_up(say: Callable[[str], None]) -> Programs:
+def set_up(say: Callable[[str], None], modules: Sequence[Module] = MODULES) -> Programs:
     """Install the packages and get the programs that are missing. With all there, takes milliseconds.
 
     Raises:
@@ -47,4 +48,4 @@ def set_up(say: Callable[[str], None]) -> Programs:
     check_machine()
     raise_limits(say)
     install_packages(say)
-    return acquire(say)
+    return acquire(say, modules)

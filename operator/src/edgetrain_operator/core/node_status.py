@@ -34,7 +34,7 @@ _WORST_FIRST = (
     NodeState.TRAINING,
     NodeState.FINISHED,
 )
-_STOPS = frozenset({"ImagePullFailed", "CommandNotFound"})
+_STOPS = frozenset({"ImagePullFailed", "NoImageForArchitecture", "CommandNotFound"})
 """Troubles that keep a worker from starting at all."""
 
 

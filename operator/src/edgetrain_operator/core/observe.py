@@ -11,7 +11,10 @@ from edgetrain_protocol.status import JobStatus
 
 NOT_THE_PROGRAMS_DOING = frozenset({0, 137, 143, 255})
 """Exit codes of a clean end, of SIGKILL and SIGTERM, and of a container lost with its node's power."""
+OTHER_ARCHITECTURE = "exec format error"
+"""What the kernel says of a program that is built for another one."""
 STARTING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
+ENDS_OF_NOTE = frozenset({"StartError", "ContainerCannotRun", "OOMKilled"})
 
 Raw = Mapping[str, Any]
 
@@ -108,8 +111,9 @@ def _container_trouble(status: Raw) -> ContainerTrouble | None:
         if reason and reason not in STARTING_NORMALLY:
             return ContainerTrouble(container["name"], reason, waiting.get("message", ""))
         for end in (state.get("terminated") or {}, last.get("terminated") or {}):
-            if end.get("reason") in ("StartError", "ContainerCannotRun", "OOMKilled"):
-                return ContainerTrouble(container["name"], end["reason"], end.get("message", ""))
+            message = end.get("message", "")
+            if end.get("reason") in ENDS_OF_NOTE or OTHER_ARCHITECTURE in message:
+                return ContainerTrouble(container["name"], end["reason"], message)
     return None
 
 

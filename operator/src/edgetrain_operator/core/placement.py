@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgetrain_operator.core.model import NodeView
+from edgetrain_operator.core.overrides import overridden
 from edgetrain_operator.core.selectors import first_not_tolerated, selects
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import EDGE_NODE_LABEL
@@ -106,8 +107,7 @@ def tolerations(spec: JobSpec, node: NodeView) -> list[dict[str, Any]]:
     dark: list[dict[str, Any]] = [
         {"key": key, "operator": "Exists", "effect": "NoExecute"} for key in DARK_NODE_TAINTS
     ]
-    of_class = [t for o in spec.overrides if selects(o.selector, node.labels) for t in o.tolerations]
-    return [*dark, *spec.template.spec.tolerations, *of_class]
+    return [*dark, *spec.template.spec.tolerations, *overridden(spec, node).tolerations]
 
 
 def _why_end(node: NodeView | None, name: str, spec: JobSpec) -> str:

@@ -7,11 +7,11 @@ from edgetrain_operator.core import volumes
 from edgetrain_operator.core.children import owner, worker_labels
 from edgetrain_operator.core.model import Defaults, Job, Manifest, NodeView
 from edgetrain_operator.core.naming import digest, pod_name, worker_name
+from edgetrain_operator.core.overrides import overridden
 from edgetrain_operator.core.placement import tolerations
-from edgetrain_operator.core.selectors import selects
 from edgetrain_protocol import names
 from edgetrain_protocol.names import Env
-from edgetrain_protocol.pods import EnvVar, Override, TemplateContainer
+from edgetrain_protocol.pods import EnvVar, TemplateContainer
 
 USER = 65532
 STOP_SECONDS = 30
@@ -43,8 +43,9 @@ def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Ma
 
 
 def image_of(job: Job, node: NodeView | None, defaults: Defaults) -> str:
-    chosen = [o.image for o in _overrides(job, node) if o.image] if node else []
-    return chosen[-1] if chosen else job.spec.program.image or defaults.trainer_image
+    """By name alone: of a manifest list, the node's own runtime takes what is built for it."""
+    of_class = overridden(job.spec, node).image if node else None
+    return of_class or job.spec.program.image or defaults.trainer_image
 
 
 def command_of(job: Job) -> list[str]:
@@ -91,17 +92,16 @@ def _only_on(node: str) -> dict[str, Any]:
 
 
 def _trainer(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
-    overrides = _overrides(job, node)
-    resources = [o.resources for o in overrides if o.resources]
+    of_class = overridden(job.spec, node)
     container = _container(names.TRAINER_CONTAINER, job, node, defaults)
     wish = _template(job, "trainer")
-    user_env = [*job.spec.program.env, *wish.env, *(e for o in overrides for e in o.env)]
+    user_env = [*job.spec.program.env, *wish.env, *of_class.env]
     return {
         **container,
         "command": ["python", "-m", "edgetrain.supervisor", "--", *command_of(job)],
         "env": _env(user_env, container["env"]),
         "volumeMounts": [*container["volumeMounts"], *volumes.program_mounts(job), *wish.volume_mounts],
-        "resources": (resources[-1] if resources else wish.resources) or {},
+        "resources": of_class.resources or wish.resources or {},
     }
 
 
@@ -109,9 +109,12 @@ def _profiler(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
     """A native sidecar. With a startup probe, a kubelet that restarted would not restart the trainer."""
     container = _container(names.PROFILER_CONTAINER, job, node, defaults)
     wish = _template(job, "profiler")
+    metrics_port = int(_ports(job)[Env.PROFILER_PORT])
     return {
         **container,
         "restartPolicy": "Always",
+        # By this name a Prometheus on site finds it, whatever its number.
+        "ports": [{"name": names.METRICS_PORT_NAME, "containerPort": metrics_port}],
         "command": ["python", "-m", "edgetrain.profiler"],
         "env": _env(wish.env, container["env"]),
         "volumeMounts": [*container["volumeMounts"], *wish.volume_mounts],
@@ -125,6 +128,8 @@ def _container(name: str, job: Job, node: NodeView, defaults: Defaults) -> dict[
         "name": name,
         "image": image_of(job, node, defaults),
         "imagePullPolicy": defaults.pull_policy,
+        # A container that cannot even begin leaves no other word than the end of its log.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": _own_env(job, node, defaults),
         "volumeMounts": volumes.common_mounts(),
         "securityContext": {
@@ -171,10 +176,6 @@ def _env(users: Iterable[EnvVar], ours: Sequence[dict[str, Any]]) -> list[dict[s
     wire = {variable.name: variable.to_wire() for variable in users}
     taken = {variable["name"] for variable in ours}
     return [*ours, *(value for name, value in wire.items() if name not in taken)]
-
-
-def _overrides(job: Job, node: NodeView) -> list[Override]:
-    return [o for o in job.spec.overrides if selects(o.selector, node.labels)]
 
 
 def _template(job: Job, name: Literal["trainer", "profiler"]) -> TemplateContainer:

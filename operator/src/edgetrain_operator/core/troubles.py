@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgetrain_operator.core.model import ContainerTrouble, PodView
+from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.pods import command_of, image_of
 from edgetrain_operator.core.scene import Scene
 from edgetrain_protocol.names import EDGE_NODE_LABEL
@@ -12,7 +13,17 @@ from edgetrain_protocol.report import TrainerState
 IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
+NO_PLATFORM = (
+    "no match for platform",
+    "no matching manifest",
+    "no image found in image index",
+    OTHER_ARCHITECTURE,
+)
+"""What container runtimes say of a manifest list that has nothing for the node; what the kernel says of an
+image that is not for it."""
 START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
+ARCHITECTURE_LABEL = "kubernetes.io/arch"
+IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
 TEXT_MAX = 600
 """Of what somebody else wrote, in a message of ours."""
 
@@ -83,11 +94,11 @@ def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
     why, node = pod.trouble, pod.node
     text = why.message[:TEXT_MAX]
     image = image_of(scene.seen.job, scene.seen.nodes.get(node), scene.seen.defaults)
+    if any(words in why.message for words in NO_PLATFORM):
+        return Trouble("NoImageForArchitecture", f"{node}: {_foreign(scene, node, image)}: {text}", node)
     if why.reason in IMAGE:
-        mend = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
-        return Trouble(
-            "ImagePullFailed", f"{node}: image {image} cannot be had ({why.reason}: {text}); {mend}", node
-        )
+        had = f"image {image} cannot be had ({why.reason}: {text})"
+        return Trouble("ImagePullFailed", f"{node}: {had}; {IMAGE_MEND}", node)
     if why.reason in START:
         return Trouble("CommandNotFound", f"{node}: {_start_text(scene, why, image)}: {text}", node)
     if why.reason == "OOMKilled":
@@ -99,6 +110,13 @@ def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
     if why.reason == "Unschedulable":
         return Trouble("PodUnschedulable", f"{node}: {text}", node)
     return Trouble(why.reason, f"{node}: {why.container}: {text}", node)
+
+
+def _foreign(scene: Scene, node: str, image: str) -> str:
+    view = scene.seen.nodes.get(node)
+    kind = view.labels.get(ARCHITECTURE_LABEL, "its architecture") if view else "its architecture"
+    mend = f"add that to its manifest list, or name another image for {ARCHITECTURE_LABEL} in spec.overrides"
+    return f"image {image} is not built for {kind}: {mend}"
 
 
 def _start_text(scene: Scene, why: ContainerTrouble, image: str) -> str:

@@ -26,15 +26,19 @@ class Over(Exception):
 class Fleet:
     """Implements `FleetState`. Any thread may call; the lock is held for microseconds, never across I/O."""
 
-    def __init__(self, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, keyring: Keyring, clock: Callable[[], float] = time.time, given_authorities: str = ""
+    ) -> None:
         self._lock = threading.Lock()
         self._clock = clock
         self._keyring = keyring
+        self._given_authorities = given_authorities
         self._store = ReportStore()
         self._probes: dict[str, ProbeBook] = {}
         self._over: OrderedDict[str, None] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._callbacks: list[Callable[[str], None]] = []
+        self._listeners: list[Callable[[str, Report], None]] = []
         self.board = PlanBoard()
         self.counts: Counter[str] = Counter()
         """For the metrics: reports taken and refused, probes ordered."""
@@ -77,6 +81,9 @@ class Fleet:
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)
 
+    def on_report(self, callback: Callable[[str, Report], None]) -> None:
+        self._listeners.append(callback)
+
     def token_for(self, job_uid: str) -> str:
         return make_token(self._keyring.token_keys[0], job_uid)
 
@@ -85,11 +92,18 @@ class Fleet:
         return self.token_for(OPERATOR)
 
     def ca_bundle(self) -> str:
-        return ca.bundle(self._keyring.authorities)
+        # Our own stay in it beside given ones, so that one may change to the other and back.
+        return self._given_authorities + ca.bundle(self._keyring.authorities)
 
     def use(self, keyring: Keyring) -> None:
         """Take over a renewed keyring."""
-        self._keyring = keyring
+        before, self._keyring = self.ca_bundle(), keyring
+        self._tell_of_bundle(before)
+
+    def use_given(self, authorities: str) -> None:
+        """Take over the authorities (PEM) of a certificate that others issue."""
+        before, self._given_authorities = self.ca_bundle(), authorities
+        self._tell_of_bundle(before)
 
     # What the API uses
 
@@ -111,6 +125,8 @@ class Fleet:
             for index, report in enumerate(reports):  # noqa: B007 - says where it stopped
                 changed |= self._take_one(job_uid, report, sender)
                 self.counts["taken"] += 1
+                for listener in self._listeners:
+                    listener(job_uid, report)
         except Nonsense as nonsense:
             self.counts["refused"] += 1
             nonsense.index = index
@@ -148,6 +164,12 @@ class Fleet:
             pace = book.pace(sender.worker, now)
         self.counts["probes"] += order is not None
         return answer.model_copy(update={"probe": order, "report_every_seconds": pace})
+
+    def _tell_of_bundle(self, before: str) -> None:
+        """All jobs' ConfigMaps need the new one, and before long a certificate rests on it."""
+        if self.ca_bundle() != before:
+            for job_uid in self.known_jobs():
+                self._notify(job_uid)
 
     def _notify(self, job_uid: str) -> None:
         for callback in self._callbacks:

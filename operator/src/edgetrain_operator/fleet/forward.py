@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgetrain_operator.fleet.fleet import Fleet
+from edgetrain_operator.fleet.tls import verifying
 from edgetrain_operator.fleet.wire import Problem, body_of
 from edgetrain_protocol.names import FLEET_SERVER_NAME
 
@@ -91,5 +92,5 @@ class ToLeader:
     def _verifying(self) -> ssl.SSLContext:
         bundle = self._fleet.ca_bundle()
         if self._trusted[0] != bundle:
-            self._trusted = (bundle, ssl.create_default_context(cadata=bundle))
+            self._trusted = (bundle, verifying(bundle))
         return self._trusted[1]

@@ -11,7 +11,9 @@ from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.tokens import TokenKey, make_key
 
 FIELD = "keyring.json"
-"""The Secret's only key: all or nothing is written."""
+"""The Secret's key that is read back: all of it in one, or none."""
+CA_FIELD = "ca.crt"
+"""Beside it, the authorities' certificates: who checks the fleet API can mount this key and no other."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,12 @@ class Keyring:
     """The first makes new tokens; the others are still believed."""
 
     def to_secret(self) -> dict[str, str]:
-        """The Secret's `data`: base64 under one key."""
+        """The Secret's `data`."""
         document = {
             "authorities": [{"certificate": a.certificate, "key": a.key} for a in self.authorities],
             "tokenKeys": [{"id": k.id, "secret": k.secret.hex()} for k in self.token_keys],
         }
-        return {FIELD: base64.b64encode(json.dumps(document).encode()).decode()}
+        return {FIELD: _encoded(json.dumps(document)), CA_FIELD: _encoded(ca.bundle(self.authorities))}
 
     @classmethod
     def from_secret(cls, data: Mapping[str, str]) -> Self:
@@ -47,6 +49,10 @@ class Keyring:
                 f"the operator's Secret does not hold a keyring under {FIELD!r} ({error!r}): restore it, or "
                 "delete it to have one made, after which all workers are started anew"
             ) from error
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 class KeyringStore(Protocol):

@@ -1,20 +1,37 @@
 """The fleet API's own numbers, read from its parts when they are asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from edgetrain_operator.fleet.fleet import Fleet
-
-PREFIX = "edgetrain_operator_fleet"
+from edgetrain_operator.fleet.requests import PREFIX, Requests
 
 
 class FleetCollector(Collector):
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(
+        self, fleet: Fleet, requests: Requests, certificates: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """`certificates`: Unix time at which each ends, by what it is for."""
+        self._fleet, self._requests, self._certificates = fleet, requests, certificates
 
     def collect(self) -> Iterator[Metric]:
+        yield from self._requests.collect()
+        yield self._expiry()
+        yield from self._held()
+
+    def _expiry(self) -> Metric:
+        ends = GaugeMetricFamily(
+            "edgetrain_operator_certificate_expiry_timestamp_seconds",
+            "Unix time at which a certificate of the fleet API ends.",
+            labels=["certificate"],
+        )
+        for certificate, at in self._certificates().items():
+            ends.add_metric([certificate], at)
+        return ends
+
+    def _held(self) -> Iterator[Metric]:
         reports = CounterMetricFamily(f"{PREFIX}_reports", "Reports received.", labels=["result"])
         for result in ("taken", "refused"):
             reports.add_metric([result], self._fleet.counts[result])

@@ -6,26 +6,29 @@ over is small and behind `Fleet`'s lock.
 """
 
 import asyncio
-import os
+import logging
 import socket
-import ssl
 import threading
 import time
 from datetime import UTC, datetime
 
 import uvicorn
 
-from edgetrain_operator.fleet import ca
+from edgetrain_operator.fleet import ca, tls
 from edgetrain_operator.fleet.app import create_app
 from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.forward import Leadership, ToLeader
+from edgetrain_operator.fleet.given import Offer
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.metrics import FleetCollector
+from edgetrain_operator.fleet.requests import Counted, Requests
 from edgetrain_protocol.names import FLEET_PORT
 
 KEEP_ALIVE_SECONDS = 75
 START_SECONDS = 20.0
 FAREWELL_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -50,21 +53,30 @@ class FleetService:
         registry.register(service.collector)
         service.start()                                      # service.fleet is the FleetState
         ... hourly: service.use(await ensure(store, now))    # renews certificates without a restart
+        ... every few seconds, where a certificate is given: service.use_given(mount.look(now))
         service.stop()
     """
 
     def __init__(
-        self, keyring: Keyring, leadership: Leadership, host: str = "0.0.0.0", port: int = FLEET_PORT
+        self,
+        keyring: Keyring,
+        leadership: Leadership,
+        host: str = "0.0.0.0",
+        port: int = FLEET_PORT,
+        given: Offer | None = None,
     ) -> None:
-        self.fleet = Fleet(keyring)
-        self.collector = FleetCollector(self.fleet)
+        """`given`: a certificate to serve instead of one of our own authority's."""
+        self.fleet = Fleet(keyring, given_authorities=given.authorities if given else "")
+        requests = Requests()
+        self.collector = FleetCollector(self.fleet, requests, self._certificates)
         self._keyring = keyring
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._serving = self._renew(keyring)
+        self._given = given is not None
+        self._tls = tls.server_context()
+        self._serving = given.pair if given else _own_certificate(keyring)
+        tls.load(self._tls, self._serving)
         self._app = ToLeader(create_app(self.fleet), leadership, self.fleet)
         config = uvicorn.Config(
-            self._app,
+            Counted(self._app, requests),
             host=host,
             port=port,
             ssl_context_factory=lambda *_: self._tls,
@@ -101,11 +113,23 @@ class FleetService:
     def use(self, keyring: Keyring) -> None:
         """Take over a renewed keyring, and renew the serving certificate where that is due. To be called
         at least daily, also with the same keyring; open connections go on."""
-        now = datetime.now(UTC)
         self.fleet.use(keyring)
-        if keyring.authorities != self._keyring.authorities or ca.needs_renewal(self._serving, now):
-            self._serving = self._renew(keyring)
+        changed = keyring.authorities != self._keyring.authorities
         self._keyring = keyring
+        if not self._given and (changed or ca.needs_renewal(self._serving, datetime.now(UTC))):
+            self._serve_from_now(_own_certificate(keyring))
+
+    def use_given(self, given: Offer) -> None:
+        """Take over what others issued; to be called whenever the mount was looked at."""
+        self._given = True
+        self.fleet.use_given(given.authorities)
+        if given.pair != self._serving:
+            self._serve_from_now(given.pair)
+
+    def _certificates(self) -> dict[str, float]:
+        """When the one that is served ends, and the last of the authorities that workers are to trust."""
+        last = max(authority.ends for authority in self._keyring.authorities)
+        return {"serving": self._serving.ends.timestamp(), "authority": last.timestamp()}
 
     def stop(self) -> None:
         """Answer those who wait, and end."""
@@ -113,15 +137,10 @@ class FleetService:
         self._server.should_exit = True
         self._thread.join(START_SECONDS)
 
-    def _renew(self, keyring: Keyring) -> ca.KeyPair:
-        now = datetime.now(UTC)
-        serving = ca.make_serving(ca.signer(keyring.authorities, now), now)
-        # The ssl module reads keys from files alone; this one is in memory, and the root may be read-only.
-        with os.fdopen(os.memfd_create("serving.pem"), "w") as chain:
-            chain.write(serving.certificate + serving.key)
-            chain.flush()
-            self._tls.load_cert_chain(f"/proc/self/fd/{chain.fileno()}")
-        return serving
+    def _serve_from_now(self, pair: ca.KeyPair) -> None:
+        tls.load(self._tls, pair)
+        self._serving = pair
+        log.info("the fleet API serves another certificate, which ends %s", pair.ends.isoformat())
 
     def _run(self) -> None:
         try:
@@ -135,3 +154,8 @@ class FleetService:
         self.fleet.board.loop = asyncio.get_running_loop()
         await self._server.serve()
         await self._app.close()
+
+
+def _own_certificate(keyring: Keyring) -> ca.KeyPair:
+    now = datetime.now(UTC)
+    return ca.make_serving(ca.signer(keyring.authorities, now), now)

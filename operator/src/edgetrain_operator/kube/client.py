@@ -5,6 +5,7 @@ default is five minutes.
 """
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,8 @@ PAGE = 500
 config: Any = untyped_config
 
 Object = dict[str, Any]
-Observer = Callable[[str, str, str], None]
-"""Told of each request: verb, plural, outcome (ok, or the error's class)."""
+Observer = Callable[[str, str, str, float], None]
+"""Told of each request: verb, plural, outcome (ok, or the error's class), seconds."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,14 @@ class Kube:
         content_type: str = "application/json",
         verb: str = "",
     ) -> Object:
-        outcome = "ok"
+        outcome, began = "ok", time.monotonic()
         try:
             return await self._send(method, path, query, body, content_type)
         except KubeError as error:
             outcome = type(error).__name__
             raise
         finally:
-            self._observer(verb or method, resource.plural, outcome)
+            self._observer(verb or method, resource.plural, outcome, time.monotonic() - began)
 
     async def _send(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Object | None, content_type: str

@@ -11,12 +11,15 @@ from edgetrain_operator.core.model import Defaults
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.errors import Conflict, KubeError, NotFound
+from edgetrain_operator.runtime.backfill import Backfill
 from edgetrain_operator.runtime.hints import Hints
-from edgetrain_operator.runtime.memory import Key
+from edgetrain_operator.runtime.memory import Key, Memory
 from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.queue import KeyedQueue, work
 from edgetrain_operator.runtime.reconcile import Reconciler
+from edgetrain_operator.runtime.relay import Relay
+from edgetrain_operator.runtime.remote_write import RemoteWriter
 from edgetrain_operator.runtime.watch import watch
 from edgetrain_operator.settings import Settings
 
@@ -32,6 +35,8 @@ class Control:
         self.nodes = NodeTable()
         defaults = Defaults(settings.trainer_image, settings.fleet_address, settings.pull_policy)
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
+        self.relay = Relay(fleet, self._reconciler.memory, self.nodes)
+        self._backfill = _backfill(settings, self._reconciler.memory, metrics)
         self.hints = Hints(self.queue, self.nodes, self._reconciler, settings.namespaces)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -43,12 +48,17 @@ class Control:
         """
         self._reconciler.begin()
         self.hints.listen(self._fleet)
+        if self._backfill:
+            self._backfill.listen(self._fleet)
         await self._first_sweep()
         self._metrics.queue_depth.set_function(lambda: self.queue.depth)
         self._metrics.queue_age.set_function(lambda: self.queue.oldest_seconds)
+        self._metrics.jobs.set_function(lambda: len(self._reconciler.memory.jobs()))
+        self._metrics.nodes.set_function(lambda: len(self.nodes.nodes))
         parts: list[Coroutine[Any, Any, object]] = [
             self._sweep_for_ever(),
             watch(self.hints, self._settings.namespaces),
+            *([self._backfill.run()] if self._backfill else []),
             stop.wait(),
             *(work(self.queue, self._handle) for _ in range(self._settings.workers)),
         ]
@@ -93,6 +103,13 @@ class Control:
                 await self.hints.sweep(self._kube)
             except KubeError as error:
                 log.warning("a sweep failed, the next is in %g s: %s", self._settings.resync_seconds, error)
+
+
+def _backfill(settings: Settings, memory: Memory, metrics: Metrics) -> Backfill | None:
+    if not settings.remote_write_url:
+        return None
+    writer = RemoteWriter(settings.remote_write_url, settings.remote_write_token_file)
+    return Backfill(writer, memory.key_of, metrics.backfill_reports, metrics.backfill_waiting)
 
 
 async def _first_to_end(tasks: list[asyncio.Task[Any]]) -> None:

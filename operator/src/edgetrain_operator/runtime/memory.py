@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from edgetrain_operator.core.model import Job, Refusal
+from edgetrain_operator.core.model import Decision, Job, Refusal
 
 Key = tuple[str, str]
 """Namespace, name."""
@@ -17,6 +17,8 @@ class JobMemory:
     """Of one job."""
 
     job: Job
+    decision: Decision | None = None
+    """The last one that was carried out."""
     refusal: Refusal | None = None
     refusals: int = 0
     taken: frozenset[str] = frozenset()
@@ -61,6 +63,9 @@ class Memory:
 
     def jobs(self) -> dict[Key, Job]:
         return {key: held.job for key, held in self._jobs.items()}
+
+    def held(self) -> tuple[JobMemory, ...]:
+        return tuple(self._jobs.values())
 
     def key_of(self, job_uid: str) -> Key | None:
         return next((key for key, held in self._jobs.items() if held.job.uid == job_uid), None)

@@ -1,10 +1,15 @@
 """The operator's own numbers. No job's name is a label: series must not grow with jobs; what concerns
 one job is in its status."""
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from edgetrain_operator.core.model import Action
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 RESULTS = ("ok", "conflict", "error")
+BACKFILL_RESULTS = ("written", "refused", "dropped")
 
 
 class Metrics:
@@ -34,6 +39,13 @@ class Metrics:
             ["verb", "resource", "outcome"],
             registry=registry,
         )
+        self.api_seconds = Histogram(
+            "edgetrain_operator_api_call_seconds",
+            "Duration of a request to the Kubernetes API, also of one that failed.",
+            ["verb"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
         self.actions = Counter(
             "edgetrain_operator_actions_total", "What was done for jobs.", ["action"], registry=registry
         )
@@ -48,6 +60,15 @@ class Metrics:
             "Lineages begun because a majority was lost.",
             registry=registry,
         )
+        self.backfill_reports = Counter(
+            "edgetrain_operator_backfill_reports_total",
+            "Late reports by what became of them.",
+            ["result"],
+            registry=registry,
+        )
+        self.backfill_waiting = Gauge(
+            "edgetrain_operator_backfill_waiting", "Late reports that wait to be written.", registry=registry
+        )
         self.jobs = Gauge(
             "edgetrain_operator_jobs", "Jobs that this operator looks after.", registry=registry
         )
@@ -55,7 +76,12 @@ class Metrics:
         self.leader = Gauge("edgetrain_operator_leader", "1 while this replica leads.", registry=registry)
         for result in RESULTS:
             self.reconciles.labels(result)
+        for action in get_args(Action):
+            self.actions.labels(action.__name__)
+        for result in BACKFILL_RESULTS:
+            self.backfill_reports.labels(result)
 
-    def api_call(self, verb: str, resource: str, outcome: str) -> None:
+    def api_call(self, verb: str, resource: str, outcome: str, seconds: float) -> None:
         """An observer for `Kube`."""
         self.api_calls.labels(verb, resource, outcome).inc()
+        self.api_seconds.labels(verb).observe(seconds)

@@ -9,25 +9,27 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
+from edgetrain_operator.fleet.given import Mount
 from edgetrain_operator.fleet.keyring import ensure
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.kube.client import Credentials, Kube
-from edgetrain_operator.kube.errors import KubeError
 from edgetrain_operator.runtime.control import Control
 from edgetrain_operator.runtime.keyring_store import SecretKeyring
 from edgetrain_operator.runtime.lease import LeaderElection, Times
 from edgetrain_operator.runtime.metrics import Metrics
+from edgetrain_operator.runtime.renewal import renew_for_ever
 from edgetrain_operator.runtime.server import Server
 from edgetrain_operator.settings import Settings
 
-KEYRING_SECONDS = 3600.0
-"""Between looks at whether a certificate is due."""
-
-log = logging.getLogger(__name__)
-
 
 async def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; the process ends hard where the Lease is lost."""
+    """Run until SIGTERM or SIGINT; the process ends hard where the Lease is lost.
+
+    Raises:
+        BadCertificate: the certificate that was mounted for the fleet API cannot be used.
+    """
+    mount = Mount(settings.tls_dir) if settings.tls_dir else None
+    given = mount.look(datetime.now(UTC)) if mount else None
     stop, lead = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -37,14 +39,15 @@ async def run(settings: Settings) -> None:
     kube = await Kube.connect(Credentials(settings.kubeconfig), metrics.api_call)
     election = _election(settings, lambda: loop.call_soon_threadsafe(lead.set))
     store = SecretKeyring(kube, settings.own_namespace, settings.keyring_secret)
-    service = FleetService(await ensure(store, datetime.now(UTC)), election, port=settings.fleet_port)
+    keyring = await ensure(store, datetime.now(UTC))
+    service = FleetService(keyring, election, port=settings.fleet_port, given=given)
     registry.register(service.collector)
     control = Control(settings, kube, service.fleet, metrics)
-    server = Server(registry, lambda: control.queue.oldest_seconds)
+    server = Server(registry, control.relay.look, lambda: control.queue.oldest_seconds)
     await server.start(settings.metrics_port)
     service.start()
     election.start()
-    renewing = asyncio.create_task(_renew_for_ever(store, service))
+    renewing = asyncio.create_task(renew_for_ever(store, mount, service))
     try:
         await _until_either(lead, stop)
         if lead.is_set() and not stop.is_set():
@@ -88,12 +91,3 @@ async def _until_either(*events: asyncio.Event) -> None:
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-
-
-async def _renew_for_ever(store: SecretKeyring, service: FleetService) -> None:
-    while True:
-        await asyncio.sleep(KEYRING_SECONDS)
-        try:
-            service.use(await ensure(store, datetime.now(UTC)))
-        except (KubeError, RuntimeError, ValueError) as error:
-            log.error("the keyring could not be renewed, it is tried again: %s", error)

@@ -77,6 +77,7 @@ class Reconciler:
             and seen.now >= memory.refusal.retry_at
         ):
             memory.accepted()  # Tried again, or no longer wanted: not refused, in any case.
+        memory.decision = decision
         await self._tell(job, memory, decision, seen.now)
         return self._again(decision, memory, seen.now)
 

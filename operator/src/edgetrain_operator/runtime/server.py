@@ -1,5 +1,6 @@
-"""/metrics and /healthz, on a port of their own: probes and scrapes need no token."""
+"""/metrics, /metrics/workers and /healthz, on a port of their own: probes and scrapes need no token."""
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
@@ -10,11 +11,21 @@ STUCK_SECONDS = 300.0
 
 
 class Server:
-    def __init__(self, registry: CollectorRegistry, oldest_seconds: Callable[[], float]) -> None:
-        """`oldest_seconds`: how long the oldest job that is due has waited."""
-        self._registry, self._oldest_seconds = registry, oldest_seconds
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        workers: Callable[[], Callable[[], bytes]],
+        oldest_seconds: Callable[[], float],
+    ) -> None:
+        """
+        Args:
+            workers: takes what /metrics/workers shall show; its result draws the page, in another thread.
+            oldest_seconds: how long the oldest job that is due has waited.
+        """
+        self._registry, self._workers, self._oldest_seconds = registry, workers, oldest_seconds
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/metrics/workers", self._relayed)
         app.router.add_get("/healthz", self._healthz)
         self._runner = web.AppRunner(app, access_log=None)
         self.port = 0
@@ -31,9 +42,11 @@ class Server:
         await self._runner.cleanup()
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return _page(generate_latest(self._registry))
+
+    async def _relayed(self, _: web.Request) -> web.Response:
+        # A thousand workers' page takes a good part of a second: no reconcile shall wait for it.
+        return _page(await asyncio.to_thread(self._workers()))
 
     async def _healthz(self, _: web.Request) -> web.Response:
         """That this loop answers is half of it; that jobs do not wait for ever is the other."""
@@ -41,3 +54,7 @@ class Server:
         if oldest > STUCK_SECONDS:
             return web.Response(status=500, text=f"a job has waited for {oldest:.0f} s\n")
         return web.Response(text="ok\n")
+
+
+def _page(body: bytes) -> web.Response:
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

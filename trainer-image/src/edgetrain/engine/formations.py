@@ -14,6 +14,7 @@ from typing import TypeVar
 from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, connected, shut_down
 from edgetrain.engine.reduce import Reduction
 from edgetrain.engine.seat import Operation, Seat
+from edgetrain.engine.traffic import Traffic
 from edgetrain.engine.watch import watch
 from edgetrain.local import (
     Broken,
@@ -47,6 +48,7 @@ class Formations:
         """That the program's thread waits for."""
         self._owed: Callable[[], Message] | None = None
         """What is to be said as soon as the program's thread has turned from its operation."""
+        self.traffic = Traffic()
         self.seat: Seat | None = None
         """In the newest formation heard of; it may be unbuilt, or left."""
 
@@ -170,7 +172,9 @@ class Formations:
             self._failed(seat, str(error))
             return
         if self._built(seat, group):
-            watch(group.connections(), lambda peer: self._closed(seat, peer))
+            connections = group.connections()
+            self.traffic.follow(connections, form)
+            watch(connections, lambda peer: self._closed(seat, peer))
             hub = [peer.worker for peer in form.members].index(form.aggregator)
             seat.serve(Reduction(group, form.reduction, hub), self._changed)
 

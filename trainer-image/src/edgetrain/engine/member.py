@@ -281,7 +281,7 @@ class Member(Holdings):
             share=ledger.weights.get(self.holder, 0.0),
             held=self.held,
         )
-        self._meter.committed(progress, len(step.positions))
+        self._meter.committed(progress, len(step.positions), self.formations.traffic.carried())
 
     # --- helpers, with `changed` held
 

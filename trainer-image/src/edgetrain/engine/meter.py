@@ -1,10 +1,10 @@
 """Where a member's time goes, and what is told of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from edgetrain.local import Progress
+from edgetrain.local import Progress, Totals
 from edgetrain.shares import Speed
 
 TELL_SECONDS = 0.05
@@ -51,21 +51,28 @@ class Meter:
             self._speed.add(samples, busy)
         self._warm = True
 
-    def committed(self, progress: Progress, step_samples: int) -> None:
-        """A step is over; its times go out with `progress`."""
-        now = self._turn_over()
+    def committed(
+        self, progress: Progress, step_samples: int, carried: Mapping[str, list[int]] | None = None
+    ) -> None:
+        """A step is over; its times go out with `progress`.
+
+        Args:
+            step_samples: over all members; 0 for a step that was replayed.
+            carried: bytes by scope, see `local.Totals`.
+        """
+        now, before = self._turn_over(), self.progress
         step_seconds = max(now - self._last_commit, 1e-9)
         self._last_commit = now
-        rate = 1.0 / step_seconds
-        smooth = self.progress.steps_per_second
-        steps_per_second = rate if not smooth else 0.9 * smooth + 0.1 * rate
+        # The last batch of an epoch is smaller: its samples say little of the speed.
+        samples = _smoothed(before.samples_per_second, step_samples / step_seconds)
         self.progress = replace(
             progress,
             phase="apply",
-            steps_per_second=steps_per_second,
-            samples_per_second=steps_per_second * step_samples,
+            steps_per_second=_smoothed(before.steps_per_second, 1.0 / step_seconds),
+            samples_per_second=samples if step_samples else before.samples_per_second,
             step_seconds=step_seconds,
             phase_seconds={phase: round(seconds, 6) for phase, seconds in self._seconds.items()},
+            totals=self._added(step_samples, carried or {}),
         )
         self._seconds = {}
         self._phase = "apply"
@@ -76,6 +83,13 @@ class Meter:
         self.progress = replace(self.progress, metrics={**self.progress.metrics, **values})
         self._say(self._clock())
 
+    def _added(self, samples: int, carried: Mapping[str, list[int]]) -> Totals:
+        before = self.progress.totals
+        phases = dict(before.phase_seconds)
+        for phase, seconds in self._seconds.items():
+            phases[phase] = round(phases.get(phase, 0.0) + seconds, 6)
+        return Totals(before.steps + (samples > 0), before.samples + samples, phases, dict(carried))
+
     def _turn_over(self) -> float:
         now = self._clock()
         self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._since
@@ -85,3 +99,8 @@ class Meter:
     def _say(self, now: float) -> None:
         self._told = now
         self._tell(self.progress)
+
+
+def _smoothed(before: float, newest: float) -> float:
+    """Over some ten steps."""
+    return 0.9 * before + 0.1 * newest if before else newest

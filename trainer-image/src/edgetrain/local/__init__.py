@@ -35,6 +35,7 @@ from edgetrain.local.messages import (
     Started,
     Stop,
     StoreSet,
+    Totals,
     Warned,
 )
 
@@ -71,6 +72,7 @@ __all__ = [
     "Started",
     "Stop",
     "StoreSet",
+    "Totals",
     "Warned",
     "decode",
     "encode",

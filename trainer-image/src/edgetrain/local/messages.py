@@ -19,6 +19,7 @@ class Peer:
     worker: str
     address: str
     state_port: int
+    site: str = ""
 
 
 # --- trainer -> supervisor
@@ -40,6 +41,19 @@ class Started:
     """Answer to Start. With a `resume` for which no valid checkpoint was found, position.committed is 0."""
 
     position: Position
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counted since the program began. In each message, since any may be missed."""
+
+    steps: int = 0
+    """Committed with samples in them; those that were replayed have none here."""
+    samples: int = 0
+    """In those steps, over all members."""
+    phase_seconds: dict[str, float] = field(default_factory=dict)
+    carried: dict[str, list[int]] = field(default_factory=dict)
+    """Bytes sent and bytes received by the formations' connections, by scope."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class Progress:
     """Newest plan revision that every member of the formation held at the last vote."""
     samples_returned: int = 0
     """Samples that a lost member had in hand and that went back into the record."""
+    totals: Totals = field(default_factory=Totals)
     metrics: dict[str, float] = field(default_factory=dict)
     """What else the program logged."""
 

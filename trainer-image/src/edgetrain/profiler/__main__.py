@@ -8,18 +8,20 @@ import threading
 import time
 from collections.abc import Callable
 
-from prometheus_client import start_http_server
+from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
 from edgetrain.fleet_client import FleetClient
 from edgetrain.profiler.counters import interface_of
-from edgetrain.profiler.metrics import ProfilerCollector, registry_of
+from edgetrain.profiler.metrics import Labelled, ProfilerCollector, registry_of
 from edgetrain.profiler.probe_server import ProbeServer
 from edgetrain.profiler.prober import Prober
 from edgetrain.profiler.reporter import Reporter
 from edgetrain.profiler.sampler import Sampler
 from edgetrain.profiler.settings import Settings
+from edgetrain.profiler.trainer import metrics
 from edgetrain.report_buffer import Outbox, ReportBuffer
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
+from edgetrain_protocol.series import job_labels
 
 LOOK_SECONDS = 0.2
 DRAIN_SECONDS = 10.0
@@ -28,6 +30,8 @@ log = logging.getLogger("edgetrain.profiler")
 
 
 def main() -> None:
+    # A series beside each counter that nobody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     try:
         settings = Settings.from_env()
@@ -52,8 +56,7 @@ def _start(settings: Settings, stop: threading.Event) -> Reporter:
     sampler = Sampler(settings, interface, turn)
     reporter = Reporter(settings, sampler, Prober(_token_of(settings), turn, interface), outbox)
     ProbeServer(_token_of(settings), turn, interface, port=settings.probe_port)
-    registry = registry_of(ProfilerCollector(sampler, reporter, buffer, outbox))
-    start_http_server(settings.metrics_port, registry=registry)
+    start_http_server(settings.metrics_port, registry=_registry(settings, reporter, buffer, outbox))
     threading.Thread(target=sampler.run, args=(stop,), name="sampler", daemon=True).start()
     threading.Thread(target=reporter.run, name="reporter", daemon=True).start()
     return reporter
@@ -71,6 +74,15 @@ def _watch_for_the_end(settings: Settings, reporter: Reporter, stop: threading.E
         if gives_up is not None and (reporter.drained.is_set() or time.monotonic() > gives_up):
             drained.touch()
             stop.wait()
+
+
+def _registry(
+    settings: Settings, reporter: Reporter, buffer: ReportBuffer, outbox: Outbox
+) -> CollectorRegistry:
+    namespace, _, name = settings.job.partition("/")
+    labels = {**job_labels(namespace, name), "node": settings.node}
+    own = ProfilerCollector(reporter, buffer, outbox)
+    return registry_of(Labelled(labels, [own.collect, lambda: metrics(settings.trainer_metrics_port)]))
 
 
 def _token_of(settings: Settings) -> Callable[[], str]:

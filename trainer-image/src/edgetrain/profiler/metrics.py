@@ -1,33 +1,35 @@
-"""The profiler's /metrics; docs/metrics.md says what each is for."""
+"""The profiler's /metrics; docs/metrics.md says what each is for.
 
-from collections.abc import Iterator
+The page for who scrapes on site: the trainer's metrics are on it too, and every series names its worker
+as the operator names it that relays them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edgetrain.profiler import node
+from edgetrain.exposition import metrics_of
 from edgetrain.profiler.reporter import Reporter
-from edgetrain.profiler.sampler import Sampler, Snapshot
 from edgetrain.report_buffer import Outbox, ReportBuffer
 from edgetrain_protocol.report import LinkMeasure
+from edgetrain_protocol.series import rows_of_node
 
 PREFIX = "edgetrain_profiler"
+LINKS = 4
+"""So many peers have series, those probed last: a large job must not make a small node's page long."""
 
 
 class ProfilerCollector(Collector):
     """Reads what the parts hold when it is asked; keeps nothing itself."""
 
-    def __init__(self, sampler: Sampler, reporter: Reporter, buffer: ReportBuffer, outbox: Outbox) -> None:
-        self._sampler, self._reporter, self._buffer, self._outbox = sampler, reporter, buffer, outbox
+    def __init__(self, reporter: Reporter, buffer: ReportBuffer, outbox: Outbox) -> None:
+        self._reporter, self._buffer, self._outbox = reporter, buffer, outbox
 
     def collect(self) -> Iterator[Metric]:
-        yield from _node_metrics(self._sampler.snapshot)
-        yield from _step_metrics(self._sampler.snapshot)
-        yield from _link_metrics(dict(self._reporter.links))
-        yield _gauge(
-            "bandwidth_alarm", "1 while the exchanges contradict the last probe, else 0.", self._sampler.alarm
-        )
+        yield from metrics_of(rows_of_node(self._reporter.node_part(), {}))
+        yield from _link_metrics(self._reporter.links)
         yield from self._traffic()
 
     def _traffic(self) -> Iterator[Metric]:
@@ -45,7 +47,22 @@ class ProfilerCollector(Collector):
         yield reports
         yield _counter("reports_refused", "Reports called nonsense by the fleet API.", self._outbox.refusals)
         yield _counter("reports_dropped", "Reports lost for want of space.", self._buffer.dropped)
-        yield _gauge("reports_buffered", "Reports on disk that wait to be sent.", len(self._buffer))
+        yield GaugeMetricFamily(
+            f"{PREFIX}_reports_buffered", "Reports on disk that wait to be sent.", value=len(self._buffer)
+        )
+
+
+class Labelled(Collector):
+    """What others collect, with these labels on every sample."""
+
+    def __init__(self, labels: Mapping[str, str], sources: Iterable[Callable[[], Iterable[Metric]]]) -> None:
+        self._labels, self._sources = labels, tuple(sources)
+
+    def collect(self) -> Iterator[Metric]:
+        for source in self._sources:
+            for metric in source():
+                metric.samples = [s._replace(labels={**self._labels, **s.labels}) for s in metric.samples]
+                yield metric
 
 
 def registry_of(collector: Collector) -> CollectorRegistry:
@@ -54,31 +71,7 @@ def registry_of(collector: Collector) -> CollectorRegistry:
     return registry
 
 
-def _node_metrics(seen: Snapshot) -> Iterator[Metric]:
-    yield _gauge("node_cpu_ratio", "Cores in use over cores of the node.", seen.cpu_ratio)
-    yield _gauge("node_cpu_cores", "Cores of the node.", node.cores())
-    yield _gauge("node_memory_bytes", "Memory of the node.", seen.memory.total)
-    yield _gauge("node_memory_available_bytes", "Memory not in use on the node.", seen.memory.available)
-    if seen.temperature is not None:
-        yield _gauge("node_temperature_celsius", "Of the node's hottest sensor.", seen.temperature)
-    if seen.battery is not None:
-        yield _gauge("node_battery_ratio", "Charge of the node's emptiest battery.", seen.battery)
-    yield _counter("interface_receive_bytes", "Received by the pod's interface.", seen.carried.received)
-    yield _counter("interface_transmit_bytes", "Sent by the pod's interface.", seen.carried.sent)
-
-
-def _step_metrics(seen: Snapshot) -> Iterator[Metric]:
-    if seen.steps.step is not None:
-        yield _gauge("step_seconds", "The trainer's newest step.", seen.steps.step)
-    phases = GaugeMetricFamily(
-        f"{PREFIX}_phase_seconds", "The trainer's newest step, by phase.", labels=["phase"]
-    )
-    for phase, seconds in sorted(seen.steps.phases.items()):
-        phases.add_metric([phase], seconds)
-    yield phases
-
-
-def _link_metrics(links: dict[str, LinkMeasure]) -> Iterator[Metric]:
+def _link_metrics(links: Mapping[str, LinkMeasure]) -> Iterator[Metric]:
     rate = GaugeMetricFamily(
         f"{PREFIX}_link_bytes_per_second", "Measured with a peer, the slower direction.", labels=["peer"]
     )
@@ -88,15 +81,12 @@ def _link_metrics(links: dict[str, LinkMeasure]) -> Iterator[Metric]:
     at = GaugeMetricFamily(
         f"{PREFIX}_link_probed_timestamp_seconds", "Unix time of the last probe.", labels=["peer"]
     )
-    for peer, link in links.items():
+    newest = sorted(dict(links).items(), key=lambda item: item[1].at, reverse=True)
+    for peer, link in newest[:LINKS]:
         rate.add_metric([peer], link.bits_per_second / 8)
         delay.add_metric([peer], link.round_trip_seconds or 0.0)
         at.add_metric([peer], link.at)
     yield from (rate, delay, at)
-
-
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

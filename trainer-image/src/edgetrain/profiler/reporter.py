@@ -91,8 +91,25 @@ class Reporter:
         self._sampler.probed()
         return self._report(link)
 
+    def node_part(self, link: LinkMeasure | None = None, *, failed: str | None = None) -> NodePart:
+        """The node as last seen, with what came of a probe; from any thread."""
+        seen = self._sampler.snapshot
+        return NodePart(
+            links=(link,) if link else (),
+            probe_failed=failed,
+            cpu_ratio=seen.cpu_ratio,
+            cpu_cores=node.cores(),
+            memory_bytes=seen.memory.total,
+            memory_available_bytes=seen.memory.available,
+            temperature_celsius=seen.temperature,
+            battery_ratio=seen.battery,
+            received_bytes=seen.carried.received,
+            sent_bytes=seen.carried.sent,
+            bandwidth_alarm=self._sampler.alarm,
+        )
+
     def _report(self, link: LinkMeasure | None = None, *, failed: str | None = None) -> Report:
-        settings, seen = self._settings, self._sampler.snapshot
+        settings = self._settings
         return Report(
             worker=settings.fleet.worker,
             node=settings.node,
@@ -104,19 +121,7 @@ class Reporter:
             probe_port=settings.probe_port,
             sequence=self._sequence.next(),
             at=time.time(),
-            measured=NodePart(
-                links=(link,) if link else (),
-                probe_failed=failed,
-                cpu_ratio=seen.cpu_ratio,
-                cpu_cores=node.cores(),
-                memory_bytes=seen.memory.total,
-                memory_available_bytes=seen.memory.available,
-                temperature_celsius=seen.temperature,
-                battery_ratio=seen.battery,
-                received_bytes=seen.carried.received,
-                sent_bytes=seen.carried.sent,
-                bandwidth_alarm=self._sampler.alarm,
-            ),
+            measured=self.node_part(link, failed=failed),
         )
 
     def _outcome(self, outcome: str, error: FleetError | None) -> None:

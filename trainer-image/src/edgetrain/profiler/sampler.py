@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgetrain.profiler import node
 from edgetrain.profiler.counters import Carried, Interface
 from edgetrain.profiler.settings import Settings
-from edgetrain.profiler.trainer import Steps, exchanging, steps
+from edgetrain.profiler.trainer import exchanging
 from edgetrain.profiler.watch import Watch
 
 LOOK_SECONDS = 0.2
@@ -23,7 +23,6 @@ class Snapshot:
     temperature: float | None
     battery: float | None
     carried: Carried
-    steps: Steps
 
 
 class Sampler:
@@ -76,5 +75,4 @@ class Sampler:
             temperature=node.temperature(),
             battery=node.battery(),
             carried=carried,
-            steps=steps(self._settings.run_dir, self._settings.trainer_metrics_port, time.time()),
         )

@@ -22,6 +22,8 @@ from edgetrain_protocol.names import (
 @dataclass(frozen=True)
 class Settings:
     fleet: FleetSettings
+    job: str
+    """namespace/name; empty where the operator is too old to say."""
     node: str
     pod: str
     address: str
@@ -44,6 +46,7 @@ class Settings:
         """
         return cls(
             fleet=FleetSettings.from_env(env),
+            job=env.get(Env.JOB, ""),
             node=_need(env, Env.NODE),
             pod=_need(env, Env.POD),
             address=_need(env, Env.POD_IP),

@@ -1,10 +1,10 @@
-"""What the trainer says of its steps: the heartbeat file, or where there is none its /metrics, which do not
-tell one step's phases."""
+"""What the trainer says of itself: its heartbeat file, and its page of metrics."""
 
 import http.client
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edgetrain.rundir import read_heartbeat
@@ -12,15 +12,7 @@ from edgetrain.rundir import read_heartbeat
 FRESH_SECONDS = 10.0
 PATIENCE_SECONDS = 0.5
 LARGEST_BYTES = 1 << 20
-STEP_METRIC = "edgetrain_step_seconds"
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Seconds of the newest step, whole and by phase."""
-
-    step: float | None = None
-    phases: dict[str, float] = field(default_factory=dict)
+OURS = "edgetrain_"
 
 
 def exchanging(run_dir: Path, now: float) -> bool:
@@ -31,20 +23,11 @@ def exchanging(run_dir: Path, now: float) -> bool:
     return heartbeat.phase in ("", "reduce", "vote")
 
 
-def steps(run_dir: Path, port: int, now: float) -> Steps:
-    """Never waits for longer than half a second: the trainer may be down."""
-    heartbeat = read_heartbeat(run_dir)
-    if heartbeat is not None and now - heartbeat.at <= FRESH_SECONDS:
-        return Steps(heartbeat.step_seconds, dict(heartbeat.phase_seconds))
-    return _scraped(port)
-
-
-def _scraped(port: int) -> Steps:
+def metrics(port: int) -> Iterator[Metric]:
+    """Those of the trainer container; none while it is down. Never waits for longer than half a second."""
     for family in text_string_to_metric_families(_page(port)):
-        for sample in family.samples:
-            if sample.name == STEP_METRIC:
-                return Steps(sample.value)
-    return Steps()
+        if family.name.startswith(OURS):
+            yield family
 
 
 def _page(port: int) -> str:

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from prometheus_client import disable_created_metrics
+
 from edgetrain.supervisor.disk import BadDisk
 from edgetrain.supervisor.settings import BadSetting, Settings
 from edgetrain.supervisor.supervisor import Supervisor
@@ -25,6 +27,8 @@ def main(argv: Sequence[str]) -> int:
         format="%(asctime)s %(levelname)s supervisor: %(message)s",
         stream=sys.stderr,
     )
+    # A series beside each counter that nobody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     command = argv[1:] if argv[:1] == ["--"] else argv
     try:
         return asyncio.run(supervise(Settings.from_env(), command or DEFAULT_COMMAND))

@@ -24,11 +24,11 @@ from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.wire import Beat, Passed, Spoken
 from edgetrain_protocol.plan import Member as Planned
 from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.series import OWN_PHASES
 
 log = logging.getLogger(__name__)
 
 WAITING_PHASES = frozenset({"reduce", "vote", "wait"})
-OWN_PHASES = ("data", "forward", "backward", "apply")
 STALL_SECONDS = 0.3
 """A tick that comes so late says that we did not run, not that the others were silent."""
 
@@ -261,10 +261,10 @@ class GroupShell:
         self._tell(form_order(word, members, rank, self.plan.revision if self.plan else 0))
 
     def _peer(self, worker: str) -> Peer:
-        known = self._book.get(worker)
+        known, own = self._book.get(worker), self._settings
         if worker == self.pod.worker:
-            return Peer(worker, self._settings.address, self._settings.state_port)
-        return Peer(worker, known.address if known else "", known.state_port if known else 0)
+            return Peer(worker, own.address, own.state_port, known.site if known else "")
+        return Peer(worker, known.address, known.state_port, known.site) if known else Peer(worker, "", 0)
 
     # --- helpers
 

@@ -7,7 +7,7 @@ from edgetrain.group.ballot import Established
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.local import Progress
-from edgetrain_protocol.report import Checkpoint, Formation, TrainerState, TrainingPart
+from edgetrain_protocol.report import Checkpoint, Formation, Totals, Traffic, TrainerState, TrainingPart
 
 PAUSED_SECONDS = 3.0
 """A group that has broken is usually whole again much sooner; then it never was paused."""
@@ -51,6 +51,7 @@ class Facts:
     """It broke; to stop at a boundary for a newcomer is no loss to recover from."""
     recoveries: int = 0
     recovery_seconds: float = 0.0
+    recovery_seconds_total: float = 0.0
     incarnation: str = ""
     lost: tuple[str, ...] = field(default_factory=tuple)
 
@@ -113,6 +114,7 @@ def training_part(
         reduce_bytes=progress.reduce_bytes,
         recoveries=facts.recoveries,
         recovery_seconds=facts.recovery_seconds,
+        totals=_totals(progress, facts),
         samples_lost=progress.samples_returned,
         checkpoint=facts.checkpoint,
         model=facts.model,
@@ -144,4 +146,18 @@ def _formation(word: Established | None) -> Formation | None:
         number=formation.number,
         aggregator=formation.aggregator,
         members=tuple(member.worker for member in formation.members),
+    )
+
+
+def _totals(progress: Progress, facts: Facts) -> Totals:
+    done = progress.totals
+    return Totals(
+        steps=done.steps,
+        samples=done.samples,
+        phase_seconds=dict(list(done.phase_seconds.items())[:16]),
+        recovery_seconds=facts.recovery_seconds_total,
+        traffic=tuple(
+            Traffic(scope=scope, sent_bytes=sent, received_bytes=received)
+            for scope, (sent, received) in sorted(done.carried.items())
+        ),
     )

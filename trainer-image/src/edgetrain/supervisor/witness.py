@@ -29,10 +29,11 @@ class Witness:
         match message:
             case Progress():
                 facts.progress = message
-                self._metrics.on_progress(message)
                 self._beat(message)
             case Checkpointed(lineage, step, digest, path):
-                facts.checkpoint = Checkpoint(lineage=lineage, step=step, digest=digest, path=path)
+                facts.checkpoint = Checkpoint(
+                    lineage=lineage, step=step, digest=digest, path=path, at=time.time()
+                )
             case Finished(path, _):
                 facts.finished, facts.model = True, path
             case Failed(reason, error):
@@ -52,9 +53,7 @@ class Witness:
             return
         self._beaten = now
         formation = progress.formation.number if progress.formation else 0
-        beat = Heartbeat(
-            now, progress.phase, progress.step, formation, progress.step_seconds, progress.phase_seconds
-        )
+        beat = Heartbeat(now, progress.phase, progress.step, formation)
         try:
             write_heartbeat(self._run_dir, beat)
         except OSError as error:
@@ -64,7 +63,7 @@ class Witness:
         self._metrics.formations.inc()
         if self.facts.recovering and self.facts.broken_since is not None:
             seconds = now - self.facts.broken_since
-            self._metrics.recovery.observe(seconds)
             self.facts.recoveries += 1
             self.facts.recovery_seconds = seconds
+            self.facts.recovery_seconds_total += seconds
         self.facts.recovering, self.facts.broken_since = False, None
