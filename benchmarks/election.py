@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
+from benchmarks.steps import commits
 from benchmarks.waiting import wait_for
 
 LINKS = ("100mbit", "50mbit", "20mbit", "20mbit", "10mbit")
@@ -96,11 +97,7 @@ def step_seconds(test: Bed) -> float:
     time.sleep(5)
     begin = time.time()
     time.sleep(STEPS_SECONDS)
-    first: dict[int, float] = {}
-    for step in test.journal.read():
-        if step.at >= begin:
-            first[step.step] = min(step.at, first.get(step.step, step.at))
-    moments = sorted(first.values())
+    moments = commits(step for step in test.journal.read() if step.at >= begin)
     return statistics.median(b - a for a, b in itertools.pairwise(moments))
 
 

@@ -116,10 +116,12 @@ def first_without(steps: Iterable[Step], lost: str, after: float, whole: int) ->
     return min(moments, default=None)
 
 
+def commits(steps: Iterable[Step]) -> list[float]:
+    """When each step was committed, by whoever was first, in order of time."""
+    return sorted(min(line.at for line in lines) for lines in by_number(steps).values())
+
+
 def gaps(steps: Sequence[Step], begin: float, end: float) -> list[float]:
-    """Seconds between the commits of successive steps, by whoever was first, in a span of time."""
-    first: dict[int, float] = {}
-    for step in steps:
-        first[step.step] = min(step.at, first.get(step.step, step.at))
-    moments = sorted(at for at in first.values() if begin <= at <= end)
+    """Seconds between the commits of successive steps in a span of time."""
+    moments = [at for at in commits(steps) if begin <= at <= end]
     return [b - a for a, b in itertools.pairwise([begin, *moments, end])]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.waiting import wait_for
-from edgelab.config import LabConfig, NodeSpec
+from edgelab.config import NodeSpec
 from edgelab.demo.install import EXAMPLE, install_operator, make_namespace
 from edgelab.demo.summary import ACCURACY_GOAL, held_out_accuracy, model_file
 from edgelab.errors import LabError
@@ -17,6 +17,7 @@ from edgelab.real_images.build import ensure_built
 from edgelab.real_images.recipe import torch_backend
 from edgelab.real_images.store import sizes_of
 from edgetrain_protocol.status import JobStatus
+from tests.support.labs import running_lab
 from tests.support.pods import apply, get, restricted_pod
 
 pytestmark = pytest.mark.lab
@@ -39,15 +40,11 @@ print(json.dumps(seen | {"package": edgetrain.__file__, "tree": os.path.exists(T
 @pytest.fixture(scope="module")
 def real() -> Iterator[Lab]:
     """A lab of its own, with the operator and a namespace that enforces `restricted`."""
-    lab = Lab(f"own-{os.getpid()}-real", say=print)
     edge = [NodeSpec(name=name) for name in EDGE]
-    try:
-        lab.up(LabConfig(nodes=[NodeSpec(name="cloud", kind="cloud"), *edge], images="real"))
+    with running_lab(f"own-{os.getpid()}-real", edge, images="real") as lab:
         install_operator(lab, "cloud")
         make_namespace(lab, NAMESPACE)
         yield lab
-    finally:
-        lab.down()
 
 
 def status(lab: Lab) -> JobStatus:

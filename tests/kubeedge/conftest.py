@@ -4,14 +4,14 @@ The operator is installed as docs/kubeedge.md says, with the chart's values for 
 """
 
 import os
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from edgelab.config import LabConfig, NodeSpec
-from edgelab.demo.install import CHART, OPERATOR_NAMESPACE, make_namespace
+from edgelab.config import NodeSpec
+from edgelab.demo.install import CHART, OPERATOR_NAMESPACE
 from edgelab.lab import Lab
+from tests.support.labs import own_namespace, running_lab
 
 NODES = ("shop-1", "shop-2", "shop-3")
 SITE = "shop"
@@ -22,13 +22,9 @@ PORT = 30443
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Unshaped nodes. Who changes one puts it right again."""
-    ours = Lab(f"kubeedge-{os.getpid()}", say=print)
     edge = [NodeSpec(name=name, kind="kubeedge", site=SITE, cpu=0.5) for name in NODES]
-    try:
-        ours.up(LabConfig(nodes=[NodeSpec(name="cloud", kind="cloud"), *edge]))
+    with running_lab(f"kubeedge-{os.getpid()}", edge) as ours:
         yield ours
-    finally:
-        ours.down()
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +37,5 @@ def operator(lab: Lab) -> None:
 
 @pytest.fixture
 def namespace(lab: Lab) -> Iterator[str]:
-    """A namespace that enforces the `restricted` Pod Security standard, gone after the test."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
-    make_namespace(lab, name)
-    yield name
-    lab.kubectl("delete", "namespace", name, "--wait=false")
-    lab.kubectl("-n", name, "delete", "pods", "--all", "--force", "--grace-period=0")
+    with own_namespace(lab) as name:
+        yield name

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from edgelab.config import LabConfig, NodeSpec
-from edgelab.demo.install import install_operator, make_namespace
+from edgelab.config import NodeSpec
+from edgelab.demo.install import install_operator
 from edgelab.lab import Lab
 from edgelab.network import labs_present
+from tests.support.labs import own_namespace, running_lab
 
 NodeFactory = Callable[..., NodeSpec]
 
@@ -23,13 +24,9 @@ NodeFactory = Callable[..., NodeSpec]
 def lab() -> Iterator[Lab]:
     """A cloud node and unshaped edge nodes, `edge-1` and so on. Who changes a node puts it right again."""
     _remove_orphans()
-    ours = Lab(f"test-{os.getpid()}", say=print)
     edge = [NodeSpec(name=f"edge-{n + 1}") for n in range(int(os.environ.get("EDGELAB_TEST_NODES", "4")))]
-    try:
-        ours.up(LabConfig(nodes=[NodeSpec(name="cloud", kind="cloud"), *edge]))
+    with running_lab(f"test-{os.getpid()}", edge) as ours:
         yield ours
-    finally:
-        ours.down()
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +37,8 @@ def operator(lab: Lab) -> str:
 
 @pytest.fixture
 def namespace(lab: Lab) -> Iterator[str]:
-    """A namespace that enforces the `restricted` Pod Security standard, gone after the test."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
-    make_namespace(lab, name)
-    yield name
-    lab.kubectl("delete", "namespace", name, "--wait=false")
-    lab.kubectl("-n", name, "delete", "pods", "--all", "--force", "--grace-period=0")
+    with own_namespace(lab) as name:
+        yield name
 
 
 @pytest.fixture

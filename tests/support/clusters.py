@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgelab.config import LabConfig, NodeSpec
-from edgelab.lab import Lab
+from edgelab.config import NodeSpec
 from tests.support.guide import Guide
+from tests.support.labs import running_lab
 from tests.support.programs import program
 
 NAME = "edgetrain"
@@ -32,21 +32,17 @@ class Unusable(Exception):
 @contextmanager
 def lab() -> Iterator[Environment]:
     """A lab of its own, with the images that $EDGELAB_IMAGES says."""
-    ours = Lab(f"own-{os.getpid()}-guide", say=print)
     edges = [NodeSpec(name=f"edge-{number + 1}", link="50mbit") for number in range(EDGES)]
     with tempfile.TemporaryDirectory() as programs:
         for name in ("kubectl", "helm"):
             Path(programs, name).symlink_to(program(name))
-        try:
-            ours.up(LabConfig(nodes=[NodeSpec(name="cloud", kind="cloud"), *edges]))
+        with running_lab(f"own-{os.getpid()}-guide", edges) as ours:
             yield {
                 "KUBECONFIG": str(ours.kubeconfig),
                 "CLOUD": "cloud",
                 "EDGES": " ".join(edge.name for edge in edges),
                 "PATH": f"{programs}:{os.environ['PATH']}",
             }
-        finally:
-            ours.down()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Set
 
 from edgetrain_operator.fleet.link_time import LARGEST_BURST, link_seconds
-from edgetrain_operator.fleet.probe_needs import HELPERS, LIMITED, STRETCH, Need, Node, needs_of
+from edgetrain_operator.fleet.probe_needs import (
+    HELPERS,
+    Need,
+    Node,
+    can_show,
+    limited,
+    needs_of,
+    outgrown,
+)
 from edgetrain_operator.fleet.probes import Probe, View, choose, view_of
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
@@ -46,8 +54,8 @@ class ProbeBook:
 
     def _is_new(self, record: Record, offer: float, now: float) -> bool:
         had = self._most_offered(record)
-        limited = had is not None and (record.rate or 0.0) > LIMITED * had and offer > STRETCH * had
-        return limited and now - record.first < SETTLING_SECONDS
+        stretched = had is not None and outgrown(record.rate or 0.0, had, offer)
+        return stretched and now - record.first < SETTLING_SECONDS
 
     def record(self, worker: str, measured: NodePart, now: float) -> bool:
         """Take in what a node measured. True where its rate leapt, or is known for the first time."""
@@ -157,8 +165,8 @@ class ProbeBook:
         """Take in a measure well above the rate: at once where the partners so far may have been the limit,
         else the second time, for one may be an accident of the clock."""
         had = self._most_offered(record)
-        limited = had is None or (record.rate or 0.0) > LIMITED * had
-        if not limited and record.shown is None:
+        believed = had is None or limited(record.rate or 0.0, had) or record.shown is not None
+        if not believed:
             record.shown = sample.rate
             return False
         record.rise(peers, sample)
@@ -169,9 +177,9 @@ class ProbeBook:
         self._clear_partner(peers, sample)
         self._accuse(worker, record.low_with.keys() - set(peers), sample.at)
         record.accept(peers, sample)
-        if offered is not None and offered * LIMITED >= (record.rate or 0.0):
+        if offered is not None and not limited(record.rate or 0.0, offered):
             record.borne_out += 1
-        if (offered or 0.0) * STRETCH > (record.shown or 0.0):
+        if can_show(offered or 0.0, record.shown or 0.0):
             record.shown = None
 
     def _clear_partner(self, peers: tuple[str, ...], sample: Pair) -> None:

@@ -107,6 +107,21 @@ def may_show_more(node: Node, peers: Sequence[Node]) -> bool:
     return _stretches(node, peers) or _unsure(node, peers)
 
 
+def limited(rate: float, offered: float) -> bool:
+    """Whether partners who offered this may have been the limit of the rate that was measured with them."""
+    return rate > LIMITED * offered
+
+
+def outgrown(rate: float, offered: float, offer: float) -> bool:
+    """Whether they may have been the limit, and `offer` is clearly more than they had."""
+    return limited(rate, offered) and offer > STRETCH * offered
+
+
+def can_show(offered: float, rate: float) -> bool:
+    """Whether partners who offer this can show that a node has a rate, or that it has not."""
+    return offered * STRETCH > rate
+
+
 def age_of(node: Node, now: float) -> float:
     """Seconds since it was probed last."""
     return _passed(node.probed, now)
@@ -144,9 +159,9 @@ def _check_due(node: Node, now: float) -> bool:
 
 def _stretches(node: Node, peers: Sequence[Node]) -> bool:
     """Whether these peers offer clearly more than those of any probe so far, who may have been its limit."""
-    if node.rate is None or node.offered is None or node.rate <= LIMITED * node.offered:
+    if node.rate is None or node.offered is None:
         return False
-    return together(peers) > STRETCH * node.offered
+    return outgrown(node.rate, node.offered, together(peers))
 
 
 def _unsure(node: Node, peers: Sequence[Node]) -> bool:
@@ -154,7 +169,7 @@ def _unsure(node: Node, peers: Sequence[Node]) -> bool:
     if node.rate is None or node.credit < LEAST_CREDIT[Need.STRETCH]:
         return False
     if node.shown is not None:
-        return together(peers) * STRETCH > node.shown
+        return can_show(together(peers), node.shown)
     if node.borne_out >= SURE or any((peer.rate or 0.0) > HOPELESS * node.rate for peer in peers):
         return False
-    return together(peers) * LIMITED >= node.rate
+    return not limited(node.rate, together(peers))

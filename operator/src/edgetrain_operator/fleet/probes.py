@@ -29,7 +29,7 @@ HUBS = 8
 HEARD_SECONDS = 15.0
 """A peer silent for longer is not probed: its profiler reports every 5 s."""
 SATURATED = 0.8
-"""A node that measures more than this part of what its partners offer may have more than it shows."""
+"""Of what its partners offer: a node that needs no more than this part of it shows its own link."""
 OF_USE = 0.1
 """A helper adds at least this part to what the others offer, or it is left alone."""
 TELLING = 0.65

@@ -78,14 +78,13 @@ class Record:
         self.reserve = min(SECOND_OPINIONS * most, self.reserve + RESERVE_SHARE * elapsed)
         self.paid_at = now
 
-    def accept(self, peers: Peers, sample: Pair) -> bool:
-        """Fold a measure into its pair's average. False: nothing leapt."""
+    def accept(self, peers: Peers, sample: Pair) -> None:
+        """Fold a measure into its pair's average."""
         self.cleared()
         self.avoid.pop(peers[0], None)
         held = self.pairs.get(peers)
         rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
         self._settle({**self.pairs, peers: replace(sample, rate=rate)}, sample.at)
-        return False
 
     def rise(self, peers: Peers, sample: Pair) -> None:
         """Believe that it has more than it has shown so far. What it owes was counted by that: too much, for
