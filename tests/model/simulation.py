@@ -21,6 +21,7 @@ from edgetrain.group.effects import (
     Log,
     Order,
     Send,
+    VotesLost,
     formation_id,
 )
 from edgetrain.group.machine import Group
@@ -29,7 +30,7 @@ from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, PlanView, Stage
 from edgetrain.local import messages as local
 from edgetrain.local.messages import Decision, FormationId, Position, Prepared
-from tests.model.sites import Site, Trainer
+from tests.model.sites import Site, Trainer, index_of
 
 SILENCE = 0.5
 HEARTBEAT = 0.1
@@ -66,7 +67,7 @@ class Simulation:
         pods = tuple(self.pods[i] for i in workers)
         line = tuple(p.worker for p in pods)
         founders = getattr(self, "founders", pods)
-        return replace(PlanView(LINEAGE, revision, pods, line, founders), **changes)
+        return replace(PlanView(LINEAGE, revision, pods, line, founders, bool(self.history)), **changes)
 
     # --- the clock
 
@@ -104,8 +105,8 @@ class Simulation:
         return frozenset((a, b)) not in self._cut
 
     def send(self, sender: int, pod: Pod, deliver: Callable[[Group], list[Effect]]) -> None:
-        target = self.pods.index(pod)
-        if not self.connected(sender, target):
+        target = index_of(pod)
+        if not self.connected(sender, target) or self.pods[target] != pod:
             return
         due = max(self.now + self.random.uniform(0.0005, 0.004), self._sent.get((sender, target), 0.0))
         self._sent[sender, target] = due
@@ -157,6 +158,10 @@ class Simulation:
 
     def carry(self, index: int, effects: list[Effect]) -> None:
         site = self.sites[index]
+        if any(isinstance(effect, VotesLost) for effect in effects):
+            assert site.lost_disk
+            self.replace_pod(index)
+            return
         for effect in effects:
             match effect:
                 case Persist(record):
@@ -168,12 +173,14 @@ class Simulation:
                 case Order(message):
                     self.order(index, message)
                 case FetchFrom(donor):
-                    self.fetch(index, self.pods.index(donor))
+                    self.fetch(index, index_of(donor))
                 case Build(word):
                     self.order(index, word)
                 case Log(text):
                     self.logs.append(f"{self.now:.3f} w{index} {text}")
-        wake = site.group.wake_at
+        self._set_alarm(index, site.group.wake_at)
+
+    def _set_alarm(self, index: int, wake: float | None) -> None:
         if wake is not None:
             self.at(index, max(0.0, wake - self.now), lambda: self._wake(index, wake))
 
@@ -266,12 +273,12 @@ class Simulation:
         self.at(index, seconds, act)
 
     def _ranks(self, word: Established) -> list[int]:
-        return [self.pods.index(m.home) for m in word.formation.members]
+        return [index_of(m.home) for m in word.formation.members]
 
     def _linked(self, word: Established) -> bool:
         """No member's process is over or has left. Of a cut link nobody is told."""
         name, members = formation_id(word), word.formation.members
-        return all(self._in(self.pods.index(member.home), member, name) for member in members)
+        return all(self._in(index_of(member.home), member, name) for member in members)
 
     def _in(self, index: int, member: Member, name: FormationId) -> bool:
         trainer = self.sites[index].trainer
@@ -429,15 +436,31 @@ class Simulation:
         site = self.sites[index]
         if site.up:
             return
-        old = site.trainer.member if site.trainer else None
+        old = site.trainer.member if site.trainer and site.disk else None
         site.up, site.trainer = True, None
         site.group = Group(self.pods[index], site.disk, self.now)
+        self.plan = replace(self.plan, begun=bool(self.history))
         for pair in [p for p in self._heard if index in p]:
             self.lose(*pair) if pair[0] != index else self._heard.pop(pair)
         if old:
             self.carry(index, site.group.on_ended(old, self.now))
         self.carry(index, site.group.on_plan(self.plan, self.now))
         self.start_trainer(index)
+
+    def lose_disk(self, index: int) -> None:
+        """Its pod starts again and finds nothing: its volumes were taken away."""
+        self.cut_power(index)
+        self.sites[index].disk, self.sites[index].lost_disk = None, True
+        self.boot(index)
+
+    def replace_pod(self, index: int) -> None:
+        """As the operator does: another pod of the same worker, and a plan that names it."""
+        self.cut_power(index)
+        self.sites[index].disk, self.sites[index].lost_disk = None, False
+        self.pods[index] = Pod(self.pods[index].worker, self.pods[index].uid + "+")
+        self.boot(index)
+        workers = [index_of(pod) for pod in self.plan.pods]
+        self.give_plan(self.plan_of(workers, self.plan.revision + 1))
 
     def partition(self, side: set[int]) -> None:
         rest = set(range(len(self.pods))) - side

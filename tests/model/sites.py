@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 
 from edgetrain.group.ballot import Established
 from edgetrain.group.machine import Group
-from edgetrain.group.members import Member
+from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.local.messages import Position
+
+
+def index_of(pod: Pod) -> int:
+    return int(pod.worker.removeprefix("w"))
 
 
 @dataclass
@@ -39,3 +43,4 @@ class Site:
     """Its trainer alone is stopped."""
     backlog: list[Callable[[], None]] = field(default_factory=list)
     lives: int = 0
+    lost_disk: bool = False

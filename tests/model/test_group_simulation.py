@@ -104,6 +104,36 @@ def test_a_plan_that_says_wait_stops_the_group_at_a_boundary() -> None:
     assert sim.run(5, lambda: sim.step > step + 1), sim.logs[-20:]
 
 
+@pytest.mark.parametrize("victim", [0, 2])
+def test_a_pod_that_has_lost_its_votes_gives_way_to_a_new_one(victim: int) -> None:
+    sim = training(4)
+    sim.lose_disk(victim)
+    assert sim.run(5, lambda: sim.pods[victim].uid.endswith("+")), sim.logs[-20:]
+    assert sim.run(10, sim.whole), sim.logs[-20:]
+
+
+def test_a_pod_that_has_lost_its_votes_makes_no_majority() -> None:
+    """It was ahead with w1; the others stand where the two left them, and would go on from there with it."""
+    sim = training(4)
+    sim.partition({0, 1})
+    sim.run(3.0)
+    ahead = sim.step
+    sim.lose_disk(0)
+    sim.heal()
+    sim.run(10)
+    assert sim.step == ahead
+    assert sim.pods[0].uid.endswith("+")
+
+
+def test_pods_that_have_all_forgotten_do_not_begin_the_lineage_again() -> None:
+    sim = training(3)
+    step = sim.step
+    for index in range(3):
+        sim.lose_disk(index)
+    sim.run(10)
+    assert sim.step == step
+
+
 def trouble(sim: Simulation, faults: int, *, at_once: bool) -> None:
     """Random faults. Unless `at_once`, nobody's state is lost while others are still out."""
     rng = sim.random
@@ -112,6 +142,9 @@ def trouble(sim: Simulation, faults: int, *, at_once: bool) -> None:
         kinds = [sim.stop, sim.wake, sim.freeze, sim.thaw, sim.boot, sim.cut_off]
         if at_once or sim.whole():
             kinds += [sim.kill_trainer, sim.kill_trainer, sim.cut_power]
+        if at_once:
+            # Its old trainer can be declared ended by nobody: a new lineage may have to follow.
+            kinds.append(sim.lose_disk)
         rng.choice(kinds)(pod)
         sim.run(rng.uniform(0.0, 1.0))
         if rng.random() < 0.4:

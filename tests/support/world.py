@@ -179,7 +179,13 @@ class World:
         for node in nodes:
             gone = tuple(worker_name(name) for name in lost)
             self.say(
-                node, TrainerState.TRAINING, formation=formation, lost=gone, step=step, steps_per_second=2.0
+                node,
+                TrainerState.TRAINING,
+                formation=formation,
+                base=number if step else number - 1,
+                lost=gone,
+                step=step,
+                steps_per_second=2.0,
             )
 
     def measure(self, **bits_per_second: float) -> None:

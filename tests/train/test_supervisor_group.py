@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -174,6 +175,53 @@ def test_a_program_that_fails_ends_the_container_with_its_last_words(
         assert said.startswith(reason) and words in said
     finally:
         group.close()
+
+
+def test_a_pod_whose_volumes_are_taken_away_trains_on(start: Start) -> None:
+    """As KubeEdge's agent does when it starts again: directories go, processes stay."""
+    group = trained(start())
+    bereft = group.workers[3]
+    shutil.rmtree(bereft.directory / "state")
+    (bereft.directory / "token").unlink()
+    group.give(group.plan(revision=2, succession=["w1", "w0", "w2", "w3"]), workers=[0])
+    wait_for(lambda: "is gone" in bereft.errors, 10, group.tail)
+    # Everybody has to dial, and to be known by the token, anew.
+    group.signal_pod(3, signal.SIGSTOP)
+    assert group.next_commit(6, but=(3,)) < 3
+    group.signal_pod(3, signal.SIGCONT)
+    wait_for(group.whole, 20, group.tail)
+
+
+def test_a_pod_that_starts_again_without_its_votes_takes_no_part(start: Start) -> None:
+    group = trained(start())
+    bereft = group.workers[3]
+    assert bereft.process is not None
+    for index in (1, 2):  # so that w0 stays where it is
+        group.signal_pod(index, signal.SIGSTOP)
+    shutil.rmtree(bereft.directory / "state")
+    bereft.process.kill()
+    bereft.process.wait()
+    for _ in range(2):  # each time: what it has forgotten, w0 remembers
+        group.start(3)
+        assert bereft.process.wait(20) == 1
+        assert (bereft.directory / "termination-log").read_text().startswith("VotesLost: w0 ")
+    for index in (1, 2):
+        group.signal_pod(index, signal.SIGCONT)
+    wait_for(lambda: group.whole(0, 1, 2), 20, group.tail)
+
+
+def test_a_vote_that_cannot_be_written_is_not_given(start: Start) -> None:
+    group = trained(start())
+    stuck = group.workers[3]
+    assert stuck.process is not None
+    (stuck.directory / "state" / "supervisor" / "votes.new").mkdir()
+    group.kill_trainer(0)
+    assert stuck.process.wait(10) == 1
+    assert (stuck.directory / "termination-log").read_text().startswith("DiskFailed: ")
+    wait_for(lambda: group.whole(0, 1, 2), 20, group.tail)
+    (stuck.directory / "state" / "supervisor" / "votes.new").rmdir()
+    group.start(3)
+    wait_for(group.whole, 20, group.tail)
 
 
 def test_the_supervisor_never_imports_torch() -> None:

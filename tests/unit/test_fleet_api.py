@@ -226,10 +226,17 @@ class TestTrust:
         with pytest.raises(Unauthorized, match="not from our CA"):
             client.send([report()])
 
-    def test_missing_files_name_the_volume(self, client: FleetClient, settings: FleetSettings) -> None:
+    def test_missing_files_name_the_volume(self, settings: FleetSettings) -> None:
         settings.token_file.unlink()
-        with pytest.raises(Unauthorized, match="is its volume mounted"):
+        with FleetClient(settings) as client, pytest.raises(Unauthorized, match="is its volume mounted"):
             client.send([report()])
+
+    def test_files_that_are_taken_away_are_remembered(
+        self, client: FleetClient, settings: FleetSettings
+    ) -> None:
+        settings.token_file.unlink()
+        settings.ca_file.unlink()
+        client.send([report()])
 
     def test_views_need_a_token_too(self, service: FleetService, settings: FleetSettings) -> None:
         settings.token_file.write_text("0000.nobody")

@@ -249,6 +249,20 @@ def test_what_a_worker_says_is_wrong_reaches_the_job(reason: str) -> None:
     assert world.lines()["b"] == "Failed" and world.lines()["a"] == "Training"
 
 
+def test_a_worker_that_has_lost_its_votes_gets_another_pod() -> None:
+    world = trained("a", "b", "c")
+    lost = world.pod("b").uid
+    world.say("b", TrainerState.WAITING, error="its disk was lost", error_reason="VotesLost")
+    world.train("a", "c")
+    world.settle()
+    world.finish_deletions()
+    world.settle()
+    assert world.pod("b").uid != lost
+    world.train("a", "b", "c")
+    world.settle()
+    assert set(world.lines().values()) == {"Training"}
+
+
 def test_no_node_matches() -> None:
     world = World.of("a", nodes={"selector": {"matchLabels": {"site": "x"}}})
     world.settle()

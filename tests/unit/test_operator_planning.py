@@ -201,6 +201,32 @@ def test_a_members_new_address_is_planned() -> None:
     assert world.plan.revision == revision + 1
 
 
+def test_the_plan_says_when_its_lineage_has_begun() -> None:
+    world = World.of("a", "b")
+    world.settle()
+    for node in ("a", "b"):
+        world.say(node)
+    world.settle()
+    world.train("a", "b", step=0)
+    world.settle()
+    assert not world.plan.begun
+    world.train("a", "b", step=1)
+    world.settle()
+    assert world.plan.begun
+    revision = world.plan.revision
+    world.train("a", "b", step=2)
+    world.settle()
+    assert world.plan.revision == revision
+    for node in ("a", "b"):
+        world.remove_pod(node)
+    world.settle()
+    world.pass_time(60)
+    for node in ("a", "b"):
+        world.say(node)
+    world.settle()
+    assert (world.plan.lineage, world.plan.begun) == (2, False)
+
+
 def test_the_next_revision_is_above_all_that_was_ever_heard_of() -> None:
     world = trained("a")
     world.heard_revision = 57

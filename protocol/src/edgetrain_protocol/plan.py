@@ -62,6 +62,8 @@ class Plan(Tolerant):
     """Pods (`worker/uid`) of which more than half must be in the lineage's first formation. Fixed with
     the first revision of a lineage whose phase is train: sides that hold different revisions could
     otherwise both begin."""
+    begun: bool = False
+    """A step was committed in this lineage: no pod may begin it again that remembers no vote of its own."""
     phase: Phase = Phase.TRAIN
     groups: tuple[Group, ...] = Field(max_length=1000)
     shares: Shares = Shares.SPEED

@@ -68,6 +68,7 @@ class TrainingPart(Tolerant):
     lineage: int = 0
     revision_held: int = 0
     formation: Formation | None = None
+    base: int = Field(0, description="Number of the newest formation known to have committed a step.")
     lost: tuple[Name, ...] = Field(
         (), max_length=1000, description="Members of the plan whom the formation has put out."
     )

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import ValidationError
 
+from edgetrain.mounted import MountedFile
 from edgetrain_protocol.base import Tolerant
 from edgetrain_protocol.names import CA_FILE, FLEET_SERVER_NAME, TOKEN_FILE, Env
 from edgetrain_protocol.plan import Plan
@@ -138,6 +139,7 @@ class FleetClient:
 
     def __init__(self, settings: FleetSettings) -> None:
         self._settings = settings
+        self._token_file, self._ca_file = MountedFile(settings.token_file), MountedFile(settings.ca_file)
         self._connection: FleetConnection | None = None
         self._token: str | None = None
         self._context: ssl.SSLContext | None = None
@@ -247,9 +249,9 @@ class FleetClient:
 
     def _credentials(self) -> tuple[str, FleetConnection]:
         if self._token is None:
-            self._token = _read_file(self._settings.token_file)
+            self._token = _read_file(self._token_file)
         if self._context is None:
-            self._context = _verifying(self._settings.ca_file)
+            self._context = _verifying(self._ca_file)
         if self._connection is None:
             self._connection = FleetConnection(self._settings.address, self._context)
         return self._token, self._connection
@@ -267,18 +269,19 @@ def _read(kind: type[Answered], answer: _Answer) -> Answered:
         raise Unavailable(f"the answer is not a {kind.__name__}: {error}", retry_after=5.0) from error
 
 
-def _read_file(path: Path) -> str:
+def _read_file(file: MountedFile) -> str:
     try:
-        return path.read_text().strip()
+        return file.read()
     except OSError as error:
         raise Unauthorized(f"cannot read the job's token: {error}; is its volume mounted?") from error
 
 
-def _verifying(ca_file: Path) -> ssl.SSLContext:
+def _verifying(ca_file: MountedFile) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=str(ca_file))
+        context = ssl.create_default_context(cadata=ca_file.read())
     except (OSError, ssl.SSLError) as error:
-        raise Unauthorized(f"cannot read the CA bundle {ca_file}: {error}; is its volume mounted?") from error
+        text = f"cannot read the CA bundle {ca_file.path}: {error}; is its volume mounted?"
+        raise Unauthorized(text) from error
     # The bundle may hold an authority that another signed: it is trusted as it is.
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context

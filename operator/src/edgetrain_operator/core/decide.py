@@ -11,6 +11,8 @@ from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
 
+VOTES_LOST = "VotesLost"
+"""What such a worker reports: every start of it would find the same."""
 BUSY_SECONDS = 1.0
 """Between looks while somebody is silent: silence makes no event."""
 STEADY_SECONDS = 5.0
@@ -98,6 +100,9 @@ def _why_delete(scene: Scene, node: str, uid: str, attempt: int) -> str:
         return why
     if record and attempt < record.attempt:
         return f"attempt {record.attempt} has taken its place"
+    part = scene.hearing.training(worker)
+    if part and part.error_reason == VOTES_LOST and record and record.pod_uid == uid:
+        return "its votes are lost with its volumes, so only a new pod can take part"
     if scene.given_up(worker) and record and record.pod_uid == uid:
         return "silent for longer than elastic.offlineGraceSeconds"
     return ""

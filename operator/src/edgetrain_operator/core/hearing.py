@@ -54,6 +54,12 @@ class Hearing:
         return max((f for _, f in self._speakers), key=lambda f: f.number, default=None)
 
     @cached_property
+    def committed(self) -> bool:
+        """Whether somebody who is heard knows of a step that was committed in this lineage."""
+        parts = (self.training(worker) for worker in self.seen.reports if self.heard(worker))
+        return any(part.base > 0 for part in parts if part and part.lineage == self.lineage)
+
+    @cached_property
     def put_out(self) -> frozenset[str]:
         """Whom the newest formation's members report lost."""
         newest = self.formation

@@ -138,6 +138,7 @@ def _plan(
         lineage_from=renewal.source if renewal else (before.lineage_from if before else ""),
         revision=before.revision if before else 1,
         founders=before.founders if before and same and before.founders else _founders(phase, groups),
+        begun=renewal is None and (scene.hearing.committed or (before is not None and before.begun)),
         phase=phase,
         groups=groups,
         shares=spec.strategy.shares,

@@ -221,6 +221,8 @@ class Ballot:
             return f"number {self.closed} was promised"
         if self.member is None or self.member not in call.formation.members:
             return "this is not a member called"
+        if self.record.stranger and self.record.base.founding:
+            return "this lineage began without this pod, or it has forgotten how"
         return ""
 
     def _vote(self) -> tuple["Ballot", Actions]:

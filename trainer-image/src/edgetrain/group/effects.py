@@ -60,7 +60,15 @@ class Log:
     text: str
 
 
-Effect = Persist | Send | Announce | Order | FetchFrom | Build | Log
+@dataclass(frozen=True)
+class VotesLost:
+    """This pod has voted before and does not know for what. It takes no part any more; a new one may."""
+
+    shown_by: Pod
+    formation: Formation
+
+
+Effect = Persist | Send | Announce | Order | FetchFrom | Build | Log | VotesLost
 
 
 def formation_id(word: Established) -> FormationId:

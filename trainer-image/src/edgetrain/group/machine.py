@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from edgetrain.group import policy
 from edgetrain.group.ballot import Actions, Ballot, Call, Established, Refusal, Said
-from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send
+from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send, VotesLost
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Outcome, Rules, Verdict, Vote
+from edgetrain.group.standing import own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Status
 from edgetrain.group.trainer import OwnTrainer
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
@@ -40,6 +41,7 @@ class Group(OwnTrainer):
         self.why = ""
         """Why nothing is done just now, or what was done last: for people."""
         self._records: dict[Pod, Record] = {}
+        self._votes_lost = False
         self._call_due = 0.0
         self._retry_at = 0.0
         self._situation: tuple[object, float] = (None, now)
@@ -69,6 +71,7 @@ class Group(OwnTrainer):
     def on_record(self, record: Record, now: float) -> list[Effect]:
         """What a pod has voted for, with which of its trainer's incarnations are over."""
         self._records[record.pod] = record
+        self._recall(record)
         if self.ballot:
             self.ballot = self.ballot.on_record(record)
             own = self.ballot.own
@@ -107,10 +110,13 @@ class Group(OwnTrainer):
 
     def on_plan(self, plan: PlanView, now: float) -> list[Effect]:
         """A newer one than that held before; it is on disk already."""
+        if self._votes_lost:
+            return []
         if self.ballot is None or plan.lineage > self.ballot.record.lineage:
             self.begin(plan)
             self._lagging, self._invited, self._reform_asked, self._highest = frozenset(), {}, None, 0
             for record in self._records.values():
+                self._recall(record)
                 self.ballot = self.ballot.on_record(record) if self.ballot else None
         self.plan = plan
         if self._member:
@@ -204,15 +210,17 @@ class Group(OwnTrainer):
 
     def _view(self, now: float) -> View:
         assert self.ballot is not None and self.plan is not None
+        record = self.ballot.record
+        formation = own_formation(record, self._member, self.status.formation, self.statuses.values())
         view = View(
             me=self.pod,
             now=now,
             plan=self.plan,
             statuses={**self.statuses, self.pod.worker: self._own_status()},
-            formation=self._formation(),
-            superseded=self._superseded(),
-            ended=frozenset(m for r in (*self._records.values(), self.ballot.record) for m in r.ended),
-            counted=frozenset(Rules().counted([*self.ballot.declared, self.ballot.record])),
+            formation=formation,
+            superseded=superseded(record, formation, self.statuses.values()),
+            ended=frozenset(m for r in (*self._records.values(), record) for m in r.ended),
+            counted=frozenset(Rules().counted([*self.ballot.declared, record])),
             paces=self.paces,
             barred=self._barred,
             lagging=self._lagging,
@@ -224,23 +232,6 @@ class Group(OwnTrainer):
         if situation != self._situation[0]:
             self._situation = (situation, now)
         return replace(view, since=self._situation[1])
-
-    def _formation(self) -> Formation | None:
-        """The newest that our trainer is in, or would be if word of it had not been lost."""
-        assert self.ballot is not None
-        known = [self.ballot.record.base, *(a.formation for a in self.ballot.record.accepted)]
-        formed = {s.formation for s in self.statuses.values() if s.lineage == self.ballot.record.lineage}
-        formed.add(self.status.formation)
-        mine = [f for f in known if f.number in formed and self._member in f.members]
-        return max(mine, key=lambda f: f.number, default=None)
-
-    def _superseded(self) -> bool:
-        """Others are in a formation that we have not voted for: so they have gone on without us."""
-        assert self.ballot is not None
-        mine = self._formation()
-        newest = mine.number if mine else 0
-        lineage = self.ballot.record.lineage
-        return any(s.lineage == lineage and s.formation > newest for s in self.statuses.values())
 
     # --- carrying out
 
@@ -255,6 +246,13 @@ class Group(OwnTrainer):
         self._lagging |= {m.worker for m in verdict.lagging}
         if outcome in (Outcome.OUTNUMBERED, Outcome.INCONSISTENT):
             self._retry_at = now + RETRY_SECONDS
+
+    def _recall(self, shown: Record) -> None:
+        """Do we know of all that another pod shows us to have had a part in?"""
+        unknown = self.ballot.record.forgets(shown, self._member) if self.ballot else None
+        if unknown is not None:
+            self.ballot, self._votes_lost = None, True
+            self._effects.append(VotesLost(shown.pod, unknown))
 
     def _withdraw(self) -> None:
         if self.ballot:
@@ -283,8 +281,8 @@ class Group(OwnTrainer):
             self._effects.append(Announce(self.status))
 
     def greeting(self) -> list[Status | Record]:
-        """The first words on a new connection."""
-        record = [self.ballot.record] if self.ballot and self.ballot.record.ended else []
+        """The first words on a new connection: before any vote, so that a pod sees what it has forgotten."""
+        record = [self.ballot.record] if self.ballot else []
         return [self._own_status(), *record]
 
 

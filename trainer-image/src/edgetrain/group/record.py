@@ -29,6 +29,8 @@ class Record:
     """The highest number voted for: nothing up to it is voted for, or formed, again."""
     ended: tuple[Member, ...] = ()
     """Incarnations of this pod's trainer that are over for certain, oldest first."""
+    stranger: bool = False
+    """This lineage had begun when the pod first heard of it, as far as it remembers: it is no founder."""
     serial: int = field(default=0, compare=False)
     """Rises with every change: of two records of a pod the higher one is newer."""
 
@@ -63,6 +65,20 @@ class Record:
         """The formation of this number, where this pod voted for it or knows that it committed."""
         known = (self.base, *(a.formation for a in self.accepted))
         return next((f for f in known if f.number == number), None)
+
+    def forgets(self, shown: Self, member: Member | None) -> Formation | None:
+        """A formation of this lineage that another pod's record shows us in, and that this one never knew.
+
+        Then ours was lost with its disk: what we have promised, to whom, nobody can say any more.
+        `member` is our trainer, whom others may have called before we hear of it.
+        """
+        known = {*self.ended, member}
+        seen = (shown.base, *(a.formation for a in shown.accepted)) if shown.lineage == self.lineage else ()
+        for formation in seen:
+            ours = [m for m in formation.members if m.home == self.pod and m not in known]
+            if ours and formation.number > self.promised:
+                return formation
+        return None
 
     def never_formed(self, formation: Formation) -> bool:
         """Whether this pod is a member and can swear to have had no part in it, now or later.

@@ -76,6 +76,8 @@ class PlanView:
     """Who shall be in, in the order of ranks."""
     succession: tuple[str, ...]
     founders: tuple[Pod, ...]
+    begun: bool = False
+    """A step was committed in this lineage."""
     train: bool = True
     terms: Terms = DEFAULT_TERMS
     durable_step: int | None = None

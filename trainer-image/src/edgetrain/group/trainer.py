@@ -56,7 +56,7 @@ class OwnTrainer:
         founders = tuple(Member(*pod, "") for pod in plan.founders)
         base = Formation(0, founders, plan.founders[0].worker if founders else "")
         ended = self.ballot.record.ended if self.ballot else ()
-        record = Record(self.pod, plan.lineage, base, ended=ended)
+        record = Record(self.pod, plan.lineage, base, ended=ended, stranger=plan.begun)
         position = self.ballot.position if self.ballot else Position()
         old = self.ballot.engaged if self.ballot else None
         if old is not None and self.word is not None:
@@ -125,7 +125,7 @@ class OwnTrainer:
         plan, ballot = self.plan, self.ballot
         if plan is None or ballot is None or self._member is None or self.status.stage is not Stage.FRESH:
             return
-        begun = ballot.record.base.number or ballot.record.accepted
+        begun = ballot.record.base.number or ballot.record.accepted or ballot.record.stranger
         ours = not plan.source or plan.source == self.pod.worker
         if not plan.train or begun or trained or not ours or self._start_sent == (plan.lineage, self._member):
             return
@@ -143,7 +143,13 @@ class OwnTrainer:
     # --- coming in
 
     def asked(self, asked: Asked) -> None:
-        if self.ballot and asked.lineage == self.ballot.record.lineage and self._member:
+        ours = self.ballot is not None and asked.lineage == self.ballot.record.lineage
+        if (
+            self.ballot
+            and ours
+            and self._member
+            and not (self.ballot.record.stranger and asked.base.founding)
+        ):
             self._asked = asked
             if self.ballot.engaged is not None and self.word and not self._halting:
                 self._halting = True

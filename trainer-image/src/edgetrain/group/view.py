@@ -84,7 +84,16 @@ class View:
     def enough(self, members: list[Member]) -> bool:
         """Whether a call of these could be established, as far as we know."""
         voters = frozenset(members)
-        return all(Rules().enough(formation, voters, self.ended) for formation in self.counted)
+        doubtful = [f for f in self.counted if not self._disowned(f, members)]
+        return all(Rules().enough(formation, voters, self.ended) for formation in doubtful)
+
+    def _disowned(self, attempt: Formation, members: list[Member]) -> bool:
+        """Whether one of these was called into it and was never in it: its vote will prove that nobody was.
+
+        Without this a group whose caller went away before its call was answered waited for it for ever.
+        """
+        called = [m for m in members if m in attempt.members]
+        return any(self.statuses[m.worker].formation < attempt.number for m in called)
 
     def number(self) -> int:
         return 1 + max(self.highest, *(s.closed for s in self.statuses.values()))

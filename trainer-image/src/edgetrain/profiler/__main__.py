@@ -11,6 +11,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
 from edgetrain.fleet_client import FleetClient
+from edgetrain.mounted import MountedFile
 from edgetrain.profiler.counters import interface_of
 from edgetrain.profiler.metrics import Labelled, ProfilerCollector, registry_of
 from edgetrain.profiler.probe_server import ProbeServer
@@ -86,7 +87,7 @@ def _registry(
 
 
 def _token_of(settings: Settings) -> Callable[[], str]:
-    return lambda: settings.fleet.token_file.read_text().strip()
+    return MountedFile(settings.fleet.token_file).read
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Written whole, synced and renamed: a power cut leaves the old file or the new one.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from edgetrain.group.members import Member
 from edgetrain.group.record import Record
 from edgetrain_protocol.plan import Plan
 
+log = logging.getLogger(__name__)
+
 Kept = TypeVar("Kept")
 
 _RECORD = TypeAdapter(Record)
@@ -21,7 +24,15 @@ _MEMBER = TypeAdapter(Member)
 
 
 class BadDisk(RuntimeError):
-    """A file of ours that cannot be read. Going on without it could break a promise, so nobody does."""
+    """A vote that can be neither read nor written. Going on could break a promise, so nobody does."""
+
+
+class LostVotes(BadDisk):
+    """This pod has voted before and knows nothing of it."""
+
+    def __init__(self, shown_by: str, formation: int) -> None:
+        what = f"{shown_by} shows this pod in formation {formation}, of which it knows nothing"
+        super().__init__(f"{what}: its disk was lost, so that only a new pod may vote")
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -39,22 +50,48 @@ def write_durably(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Disk:
     directory: Path
+    gone: bool = False
+    """The directory was taken away under us. What it held lives in this process, and ends with it."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def save_record(self, record: Record) -> None:
-        write_durably(self.directory / "votes.json", _RECORD.dump_json(record))
+        """
+        Raises:
+            BadDisk: it cannot be written; what was on the disk before still is.
+        """
+        self._keep("votes.json", _RECORD.dump_json(record))
 
     def save_member(self, member: Member) -> None:
-        """Before this trainer is started: after a crash it can be declared ended."""
-        write_durably(self.directory / "trainer.json", _MEMBER.dump_json(member))
+        """Before this trainer is started: after a crash it can be declared ended.
+
+        Raises:
+            BadDisk: as for votes.
+        """
+        self._keep("trainer.json", _MEMBER.dump_json(member))
 
     def save_plan(self, plan: Plan) -> None:
-        write_durably(self.directory / "plan.json", plan.model_dump_json(by_alias=True).encode())
+        """A plan is no promise: one that is lost is fetched again."""
+        try:
+            self._keep("plan.json", plan.model_dump_json(by_alias=True).encode())
+        except BadDisk as error:
+            log.warning("%s; the plan is followed all the same", error)
+
+    def _keep(self, name: str, data: bytes) -> None:
+        try:
+            write_durably(self.directory / name, data)
+        except FileNotFoundError:
+            # Nothing old is left either that a restart could take for the truth: see Record.forgets.
+            if not self.gone:
+                log.error("%s is gone: votes and plan are kept in memory", self.directory)
+            self.gone = True
+        except OSError as error:
+            text = f"{self.directory / name} cannot be written: {error}; make room on the node's disk"
+            raise BadDisk(text) from error
 
     def record(self) -> Record | None:
         """The votes given before, or None where there are none.

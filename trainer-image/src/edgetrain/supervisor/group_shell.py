@@ -6,23 +6,33 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from edgetrain.group.ballot import Persist
-from edgetrain.group.effects import Announce, Build, Effect, FetchFrom, Log, Order, Send, formation_id
+from edgetrain.group.effects import (
+    Announce,
+    Build,
+    Effect,
+    FetchFrom,
+    Log,
+    Order,
+    Send,
+    VotesLost,
+    formation_id,
+)
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, Status
-from edgetrain.local import Fetch, Message, Peer, Progress, Serve, StoreSet
+from edgetrain.local import Fetch, Message, Progress, Serve, StoreSet
+from edgetrain.mounted import MountedFile
+from edgetrain.supervisor.book import Book
 from edgetrain.supervisor.detector import BEAT_SECONDS
-from edgetrain.supervisor.disk import Disk
+from edgetrain.supervisor.disk import BadDisk, Disk, LostVotes
 from edgetrain.supervisor.orders import form_order
 from edgetrain.supervisor.peers import Peers
 from edgetrain.supervisor.plans import is_newer, view_of
 from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.wire import Beat, Passed, Spoken
-from edgetrain_protocol.plan import Member as Planned
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.series import OWN_PHASES
 
@@ -49,14 +59,16 @@ class GroupShell:
         self._settings, self._disk, self._tell, self._changed = settings, disk, tell_trainer, changed
         self.pod = Pod(settings.worker, settings.pod_uid)
         self.plan: Plan | None = None
-        self.peers = Peers(self.pod, self._token, self._opened, self._spoken, self._lost)
+        self._token = MountedFile(settings.token_file)
+        self.peers = Peers(self.pod, self._token.read, self._opened, self._spoken, self._lost)
         self.group = Group(self.pod, disk.record(), self._now())
-        self._book: dict[str, Planned] = {}
-        """All whom any plan has named: a formation may outlive its plan."""
+        self._book = Book(settings)
         self._published: list[StoreSet] = []
         """By our trainer, for its formation: for members whose connection opens late, or again."""
         self._beat = Beat()
         self._timer: asyncio.TimerHandle | None = None
+        self._unfit: BadDisk | None = None
+        """Why this pod must take no part any more."""
 
     # --- life
 
@@ -65,6 +77,7 @@ class GroupShell:
 
         Raises:
             OSError: the control port is taken.
+            BadDisk: votes cannot be kept, or are lost.
         """
         if old := self._disk.member():
             # Its process died with the supervisor that started it, whatever became of either.
@@ -84,6 +97,8 @@ class GroupShell:
         while True:
             due += BEAT_SECONDS
             await asyncio.sleep(max(due - self._now(), 0))
+            if self._unfit:
+                raise self._unfit
             late = self._now() - due
             if late > STALL_SECONDS:
                 due = self._now()
@@ -114,8 +129,7 @@ class GroupShell:
     def _take(self, plan: Plan) -> None:
         self.plan = plan
         group = plan.group_of(self._settings.worker)
-        for member in group.members if group else ():
-            self._book[member.worker] = member
+        self._book.note(group.members if group else ())
         self._connect()
         self.do(self.group.on_plan(view_of(plan, self._settings.worker), self._now()))
 
@@ -125,8 +139,7 @@ class GroupShell:
         formation = self.group.word.formation.members if self.group.word else ()
         wanted = {Pod(m.worker, m.pod_uid) for m in (group.members if group else ())}
         wanted |= {member.home for member in formation}
-        known = {pod: self._book[pod.worker] for pod in wanted - {self.pod} if pod.worker in self._book}
-        self.peers.want({pod: (m.address, m.control_port) for pod, m in known.items()})
+        self.peers.want(self._book.control_addresses(wanted - {self.pod}))
 
     # --- the trainer
 
@@ -217,9 +230,13 @@ class GroupShell:
     def do(self, effects: Iterable[Effect]) -> None:
         """Carry out what the group wants, in its order: a vote is on disk before it is sent."""
         some = False
-        for effect in effects:
-            some = True
-            self._carry_out(effect)
+        try:
+            for effect in effects if self._unfit is None else ():
+                some = True
+                self._carry_out(effect)
+        except BadDisk as error:
+            # Nothing that follows may happen: what was not kept was not promised.
+            self._unfit = error
         if some:
             self._changed()
         self._set_timer()
@@ -240,9 +257,11 @@ class GroupShell:
                 self._build(effect)
             case Log(text):
                 log.info("%s", text)
+            case VotesLost(shown_by, formation):
+                raise LostVotes(shown_by.worker, formation.number)
 
     def _fetch(self, donor: Pod) -> None:
-        if known := self._book.get(donor.worker):
+        if known := self._book.find(donor.worker):
             self._tell(Fetch(known.address, known.state_port, self._state_token()))
 
     def _build(self, effect: Build) -> None:
@@ -257,14 +276,8 @@ class GroupShell:
             word.decision,
             word.step,
         )
-        members = [self._peer(m.worker) for m in formation.members]
+        members = [self._book.peer(m.worker) for m in formation.members]
         self._tell(form_order(word, members, rank, self.plan.revision if self.plan else 0))
-
-    def _peer(self, worker: str) -> Peer:
-        known, own = self._book.get(worker), self._settings
-        if worker == self.pod.worker:
-            return Peer(worker, own.address, own.state_port, known.site if known else "")
-        return Peer(worker, known.address, known.state_port, known.site) if known else Peer(worker, "", 0)
 
     # --- helpers
 
@@ -283,18 +296,5 @@ class GroupShell:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _token(self) -> bytes:
-        """Read each time: the volume is updated when the token is rotated."""
-        return read_token(self._settings.token_file)
-
     def _state_token(self) -> str:
-        return hmac.digest(self._token(), b"edgetrain state", hashlib.sha256).hex()
-
-
-def read_token(path: Path) -> bytes:
-    """The job's token.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return path.read_bytes().strip()
+        return hmac.digest(self._token.read().encode(), b"edgetrain state", hashlib.sha256).hex()

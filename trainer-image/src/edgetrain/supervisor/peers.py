@@ -61,7 +61,7 @@ class Peers:
     """All connections of this supervisor. Callbacks come in the loop's thread."""
 
     own: Pod
-    token: Callable[[], bytes]
+    token: Callable[[], str]
     on_open: Callable[[Pod], None]
     on_message: Callable[[Pod, Spoken], None]
     on_lost: Callable[[Pod, str], None]
@@ -166,7 +166,7 @@ class Peers:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[Pod, Sealer, Opener]:
         """Exchange names and nonces in the open; both directions' keys come from them and the token."""
-        nonce, token = new_nonce(), self.token()
+        nonce, token = new_nonce(), self.token().encode()
         writer.write(json.dumps({"pod": self.own, "nonce": nonce.hex()}).encode() + b"\n")
         try:
             pod, theirs = _read_opening(await reader.readuntil(b"\n"))

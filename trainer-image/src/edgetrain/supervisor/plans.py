@@ -32,6 +32,7 @@ def view_of(plan: Plan, worker: str) -> PlanView:
         pods=pods,
         succession=tuple(group.succession) if group else (),
         founders=founders or pods,
+        begun=plan.begun,
         train=plan.phase is Phase.TRAIN,
         terms=terms,
         durable_step=plan.durable_step,

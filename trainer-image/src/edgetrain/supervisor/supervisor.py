@@ -15,7 +15,7 @@ from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
 from edgetrain.local import Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
-from edgetrain.supervisor.disk import Disk
+from edgetrain.supervisor.disk import BadDisk, Disk, LostVotes
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.plans import FilePlans, FleetPlans
@@ -83,6 +83,8 @@ class Supervisor:
             if not life.done():
                 group.result()
             return await life
+        except BadDisk as error:
+            return self._failed("VotesLost" if isinstance(error, LostVotes) else "DiskFailed", str(error))
         finally:
             await self._wind_up()
             for task in (group, life, *background):
@@ -209,6 +211,7 @@ class Supervisor:
         if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
             self._facts.recovering |= group.status.stage is Stage.BROKEN
+        self._facts.volumes_gone = self._disk.gone
         now = self._loop.time()
         part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now)
         news = is_news(part, self._told)

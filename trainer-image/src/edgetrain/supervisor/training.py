@@ -54,6 +54,8 @@ class Facts:
     recovery_seconds_total: float = 0.0
     incarnation: str = ""
     lost: tuple[str, ...] = field(default_factory=tuple)
+    volumes_gone: bool = False
+    """The pod's own volumes were taken away under it. It trains on, from memory."""
 
 
 def state_of(status: Status, facts: Facts, now: float) -> TrainerState:
@@ -87,7 +89,7 @@ def training_part(
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
-    clash = model_clash(status, statuses.values())
+    reason, error = _trouble(facts, model_clash(status, statuses.values()))
     progress = facts.progress or Progress(None, "", 0)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now)
@@ -99,6 +101,7 @@ def training_part(
         lineage=plan.lineage if plan else 0,
         revision_held=plan.revision if plan else 0,
         formation=_formation(word),
+        base=status.base if plan and status.lineage == plan.lineage else 0,
         lost=missing(plan, members, heard),
         joinable=tuple(w for w in heard if w not in here) if newcomers else (),
         step=max(progress.step, status.committed),
@@ -118,9 +121,20 @@ def training_part(
         samples_lost=progress.samples_returned,
         checkpoint=facts.checkpoint,
         model=facts.model,
-        error=facts.error or clash,
-        error_reason=facts.error_reason or ("ModelMismatch" if clash else None),
+        error=error,
+        error_reason=reason,
     )
+
+
+def _trouble(facts: Facts, clash: str | None) -> tuple[str | None, str | None]:
+    """Its reason and its text, the worst first."""
+    if facts.error_reason:
+        return facts.error_reason, facts.error
+    if clash:
+        return "ModelMismatch", facts.error or clash
+    if facts.volumes_gone:
+        return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
+    return None, facts.error
 
 
 def model_clash(status: Status, others: Iterable[Status]) -> str | None:

@@ -1,0 +1,34 @@
+"""Where members are to be found."""
+
+from collections.abc import Iterable
+
+from edgetrain.group.members import Pod
+from edgetrain.local import Peer
+from edgetrain.supervisor.settings import Settings
+from edgetrain_protocol.plan import Member
+
+
+class Book:
+    """All whom any plan has named: a formation may outlive its plan."""
+
+    def __init__(self, own: Settings) -> None:
+        self._own = own
+        self._members: dict[str, Member] = {}
+
+    def note(self, members: Iterable[Member]) -> None:
+        self._members |= {member.worker: member for member in members}
+
+    def find(self, worker: str) -> Member | None:
+        return self._members.get(worker)
+
+    def control_addresses(self, pods: Iterable[Pod]) -> dict[Pod, tuple[str, int]]:
+        """Host and port of the supervisors that are known of these."""
+        found = {pod: self.find(pod.worker) for pod in pods}
+        return {pod: (m.address, m.control_port) for pod, m in found.items() if m}
+
+    def peer(self, worker: str) -> Peer:
+        """As the trainer dials it, or as it is dialled where it is our own."""
+        known, own = self.find(worker), self._own
+        if worker == own.worker:
+            return Peer(worker, own.address, own.state_port, known.site if known else "")
+        return Peer(worker, known.address, known.state_port, known.site) if known else Peer(worker, "", 0)
