@@ -36,6 +36,8 @@ def job(lab: Lab, operator: None) -> Iterator[Bed]:
     storage = {"checkpoint": {"claim": {"size": "64Mi"}}}
     bed.train("--samples", str(SAMPLES), "--epochs", "100000", storage=storage)
     yield bed
+    # The workers are heard long before cloudcore has its nodes back, and deletions go by way of it.
+    wait_for(lambda: all(view.ready == "True" for view in lab.status().nodes), 180, "all nodes to be Ready")
     bed.end()
     lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 

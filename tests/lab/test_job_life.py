@@ -5,6 +5,7 @@ audited. The tests share the job, and so each finds what those before it left.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -20,6 +21,7 @@ from benchmarks.waiting import wait_for
 from edgelab.demo.install import make_namespace, upgrade_operator
 from edgelab.lab import Lab
 from edgetrain_protocol import names
+from edgetrain_protocol.status import ConditionType
 from tests.lab.conftest import NodeFactory
 from tests.support.pods import suspend
 from tests.support.release import HERE, leader, upgrade
@@ -70,6 +72,13 @@ def revision(job: Bed) -> int:
     return job.status().plan.revision
 
 
+def degraded(job: Bed) -> str:
+    """Why the job says that it is; empty where it is not."""
+    conditions = {c.type: c for c in job.status().conditions}
+    found = conditions.get(ConditionType.DEGRADED)
+    return found.reason if found and found.status == "True" else ""
+
+
 def test_a_killed_program_comes_back_into_the_group(training: Bed) -> None:
     before = training.pod_uids()
     lost = follower(training)
@@ -102,6 +111,25 @@ def test_a_power_cut_pauses_one_worker_and_keeps_its_pod(training: Bed) -> None:
         training.lab.node_start(lost)
     training.wait_training(len(training.nodes))
     assert training.pod_uids() == before
+
+
+def test_a_worker_whose_volumes_are_emptied_trains_on_and_says_so(training: Bed) -> None:
+    """As KubeEdge's agent does when it starts again (docs/kubeedge.md)."""
+    bereft, before = follower(training), training.pod_uids()
+    pods = training.lab.node(bereft).var / "lib" / "kubelet" / "pods"
+    for path in (pods / before[bereft] / "volumes" / "kubernetes.io~empty-dir").glob("*/*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    # A loss, and so a vote that it cannot write down.
+    lost = next(n for n in training.nodes if n not in (bereft, training.aggregator()))
+    training.goes_on_without(lost, training.signal_program(lost), seconds=20)
+    wait_for(lambda: degraded(training) == "VolumesGone", 20, "the job to say so")
+    training.wait_training(len(training.nodes))
+    assert training.pod_uids() == before
+    pod = training.pods()[bereft]["metadata"]["name"]
+    training.lab.kubectl("-n", training.namespace, "delete", "pod", pod, "--wait=false")
+    wait_for(lambda: training.pod_uids().get(bereft) not in (None, before[bereft]), 60, "another pod")
+    training.wait_training(len(training.nodes))
+    wait_for(lambda: degraded(training) == "", 20, "the job to be sound")
 
 
 def test_a_partitioned_node_waits_and_the_others_go_on(training: Bed) -> None:

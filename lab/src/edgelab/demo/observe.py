@@ -1,5 +1,6 @@
 """A job that goes on, with Prometheus beside it: to look at, and to leave alone."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,8 @@ def run_observe(name: str, console: Console) -> int:
         console.print("taking the cluster down")
         lab.down()
         raise
-    console.print(where_to_look(lab, prometheus), highlight=False)
+    # Commands are there to be copied: never broken at the end of a line.
+    console.print(where_to_look(lab, prometheus), highlight=False, soft_wrap=True)
     return 0
 
 
@@ -71,6 +73,7 @@ def endless(manifest: Path) -> str:
 
 
 def where_to_look(lab: Lab, prometheus: Prometheus) -> str:
+    own = sys.argv[0] if Path(sys.argv[0]).name == "edgelab" else "edgelab"
     return f"""
 The job trains, and goes on training. Prometheus scrapes the operator every two seconds:
 
@@ -80,8 +83,9 @@ The job trains, and goes on training. Prometheus scrapes the operator every two 
 
 Dashboards for a Grafana that has it as a data source: {FOLDER}
 The cluster: export KUBECONFIG={lab.kubeconfig}
-Something to see: edgelab link edge-1 5mbit --name {lab.name}; edgelab node kill edge-2 --name {lab.name}
-The end of it: edgelab down --name {lab.name}
+Something to see: {own} link edge-1 5mbit --name {lab.name}
+                  {own} node kill edge-2 --name {lab.name}
+The end of it: {own} down --name {lab.name}
 """
 
 
