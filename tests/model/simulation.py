@@ -228,8 +228,7 @@ class Simulation:
     def tell(self, index: int, message: local.Message) -> None:
         """From the trainer to its supervisor, in order."""
         trainer = self.sites[index].trainer
-        due = max(self.now + 0.001, self._sent.get((index, index), 0.0))
-        self._sent[index, index] = due
+        due = self._sent[index, index] = max(self.now + 0.001, self._sent.get((index, index), 0.0))
 
         def told() -> None:
             if self.sites[index].trainer is trainer:
@@ -432,7 +431,7 @@ class Simulation:
         site.up, site.stopped, site.frozen, site.backlog = False, False, False, []
         site.lives += 1
 
-    def boot(self, index: int) -> None:
+    def boot(self, index: int, plan: PlanView | None = None) -> None:
         site = self.sites[index]
         if site.up:
             return
@@ -444,14 +443,14 @@ class Simulation:
             self.lose(*pair) if pair[0] != index else self._heard.pop(pair)
         if old:
             self.carry(index, site.group.on_ended(old, self.now))
-        self.carry(index, site.group.on_plan(self.plan, self.now))
+        self.carry(index, site.group.on_plan(plan or self.plan, self.now))
         self.start_trainer(index)
 
-    def lose_disk(self, index: int) -> None:
-        """Its pod starts again and finds nothing: its volumes were taken away."""
+    def lose_disk(self, index: int, plan: PlanView | None = None) -> None:
+        """Its pod starts again and finds nothing: its volumes were taken away. `plan`: told first."""
         self.cut_power(index)
         self.sites[index].disk, self.sites[index].lost_disk = None, True
-        self.boot(index)
+        self.boot(index, plan)
 
     def replace_pod(self, index: int) -> None:
         """As the operator does: another pod of the same worker, and a plan that names it."""
@@ -459,8 +458,7 @@ class Simulation:
         self.sites[index].disk, self.sites[index].lost_disk = None, False
         self.pods[index] = Pod(self.pods[index].worker, self.pods[index].uid + "+")
         self.boot(index)
-        workers = [index_of(pod) for pod in self.plan.pods]
-        self.give_plan(self.plan_of(workers, self.plan.revision + 1))
+        self.give_plan(self.plan_of(map(index_of, self.plan.pods), self.plan.revision + 1))
 
     def partition(self, side: set[int]) -> None:
         rest = set(range(len(self.pods))) - side
@@ -479,9 +477,12 @@ class Simulation:
 
     def give_plan(self, plan: PlanView) -> None:
         self.plan = plan
-        for index, site in enumerate(self.sites):
-            if site.up:
-                self.carry(index, site.group.on_plan(plan, self.now))
+        for index in range(len(self.sites)):
+            self.hold(index, plan)
+
+    def hold(self, index: int, plan: PlanView) -> None:
+        if self.sites[index].up:
+            self.carry(index, self.sites[index].group.on_plan(plan, self.now))
 
     # --- what came of it
 

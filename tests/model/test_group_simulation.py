@@ -1,9 +1,12 @@
 """The group gets on: after each fault it forms anew in time, and after all of them it is whole."""
 
 import os
+from functools import partial
 
 import pytest
 
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.record import Record
 from tests.model.simulation import Simulation
 
 SEEDS = 200 if os.environ.get("EDGETRAIN_EXPLORE") == "deep" else 5
@@ -132,6 +135,32 @@ def test_pods_that_have_all_forgotten_do_not_begin_the_lineage_again() -> None:
         sim.lose_disk(index)
     sim.run(10)
     assert sim.step == step
+
+
+def test_a_plan_from_before_the_first_step_begins_nothing() -> None:
+    """A founder that was late hands it on to one that has forgotten; the newer plan comes behind it."""
+    sim = Simulation(3)
+    first = sim.plan
+    sim.partition({0, 1})
+    assert sim.run(10, lambda: sim.step > 5)
+    sim.heal()
+    sim.partition({0})
+    sim.lose_disk(1, first)
+    newer = sim.plan_of(range(3), 2)
+    for index in (1, 2):
+        sim.at(index, 0.05, partial(sim.hold, index, newer))
+    sim.run(20)
+    assert sum("the first formation" in line for line in sim.logs) == 1
+
+
+def test_a_record_swears_for_no_life_of_its_pod_that_it_does_not_know() -> None:
+    pod, before, now = Pod("w0", "p0"), Member("w0", "p0", "i1"), Member("w0", "p0", "i2")
+    base = Formation(0, (now.founder(),), "w0")
+    older, newer = Formation(2, (before,), "w0"), Formation(3, (now,), "w0")
+    forgetful = Record(pod, 1, base).accept(newer)
+    assert not forgetful.never_formed(older)
+    assert forgetful.end(before).never_formed(older)
+    assert Record(pod, 1, base).accept(older).end(before).accept(newer).never_formed(older)
 
 
 def trouble(sim: Simulation, faults: int, *, at_once: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import wait_for
+from edgetrain_protocol.names import DISK_EXIT_STATUS
 from tests.support.group import LocalGroup, Worker
 
 FAKE = Path(__file__).parent / "fake_trainer.py"
@@ -203,11 +204,26 @@ def test_a_pod_that_starts_again_without_its_votes_takes_no_part(start: Start) -
     bereft.process.wait()
     for _ in range(2):  # each time: what it has forgotten, w0 remembers
         group.start(3)
-        assert bereft.process.wait(20) == 1
+        assert bereft.process.wait(20) == DISK_EXIT_STATUS
         assert (bereft.directory / "termination-log").read_text().startswith("VotesLost: w0 ")
     for index in (1, 2):
         group.signal_pod(index, signal.SIGCONT)
     wait_for(lambda: group.whole(0, 1, 2), 20, group.tail)
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_a_pod_that_has_lost_its_plan_is_found_by_the_others(start: Start, index: int) -> None:
+    """It knows nobody, and so can dial nobody, whatever its name."""
+    group = trained(start())
+    bereft = group.workers[index]
+    assert bereft.process is not None
+    bereft.process.kill()
+    bereft.process.wait()
+    group.next_commit(6, but=(index,))
+    shutil.rmtree(bereft.directory / "state")
+    (bereft.directory / "plan.json").unlink()
+    group.start(index)
+    wait_for(group.whole, 20, group.tail)
 
 
 def test_a_vote_that_cannot_be_written_is_not_given(start: Start) -> None:
@@ -216,7 +232,7 @@ def test_a_vote_that_cannot_be_written_is_not_given(start: Start) -> None:
     assert stuck.process is not None
     (stuck.directory / "state" / "supervisor" / "votes.new").mkdir()
     group.kill_trainer(0)
-    assert stuck.process.wait(10) == 1
+    assert stuck.process.wait(10) == DISK_EXIT_STATUS
     assert (stuck.directory / "termination-log").read_text().startswith("DiskFailed: ")
     wait_for(lambda: group.whole(0, 1, 2), 20, group.tail)
     (stuck.directory / "state" / "supervisor" / "votes.new").rmdir()

@@ -231,6 +231,12 @@ class TestTrust:
         with FleetClient(settings) as client, pytest.raises(Unauthorized, match="is its volume mounted"):
             client.send([report()])
 
+    @pytest.mark.parametrize("bundle", ["", "not a certificate", "-----BEGIN CERTIFICATE-----\n\u00e9"])
+    def test_a_bundle_that_is_none_trusts_nobody(self, settings: FleetSettings, bundle: str) -> None:
+        settings.ca_file.write_text(bundle)
+        with FleetClient(settings) as client, pytest.raises(Unauthorized, match="cannot read the CA bundle"):
+            client.send([report()])
+
     def test_files_that_are_taken_away_are_remembered(
         self, client: FleetClient, settings: FleetSettings
     ) -> None:

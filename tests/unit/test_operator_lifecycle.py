@@ -252,9 +252,17 @@ def test_what_a_worker_says_is_wrong_reaches_the_job(reason: str) -> None:
 def test_a_worker_that_has_lost_its_votes_gets_another_pod() -> None:
     world = trained("a", "b", "c")
     lost = world.pod("b").uid
-    world.say("b", TrainerState.WAITING, error="its disk was lost", error_reason="VotesLost")
-    world.train("a", "c")
-    world.settle()
+    for start in range(20):  # without the cloud it may have tried for long
+        world.say(
+            "b",
+            TrainerState.FAILED,
+            incarnation=f"i{start}",
+            error="its disk was lost",
+            error_reason="VotesLost",
+        )
+        world.train("a", "c")
+        world.settle()
+    assert world.condition("Failed").status == "False"
     world.finish_deletions()
     world.settle()
     assert world.pod("b").uid != lost

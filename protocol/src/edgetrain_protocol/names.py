@@ -27,6 +27,9 @@ FLEET_SERVER_NAME = "fleet.edgetrain.io"
 """The one name in the fleet API's certificate: clients verify it whatever address they dial."""
 
 TOKEN_HEADER = "Authorization"
+DISK_EXIT_STATUS = 74
+"""Of a trainer container that cannot keep its votes, or has lost them: no doing of the program's."""
+
 TOKEN_DIR = "/etc/edgetrain/token"
 TOKEN_FILE = f"{TOKEN_DIR}/token"
 CA_DIR = "/etc/edgetrain/ca"

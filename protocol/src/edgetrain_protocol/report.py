@@ -60,6 +60,10 @@ class Totals(Tolerant):
     traffic: tuple[Traffic, ...] = Field((), max_length=8)
 
 
+DISK_FAILED, VOTES_LOST = "DiskFailed", "VotesLost"
+"""Reasons of a worker that takes no part: its votes cannot be kept, or are gone with its disk."""
+
+
 class TrainingPart(Tolerant):
     """From the supervisor."""
 

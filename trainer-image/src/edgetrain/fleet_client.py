@@ -278,8 +278,11 @@ def _read_file(file: MountedFile) -> str:
 
 def _verifying(ca_file: MountedFile) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cadata=ca_file.read())
-    except (OSError, ssl.SSLError) as error:
+        bundle = ca_file.read()
+        if not bundle:  # With nothing to trust, the library would trust whom the system trusts.
+            raise ValueError("it is empty")
+        context = ssl.create_default_context(cadata=bundle)
+    except (OSError, ValueError, TypeError) as error:
         text = f"cannot read the CA bundle {ca_file.path}: {error}; is its volume mounted?"
         raise Unauthorized(text) from error
     # The bundle may hold an authority that another signed: it is trusted as it is.

@@ -12,7 +12,7 @@ from edgetrain_operator.core.model import Observed, PodView
 from edgetrain_operator.core.naming import pod_name, worker_name
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
-from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST, TrainerState
 
 RETRY_SECONDS = 10.0
 """After the second pod that ended by itself; doubled for each further one. The first is replaced at once."""
@@ -73,6 +73,8 @@ def _with_report(record: WorkerRecord, stamped: StampedReport | None) -> WorkerR
     said = stamped.training
     if said.state in READY:
         return record.model_copy(update={"ends": 0})
+    if said.error_reason in (DISK_FAILED, VOTES_LOST):
+        return record  # No doing of the program's: the job's limit is for that.
     if said.state is TrainerState.FAILED and said.incarnation != record.failed_incarnation:
         count = record.failed_incarnations + 1
         return record.model_copy(

@@ -10,9 +10,8 @@ from edgetrain_operator.core.pods import worker_pod
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_protocol.report import VOTES_LOST
 
-VOTES_LOST = "VotesLost"
-"""What such a worker reports: every start of it would find the same."""
 BUSY_SECONDS = 1.0
 """Between looks while somebody is silent: silence makes no event."""
 STEADY_SECONDS = 5.0

@@ -6,11 +6,12 @@ from typing import Any
 
 from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodView, Taint
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import ATTEMPT_LABEL, NODE_ANNOTATION, TRAINER_CONTAINER
+from edgetrain_protocol.names import ATTEMPT_LABEL, DISK_EXIT_STATUS, NODE_ANNOTATION, TRAINER_CONTAINER
 from edgetrain_protocol.status import JobStatus
 
-NOT_THE_PROGRAMS_DOING = frozenset({0, 137, 143, 255})
-"""Exit codes of a clean end, of SIGKILL and SIGTERM, and of a container lost with its node's power."""
+NOT_THE_PROGRAMS_DOING = frozenset({0, 137, 143, 255, DISK_EXIT_STATUS})
+"""Exit codes of a clean end, of SIGKILL and SIGTERM, of a container lost with its node's power, of a lost or
+full disk."""
 OTHER_ARCHITECTURE = "exec format error"
 """What the kernel says of a program that is built for another one."""
 STARTING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", "CrashLoopBackOff"})

@@ -109,7 +109,7 @@ class Group(OwnTrainer):
     # --- the plan
 
     def on_plan(self, plan: PlanView, now: float) -> list[Effect]:
-        """A newer one than that held before; it is on disk already."""
+        """A newer one than that held before."""
         if self._votes_lost:
             return []
         if self.ballot is None or plan.lineage > self.ballot.record.lineage:
@@ -152,6 +152,7 @@ class Group(OwnTrainer):
     def _settle(self, now: float) -> list[Effect]:
         """Do what is due, tell what has changed, and hand over all that is to be done."""
         lineage = self.plan.lineage if self.plan else 0
+        self.estrange(any(s.base and s.lineage == lineage for s in self.statuses.values()))
         self.start(any(s.formation and s.lineage == lineage for s in self.statuses.values()))
         self.fetch()
         for _ in range(8):  # a move may make the next one possible at once

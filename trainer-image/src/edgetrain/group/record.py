@@ -27,6 +27,8 @@ class Record:
     """Since `base`, oldest first. One that was left without being formed is dropped with the next vote."""
     promised: int = 0
     """The highest number voted for: nothing up to it is voted for, or formed, again."""
+    voter: Member | None = None
+    """The incarnation of this pod's trainer that last voted."""
     ended: tuple[Member, ...] = ()
     """Incarnations of this pod's trainer that are over for certain, oldest first."""
     stranger: bool = False
@@ -37,7 +39,11 @@ class Record:
     def accept(self, formation: Formation) -> Self:
         """Vote for it, which leaves every older one for good."""
         kept = tuple(a for a in self.accepted if a.formed)
-        return self._changed(accepted=(*kept, Accepted(formation, False)), promised=formation.number)
+        return self._changed(
+            accepted=(*kept, Accepted(formation, False)),
+            promised=formation.number,
+            voter=next((m for m in formation.members if m.home == self.pod), self.voter),
+        )
 
     def form(self, formation: Formation) -> Self:
         """Let the trainer take part in it."""
@@ -66,6 +72,11 @@ class Record:
         known = (self.base, *(a.formation for a in self.accepted))
         return next((f for f in known if f.number == number), None)
 
+    def estranged(self) -> Self:
+        """The lineage is heard to have begun: who has voted for nothing in it is no founder any more."""
+        voted = self.accepted or self.promised or not self.base.founding
+        return self if voted or self.stranger else self._changed(stranger=True)
+
     def forgets(self, shown: Self, member: Member | None) -> Formation | None:
         """A formation of this lineage that another pod's record shows us in, and that this one never knew.
 
@@ -88,6 +99,8 @@ class Record:
         ours = [m for m in formation.members if m.home == self.pod]
         if not ours or formation.founding or formation.number <= self.base.number:
             return False
+        if any(m != self.voter and m not in self.ended for m in ours):
+            return False  # Of a life that this record knows nothing of: it was lost with its disk.
         formed = any(a.formed for a in self.accepted if a.formation == formation)
         left = self.promised > formation.number or all(m in self.ended for m in ours)
         return left and not formed

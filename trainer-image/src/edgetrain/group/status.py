@@ -35,7 +35,7 @@ class Status:
     stage: Stage = Stage.STARTING
     lineage: int = 0
     revision: int = 0
-    """Of the plan that it holds on disk."""
+    """Of the plan that it holds."""
     formation: int = 0
     """Number of the last formation its trainer was in."""
     base: int = 0

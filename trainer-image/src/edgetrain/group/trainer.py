@@ -67,6 +67,17 @@ class OwnTrainer:
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
 
+    def estrange(self, committed: bool) -> None:
+        """A lineage that others have committed a step in begins no more, whatever plan is handed on to us:
+        those from before that step are around for long after it."""
+        if self.ballot is None or self.plan is None:
+            return
+        before = self.ballot.record
+        if committed or (self.plan.begun and self.plan.lineage == before.lineage):
+            self.ballot = replace(self.ballot, record=before.estranged())
+            if self.ballot.record != before:
+                self._effects.append(Persist(self.ballot.record))
+
     # --- what it says
 
     def heard(self, message: local.Message, now: float) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import disable_created_metrics
 from edgetrain.supervisor.disk import BadDisk
 from edgetrain.supervisor.settings import BadSetting, Settings
 from edgetrain.supervisor.supervisor import Supervisor
+from edgetrain_protocol.names import DISK_EXIT_STATUS
 
 DEFAULT_COMMAND = ("python", "/program/main.py")
 BAD_USAGE = 2
@@ -32,7 +33,10 @@ def main(argv: Sequence[str]) -> int:
     command = argv[1:] if argv[:1] == ["--"] else argv
     try:
         return asyncio.run(supervise(Settings.from_env(), command or DEFAULT_COMMAND))
-    except (BadSetting, BadDisk, OSError, ValueError) as error:
+    except BadDisk as error:
+        logging.getLogger(__name__).error("%s", error)
+        return DISK_EXIT_STATUS
+    except (BadSetting, OSError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return BAD_USAGE
 

@@ -7,13 +7,14 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
 from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,13 @@ _MEMBER = TypeAdapter(Member)
 class BadDisk(RuntimeError):
     """A vote that can be neither read nor written. Going on could break a promise, so nobody does."""
 
+    reason: ClassVar[str] = DISK_FAILED
+
 
 class LostVotes(BadDisk):
     """This pod has voted before and knows nothing of it."""
+
+    reason = VOTES_LOST
 
     def __init__(self, shown_by: str, formation: int) -> None:
         what = f"{shown_by} shows this pod in formation {formation}, of which it knows nothing"
@@ -81,15 +86,19 @@ class Disk:
         except BadDisk as error:
             log.warning("%s; the plan is followed all the same", error)
 
+    def look(self) -> bool:
+        """Whether it is gone. A steady group would not notice for hours: it writes nothing."""
+        if not self.gone and not self.directory.is_dir():
+            self.gone = True
+            log.error("%s is gone: votes and plan are kept in memory", self.directory)
+        return self.gone
+
     def _keep(self, name: str, data: bytes) -> None:
         try:
             write_durably(self.directory / name, data)
-        except FileNotFoundError:
-            # Nothing old is left either that a restart could take for the truth: see Record.forgets.
-            if not self.gone:
-                log.error("%s is gone: votes and plan are kept in memory", self.directory)
-            self.gone = True
         except OSError as error:
+            if self.look():
+                return  # Nothing old is left either that a restart could take for the truth.
             text = f"{self.directory / name} cannot be written: {error}; make room on the node's disk"
             raise BadDisk(text) from error
 

@@ -1,4 +1,5 @@
-"""Connections between the supervisors of a group: one for each pair, the smaller name dials.
+"""Connections between the supervisors of a group: one for each pair. The smaller name dials; where nothing
+comes of that, the larger does too: the other may have lost its plan, or cannot reach us.
 
 A full mesh of small messages, so that whoever leads next already hears everybody. Meant for groups of
 up to some 32 members; larger jobs are several groups.
@@ -24,6 +25,7 @@ DIAL_SECONDS = 3.0
 HANDSHAKE_SECONDS = 5.0
 RETRY_SECONDS = 0.3
 RETRY_MAX_SECONDS = 2.0
+LARGER_WAITS_SECONDS = 3.0
 BACKLOG_BYTES = 4 << 20
 """Unsent: a peer so far behind is as good as lost."""
 OPENING_BYTES = 1024
@@ -75,8 +77,8 @@ class Peers:
         return await asyncio.start_server(self._accept, host, port)
 
     def want(self, addresses: Mapping[Pod, Address]) -> None:
-        """Keep connections to these, as far as it is on us to dial."""
-        self._wanted = {pod: a for pod, a in addresses.items() if pod.worker > self.own.worker}
+        """Keep connections to these."""
+        self._wanted = dict(addresses)
         for pod in set(self._dialling) - set(self._wanted):
             self._dialling.pop(pod).cancel()
         for pod in set(self._wanted) - set(self._dialling):
@@ -108,7 +110,9 @@ class Peers:
 
     async def _keep(self, pod: Pod) -> None:
         wait = RETRY_SECONDS
+        patience = 0.0 if pod.worker > self.own.worker else LARGER_WAITS_SECONDS
         while True:
+            await self._unconnected(pod, patience)
             try:
                 host, port = self._wanted[pod]
                 async with asyncio.timeout(DIAL_SECONDS):
@@ -119,6 +123,18 @@ class Peers:
                 self._complain(pod.worker, f"no connection to {pod.worker}: {error or 'timed out'}")
             await asyncio.sleep(wait)
             wait = min(wait * 1.5, RETRY_MAX_SECONDS)
+
+    async def _unconnected(self, pod: Pod, seconds: float) -> None:
+        """Until there has been no connection with it for so long."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while True:
+            peer = self.live.get(pod.worker)
+            if peer and peer.pod == pod:
+                since = loop.time()
+            elif loop.time() - since >= seconds:
+                return
+            await asyncio.sleep(max(RETRY_SECONDS, seconds / 4))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -3,27 +3,27 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
 from edgetrain.local import Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
-from edgetrain.supervisor.disk import BadDisk, Disk, LostVotes
+from edgetrain.supervisor.disk import BadDisk, Disk
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.plans import FilePlans, FleetPlans
 from edgetrain.supervisor.program import CannotStart, Program
 from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
+from edgetrain.supervisor.termination_log import leave_word
 from edgetrain.supervisor.training import is_news, training_part
 from edgetrain.supervisor.witness import Witness
+from edgetrain_protocol.names import DISK_EXIT_STATUS
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.report import TrainingPart
 
@@ -44,7 +44,6 @@ ALONE_SECONDS = 60.0
 """A member that has finished waits so long for others that are still at it."""
 LOOK_SECONDS = 0.1
 PROGRESS_SECONDS = 0.25
-TERMINATION_LOG = Path(os.environ.get("EDGETRAIN_TERMINATION_LOG", "/dev/termination-log"))
 
 
 class Supervisor:
@@ -84,7 +83,7 @@ class Supervisor:
                 group.result()
             return await life
         except BadDisk as error:
-            return self._failed("VotesLost" if isinstance(error, LostVotes) else "DiskFailed", str(error))
+            return self._failed(error.reason, str(error), DISK_EXIT_STATUS)
         finally:
             await self._wind_up()
             for task in (group, life, *background):
@@ -137,17 +136,12 @@ class Supervisor:
         words = [line for line in program.last_words if line.strip()]
         return "ProgramFailed", f"the program ended with status {status}: " + "\n".join(words[-12:])[-2500:]
 
-    def _failed(self, reason: str, text: str) -> int:
+    def _failed(self, reason: str, text: str, status: int = 1) -> int:
         log.error("%s: %s", reason, text)
         self._facts.error_reason, self._facts.error = reason, text[:4000]
-        try:
-            # Never made: outside a container nobody wants a file there.
-            with TERMINATION_LOG.open("r+") as file:
-                file.write(f"{reason}: {text}"[:4000])
-        except OSError:
-            log.debug("no termination log to write to")
+        leave_word(f"{reason}: {text}")
         self._changed()
-        return 1
+        return status
 
     # --- what the program says
 
@@ -211,7 +205,7 @@ class Supervisor:
         if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
             self._facts.recovering |= group.status.stage is Stage.BROKEN
-        self._facts.volumes_gone = self._disk.gone
+        self._facts.volumes_gone = self._disk.look()
         now = self._loop.time()
         part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now)
         news = is_news(part, self._told)
