@@ -461,8 +461,7 @@ class Simulation:
         self.give_plan(self.plan_of(map(index_of, self.plan.pods), self.plan.revision + 1))
 
     def partition(self, side: set[int]) -> None:
-        rest = set(range(len(self.pods))) - side
-        self._cut |= {frozenset((a, b)) for a in side for b in rest}
+        self._cut |= {frozenset((a, b)) for a in side for b in set(range(len(self.pods))) - side}
 
     def cut_off(self, index: int) -> None:
         self.partition({index})
