@@ -43,7 +43,8 @@ def requests(audit_log: Path, user: str) -> Iterator[tuple[Right, Json]]:
         for line in lines:
             event = json.loads(line)
             about = event.get("objectRef") or {}
-            if event["user"]["username"] == user and "resource" in about:
+            # A request that gave up before it was known whose it is has no name.
+            if event["user"].get("username") == user and "resource" in about:
                 yield _use(event["verb"], about), event
 
 
