@@ -152,7 +152,7 @@ class Group(OwnTrainer):
     def _settle(self, now: float) -> list[Effect]:
         """Do what is due, tell what has changed, and hand over all that is to be done."""
         lineage = self.plan.lineage if self.plan else 0
-        self.estrange(any(s.base and s.lineage == lineage for s in self.statuses.values()))
+        self.estrange({s.lineage for s in self.statuses.values() if s.base})
         self.start(any(s.formation and s.lineage == lineage for s in self.statuses.values()))
         self.fetch()
         for _ in range(8):  # a move may make the next one possible at once

@@ -3,6 +3,7 @@
 Keeps the ballot in step with it: where it stands, what it has left, which process it is.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from edgetrain.group.ballot import Actions, Ballot, Established, Failed, Forming, Persist, Stopping, Tell
@@ -67,13 +68,14 @@ class OwnTrainer:
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
 
-    def estrange(self, committed: bool) -> None:
+    def estrange(self, begun: Collection[int]) -> None:
         """A lineage that others have committed a step in begins no more, whatever plan is handed on to us:
         those from before that step are around for long after it."""
-        if self.ballot is None or self.plan is None:
+        if self.ballot is None:
             return
         before = self.ballot.record
-        if committed or (self.plan.begun and self.plan.lineage == before.lineage):
+        told = self.plan is not None and self.plan.begun and self.plan.lineage == before.lineage
+        if told or before.lineage in begun:
             self.ballot = replace(self.ballot, record=before.estranged())
             if self.ballot.record != before:
                 self._effects.append(Persist(self.ballot.record))
@@ -154,17 +156,15 @@ class OwnTrainer:
     # --- coming in
 
     def asked(self, asked: Asked) -> None:
-        ours = self.ballot is not None and asked.lineage == self.ballot.record.lineage
-        if (
-            self.ballot
-            and ours
-            and self._member
-            and not (self.ballot.record.stranger and asked.base.founding)
-        ):
-            self._asked = asked
-            if self.ballot.engaged is not None and self.word and not self._halting:
-                self._halting = True
-                self._effects.append(Order(local.Halt(formation_id(self.word))))
+        ballot = self.ballot
+        if ballot is None or self._member is None or asked.lineage != ballot.record.lineage:
+            return
+        if ballot.record.stranger and asked.base.founding:
+            return
+        self._asked = asked
+        if ballot.engaged is not None and self.word and not self._halting:
+            self._halting = True
+            self._effects.append(Order(local.Halt(formation_id(self.word))))
 
     def fetch(self) -> None:
         """Once our trainer is in no formation whose state it may still be needed for."""
