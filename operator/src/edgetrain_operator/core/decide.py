@@ -99,12 +99,12 @@ def _why_delete(scene: Scene, node: str, uid: str, attempt: int) -> str:
         return why
     if record and attempt < record.attempt:
         return f"attempt {record.attempt} has taken its place"
+    if record is None or record.pod_uid != uid:
+        return ""
     part = scene.hearing.training(worker)
-    if part and part.error_reason == VOTES_LOST and record and record.pod_uid == uid:
+    if part and part.error_reason == VOTES_LOST:
         return "its votes are lost with its volumes, so only a new pod can take part"
-    if scene.given_up(worker) and record and record.pod_uid == uid:
-        return "silent for longer than elastic.offlineGraceSeconds"
-    return ""
+    return "silent for longer than elastic.offlineGraceSeconds" if scene.given_up(worker) else ""
 
 
 def _over(scene: Scene) -> list[MarkOver]:

@@ -56,8 +56,7 @@ class Hearing:
     @cached_property
     def committed(self) -> bool:
         """Whether somebody who is heard knows of a step that was committed in this lineage."""
-        parts = (self.training(worker) for worker in self.seen.reports if self.heard(worker))
-        return any(part.base > 0 for part in parts if part and part.lineage == self.lineage)
+        return any(part.base > 0 for part in self._parts.values() if part.lineage == self.lineage)
 
     @cached_property
     def put_out(self) -> frozenset[str]:
@@ -72,19 +71,24 @@ class Hearing:
     def incarnations(self) -> Mapping[str, str]:
         """Of the newest formation's members, as they say."""
         newest = self.formation
-        speak = {w: p for w in self.seen.reports if self.heard(w) and (p := self.training(w)) and p.formation}
         return {
             worker: part.incarnation
-            for worker, part in speak.items()
+            for worker, part in self._parts.items()
             if newest and part.formation and part.formation.number == newest.number
         }
 
     @cached_property
+    def _parts(self) -> Mapping[str, TrainingPart]:
+        """Of all workers that are heard."""
+        return {w: part for w in self.seen.reports if self.heard(w) and (part := self.training(w))}
+
+    @cached_property
     def _speakers(self) -> tuple[tuple[TrainingPart, Formation], ...]:
-        parts = (
-            part for worker in self.seen.reports if self.heard(worker) and (part := self.training(worker))
+        return tuple(
+            (p, p.formation)
+            for p in self._parts.values()
+            if p.formation and p.formation.lineage == self.lineage
         )
-        return tuple((p, p.formation) for p in parts if p.formation and p.formation.lineage == self.lineage)
 
     def step(self, worker: str) -> int:
         part = self.training(worker)

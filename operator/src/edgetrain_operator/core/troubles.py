@@ -8,7 +8,7 @@ from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.pods import command_of, image_of
 from edgetrain_operator.core.scene import Scene
 from edgetrain_protocol.names import EDGE_NODE_LABEL
-from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.report import DISK_FAILED, TrainerState
 
 IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -33,7 +33,7 @@ MENDS = {
     "ModelMismatch": "all workers must run the same program with the same settings",
     "EmptyDataset": "check storage.data and the program's data set on this node",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
-    "DiskFailed": "the next start takes part again if the disk can be written then",
+    DISK_FAILED: "the next start takes part again if the disk can be written then",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
 }
 

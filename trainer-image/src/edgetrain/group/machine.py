@@ -73,7 +73,6 @@ class Group(OwnTrainer):
         self._records[record.pod] = record
         self._recall(record)
         if self.ballot:
-            self.ballot = self.ballot.on_record(record)
             own = self.ballot.own
             if own and any(m in record.ended for m in own.formation.members):
                 self._withdraw()
@@ -117,7 +116,6 @@ class Group(OwnTrainer):
             self._lagging, self._invited, self._reform_asked, self._highest = frozenset(), {}, None, 0
             for record in self._records.values():
                 self._recall(record)
-                self.ballot = self.ballot.on_record(record) if self.ballot else None
         self.plan = plan
         if self._member:
             self._effects.append(Order(local.Hold(plan.revision)))
@@ -249,11 +247,13 @@ class Group(OwnTrainer):
             self._retry_at = now + RETRY_SECONDS
 
     def _recall(self, shown: Record) -> None:
-        """Do we know of all that another pod shows us to have had a part in?"""
+        """Take in what another pod shows; do we know of all that it shows us to have had a part in?"""
         unknown = self.ballot.record.forgets(shown, self._member) if self.ballot else None
         if unknown is not None:
             self.ballot, self._votes_lost = None, True
             self._effects.append(VotesLost(shown.pod, unknown))
+        elif self.ballot:
+            self.ballot = self.ballot.on_record(shown)
 
     def _withdraw(self) -> None:
         if self.ballot:

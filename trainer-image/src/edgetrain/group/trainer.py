@@ -57,7 +57,7 @@ class OwnTrainer:
         founders = tuple(Member(*pod, "") for pod in plan.founders)
         base = Formation(0, founders, plan.founders[0].worker if founders else "")
         ended = self.ballot.record.ended if self.ballot else ()
-        record = Record(self.pod, plan.lineage, base, ended=ended, stranger=plan.begun)
+        record = Record(self.pod, plan.lineage, base, ended=ended)
         position = self.ballot.position if self.ballot else Position()
         old = self.ballot.engaged if self.ballot else None
         if old is not None and self.word is not None:

@@ -205,7 +205,6 @@ class Supervisor:
         if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
             self._facts.recovering |= group.status.stage is Stage.BROKEN
-        self._facts.volumes_gone = self._disk.look()
         now = self._loop.time()
         part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now)
         news = is_news(part, self._told)
@@ -219,6 +218,7 @@ class Supervisor:
         """States change with time too: a group that stays broken is paused."""
         while True:
             await asyncio.sleep(1.0)
+            self._facts.volumes_gone = self._disk.look()
             self._changed()
 
     # --- the end
