@@ -18,6 +18,7 @@ from edgetrain_operator.core.model import (
     Observed,
     PodView,
     Refusal,
+    Subject,
 )
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import StoredPlan
@@ -50,7 +51,7 @@ class World:
     reports: dict[str, StampedReport] = field(default_factory=dict)
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
-    refusal: Refusal | None = None
+    refusals: dict[Subject, Refusal] = field(default_factory=dict)
     defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
@@ -75,7 +76,7 @@ class World:
             heard_revision=self.heard_revision,
             token="token",
             ca_bundle="ca",
-            refusal=self.refusal,
+            refusals=dict(self.refusals),
         )
 
     def step(self) -> Decision:

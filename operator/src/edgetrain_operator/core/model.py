@@ -93,12 +93,26 @@ class Defaults:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod."""
+
+    kind: Literal["job", "node", "pod"]
+    name: str
+
+
+PLAN, TOKEN, CA, SERVER = (Subject("job", name) for name in ("plan", "token", "ca", "server"))
+"""SERVER: nothing is wrong with the object, the API server has trouble."""
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Something that the job needs would not be had (Pod Security, quota, a bad field, its size)."""
 
     reason: str
     message: str
     retry_at: float
+    times: int = 1
+    """One after another."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,8 @@ class Observed:
     """The highest revision that any worker said it holds."""
     token: str = ""
     ca_bundle: str = ""
-    refusal: Refusal | None = None
+    refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+    """What was refused when it was last tried."""
     program_missing: str = ""
     """What is wrong with the ConfigMap that holds the program; looked at while no worker runs."""
     taken: frozenset[str] = frozenset()
@@ -130,6 +145,11 @@ class Observed:
 
     def pods_on(self, node: str) -> tuple[PodView, ...]:
         return self._by_node.get(node, ())
+
+    def barred_until(self, *subjects: Subject) -> float | None:
+        """When the last of these may be tried again; None where all may now."""
+        due = [self.refusals[subject].retry_at for subject in subjects if subject in self.refusals]
+        return max((at for at in due if at > self.now), default=None)
 
     @cached_property
     def _by_node(self) -> Mapping[str, tuple[PodView, ...]]:
@@ -145,6 +165,14 @@ class Create:
 
     manifest: Manifest
     reason: str
+    subject: Subject
+    again: bool = False
+    """It was made before and is there for all that is known: a refusal (of a quota that it fills itself) is
+    no hindrance."""
+
+    @property
+    def kind(self) -> str:
+        return str(self.manifest["kind"])
 
 
 @dataclass(frozen=True)
@@ -152,6 +180,10 @@ class DeletePod:
     name: str
     uid: str
     reason: str
+
+    @property
+    def subject(self) -> Subject:
+        return Subject("pod", self.name)
 
 
 @dataclass(frozen=True)
@@ -173,8 +205,14 @@ class Forget:
 class DeleteJob:
     reason: str
 
+    @property
+    def subject(self) -> Subject:
+        return Subject("job", "end")
 
-Action = Create | DeletePod | MarkOver | Forget | DeleteJob
+
+Written = Create | DeletePod | DeleteJob
+"""What the API server is asked for, and may refuse."""
+Action = Written | MarkOver | Forget
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
-from edgetrain_operator.core.troubles import Trouble, job_troubles, node_trouble
+from edgetrain_operator.core.troubles import Trouble, deletion_troubles, job_troubles, node_trouble
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import (
@@ -94,6 +94,7 @@ def _said(
     special = [
         t for line in lines if line.worker in scene.records and (t := node_trouble(scene, line.worker))
     ]
+    special += deletion_troubles(scene)
     return [
         _of_end(ConditionType.SUSPENDED, End.SUSPENDED, found, "NotSuspended"),
         _scheduled(scene, general, found),

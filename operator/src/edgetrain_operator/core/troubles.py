@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgetrain_operator.core import refusals
 from edgetrain_operator.core.model import ContainerTrouble, PodView
 from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.pods import command_of, image_of
@@ -47,11 +48,14 @@ class Trouble:
 
 def job_troubles(scene: Scene) -> Iterator[Trouble]:
     """What concerns no node in particular."""
-    if scene.seen.refusal:
-        yield Trouble(scene.seen.refusal.reason, scene.seen.refusal.message[:TEXT_MAX])
+    for refusal in refusals.of_kind(scene.seen, "job").values():
+        yield Trouble(refusal.reason, refusal.message)
     if scene.seen.program_missing:
         yield Trouble("ProgramMissing", scene.seen.program_missing)
     placement, spec = scene.placement, scene.seen.job.spec
+    refused = refusals.of_nodes(scene.seen, placement.add)
+    if refused and len(placement.wanted) - len(refused) < spec.nodes.min:
+        yield Trouble(next(iter(refused.values())).reason, refusals.summary(refused))
     if not placement.wanted and not placement.refused:
         yield Trouble("NoMatchingNodes", _no_match(scene))
     elif len(placement.wanted) < spec.nodes.min:
@@ -63,9 +67,18 @@ def job_troubles(scene: Scene) -> Iterator[Trouble]:
         )
 
 
+def deletion_troubles(scene: Scene) -> Iterator[Trouble]:
+    """Pods that shall go and may not."""
+    for refusal in refusals.of_kind(scene.seen, "pod").values():
+        yield Trouble(refusal.reason, refusal.message)
+
+
 def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     """The newest that is known of a worker; its own word before the kubelet's."""
     record = scene.records[worker]
+    refusal = refusals.of_nodes(scene.seen, scene.placement.add).get(record.node)
+    if refusal:
+        return Trouble(refusal.reason, f"{record.node}: {refusal.message}", record.node)
     pod = scene.pods.get(record.pod_uid)
     return _reported(scene, worker) or (_of_pod(scene, pod) if pod else None)
 

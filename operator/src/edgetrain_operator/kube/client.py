@@ -19,6 +19,8 @@ from edgetrain_operator.kube.resources import Resource
 
 REQUEST_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
+CREATE_SECONDS = 10
+"""For the API server to answer a POST: a webhook that hangs is then named by it, within our own time."""
 FIELD_MANAGER = "edgetrain-operator"
 PAGE = 500
 
@@ -89,7 +91,8 @@ class Kube:
         AlreadyExists, Refused: see `kube.errors`.
         """
         namespace = body["metadata"].get("namespace")
-        return await self._call("POST", resource, resource.path(namespace), body=body)
+        query = {"timeout": f"{CREATE_SECONDS}s"}
+        return await self._call("POST", resource, resource.path(namespace), query=query, body=body)
 
     async def replace(self, resource: Resource, body: Object) -> Object:
         """PUT; `metadata.resourceVersion` makes it a compare-and-swap.

@@ -8,6 +8,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from edgetrain_operator.core.model import Action
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REFUSALS = (
+    "PodsRefused",
+    "DeletionRefused",
+    "PlanRefused",
+    "PlanTooLarge",
+    "CARefused",
+    "ApiServerUnavailable",
+)
 RESULTS = ("ok", "conflict", "error")
 BACKFILL_RESULTS = ("written", "refused", "dropped")
 
@@ -49,6 +57,12 @@ class Metrics:
         self.actions = Counter(
             "edgetrain_operator_actions_total", "What was done for jobs.", ["action"], registry=registry
         )
+        self.refusals = Counter(
+            "edgetrain_operator_refusals_total",
+            "What the API server did not take, by the reason that the job's status gives.",
+            ["reason"],
+            registry=registry,
+        )
         self.elections = Counter(
             "edgetrain_operator_elections_total", "Elections that changed an aggregator.", registry=registry
         )
@@ -78,6 +92,8 @@ class Metrics:
             self.reconciles.labels(result)
         for action in get_args(Action):
             self.actions.labels(action.__name__)
+        for reason in REFUSALS:
+            self.refusals.labels(reason)
         for result in BACKFILL_RESULTS:
             self.backfill_reports.labels(result)
 
