@@ -1,6 +1,9 @@
 """observe -> decide -> apply: the middle. One pure function over everything that was observed."""
 
+from collections.abc import Collection
+
 from edgetrain_operator.core import attempts, children, lifecycle, volumes
+from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.membership import why_leaves
 from edgetrain_operator.core.model import (
@@ -46,14 +49,15 @@ def decide(seen: Observed) -> Decision:
         planned = Planned(stored, planned.events, planned.requeue_at)
         actions, timers = placed, [timer, scene.placement.look_again_at, _next_look(scene)]
     after = status(scene, planned.stored, found)
+    events = (*limit_events(seen.stored.workers, scene.records), *planned.events)
     return Decision(
         stored=planned.stored,
         actions=(*_over(scene), *actions),
         status=after,
-        events=planned.events,
+        events=events,
         status_events=transitions(seen.job.status, after),
         requeue_at=min((t for t in (*timers, *planned.requeue_at) if t is not None), default=None),
-        reason=_reason(actions, planned.events),
+        reason=_reason(actions, events),
     )
 
 
@@ -65,17 +69,17 @@ def status_unwritten(seen: Observed) -> JobStatus:
 
 def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
     """What is there, and why no worker shall train, if none shall."""
-    records = attempts.noted(seen)
-    scene = Scene(seen, records, _placement(seen))
+    records = limited(seen, attempts.noted(seen))
+    scene = Scene(seen, records, _placement(seen, left_out(records)))
     found = lifecycle.verdict(scene)
     return (scene, None) if found is None else (Scene(seen, records, Placement()), found)
 
 
-def _placement(seen: Observed) -> Placement:
+def _placement(seen: Observed, without: Collection[str]) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
     plan = seen.stored.plan
     senior = {m.node for group in plan.groups for m in group.members} if plan else set()
-    return place(seen.nodes, seen.job.spec, holders, senior, seen.now)
+    return place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
 
 
 def _pods(

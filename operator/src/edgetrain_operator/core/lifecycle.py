@@ -53,7 +53,8 @@ def is_over(status: JobStatus) -> bool:
 
 
 def failures(scene: Scene) -> int:
-    return sum(record.failures for record in scene.records.values())
+    """Those that count against the job's limit: nodes that are left out cost it no more."""
+    return sum(record.failures for record in scene.records.values() if not record.left_out)
 
 
 def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float | None]:

@@ -119,7 +119,7 @@ def _durable_is_left(scene: Scene) -> bool:
     kept = scene.seen.job.spec.storage.checkpoint is not None
     held_by = [scene.records[w] for w in scene.stored.durable_on if w in scene.records]
     if kept:
-        return any(r.node in scene.seen.nodes for r in held_by)
+        return any(r.node in scene.seen.nodes and not r.left_out for r in held_by)
     # On the pods' own disks: gone with the pods, but not with their containers.
     uids = {m.worker: m.pod_uid for m in scene.members}
     return any((uid := uids.get(w)) is not None and uid in scene.pods for w in scene.stored.durable_on)

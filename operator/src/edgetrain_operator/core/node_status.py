@@ -57,7 +57,10 @@ def node_lines(scene: Scene, plan: Plan | None) -> list[NodeStatus]:
             worker in leaders,
         )
         for worker, record in scene.records.items()
-        if scene.seen.pods_on(record.node) or worker in members or record.node in scene.placement.wanted
+        if scene.seen.pods_on(record.node)
+        or worker in members
+        or record.node in scene.placement.wanted
+        or record.left_out
     ]
     lines += [
         NodeStatus(
@@ -74,6 +77,8 @@ def node_lines(scene: Scene, plan: Plan | None) -> list[NodeStatus]:
 def _worker_state(scene: Scene, worker: str, member: bool, before: NodeStatus | None) -> _State:
     record, hearing = scene.records[worker], scene.hearing
     pod, trouble = scene.pods.get(record.pod_uid), node_trouble(scene, worker)
+    if record.left_out and trouble is not None:
+        return _State(NodeState.FAILED, trouble.message)
     part = hearing.training(worker)
     if part is not None and hearing.heard(worker):
         return _State(_OF_REPORT[part.state], trouble.message if trouble else "")

@@ -84,7 +84,8 @@ _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
     ConditionType.COMPLETE: ("True", None),
     ConditionType.FAILED: (None, "True"),
 }
-_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", *End})
+_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", "NodeLeftOut", *End})
+"""Of these there is no Event, or there was one when it happened."""
 
 
 def _said(

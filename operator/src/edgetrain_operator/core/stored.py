@@ -38,6 +38,8 @@ class WorkerRecord(Tolerant):
     """Failures that it reported itself."""
     failed_incarnation: ShortText = ""
     """The last of those."""
+    left_out: LongText = ""
+    """The program's last words, where the node is left out because it failed too often."""
     left_at: float = 0.0
     """When it was put out of the plan."""
     silent_since: float = 0.0

@@ -8,6 +8,7 @@ from edgetrain_operator.core.model import ContainerTrouble, PodView
 from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.pods import command_of, image_of
 from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_protocol.names import EDGE_NODE_LABEL
 from edgetrain_protocol.report import DISK_FAILED, TrainerState
 
@@ -25,6 +26,8 @@ image that is not for it."""
 START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
 ARCHITECTURE_LABEL = "kubernetes.io/arch"
 IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
+LAST_WORDS_MAX = 200
+"""Of a node that is left out: they are stored, and stay for as long as it is."""
 TEXT_MAX = 600
 """Of what somebody else wrote, in a message of ours."""
 
@@ -76,11 +79,23 @@ def deletion_troubles(scene: Scene) -> Iterator[Trouble]:
 def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     """The newest that is known of a worker; its own word before the kubelet's."""
     record = scene.records[worker]
+    if record.left_out:
+        return left_out_trouble(record)
     refusal = refusals.of_nodes(scene.seen, scene.placement.add).get(record.node)
     if refusal:
         return Trouble(refusal.reason, f"{record.node}: {refusal.message}", record.node)
     pod = scene.pods.get(record.pod_uid)
     return _reported(scene, worker) or (_of_pod(scene, pod) if pod else None)
+
+
+def left_out_trouble(record: WorkerRecord) -> Trouble:
+    """Of a node on which the program failed too often."""
+    back = f"mend it and set that to {record.failures} or more, or name it in nodes.exclude for a while"
+    text = (
+        f"{record.node}: left out after {record.failures} failures (runPolicy.backoffLimitPerNode): "
+        f"{record.left_out}; to have it back, {back}"
+    )
+    return Trouble("NodeLeftOut", text, record.node)
 
 
 def _no_match(scene: Scene) -> str:

@@ -74,6 +74,11 @@ class Metrics:
             "Lineages begun because a majority was lost.",
             registry=registry,
         )
+        self.left_out = Counter(
+            "edgetrain_operator_nodes_left_out_total",
+            "Nodes left out of a job because its program failed too often on them.",
+            registry=registry,
+        )
         self.backfill_reports = Counter(
             "edgetrain_operator_backfill_reports_total",
             "Late reports by what became of them.",

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from edgetrain_operator.core import children, lifecycle
 from edgetrain_operator.core.decide import decide, status_unwritten
+from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.model import (
     CA,
     PLAN,
@@ -213,6 +214,8 @@ class Reconciler:
         self._metrics.plans.inc(old != new)
         self._metrics.lineages.inc(bool(old and new and old.lineage != new.lineage))
         changed = before.office and after.office and before.office.worker != after.office.worker
+        out = left_out(after.workers) - left_out(before.workers)
+        self._metrics.left_out.inc(len(out))
         self._metrics.elections.inc(bool(changed) or (before.office is None and after.office is not None))
 
     async def _ensure_ca(self, job: Job, memory: JobMemory, doing: Execution) -> None:
