@@ -1,5 +1,7 @@
 """Failures by node and by job: who is left out, when a job has failed, and how a node comes back."""
 
+from dataclasses import replace
+
 import pytest
 
 from edgetrain_operator.core.failure_limits import limit_per_node
@@ -99,6 +101,53 @@ def test_all_that_fail_alike_end_the_job_and_are_not_left_out_one_by_one() -> No
     fail(world, "a", "b", "c")
     assert world.condition("Failed").status == "True"
     assert "NodeLeftOut" not in world.told
+
+
+def fail_in_formation(world: World, *nodes: str) -> None:
+    """The program that was in the newest formation ends on these; afterwards it starts again."""
+    for node in nodes:
+        said = world.reports[worker_name(node)].training
+        assert said is not None
+        world.say(node, TrainerState.FAILED, incarnation=said.incarnation, error=CAMERA)
+        world.settle()
+
+
+def train_again(world: World, number: int, *nodes: str) -> None:
+    """All start anew and form again."""
+    for node in nodes:
+        world.say(node, incarnation=f"{node}-start-{number}")
+    world.settle()
+    world.train(*nodes, number=number)
+    for node in nodes:
+        part = world.reports[worker_name(node)].training
+        assert part is not None
+        again = part.model_copy(update={"incarnation": f"{node}-start-{number}"})
+        world.reports[worker_name(node)] = replace(world.reports[worker_name(node)], training=again)
+    world.settle()
+
+
+def test_what_all_members_of_a_formation_meet_counts_once_and_against_no_node() -> None:
+    """A bad sample on eight nodes: more failures than backoffLimit, and one cause."""
+    nodes = tuple("abcdefgh")
+    world = trained(*nodes)
+    for number in range(2, 8):
+        fail_in_formation(world, *nodes)
+        assert world.status.failures == number - 1
+        assert world.condition("Failed").status == "False" and "NodeLeftOut" not in world.told
+        train_again(world, number, *nodes)
+    fail_in_formation(world, *nodes)
+    assert world.condition("Failed").status == "True"
+    assert "7 failures, runPolicy.backoffLimit is 6" in world.condition("Failed").message
+
+
+def test_what_one_member_meets_again_and_again_counts_as_its_own() -> None:
+    world = trained("a", "b", "c")
+    for number in range(2, 5):
+        fail_in_formation(world, "b")
+        assert world.status.failures == number - 1
+        train_again(world, number, "a", "b", "c")
+    fail_in_formation(world, "b")
+    assert world.pod("b").deleting and world.status.failures == 0
 
 
 def test_of_nodes_that_fail_too_often_at_once_only_so_many_are_left_out_as_can_be() -> None:

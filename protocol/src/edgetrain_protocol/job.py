@@ -174,7 +174,8 @@ class RunPolicy(Document):
     active_deadline_seconds: int | None = Field(None, ge=1, le=31536000)
     """The job has failed if it runs longer than this."""
     backoff_limit: int = Field(6, ge=0, le=1000)
-    """Failures of the program, over all workers but those left out, before the job has failed."""
+    """Failures of the program, over all workers but those left out, before the job has failed. What ends it
+    on several members of one formation counts once."""
     backoff_limit_per_node: int | None = Field(None, ge=0, le=1000)
     """Failures of the program on one node before that node is left out, while nodes.min others are there;
     half of backoffLimit, rounded up, where unset. No less than backoffLimit: no node is left out."""

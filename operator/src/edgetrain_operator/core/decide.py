@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from edgetrain_operator.core import attempts, children, lifecycle, volumes
+from edgetrain_operator.core.causes import attributed
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.membership import why_leaves
@@ -69,7 +70,7 @@ def status_unwritten(seen: Observed) -> JobStatus:
 
 def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
     """What is there, and why no worker shall train, if none shall."""
-    records = limited(seen, attempts.noted(seen))
+    records = limited(seen, attributed(seen, attempts.noted(seen)))
     scene = Scene(seen, records, _placement(seen, left_out(records)))
     found = lifecycle.verdict(scene)
     return (scene, None) if found is None else (Scene(seen, records, Placement()), found)

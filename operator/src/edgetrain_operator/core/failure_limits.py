@@ -29,9 +29,9 @@ def limited(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str, Wo
     if limit is None:
         return known
     scene = Scene(seen, known, Placement())
-    for worker in sorted(known, key=lambda w: (-known[w].failures, known[w].node)):
+    for worker in sorted(known, key=lambda w: (-known[w].own_failures, known[w].node)):
         record = known[worker]
-        if record.failures > limit and not record.left_out and _can_do_without(seen, known, record.node):
+        if record.own_failures > limit and not record.left_out and _can_do_without(seen, known, record.node):
             known[worker] = record.model_copy(update={"left_out": _last_words(scene, worker)})
     return known
 
@@ -55,11 +55,10 @@ def limit_events(before: Mapping[str, WorkerRecord], now: Mapping[str, WorkerRec
 def _taken_back(seen: Observed, record: WorkerRecord, limit: int | None) -> WorkerRecord:
     """With nothing against it, where somebody has brought it back: what it failed before would count
     against the job's limit at once, and might end the job."""
-    within = limit is None or record.failures <= limit
+    within = limit is None or record.own_failures <= limit
     if record.node not in seen.job.spec.nodes.exclude and not (record.left_out and within):
         return record
-    nothing = {"crashes": 0, "pod_crashes": 0, "failed_incarnations": 0, "left_out": ""}
-    return record.model_copy(update=nothing)
+    return record.forgiven()
 
 
 def _can_do_without(seen: Observed, records: Mapping[str, WorkerRecord], node: str) -> bool:

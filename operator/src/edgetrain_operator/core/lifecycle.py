@@ -53,8 +53,7 @@ def is_over(status: JobStatus) -> bool:
 
 
 def failures(scene: Scene) -> int:
-    """Those that count against the job's limit: nodes that are left out cost it no more."""
-    return sum(record.failures for record in scene.records.values() if not record.left_out)
+    return sum(record.counted_failures for record in scene.records.values())
 
 
 def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float | None]:

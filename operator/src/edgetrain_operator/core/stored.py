@@ -38,6 +38,12 @@ class WorkerRecord(Tolerant):
     """Failures that it reported itself."""
     failed_incarnation: ShortText = ""
     """The last of those."""
+    failed_in: ShortText = ""
+    """Lineage and number of the formation in which it failed last."""
+    common: int = 0
+    """Its failures that other members of the same formation had as well: no fault of the node."""
+    stands_for: int = 0
+    """Those of them for which it counts once against the job's limit."""
     left_out: LongText = ""
     """The program's last words, where the node is left out because it failed too often."""
     left_at: float = 0.0
@@ -49,6 +55,21 @@ class WorkerRecord(Tolerant):
     def failures(self) -> int:
         """A failure may be seen in the pod, in a report, or in both: counted once."""
         return max(self.crashes + self.pod_crashes, self.failed_incarnations)
+
+    @property
+    def own_failures(self) -> int:
+        """Those that count against the node."""
+        return self.failures - self.common
+
+    @property
+    def counted_failures(self) -> int:
+        """Those that count against the job: a node that is left out costs it no more."""
+        return self.stands_for + (0 if self.left_out else self.own_failures)
+
+    def forgiven(self) -> "WorkerRecord":
+        """With nothing against it."""
+        counts = dict.fromkeys(("crashes", "pod_crashes", "failed_incarnations", "common", "stands_for"), 0)
+        return self.model_copy(update={**counts, "left_out": ""})
 
 
 class Office(Tolerant):

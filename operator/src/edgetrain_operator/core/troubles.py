@@ -90,9 +90,9 @@ def node_trouble(scene: Scene, worker: str) -> Trouble | None:
 
 def left_out_trouble(record: WorkerRecord) -> Trouble:
     """Of a node on which the program failed too often."""
-    back = f"mend it and set that to {record.failures} or more, or name it in nodes.exclude for a while"
+    back = f"mend it and set that to {record.own_failures} or more, or name it in nodes.exclude for a while"
     text = (
-        f"{record.node}: left out after {record.failures} failures (runPolicy.backoffLimitPerNode): "
+        f"{record.node}: left out after {record.own_failures} failures (runPolicy.backoffLimitPerNode): "
         f"{record.left_out}; to have it back, {back}"
     )
     return Trouble("NodeLeftOut", text, record.node)
