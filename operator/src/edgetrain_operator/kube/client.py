@@ -19,8 +19,8 @@ from edgetrain_operator.kube.resources import Resource
 
 REQUEST_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
-CREATE_SECONDS = 10
-"""For the API server to answer a POST: a webhook that hangs is then named by it, within our own time."""
+WRITE_SECONDS = 10
+"""For the API server to answer a write: a webhook that hangs is then named by it, within our own time."""
 FIELD_MANAGER = "edgetrain-operator"
 PAGE = 500
 
@@ -91,8 +91,7 @@ class Kube:
         AlreadyExists, Refused: see `kube.errors`.
         """
         namespace = body["metadata"].get("namespace")
-        query = {"timeout": f"{CREATE_SECONDS}s"}
-        return await self._call("POST", resource, resource.path(namespace), query=query, body=body)
+        return await self._call("POST", resource, resource.path(namespace), body=body)
 
     async def replace(self, resource: Resource, body: Object) -> Object:
         """PUT; `metadata.resourceVersion` makes it a compare-and-swap.
@@ -149,6 +148,8 @@ class Kube:
         verb: str = "",
     ) -> Object:
         outcome, began = "ok", time.monotonic()
+        if method != "GET":
+            query = {"timeout": f"{WRITE_SECONDS}s", **(query or {})}
         try:
             return await self._send(method, path, query, body, content_type)
         except KubeError as error:
