@@ -23,7 +23,7 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION
+from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION, Env
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Report, TrainerState, TrainingPart
 from edgetrain_protocol.status import Condition, JobStatus
@@ -51,6 +51,7 @@ class World:
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
     refusal: Refusal | None = None
+    strangers: dict[str, NodeView] = field(default_factory=dict)
     defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
@@ -76,6 +77,7 @@ class World:
             token="token",
             ca_bundle="ca",
             refusal=self.refusal,
+            strangers=dict(self.strangers),
         )
 
     def step(self) -> Decision:
@@ -123,6 +125,7 @@ class World:
             uid=f"pod-{self.made}",
             node=meta["annotations"][NODE_ANNOTATION],
             attempt=int(meta["labels"][ATTEMPT_LABEL]),
+            fleet_address=_fleet_address(manifest),
             created=self.now,
         )
         self.pods[pod.uid] = pod
@@ -224,6 +227,11 @@ class World:
     def lines(self) -> dict[str, str]:
         """Node -> state, from status."""
         return {line.node: str(line.state) for line in self.status.nodes}
+
+
+def _fleet_address(manifest: dict[str, Any]) -> str:
+    variables = manifest["spec"]["containers"][0]["env"]
+    return next(str(v["value"]) for v in variables if v["name"] == Env.FLEET_ADDRESS)
 
 
 def trained(*nodes: str, **spec: Any) -> World:

@@ -10,6 +10,7 @@ from edgetrain_operator.core.pods import worker_pod
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_operator.core.words import remembered
 from edgetrain_protocol.report import VOTES_LOST
 
 BUSY_SECONDS = 1.0
@@ -20,7 +21,7 @@ STEADY_SECONDS = 5.0
 
 def decide(seen: Observed) -> Decision:
     """What follows from the observations. Deciding again over its own result changes nothing."""
-    records = attempts.noted(seen)
+    records = remembered(seen, attempts.noted(seen))
     placement = _placement(seen)
     scene = Scene(seen, records, placement)
     found = lifecycle.verdict(scene)

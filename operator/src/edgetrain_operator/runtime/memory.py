@@ -1,9 +1,10 @@
 """What a reconciler remembers between reconciles. All of it may be lost at any moment."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edgetrain_operator.core.model import Decision, Job, Refusal
+from edgetrain_operator.core.model import Decision, Job, NodeView, Refusal
 
 Key = tuple[str, str]
 """Namespace, name."""
@@ -22,6 +23,10 @@ class JobMemory:
     refusal: Refusal | None = None
     refusals: int = 0
     taken: frozenset[str] = frozenset()
+    strangers: Mapping[str, NodeView] = field(default_factory=dict)
+    """As last read."""
+    strangers_read: float = field(default=float("-inf"))
+    """Monotonic."""
     ca_bundle: str = ""
     """As last applied."""
     served: tuple[int, int] = (0, 0)
