@@ -472,7 +472,7 @@ def test_a_node_without_its_label_is_named_while_it_is_there(api: ApiServer, nam
     api.kubectl("label", "node", "edge-b", f"{EDGE_NODE_LABEL}-")
     settle(api, fleet, namespace)
     settle(api, fleet, namespace)  # another operator, which never saw the label
-    hint = f"edge-b lacks the label {EDGE_NODE_LABEL}"
+    hint = f"edge-b had one and lacks the label {EDGE_NODE_LABEL}"
     assert hint in condition(api, namespace, "Scheduled")["message"]
     api.kubectl("delete", "node", "edge-b")
     settle(api, fleet, namespace)

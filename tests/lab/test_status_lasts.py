@@ -87,7 +87,7 @@ def test_a_node_that_lost_its_label_is_named(
     apply(lab, namespace, job("hint", program()))
     wait_for(lambda: set(states(lab, namespace, "hint").values()) == {"Training"}, SECONDS)
     lab.kubectl("label", "node", unlabelled, f"{EDGE_NODE_LABEL}-")
-    says(lab, namespace, "hint", "NodesFound", f"{unlabelled} lacks the label {EDGE_NODE_LABEL}")
+    says(lab, namespace, "hint", "NodesFound", f"{unlabelled} had one and lacks the label {EDGE_NODE_LABEL}")
 
 
 def test_workers_that_dial_where_nobody_answers_are_named(

@@ -9,7 +9,7 @@ from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import ContainerEnd
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import WORDS_MAX, LastEnd
-from edgetrain_operator.core.troubles import NEVER_HEARD_SECONDS
+from edgetrain_operator.core.troubles import NEVER_HEARD_SECONDS, NOT_STARTED_SECONDS
 from edgetrain_operator.core.words import KEPT, clipped, words_of
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.report import NodePart, TrainerState
@@ -202,14 +202,69 @@ def test_an_unheard_supervisor_is_named_though_its_profiler_is_heard() -> None:
     world.settle()
     world.say("c")
     head = world.reports[worker_name("c")].head
-    world.reports[worker_name("c")] = StampedReport(head, measured=NodePart(), measured_received=world.now)
-    world.settle()
-    world.pass_time(NEVER_HEARD_SECONDS)
+    for _ in range(2):
+        world.reports[worker_name("c")] = StampedReport(
+            head, measured=NodePart(), measured_received=world.now
+        )
+        world.train("a", "b")
+        world.settle()
+        world.pass_time(NEVER_HEARD_SECONDS / 2)
     world.train("a", "b")
     world.settle()
     degraded = world.condition("Degraded")
-    assert degraded.reason == "NeverHeard" and "though its profiler is: `kubectl logs" in degraded.message
+    assert degraded.reason == "NeverHeard"
+    assert "and its profiler is heard: see `kubectl logs" in degraded.message
     assert world.condition("Training").status == "True"
+
+
+def test_a_worker_that_is_heard_no_more_though_its_node_is_ready_is_named() -> None:
+    world = trained("a", "b", "c")
+    for _ in range(8):
+        world.pass_time(8)
+        world.train("a", "b", number=2, lost=("c",))
+        world.settle()
+    degraded = world.condition("Degraded")
+    assert degraded.reason == "NotHeard" and degraded.message.startswith("c: not heard since")
+    assert "it dials fleet.example:8443" in degraded.message
+    assert world.lines()["c"] == "Lost" and line(world, "c").message == degraded.message
+    world.nodes["c"] = replace(world.nodes["c"], ready=False)
+    world.settle()
+    assert world.condition("Degraded").reason == "WorkersMissing"
+    assert line(world, "c").message.startswith("not heard since")
+
+
+def test_a_whole_job_that_is_heard_no_more_trains_on_as_far_as_is_known_and_says_what_to_check() -> None:
+    world = trained("a", "b")
+    world.pass_time(NEVER_HEARD_SECONDS + 1)
+    world.settle()
+    assert world.condition("Training").message == "as far as was last heard"
+    assert world.condition("Degraded").reason == "NotHeard"
+    assert "also NotHeard on b" in world.condition("Degraded").message
+    assert world.lines() == {"a": "Paused", "b": "Paused"}
+
+
+def test_a_pod_whose_containers_do_not_come_up_is_named_after_a_while() -> None:
+    world = World.of("a", "b")
+    world.settle()
+    world.pass_time(NOT_STARTED_SECONDS - 1)
+    world.settle()
+    assert world.condition("Training").reason == "Starting"
+    world.pass_time(1)
+    world.settle()
+    assert world.condition("Training").reason == "NotStarted"
+    assert f"kubectl describe pod {world.pod('a').name}" in line(world, "a").message
+    assert world.lines() == {"a": "Pending", "b": "Pending"}
+    world.nodes["a"] = replace(world.nodes["a"], ready=False)
+    world.settle()
+    assert "waits for the node to be Ready" in line(world, "a").message
+
+
+def test_a_matching_node_that_can_have_no_worker_is_named_though_there_are_enough() -> None:
+    world = trained("a", "b")
+    world.nodes["c"] = edge_node("c", unschedulable=True)
+    world.settle()
+    scheduled = world.condition("Scheduled")
+    assert scheduled.message == "2 of 2 nodes have a worker's pod; without one: c: the node is cordoned"
 
 
 def test_a_pod_that_dials_what_was_the_address_once_is_to_be_deleted() -> None:
@@ -308,13 +363,13 @@ def test_a_node_that_has_lost_its_label_is_named_until_it_is_gone_or_has_it_agai
     world.settle()
     scheduled = world.condition("Scheduled")
     assert scheduled.status == "True"
-    assert "had a worker before: b lacks the label node-role.kubernetes.io/edge" in scheduled.message
+    assert "without one: b had one and lacks the label node-role.kubernetes.io/edge" in scheduled.message
     world.strangers.clear()
     world.settle()
-    assert "had a worker before" not in world.condition("Scheduled").message
+    assert "had one" not in world.condition("Scheduled").message
     world.nodes["b"] = edge_node("b")
     world.settle()
-    assert "had a worker before" not in world.condition("Scheduled").message
+    assert "had one" not in world.condition("Scheduled").message
 
 
 def test_a_node_that_the_selector_passes_over_by_now_is_named() -> None:
@@ -324,7 +379,7 @@ def test_a_node_that_the_selector_passes_over_by_now_is_named() -> None:
     world.settle()
     world.nodes["b"] = edge_node("b")
     world.settle()
-    text = "b is not selected by spec.nodes.selector any more"
+    text = "b had one and is not selected by spec.nodes.selector any more"
     assert text in world.condition("Scheduled").message
     world.nodes["a"] = edge_node("a")
     world.settle()
@@ -337,7 +392,7 @@ def test_nodes_that_are_left_out_on_purpose_are_no_hint() -> None:
     world.spec = {"nodes": {"exclude": ["b"]}}
     world.train("a")
     world.settle()
-    assert "had a worker before" not in world.condition("Scheduled").message
+    assert "had one" not in world.condition("Scheduled").message
 
 
 def test_a_job_whose_programs_all_wait_to_be_started_again_does_not_train() -> None:
@@ -367,7 +422,7 @@ def test_a_second_trouble_and_a_missing_worker_are_named_with_the_first() -> Non
     world.settle()
     message = world.condition("Degraded").message
     assert "b: no camera" in message and "(also EmptyDataset on c)" in message
-    assert message.endswith("; not training: d")
+    assert message.endswith("; Lost: d")
 
 
 def test_a_node_that_waits_for_its_next_pod_says_until_when() -> None:

@@ -7,7 +7,7 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import WorkerRecord
-from edgetrain_operator.core.troubles import Trouble, node_trouble
+from edgetrain_operator.core.troubles import UNHEARD, Trouble, node_trouble
 from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Plan
@@ -97,7 +97,7 @@ def _worker_state(
     if pod is not None and scene.down(pod):
         return _State(NodeState.FAILED, message or "its trainer has ended and waits to be started again")
     if record.silent_since and (part is not None or member):
-        return _dark(record.silent_since, member)
+        return _dark(record.silent_since, member, trouble)
     if member and before is not None and before.state is not NodeState.STOPPED:
         return _State(before.state, before.message)  # Just after a take-over: nothing is known that is newer.
     if pod is None and record.retry_at:
@@ -113,10 +113,10 @@ def _as_it_ended(
     well = sighting is not None and sighting.pod_uid == record.pod_uid and sighting.ended_well
     if found.end is End.COMPLETE and well:
         return _State(NodeState.FINISHED)
-    if trouble is not None:
+    if trouble is not None and trouble.reason not in UNHEARD:
         return _State(NodeState.FAILED, trouble.message)
-    if record.silent_since:
-        return _dark(record.silent_since, member=False)
+    if record.silent_since or trouble is not None:
+        return _dark(record.silent_since, False, trouble)
     if before is not None and before.state in _FINAL:
         return _State(before.state, before.message)
     return _State(NodeState.STOPPED, f"ended with the job: {found.reason}")
@@ -127,15 +127,15 @@ def _and_next(record: WorkerRecord, text: str) -> str:
     return "; ".join(words for words in (text, when) if words)
 
 
-def _dark(since: float, member: bool) -> _State:
-    text = f"not heard since {time_text(since)}"
+def _dark(since: float, member: bool, trouble: Trouble | None) -> _State:
+    text = trouble.message if trouble else f"not heard since {time_text(since)}"
     return _State(NodeState.PAUSED if member else NodeState.LOST, text)
 
 
 def _without_reports(running: bool, trouble: Trouble | None) -> _State:
     if trouble is None:
         return _State(NodeState.STARTING if running else NodeState.PENDING)
-    if trouble.reason == "NeverHeard":
+    if trouble.reason in UNHEARD:
         return _State(NodeState.LOST, trouble.message)
     if trouble.reason in _STOPS:
         return _State(NodeState.FAILED, trouble.message)

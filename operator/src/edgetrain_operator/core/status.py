@@ -10,7 +10,7 @@ from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
-from edgetrain_operator.core.troubles import Trouble, job_troubles, node_trouble, others, strangers
+from edgetrain_operator.core.troubles import Trouble, job_troubles, left_out, node_trouble, others
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import (
@@ -26,6 +26,8 @@ from edgetrain_protocol.status import (
 
 PROGRESS_SECONDS = 10.0
 """Between writes for progress and rates alone."""
+MISSING_MAX = 20
+"""Nodes that are named in one message."""
 
 
 def status(scene: Scene, stored: StoredPlan, found: Verdict | None) -> JobStatus:
@@ -114,7 +116,7 @@ def _of_end(kind: ConditionType, end: End, found: Verdict | None, otherwise: str
 def _scheduled(scene: Scene, troubles: Sequence[Trouble], found: Verdict | None) -> conditions.Said:
     if found is not None:
         return ConditionType.SCHEDULED, False, found.end, "no workers are wanted"
-    left = strangers(scene)
+    left = left_out(scene, refused=not troubles)
     hint = f"; {left}" if left else ""
     if troubles:
         text = troubles[0].message + others(troubles) + hint
@@ -175,16 +177,24 @@ def _degraded(
     if found is not None:
         return kind, False, found.end, ""
     named = {trouble.node for trouble in troubles}
-    bad = [line.node for line in lines if line.state in _BAD and line.node not in named]
+    bad = [line for line in lines if line.state in _BAD and line.node not in named]
     if troubles:
-        missing = f"; not training: {', '.join(bad[:20])}" if bad else ""
+        missing = f"; {_by_state(bad)}" if bad else ""
         return kind, True, troubles[0].reason, troubles[0].message + others(troubles) + missing
     if bad:
-        return kind, True, "WorkersMissing", f"not training: {', '.join(bad[:20])}"
+        return kind, True, "WorkersMissing", _by_state(bad)
     short = [line.node for line in lines if line.state is not NodeState.TRAINING]
     if short or not lines:
         return kind, True, "FewerWorkers", f"not training yet: {', '.join(short[:20]) or 'all'}"
     return kind, False, "AllTraining", ""
+
+
+def _by_state(lines: Sequence[NodeStatus]) -> str:
+    """A dark worker is not said to train, nor not to: it is Paused or Lost as far as anybody knows."""
+    nodes: dict[str, list[str]] = {}
+    for line in lines[:MISSING_MAX]:
+        nodes.setdefault(line.state, []).append(line.node)
+    return "; ".join(f"{state}: {', '.join(names)}" for state, names in nodes.items())
 
 
 def _word(found: Verdict | None, said: Sequence[conditions.Said], lines: Sequence[NodeStatus]) -> str:

@@ -34,7 +34,11 @@ OTHERS_MAX = 5
 """Of further troubles, named in the message of the first."""
 
 NEVER_HEARD_SECONDS = 60.0
-"""From the start of a worker's containers to its supervisor's first word; usually two seconds."""
+"""From the start of a worker's containers to its supervisor's first word, usually two seconds; and from its
+last word, where its node is heard all the while."""
+NOT_STARTED_SECONDS = 120.0
+"""From a pod's making to its containers; fetching an image may take longer, which is worth a word."""
+UNHEARD = frozenset({"NeverHeard", "NotHeard"})
 ADDRESS_MEND = (
     "see that this address reaches the operator's fleet API from the node "
     "(its name, firewalls, fleet.address of the chart)"
@@ -84,7 +88,7 @@ def node_trouble(scene: Scene, worker: str) -> Trouble | None:
         _reported(scene, worker)
         or (_of_pod(scene, pod) if pod else None)
         or _last_ended(record, settled=False)
-        or (_never_heard(scene, record, pod) if pod else None)
+        or (_silent(scene, record, pod) if pod else None)
     )
 
 
@@ -102,9 +106,22 @@ def others(troubles: Sequence[Trouble]) -> str:
     return f" (also {', '.join([*rest[:OTHERS_MAX], *more])})" if rest else ""
 
 
-def strangers(scene: Scene) -> str:
-    """Nodes that had a worker and are there, and what each lacks to be asked for again; empty where none."""
-    spec, found = scene.seen.job.spec, []
+def left_out(scene: Scene, refused: bool) -> str:
+    """Nodes without a worker that people may miss one on, and why; empty where there are none.
+
+    Args:
+        refused: those too that match and can have none.
+    """
+    found = list(_strangers(scene))
+    if refused:
+        found += [f"{node}: {why}" for node, why in sorted(scene.placement.refused.items())]
+    more = f"; and {len(found) - OTHERS_MAX} more" if len(found) > OTHERS_MAX else ""
+    return f"without one: {'; '.join(found[:OTHERS_MAX])}{more}" if found else ""
+
+
+def _strangers(scene: Scene) -> Iterator[str]:
+    """Nodes that had a worker, are there, and are no longer asked for."""
+    spec = scene.seen.job.spec
     for record in sorted(scene.records.values(), key=lambda record: record.node):
         node = scene.seen.nodes.get(record.node) or scene.seen.strangers.get(record.node)
         if node is None or matches(node, spec) or node.name in spec.nodes.exclude:
@@ -114,9 +131,7 @@ def strangers(scene: Scene) -> str:
             if EDGE_NODE_LABEL in node.labels
             else f"lacks the label {EDGE_NODE_LABEL}"
         )
-        found.append(f"{node.name} {lacks}")
-    more = f" and {len(found) - OTHERS_MAX} more" if len(found) > OTHERS_MAX else ""
-    return f"had a worker before: {', '.join(found[:OTHERS_MAX])}{more}" if found else ""
+        yield f"{node.name} had one and {lacks}"
 
 
 def _failure(scene: Scene, record: WorkerRecord) -> Trouble | None:
@@ -164,20 +179,45 @@ def _told(container: str, end: LastEnd) -> str:
     return f"profiler: {words}" if container == PROFILER_CONTAINER else words
 
 
-def _never_heard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
-    sighting, view = record.sighting, scene.seen.nodes.get(record.node)
-    if sighting is None or sighting.pod_uid != pod.uid or sighting.heard or not sighting.running_since:
+def _silent(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
+    return _not_started(scene, pod) or _unheard(scene, record, pod)
+
+
+def _not_started(scene: Scene, pod: PodView) -> Trouble | None:
+    """The kubelet gives no reason while it fetches an image or waits for a volume: its events have it."""
+    waited = scene.now - pod.created
+    if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS:
         return None
-    waited = scene.now - max(sighting.running_since, scene.seen.since)
+    view = scene.seen.nodes.get(pod.node)
+    if view is not None and not view.ready:
+        return Trouble("NodeNotReady", f"{pod.node}: its pod waits for the node to be Ready", pod.node)
+    text = f"no container runs {waited // 60 * 60:.0f} s after the pod was made: it may be fetching its image"
+    return Trouble("NotStarted", f"{pod.node}: {text}; `kubectl describe pod {pod.name}` says more", pod.node)
+
+
+def _unheard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
+    """Who should be heard, by all that its kubelet says of it: it runs, and has run for long enough."""
+    view, sighting = scene.seen.nodes.get(record.node), record.sighting
     dark = view is not None and not view.ready
-    if waited < NEVER_HEARD_SECONDS or not pod.living or pod.idle or dark:
+    if (
+        pod.phase != "Running"
+        or pod.deleting
+        or pod.idle
+        or dark
+        or sighting is None
+        or sighting.pod_uid != pod.uid
+    ):
         return None
-    text = f"its supervisor has never been heard since {time_text(sighting.running_since)}"
-    stamped = scene.hearing.report(worker_name(record.node))
-    logs = f"`kubectl logs {pod.name} -c trainer` says what it meets"
-    if stamped is not None and stamped.measured is not None:
-        return Trouble("NeverHeard", f"{record.node}: {text}, though its profiler is: {logs}", record.node)
-    return Trouble("NeverHeard", f"{record.node}: {text}: {_dials(scene, pod)}; {logs}", record.node)
+    since = record.silent_since if sighting.heard else sighting.running_since
+    if not since or scene.now - max(since, scene.seen.since) < NEVER_HEARD_SECONDS:
+        return None
+    stamped, logs = scene.hearing.report(worker_name(record.node)), f"`kubectl logs {pod.name} -c trainer`"
+    reason = "NotHeard" if sighting.heard else "NeverHeard"
+    what = "not heard" if sighting.heard else "its supervisor has never been heard"
+    text = f"{record.node}: {what} since {time_text(since)}, though its node is Ready and its pod runs"
+    if stamped is not None and scene.now - (stamped.measured_received or 0.0) < NEVER_HEARD_SECONDS:
+        return Trouble(reason, f"{text} and its profiler is heard: see {logs}", record.node)
+    return Trouble(reason, f"{text}: {_dials(scene, pod)}; see {logs}", record.node)
 
 
 def _dials(scene: Scene, pod: PodView) -> str:
