@@ -9,6 +9,7 @@ import pytest
 
 from edgetrain_operator.kube.errors import Conflict, KubeError
 from edgetrain_operator.kube.resources import NODES, Resource
+from edgetrain_protocol.names import EDGE_NODE_LABEL
 from edgetrain_protocol.report import TrainerState
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, program, set_ready
@@ -354,6 +355,48 @@ def test_a_finished_job_is_complete_and_deleted_after_its_time(api: ApiServer, n
     patch_status(api, "pod", pod["metadata"]["name"], namespace, {"status": {"phase": "Succeeded"}})
     settle(api, fleet, namespace)
     assert items(api, "etj", namespace) == []
+
+
+def test_last_words_outlive_their_pod(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace, runPolicy={"backoffLimit": 0}))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    name = pod_on(api, namespace, "edge-a")["metadata"]["name"]
+    end = {"exitCode": 1, "reason": "Error", "message": "ModuleNotFoundError: No module named 'edgetrain'"}
+    trainer = {
+        "name": "trainer",
+        "image": "i",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 1,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": end},
+    }
+    words = {"status": {"phase": "Running", "containerStatuses": [trainer]}}
+    patch_status(api, "pod", name, namespace, words)
+    settle(api, fleet, namespace)
+    api.kubectl("delete", "pod", name, "-n", namespace, "--force", "--grace-period=0")
+    settle(api, fleet, namespace)
+    assert "No module named 'edgetrain'" in condition(api, namespace, "Failed")["message"]
+    (line,) = get(api, "etj", "digits", namespace)["status"]["nodes"]
+    assert line["state"] == "Failed" and "No module named 'edgetrain'" in line["message"]
+
+
+def test_a_node_without_its_label_is_named_while_it_is_there(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    make_node(api, "edge-b")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    api.kubectl("label", "node", "edge-b", f"{EDGE_NODE_LABEL}-")
+    settle(api, fleet, namespace)
+    settle(api, fleet, namespace)  # another operator, which never saw the label
+    hint = f"edge-b had one and lacks the label {EDGE_NODE_LABEL}"
+    assert hint in condition(api, namespace, "Scheduled")["message"]
+    api.kubectl("delete", "node", "edge-b")
+    settle(api, fleet, namespace)
+    assert hint not in condition(api, namespace, "Scheduled")["message"]
 
 
 def test_nothing_is_written_where_nothing_changed(api: ApiServer, namespace: str) -> None:

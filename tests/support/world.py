@@ -24,7 +24,7 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION
+from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION, Env
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Report, TrainerState, TrainingPart
 from edgetrain_protocol.status import Condition, JobStatus
@@ -52,6 +52,7 @@ class World:
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
     refusals: dict[Subject, Refusal] = field(default_factory=dict)
+    strangers: dict[str, NodeView] = field(default_factory=dict)
     defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
@@ -77,6 +78,7 @@ class World:
             token="token",
             ca_bundle="ca",
             refusals=dict(self.refusals),
+            strangers=dict(self.strangers),
         )
 
     def step(self) -> Decision:
@@ -124,6 +126,7 @@ class World:
             uid=f"pod-{self.made}",
             node=meta["annotations"][NODE_ANNOTATION],
             attempt=int(meta["labels"][ATTEMPT_LABEL]),
+            fleet_address=_fleet_address(manifest),
             created=self.now,
         )
         self.pods[pod.uid] = pod
@@ -225,6 +228,11 @@ class World:
     def lines(self) -> dict[str, str]:
         """Node -> state, from status."""
         return {line.node: str(line.state) for line in self.status.nodes}
+
+
+def _fleet_address(manifest: dict[str, Any]) -> str:
+    variables = manifest["spec"]["containers"][0]["env"]
+    return next(str(v["value"]) for v in variables if v["name"] == Env.FLEET_ADDRESS)
 
 
 def trained(*nodes: str, **spec: Any) -> World:

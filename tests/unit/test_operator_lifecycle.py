@@ -194,7 +194,6 @@ TROUBLES = [
         "CommandNotFound",
         "python /program/main.py",
     ),
-    (ContainerTrouble("trainer", "OOMKilled", ""), "OutOfMemory", "limit"),
     (
         ContainerTrouble("", "Unschedulable", "0/1 nodes: insufficient cpu"),
         "PodUnschedulable",

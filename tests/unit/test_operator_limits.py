@@ -94,6 +94,19 @@ def test_a_node_too_old_for_a_worker_does_not_stand_in_for_another() -> None:
     assert world.pod("b").living
 
 
+def test_of_nodes_that_never_trained_none_is_left_out_for_what_fails_on_all() -> None:
+    """The image lacks a package: leaving out one after another would only put off the end."""
+    world = World.of("a", "b")
+    world.settle()
+    fail(world, "a", times=4)
+    assert "NodeLeftOut" in world.told, "for all that is known the other is well"
+    world = World.of("a", "b")
+    world.settle()
+    fail(world, "a", "b", times=3)
+    fail(world, "a")
+    assert "NodeLeftOut" not in world.told and world.condition("Failed").status == "True"
+
+
 def test_all_that_fail_alike_end_the_job_and_are_not_left_out_one_by_one() -> None:
     world = trained("a", "b", "c", nodes={"min": 2})
     fail(world, "a", "b", "c", times=2)

@@ -28,6 +28,7 @@ from edgetrain_operator.core.refusals import of_kind
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_operator.core.words import remembered
 from edgetrain_protocol.report import VOTES_LOST
 from edgetrain_protocol.status import JobStatus
 
@@ -70,7 +71,7 @@ def status_unwritten(seen: Observed) -> JobStatus:
 
 def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
     """What is there, and why no worker shall train, if none shall."""
-    records = limited(seen, attributed(seen, attempts.noted(seen)))
+    records = limited(seen, attributed(seen, remembered(seen, attempts.noted(seen))))
     scene = Scene(seen, records, _placement(seen, left_out(records)))
     found = lifecycle.verdict(scene)
     return (scene, None) if found is None else (Scene(seen, records, Placement()), found)

@@ -8,6 +8,7 @@ also where other nodes go dark meanwhile: it would fail again.
 from collections.abc import Iterator, Mapping
 
 from edgetrain_operator.core.model import Event, Observed
+from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, can_run, matches
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import WorkerRecord
@@ -64,8 +65,14 @@ def _taken_back(seen: Observed, record: WorkerRecord, limit: int | None) -> Work
 def _can_do_without(seen: Observed, records: Mapping[str, WorkerRecord], node: str) -> bool:
     """Whether enough others are left; one that is dark or cordoned now may be back."""
     gone, spec = left_out(records) | {node}, seen.job.spec
-    others = [n for n in seen.nodes.values() if n.name not in gone and matches(n, spec) and can_run(n)]
-    return len(others) >= spec.nodes.min
+    able = [n for n in seen.nodes.values() if n.name not in gone and matches(n, spec) and can_run(n)]
+    return sum(_sound(seen, records, worker_name(n.name)) for n in able) >= spec.nodes.min
+
+
+def _sound(seen: Observed, records: Mapping[str, WorkerRecord], worker: str) -> bool:
+    """Whether the program is not known to fail there as well: what fails everywhere is no node's fault."""
+    record, newest = records.get(worker), seen.stored.formation
+    return record is None or not record.own_failures or (newest is not None and worker in newest.members)
 
 
 def _last_words(scene: Scene, worker: str) -> str:

@@ -45,6 +45,20 @@ class ContainerTrouble:
 
 
 @dataclass(frozen=True)
+class ContainerEnd:
+    """How a container, or the whole pod, ended last, where it was not well: the kubelet's word and text."""
+
+    container: str
+    reason: str
+    exit_code: int = 0
+    message: str = ""
+    ordinal: int = 0
+    """Which of the container's starts it was, from 0."""
+    memory_limit: str = ""
+    """As a quantity; empty where there is none."""
+
+
+@dataclass(frozen=True)
 class PodView:
     """One of the job's own pods."""
 
@@ -58,6 +72,11 @@ class PodView:
     crashes: int = 0
     """Restarts of the trainer container, where its last end was the program's own doing."""
     trouble: ContainerTrouble | None = None
+    ends: tuple[ContainerEnd, ...] = ()
+    idle: bool = False
+    """Its trainer has ended and waits to be started again."""
+    fleet_address: str = ""
+    """host:port that it dials; what was the installation's when it was made."""
     created: float = 0.0
 
     @property
@@ -140,6 +159,8 @@ class Observed:
     """What was refused when it was last tried."""
     program_missing: str = ""
     """What is wrong with the ConfigMap that holds the program; looked at while no worker runs."""
+    strangers: Mapping[str, NodeView] = field(default_factory=dict)
+    """Nodes that had a worker of the job and are no edge nodes (any more)."""
     taken: frozenset[str] = frozenset()
     """Names of ours that the API server says belong to somebody else."""
 

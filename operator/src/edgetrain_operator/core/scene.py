@@ -57,6 +57,11 @@ class Scene:
         """Those of the plan's members that are there."""
         return [pod for member in self.members if (pod := self.pods.get(member.pod_uid))]
 
+    def down(self, pod: PodView) -> bool:
+        """Whether its trainer does not run, by the word of a kubelet that is heard: newer than its own."""
+        node = self.seen.nodes.get(pod.node)
+        return pod.idle and node is not None and node.ready
+
     def given_up(self, worker: str) -> bool:
         """Silent for longer than the job waits for anybody."""
         record = self.records.get(worker)

@@ -4,7 +4,9 @@ Times in it are the operator's (Unix, seconds). They change only when something 
 every heartbeat: each change is a write that every reconcile after it must wait for.
 """
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.plan import Plan
@@ -16,6 +18,39 @@ MAX_BYTES = 700_000
 
 class TooLarge(ValueError):
     """The document would not fit its ConfigMap; the text says what to do."""
+
+
+WORDS_MAX = 600
+"""Characters of a container's last words."""
+
+
+class LastEnd(Tolerant):
+    """How a container ended last, where it did not end well; outlives the pod, whose log does not."""
+
+    reason: ShortText
+    """CamelCase, as in conditions."""
+    words: Annotated[str, StringConstraints(max_length=WORDS_MAX)] = ""
+    """The last that it said, or what the kubelet said of it."""
+    at: float = 0.0
+    """When that was first seen."""
+    pod_uid: ShortText = ""
+    ordinal: int = -1
+    """Which start of the container it was, from 0; -1 where its supervisor alone has told of it."""
+    incarnation: ShortText = ""
+    """Which start of the program had reported last by then."""
+    settled: bool = False
+    """Whether one that started later has got ready."""
+
+
+class Sighting(Tolerant):
+    """What was seen of a worker's pod, for an operator that begins to look later."""
+
+    pod_uid: ShortText
+    running_since: float = 0.0
+    """When it was first seen running without having been heard; 0 where it never was."""
+    heard: bool = False
+    """Whether its supervisor ever was."""
+    ended_well: bool = False
 
 
 class WorkerRecord(Tolerant):
@@ -50,6 +85,10 @@ class WorkerRecord(Tolerant):
     """When it was put out of the plan."""
     silent_since: float = 0.0
     """When it was last heard before it fell silent; 0 while it is heard."""
+    sighting: Sighting | None = None
+    """Of its newest pod that was seen."""
+    last_ends: dict[ShortText, LastEnd] = Field(default_factory=dict, max_length=4)
+    """By container; of the pod as a whole under "pod"."""
 
     @property
     def failures(self) -> int:

@@ -1,10 +1,10 @@
 """What a reconciler remembers between reconciles. All of it may be lost at any moment."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from edgetrain_operator.core.model import Decision, Job, Refusal, Subject
+from edgetrain_operator.core.model import Decision, Job, NodeView, Refusal, Subject
 
 Key = tuple[str, str]
 """Namespace, name."""
@@ -27,6 +27,10 @@ class JobMemory:
     conflicts: int = 0
     """Reconciles, one after another, in which somebody wrote first."""
     taken: frozenset[str] = frozenset()
+    strangers: Mapping[str, NodeView] = field(default_factory=dict)
+    """As last read."""
+    strangers_read: float = field(default=float("-inf"))
+    """Monotonic."""
     ca_bundle: str = ""
     """As last applied."""
     served: tuple[int, int] = (0, 0)

@@ -41,6 +41,7 @@ from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.recorder import record
 from edgetrain_operator.runtime.status_writer import write_invalid, write_status
+from edgetrain_operator.runtime.strangers import strangers
 from edgetrain_protocol.names import MANAGED_BY, NODE_ANNOTATION
 
 log = logging.getLogger(__name__)
@@ -132,20 +133,22 @@ class Reconciler:
         pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
         mine = own([held], job.uid) if held else []
         views = tuple(pod_view(raw) for raw in own(pods, job.uid))
+        stored, nodes = _parse(mine[0]["data"]) if mine else StoredPlan(), self._nodes.nodes
         seen = Observed(
             job=job,
             now=self._clock(),
             since=self._since,
             defaults=self._defaults,
-            nodes=self._nodes.nodes,
+            nodes=nodes,
             pods=views,
-            stored=_parse(mine[0]["data"]) if mine else StoredPlan(),
+            stored=stored,
             reports=reports,
             rates=rates,
             heard_revision=heard,
             token=self._fleet.token_for(job.uid),
             refusals=dict(memory.refusals),
             program_missing=await self._program_missing(job, views),
+            strangers=await strangers(self._kube, job, stored, nodes, memory),
             taken=memory.taken,
         )
         return seen, mine[0]["metadata"]["resourceVersion"] if mine else None
