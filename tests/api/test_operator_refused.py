@@ -10,31 +10,23 @@ import pytest
 
 from edgetrain_protocol.report import TrainerState
 from tests.support.apiserver import ApiServer
-from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, program
+from tests.support.objects import drop_nodes, get, items, job, make_node, program
+from tests.support.refusing import (
+    policy,
+    quota,
+    refuse_nothing,
+    too_many_requests,
+    wait_for_deletions,
+    wait_for_pods,
+    webhook,
+)
 from tests.support.replicas import Replica, condition, pod_on, settle, with_replicas
 from tests.support.scripted_fleet import ScriptedFleet
 
 Json = dict[str, Any]
+EXCLUDE_B = '{"spec":{"nodes":{"exclude":["edge-b"]}}}'
 BACK_OFF = 61.0
 """Seconds after which whatever was refused is tried again."""
-PLAIN_POD: Json = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "spec": {
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 1,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "c",
-                "image": "i",
-                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-            }
-        ],
-    },
-}
 
 
 @pytest.fixture(autouse=True)
@@ -43,56 +35,7 @@ def _bare(api: ApiServer, namespace: str) -> Iterator[None]:
     program(api, namespace, "main.py")
     yield
     drop_nodes(api)
-    for kind in ("validatingwebhookconfiguration", "validatingadmissionpolicy"):
-        api.kubectl("delete", kind, namespace, "--ignore-not-found")
-    api.kubectl("delete", "validatingadmissionpolicybinding", namespace, "--ignore-not-found")
-
-
-def of_namespace(namespace: str) -> Json:
-    return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-
-
-def webhook(api: ApiServer, namespace: str, port: int = 9, seconds: int = 1, **rule: list[str]) -> None:
-    """A webhook for what `rule` says, at a port where nobody answers."""
-    rules = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]} | rule
-    hook = {
-        "name": "policy.example.com",
-        "failurePolicy": "Fail",
-        "timeoutSeconds": seconds,
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-        "namespaceSelector": of_namespace(namespace),
-        "rules": [rules],
-        "clientConfig": {"url": f"https://127.0.0.1:{port}/validate"},
-    }
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
-    api.apply({**kind, "metadata": {"name": namespace}, "webhooks": [hook]})
-
-
-def policy(api: ApiServer, namespace: str, reason: str) -> None:
-    """Deny pods with the code that belongs to `reason`."""
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1"}
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    says = {"expression": "false", "message": "every pod needs a label team", "reason": reason}
-    match = {"namespaceSelector": of_namespace(namespace), "resourceRules": [rule]}
-    spec = {"failurePolicy": "Fail", "matchConstraints": match, "validations": [says]}
-    bound = {"policyName": namespace, "validationActions": ["Deny"]}
-    api.apply(
-        {**kind, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": namespace}, "spec": spec},
-        {**kind, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": namespace}, "spec": bound},
-    )
-
-
-def wait_for_pods(api: ApiServer, namespace: str, refused: bool, **labels: str) -> None:
-    """Until what was just configured holds: the API server's own watches take a moment."""
-    pod = {**PLAIN_POD, "metadata": {"name": "probe", "namespace": namespace, "labels": labels}}
-    limit = time.monotonic() + 60
-    while time.monotonic() < limit:
-        done = api.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod), check=False)
-        if bool(done.returncode) == refused:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"pods are not {'refused' if refused else 'taken'} in a minute")
+    refuse_nothing(api, namespace)
 
 
 def status(api: ApiServer, namespace: str) -> Json:
@@ -165,6 +108,31 @@ def test_a_webhook_that_is_down_freezes_no_status(api: ApiServer, namespace: str
     with_replicas(api, fleet, story)
 
 
+def test_an_api_server_that_takes_nothing_is_told_as_such_and_no_node_blamed(
+    api: ApiServer, namespace: str
+) -> None:
+    for node in ("edge-a", "edge-b"):
+        make_node(api, node)
+    api.apply(job(namespace))
+
+    async def story(replica: Replica) -> None:
+        too_many_requests(api, namespace)
+        wait_for_pods(api, namespace, refused=True)
+        await replica.settle(namespace, steps=2)
+        found = condition(api, namespace, "Scheduled")
+        assert (found["status"], found["reason"]) == ("False", "ApiServerUnavailable")
+        assert "too many requests" in found["message"].lower()
+        assert not any("Pod is refused" in line for line in lines(api, namespace).values())
+        api.kubectl("delete", "flowschema,prioritylevelconfiguration", f"a-{namespace}")
+        wait_for_pods(api, namespace, refused=False)
+        replica.ahead = BACK_OFF
+        await replica.settle(namespace, steps=2)
+        assert nodes_with_pods(api, namespace) == ["edge-a", "edge-b"]
+        assert "ApiServerUnavailable" not in json.dumps(status(api, namespace))
+
+    with_replicas(api, ScriptedFleet(), story)
+
+
 def test_webhooks_that_hang_hold_up_the_status_of_no_other_node(api: ApiServer, namespace: str) -> None:
     names = [f"edge-{letter}" for letter in "abcdefgh"]
     for node in names:
@@ -203,13 +171,6 @@ def test_one_node_that_is_refused_holds_up_no_other(api: ApiServer, namespace: s
         "edge-a: its Pod is refused"
     )
     assert "maximum memory usage per Container is 1Gi" in lines(api, namespace)["edge-a"]
-
-
-def quota(api: ApiServer, namespace: str, hard: dict[str, str], used: dict[str, str]) -> None:
-    """With the status that a controller would keep."""
-    meta = {"name": "quota", "namespace": namespace}
-    api.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}})
-    patch_status(api, "resourcequota", "quota", namespace, {"status": {"hard": hard, "used": used}})
 
 
 def test_a_replacement_waits_for_no_other_nodes_back_off(api: ApiServer, namespace: str) -> None:
@@ -279,9 +240,6 @@ def test_a_plan_that_cannot_be_written_is_not_served_and_the_status_goes_on(
     with_replicas(api, fleet, story)
 
 
-EXCLUDE_B = '{"spec":{"nodes":{"exclude":["edge-b"]}}}'
-
-
 async def wait_for_plan(replica: Replica, api: ApiServer, namespace: str, revision: int) -> None:
     limit = time.monotonic() + 30
     while status(api, namespace)["plan"]["revision"] != revision:
@@ -299,7 +257,7 @@ def test_a_deletion_that_is_refused_is_told(api: ApiServer, namespace: str) -> N
         await replica.settle(namespace)
         pod = pod_on(api, namespace, "edge-b")
         webhook(api, namespace, operations=["DELETE"])
-        wait_for_deletions_refused(api, namespace, pod["metadata"]["name"])
+        wait_for_deletions(api, namespace, pod["metadata"]["name"])
         api.kubectl("patch", "etj", "digits", "-n", namespace, "--type=merge", "-p", EXCLUDE_B)
         await replica.settle(namespace)
         degraded = condition(api, namespace, "Degraded")
@@ -315,11 +273,3 @@ def test_a_deletion_that_is_refused_is_told(api: ApiServer, namespace: str) -> N
         assert "DeletionRefused" not in json.dumps(status(api, namespace)["conditions"])
 
     with_replicas(api, fleet, story)
-
-
-def wait_for_deletions_refused(api: ApiServer, namespace: str, name: str) -> None:
-    limit = time.monotonic() + 30
-    command = ("delete", "pod", name, "-n", namespace, "--dry-run=server", "--grace-period=0", "--force")
-    while not api.kubectl(*command, check=False).returncode:
-        assert time.monotonic() < limit
-        time.sleep(0.1)
