@@ -1,4 +1,4 @@
-"""What makes a real API server refuse things in one namespace, named after it so that it can be taken away."""
+"""What makes a real API server refuse things in one namespace; named after it, to be taken away again."""
 
 import json
 import time
