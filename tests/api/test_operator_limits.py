@@ -21,6 +21,14 @@ def _bare(api: ApiServer, namespace: str) -> Iterator[None]:
     drop_nodes(api)
 
 
+def crash(api: ApiServer, namespace: str, node: str, restart: int) -> None:
+    """What a kubelet says of a trainer that has ended with an error for the `restart`th time."""
+    trainer = {"name": "trainer", "image": "i", "imageID": "i", "ready": False, "restartCount": restart}
+    waits = {"lastState": CRASHED, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    status = {"status": {"phase": "Running", "containerStatuses": [{**trainer, **waits}]}}
+    patch_status(api, "pod", pod_on(api, namespace, node)["metadata"]["name"], namespace, status)
+
+
 def test_a_bad_node_is_left_out_and_comes_back_when_its_limit_is_raised(
     api: ApiServer, namespace: str
 ) -> None:
@@ -33,19 +41,9 @@ def test_a_bad_node_is_left_out_and_comes_back_when_its_limit_is_raised(
     for node in nodes:
         fleet.say(pod_on(api, namespace, node))
     settle(api, fleet, namespace)
-    crashes = {
-        "name": "trainer",
-        "image": "i",
-        "imageID": "i",
-        "ready": False,
-        "restartCount": 4,
-        "lastState": CRASHED,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-    }
-    name = pod_on(api, namespace, "edge-c")["metadata"]["name"]
-    status = {"status": {"phase": "Running", "containerStatuses": [crashes]}}
-    patch_status(api, "pod", name, namespace, status)
-    settle(api, fleet, namespace)
+    for restart in (1, 2, 3, 4):
+        crash(api, namespace, "edge-c", restart)
+        settle(api, fleet, namespace)
 
     with_pods = {p["metadata"]["annotations"]["edgetrain.io/node"] for p in items(api, "pods", namespace)}
     assert with_pods == {"edge-a", "edge-b"}

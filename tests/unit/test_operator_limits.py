@@ -218,10 +218,21 @@ def test_a_job_that_shall_end_at_the_first_failure_does() -> None:
 
 def test_failures_seen_by_the_kubelet_alone_leave_a_node_out_too() -> None:
     world = trained("a", "b", "c", nodes={"min": 2})
-    world.change_pod("c", crashes=4)
-    world.settle()
+    for restart in (1, 2, 3, 4):
+        assert world.pod("c").living
+        world.change_pod("c", crashes=restart)
+        world.settle()
     assert world.pod("c").deleting
     assert "left out after 4 failures" in world.condition("Degraded").message
+
+
+def test_restarts_after_power_cuts_count_for_nothing_when_the_program_fails_at_last() -> None:
+    world = trained("a", "b", "c", nodes={"min": 2})
+    world.change_pod("c", crashes=0)  # five power cuts: the kubelet's last end is none of the program's doing
+    world.settle()
+    world.change_pod("c", crashes=6)
+    world.settle()
+    assert world.status.failures == 1 and world.pod("c").living
 
 
 def test_a_durable_checkpoint_on_a_left_out_node_is_nowhere() -> None:

@@ -70,7 +70,8 @@ class PodView:
     deleting: bool = False
     ready: bool = False
     crashes: int = 0
-    """Restarts of the trainer container, where its last end was the program's own doing."""
+    """Restarts of the trainer container, for whatever reason; 0 where its last end was none of the program's
+    doing."""
     trouble: ContainerTrouble | None = None
     ends: tuple[ContainerEnd, ...] = ()
     idle: bool = False

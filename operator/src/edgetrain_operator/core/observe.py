@@ -100,10 +100,8 @@ def pod_view(raw: Raw) -> PodView:
 
 
 def _crashes(status: Raw) -> int:
-    """Restarts of the trainer, unless its last end was none of the program's doing.
-
-    The kubelet keeps the last end alone. After a power cut the count is therefore too low rather
-    than too high, until the program fails again.
+    """Restarts of the trainer, unless its last end was none of the program's doing: the kubelet keeps the
+    last end alone.
     """
     for container in status.get("containerStatuses") or ():
         if container["name"] == TRAINER_CONTAINER:

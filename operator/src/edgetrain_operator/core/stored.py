@@ -69,6 +69,8 @@ class WorkerRecord(Tolerant):
     """Failures of its program in earlier pods."""
     pod_crashes: int = 0
     """Failures of its program in the present pod, as counted so far."""
+    pod_restart: int = 0
+    """The newest restart of the present pod's trainer that is counted there."""
     failed_incarnations: int = 0
     """Failures that it reported itself."""
     failed_incarnation: ShortText = ""
