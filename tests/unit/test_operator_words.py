@@ -8,6 +8,7 @@ import pytest
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import ContainerEnd
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.node_status import NODES_MAX
 from edgetrain_operator.core.stored import WORDS_MAX, LastEnd
 from edgetrain_operator.core.troubles import NEVER_HEARD_SECONDS, NOT_STARTED_SECONDS
 from edgetrain_operator.core.words import KEPT, clipped, words_of
@@ -129,6 +130,36 @@ def test_what_was_said_before_a_kill_settles_nothing() -> None:
     assert "memory limit of 128Mi; raise the container's memory limit" in line(world, "b").message
 
 
+def test_an_end_of_which_both_tell_is_one_and_one_in_the_next_pod_is_another() -> None:
+    world = trained("a", "b")
+    world.say("b", TrainerState.FAILED, incarnation="first", error="bad", error_reason="ProgramFailed")
+    world.settle()
+    world.say("b", incarnation="second")
+    world.train("a")
+    world.settle()
+    end = ContainerEnd("trainer", "Error", 1, "ProgramFailed: bad")
+    world.change_pod("b", crashes=1, ends=(end,))
+    world.settle()
+    assert last(world, "b").settled, "the kubelet is late"
+    world.change_pod("b", phase="Failed")
+    world.settle()
+    world.finish_deletions()
+    world.change_pod("b", phase="Running", crashes=1, idle=True, ends=(end,))
+    world.settle()
+    assert world.pod("b").attempt == 2 and not last(world, "b").settled
+
+
+def test_an_end_that_is_told_when_the_next_start_trains_already_is_settled_by_what_follows() -> None:
+    world = trained("a", "b")
+    world.change_pod("b", crashes=1, ends=(ContainerEnd("trainer", "OOMKilled", 137),))
+    world.settle()
+    assert not last(world, "b").settled, "the killed one may have sent its report just before"
+    world.pass_time(8)
+    world.train("a", "b")
+    world.settle()
+    assert last(world, "b").settled and not line(world, "b").message
+
+
 def test_a_profiler_that_ends_is_told_until_it_is_heard_again() -> None:
     world = trained("a")
     world.change_pod("a", ends=(ContainerEnd("profiler", "Error", 1, "no such module"),))
@@ -176,10 +207,11 @@ def test_a_worker_that_nobody_ever_heard_is_named_with_the_address_that_it_dials
 
 
 def test_nobody_is_called_unheard_who_was_heard_or_cannot_be_or_by_an_operator_that_just_began() -> None:
-    world = World.of("heard", "dark", "crashing", "pulling")
+    world = World.of("heard", "dark", "crashing", "pulling", "waiting")
     world.settle()
     world.say("heard", TrainerState.STARTING)
     world.change_pod("dark", phase="Running")
+    world.change_pod("waiting", phase="Running")
     world.change_pod("crashing", phase="Running", idle=True)
     world.settle()
     world.nodes["dark"] = replace(world.nodes["dark"], ready=False)
@@ -281,7 +313,7 @@ def test_a_pod_that_dials_what_was_the_address_once_is_to_be_deleted() -> None:
 
 def test_a_complete_job_reads_as_it_ended_whatever_becomes_of_its_pods() -> None:
     world = trained("a", "b", "c")
-    world.say("a", TrainerState.FINISHED, model="/m", step=400)
+    world.say("a", TrainerState.FINISHED, model="/m", step=400, samples_per_second=64.0)
     world.settle()
     for node in "ab":
         world.change_pod(node, phase="Succeeded")
@@ -305,6 +337,41 @@ def test_a_complete_job_reads_as_it_ended_whatever_becomes_of_its_pods() -> None
     assert JobStatus.model_validate(world.status.to_wire()) == world.status
 
 
+def test_all_finished_nodes_read_so_though_status_has_no_line_for_each() -> None:
+    names = [f"n{number:03d}" for number in range(NODES_MAX + 10)]
+    world = trained(*names, nodes={"max": 200})
+    world.say(names[0], TrainerState.FINISHED, model="/m", step=400)
+    world.settle()
+    for name in names:
+        world.change_pod(name, phase="Succeeded")
+    world.settle()
+    world.pods.clear()
+    world.reports.clear()
+    world.settle()
+    assert [line.state for line in world.status.nodes] == ["Finished"] * NODES_MAX
+
+
+def test_who_was_never_heard_when_the_job_ended_reads_so() -> None:
+    world = trained("a", "b")
+    world.nodes["c"] = edge_node("c")
+    world.settle()
+    world.change_pod("c", phase="Running")
+    world.settle()
+    world.pass_time(NEVER_HEARD_SECONDS)
+    world.train("a", "b")
+    world.settle()
+    for node in "ab":
+        world.say(node, TrainerState.FINISHED, model="/m", step=400, samples_per_second=64.0)
+    world.settle()
+    assert world.lines() == {"a": "Finished", "b": "Finished", "c": "Lost"}
+    assert world.status.progress.samples_per_second == 0.0
+    world.pods.clear()
+    world.reports.clear()
+    world.settle()
+    assert world.lines() == {"a": "Finished", "b": "Finished", "c": "Lost"}
+    assert "never been heard" in line(world, "c").message
+
+
 def test_who_was_silent_or_had_failed_when_the_job_ended_reads_so() -> None:
     world = trained("a", "b", "c")
     crash(world, "c", 1, "ProgramFailed: no camera")
@@ -324,8 +391,14 @@ def test_who_was_silent_or_had_failed_when_the_job_ended_reads_so() -> None:
 
 def test_workers_of_a_suspended_job_do_not_train() -> None:
     world = trained("a", "b")
+    world.say("a", TrainerState.TRAINING, step=20, samples_per_second=64.0)
+    world.settle()
+    assert world.status.progress.samples_per_second == 64.0
+    world.reports.clear()
+    world.since = world.now
     world.spec = {"suspend": True}
     world.settle()
+    assert world.status.progress.samples_per_second == 0.0
     world.pass_time(WIND_DOWN_SECONDS)
     world.settle()
     world.pods.clear()

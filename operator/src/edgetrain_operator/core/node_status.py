@@ -101,7 +101,7 @@ def _worker_state(
         return _State(NodeState.FAILED, message or "its trainer has ended and waits to be started again")
     if record.silent_since and (part is not None or member):
         return _dark(record.silent_since, member, trouble)
-    if member and before is not None and before.state is not NodeState.STOPPED:
+    if member and before is not None:
         return _State(before.state, before.message)  # Just after a take-over: nothing is known that is newer.
     if pod is None and record.retry_at:
         return _State(NodeState.FAILED if trouble else NodeState.PENDING, _and_next(record, message))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from edgetrain_operator.core.ends import OUT_OF_MEMORY, POD
-from edgetrain_operator.core.hearing import READY
+from edgetrain_operator.core.hearing import HEARD_SECONDS, READY
 from edgetrain_operator.core.model import ContainerEnd, Observed, PodView
 from edgetrain_operator.core.stored import WORDS_MAX, LastEnd, Sighting, WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
@@ -122,7 +122,10 @@ def _settled(container: str, end: LastEnd, stamped: StampedReport | None) -> Las
         well = (stamped.measured_received or 0.0) > end.at
     else:
         said = stamped.training
-        well = said is not None and said.state in ENDS_WELL and said.incarnation != end.incarnation
+        # A kubelet may tell of an end when the next start is heard already; no report outlives its program.
+        later = (stamped.training_received or 0.0) > end.at + HEARD_SECONDS
+        another = said is not None and said.incarnation != end.incarnation
+        well = said is not None and said.state in ENDS_WELL and (another or later)
     return end.model_copy(update={"settled": True}) if well else end
 
 
