@@ -168,6 +168,11 @@ class Elastic(Document):
     """A group of which nobody is heard stays in the plan this long."""
 
 
+class OnNonFiniteLoss(StrEnum):
+    CONTINUE = "continue"
+    FAIL = "fail"
+
+
 class RunPolicy(Document):
     """When the job ends, and what is kept. Mutable."""
 
@@ -175,6 +180,9 @@ class RunPolicy(Document):
     """The job has failed if it runs longer than this."""
     backoff_limit: int = Field(6, ge=0, le=1000)
     """Failures of the program, over all workers, before the job has failed."""
+    on_non_finite_loss: OnNonFiniteLoss = OnNonFiniteLoss.CONTINUE
+    """What becomes of a job whose loss was NaN or infinite in three steps in a row.
+    continue: it trains on and says so. fail: the job has failed. The checkpoints from before are kept."""
     ttl_seconds_after_finished: int | None = Field(None, ge=0, le=31536000)
     """The job is deleted this long after its end; never where unset."""
 

@@ -81,6 +81,9 @@ class TrainingPart(Tolerant):
     epoch: int = 0
     percent: float = 0.0
     loss: float | None = None
+    loss_not_finite_since: int | None = Field(
+        None, description="The first of the last steps in a row whose loss was not finite."
+    )
     samples: int = 0
     samples_per_second: float = Field(0.0, description="Of the group.")
     share: float = Field(
@@ -100,6 +103,10 @@ class TrainingPart(Tolerant):
     error: LongText | None = None
     error_reason: ShortText | None = Field(
         None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint..."
+    )
+    warning: LongText | None = Field(None, description="What is wrong now though training survives it.")
+    warning_reason: ShortText | None = Field(
+        None, description="CamelCase: CheckpointNotSaved, BadCheckpoint, ModelNotSaved..."
     )
 
     @property

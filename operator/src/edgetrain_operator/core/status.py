@@ -10,7 +10,7 @@ from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
-from edgetrain_operator.core.troubles import Trouble, job_troubles, node_trouble
+from edgetrain_operator.core.troubles import Trouble, job_troubles, node_trouble, training_troubles
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import (
@@ -98,7 +98,7 @@ def _said(
         _of_end(ConditionType.SUSPENDED, End.SUSPENDED, found, "NotSuspended"),
         _scheduled(scene, general, found),
         _training(scene, stored, lines, [*general, *special], found),
-        _degraded(scene, lines, special, found),
+        _degraded(scene, lines, [*training_troubles(scene), *special], found),
         _of_end(ConditionType.COMPLETE, End.COMPLETE, found, "NotComplete"),
         _of_end(ConditionType.FAILED, End.FAILED, found, "NotFailed"),
     ]

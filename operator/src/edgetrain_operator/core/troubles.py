@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
+from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.model import ContainerTrouble, PodView
 from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.pods import command_of, image_of
@@ -28,12 +30,15 @@ TEXT_MAX = 600
 """Of what somebody else wrote, in a message of ours."""
 
 MENDS = {
+    LOSS_NOT_FINITE: "lower the learning rate or clip gradients in a new job",
     "ProgramFailed": "see `kubectl logs` of its pod, container trainer",
     "CommandNotFound": "check program.command and what program.image holds",
     "ModelMismatch": "all workers must run the same program with the same settings",
     "EmptyDataset": "check storage.data and the program's data set on this node",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
     DISK_FAILED: "the next start takes part again if the disk can be written then",
+    "VolumeNotWritable": "workers run as user 65532: check spec.storage and the directory on the node",
+    "ModelNotSaved": "make room on spec.storage.model, or check who owns its directory",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
 }
 
@@ -63,11 +68,17 @@ def job_troubles(scene: Scene) -> Iterator[Trouble]:
         )
 
 
+def training_troubles(scene: Scene) -> Iterator[Trouble]:
+    """What is wrong with the training as a whole."""
+    if text := diverged(scene):
+        yield Trouble(LOSS_NOT_FINITE, f"{text}: {MENDS[LOSS_NOT_FINITE]}")
+
+
 def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     """The newest that is known of a worker; its own word before the kubelet's."""
     record = scene.records[worker]
     pod = scene.pods.get(record.pod_uid)
-    return _reported(scene, worker) or (_of_pod(scene, pod) if pod else None)
+    return _reported(scene, worker) or (_of_pod(scene, pod) if pod else None) or _warned(scene, worker)
 
 
 def _no_match(scene: Scene) -> str:
@@ -84,9 +95,21 @@ def _reported(scene: Scene, worker: str) -> Trouble | None:
     part, node = scene.hearing.training(worker), scene.records[worker].node
     if part is None or (part.state is not TrainerState.FAILED and not part.error_reason):
         return None
-    reason = part.error_reason or "ProgramFailed"
-    text = (part.error or "the program ended with an error").strip()[-TEXT_MAX:]
-    mend = MENDS.get(reason)
+    return _with_mend(
+        part.error_reason or "ProgramFailed", part.error or "the program ended with an error", node
+    )
+
+
+def _warned(scene: Scene, worker: str) -> Trouble | None:
+    """What its training survives, as long as it says so."""
+    part, node = scene.hearing.training(worker), scene.records[worker].node
+    if part is None or not part.warning_reason:
+        return None
+    return _with_mend(part.warning_reason, part.warning or "", node)
+
+
+def _with_mend(reason: str, said: str, node: str) -> Trouble:
+    text, mend = said.strip()[-TEXT_MAX:], MENDS.get(reason)
     return Trouble(reason, f"{node}: {text}" + (f"; {mend}" if mend else ""), node)
 
 

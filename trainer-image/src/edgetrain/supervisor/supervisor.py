@@ -148,6 +148,7 @@ class Supervisor:
     def _heard(self, message: Message) -> None:
         match message:
             case Ready(layout, _, _):
+                self._witness.heard(message, self._loop.time())
                 if self._member:
                     self.shell.ready(self._member, layout)
                 return

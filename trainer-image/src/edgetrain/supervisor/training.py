@@ -12,6 +12,8 @@ from edgetrain_protocol.report import Checkpoint, Formation, Totals, Traffic, Tr
 PAUSED_SECONDS = 3.0
 """A group that has broken is usually whole again much sooner; then it never was paused."""
 
+TEXT_MAX = 4000
+
 _STATES = {
     Stage.STARTING: TrainerState.STARTING,
     Stage.FRESH: TrainerState.WAITING,
@@ -30,6 +32,7 @@ _NEWS = (
     "checkpoint",
     "model",
     "error_reason",
+    "warning_reason",
     "revision_held",
     "lineage",
 )
@@ -45,6 +48,8 @@ class Facts:
     finished: bool = False
     error: str | None = None
     error_reason: str | None = None
+    warnings: dict[str, str] = field(default_factory=dict)
+    """Reason -> text, of what training survives; the first came first."""
     broken_since: float | None = None
     """Since when the group does not train: it broke, or stopped at a boundary."""
     recovering: bool = False
@@ -108,6 +113,7 @@ def training_part(
         epoch=progress.epoch,
         percent=progress.percent,
         loss=progress.loss,
+        loss_not_finite_since=progress.not_finite_since,
         samples=progress.samples,
         samples_per_second=progress.samples_per_second,
         share=min(1.0, max(0.0, progress.share)),
@@ -123,6 +129,8 @@ def training_part(
         model=facts.model,
         error=error,
         error_reason=reason,
+        warning=next((text[:TEXT_MAX] for text in facts.warnings.values()), None),
+        warning_reason=next(iter(facts.warnings), None),
     )
 
 

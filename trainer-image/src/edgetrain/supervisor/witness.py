@@ -4,7 +4,18 @@ import logging
 import time
 from pathlib import Path
 
-from edgetrain.local import Broken, Built, Checkpointed, Failed, Finished, Message, Progress, Warned
+from edgetrain.local import (
+    Broken,
+    Built,
+    Checkpointed,
+    Failed,
+    Finished,
+    Mended,
+    Message,
+    Progress,
+    Ready,
+    Warned,
+)
 from edgetrain.rundir import Heartbeat, write_heartbeat
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.training import Facts
@@ -27,6 +38,9 @@ class Witness:
         """`now`: a monotonic time, seconds."""
         facts = self.facts
         match message:
+            case Ready():
+                # Of the program before: this one says so itself where it is still so.
+                facts.warnings.clear()
             case Progress():
                 facts.progress = message
                 self._beat(message)
@@ -40,7 +54,9 @@ class Witness:
                 facts.error_reason, facts.error = reason, error
             case Warned(reason, error):
                 log.warning("%s: %s", reason, error)
-                facts.error = f"{reason}: {error}"
+                facts.warnings[reason] = error
+            case Mended(reason):
+                facts.warnings.pop(reason, None)
             case Broken():
                 facts.broken_since = facts.broken_since or now
                 facts.recovering = True
