@@ -107,3 +107,61 @@ def test_where_one_has_saved_the_model_the_job_is_complete() -> None:
     world.say("b", TrainerState.FAILED, error_reason="ModelNotSaved", error="full")
     world.settle()
     assert world.condition("Complete").status == "True"
+
+
+def test_a_program_that_is_not_the_one_that_the_job_began_with() -> None:
+    world = trained("a", "b")
+    train(world, 10, on="ab", program="1111")
+    assert world.stored.program == "1111"
+    assert degraded(world)[1] == "AllTraining"
+    # Its pod is deleted after the edit: the others do not ask it in.
+    apart = "the files of its program (2222) differ from those of w1 (1111)"
+    train(world, 20, state=TrainerState.JOINING, program="2222", error_reason="ProgramDiffers", error=apart)
+    status, why, message = degraded(world)
+    assert (status, why) == ("True", "ProgramDiffers")
+    assert message.startswith(
+        "b: the files of its program (2222) are not those that the job began with (1111); undo the edit"
+    )
+    # All are restarted with the new one: they agree, and the job still is another than it was.
+    train(world, 30, on="ab", program="2222")
+    assert degraded(world)[1] == "ProgramDiffers"
+    assert world.condition("Training").status == "True"
+    assert world.stored.program == "1111"
+    train(world, 40, on="ab", program="1111")
+    assert degraded(world)[:2] == ("False", "AllTraining")
+
+
+def test_a_program_is_pinned_by_who_has_committed_a_step() -> None:
+    world = World.of("a", "b")
+    world.settle()
+    for node, program in (("a", "2222"), ("b", "1111")):
+        world.say(node, program=program)
+    world.settle()
+    assert world.stored.program == ""
+    world.train("a", "b", step=0)
+    train(world, 0, on="ab", program="1111", base=0)
+    assert world.stored.program == ""
+    train(world, 1, on="ab", program="1111")
+    assert world.stored.program == "1111"
+
+
+def test_a_program_that_failed_is_said_before_that_it_is_another() -> None:
+    world = trained("a", "b")
+    train(world, 10, on="ab", program="1111")
+    train(
+        world,
+        20,
+        state=TrainerState.FAILED,
+        program="2222",
+        error_reason="ProgramFailed",
+        error="no such name",
+    )
+    assert degraded(world)[1] == "ProgramFailed"
+    assert "no such name" in degraded(world)[2]
+
+
+def test_workers_of_a_version_that_does_not_say_are_no_others() -> None:
+    world = trained("a", "b")
+    train(world, 10, on="a", program="1111")
+    train(world, 20)
+    assert degraded(world)[1] == "AllTraining"

@@ -38,7 +38,8 @@ class ProgramSource(Document):
     )
 
     config_map: ConfigMapSource | None = None
-    """A ConfigMap whose keys become files in /program."""
+    """A ConfigMap whose keys become files in /program. To be left as it is: a worker that starts with other
+    files than the rest is kept out, and named."""
     uri: ShortText | None = None
     """A python file or an archive to fetch into /program. Not supported yet."""
 

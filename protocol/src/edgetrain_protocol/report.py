@@ -64,11 +64,16 @@ DISK_FAILED, VOTES_LOST = "DiskFailed", "VotesLost"
 """Reasons of a worker that takes no part: its votes cannot be kept, or are gone with its disk."""
 
 
+PROGRAM_DIFFERS = "ProgramDiffers"
+"""Reason of a worker whose program's files are not the others'."""
+
+
 class TrainingPart(Tolerant):
     """From the supervisor."""
 
     state: TrainerState
     incarnation: ShortText
+    program: ShortText = Field("", description="Hash of the program's files; empty where not known.")
     lineage: int = 0
     revision_held: int = 0
     formation: Formation | None = None

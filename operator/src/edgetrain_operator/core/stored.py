@@ -91,6 +91,8 @@ class StoredPlan(Tolerant):
     first_ready: float = 0.0
     """When the first worker was ready, before there was a plan."""
     durable_step: int | None = None
+    program: ShortText = ""
+    """Hash of the files of the program that it trains."""
     durable_on: tuple[Name, ...] = Field((), max_length=1000)
     """Workers that hold it."""
 

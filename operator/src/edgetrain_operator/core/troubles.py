@@ -8,9 +8,10 @@ from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.model import ContainerTrouble, PodView
 from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.pods import command_of, image_of
+from edgetrain_operator.core.program_pin import differs
 from edgetrain_operator.core.scene import Scene
 from edgetrain_protocol.names import EDGE_NODE_LABEL
-from edgetrain_protocol.report import DISK_FAILED, TrainerState
+from edgetrain_protocol.report import DISK_FAILED, PROGRAM_DIFFERS, TrainerState
 
 IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -37,6 +38,7 @@ MENDS = {
     "EmptyDataset": "check storage.data and the program's data set on this node",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
     DISK_FAILED: "the next start takes part again if the disk can be written then",
+    PROGRAM_DIFFERS: "undo the edit of the program's ConfigMap or image, or make a new job",
     "VolumeNotWritable": "workers run as user 65532: check spec.storage and the directory on the node",
     "ModelNotSaved": "make room on spec.storage.model, or check who owns its directory",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
@@ -93,6 +95,9 @@ def _no_match(scene: Scene) -> str:
 
 def _reported(scene: Scene, worker: str) -> Trouble | None:
     part, node = scene.hearing.training(worker), scene.records[worker].node
+    failed = part is not None and part.state is TrainerState.FAILED
+    if not failed and (text := differs(scene, worker)):
+        return _with_mend(PROGRAM_DIFFERS, text, node)
     if part is None or (part.state is not TrainerState.FAILED and not part.error_reason):
         return None
     return _with_mend(

@@ -123,9 +123,9 @@ class Group(OwnTrainer):
 
     # --- the trainer
 
-    def on_ready(self, member: Member, layout: str, now: float) -> list[Effect]:
+    def on_ready(self, member: Member, layout: str, now: float, program: str = "") -> list[Effect]:
         """A trainer process has come to its loop."""
-        self.ready(member, layout)
+        self.ready(member, layout, program)
         return self._settle(now)
 
     def on_ended(self, member: Member, now: float) -> list[Effect]:
@@ -268,6 +268,7 @@ class Group(OwnTrainer):
             self.status,
             member=self._member,
             layout=self._layout,
+            program=self._program,
             lineage=ballot.record.lineage if ballot else 0,
             base=ballot.record.base.number if ballot else 0,
             closed=ballot.closed if ballot else 0,

@@ -2,12 +2,21 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from edgetrain.group.ballot import Established
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.local import Progress
-from edgetrain_protocol.report import Checkpoint, Formation, Totals, Traffic, TrainerState, TrainingPart
+from edgetrain_protocol.report import (
+    PROGRAM_DIFFERS,
+    Checkpoint,
+    Formation,
+    Totals,
+    Traffic,
+    TrainerState,
+    TrainingPart,
+)
 
 PAUSED_SECONDS = 3.0
 """A group that has broken is usually whole again much sooner; then it never was paused."""
@@ -38,6 +47,13 @@ _NEWS = (
 )
 
 
+class Clash(NamedTuple):
+    """Why a worker cannot train with the others."""
+
+    reason: str
+    error: str
+
+
 @dataclass
 class Facts:
     """What is known of this worker's training besides the group's own state. Written by the supervisor."""
@@ -58,6 +74,8 @@ class Facts:
     recovery_seconds: float = 0.0
     recovery_seconds_total: float = 0.0
     incarnation: str = ""
+    program: str = ""
+    """Hash of its files, when it was started last."""
     lost: tuple[str, ...] = field(default_factory=tuple)
     volumes_gone: bool = False
     """The pod's own volumes were taken away under it. It trains on, from memory."""
@@ -94,7 +112,7 @@ def training_part(
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
-    reason, error = _trouble(facts, model_clash(status, statuses.values()))
+    reason, error = _trouble(facts, clash(status, statuses.values()))
     progress = facts.progress or Progress(None, "", 0)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now)
@@ -103,6 +121,7 @@ def training_part(
     return TrainingPart(
         state=state,
         incarnation=facts.incarnation,
+        program=facts.program,
         lineage=plan.lineage if plan else 0,
         revision_held=plan.revision if plan else 0,
         formation=_formation(word),
@@ -134,23 +153,30 @@ def training_part(
     )
 
 
-def _trouble(facts: Facts, clash: str | None) -> tuple[str | None, str | None]:
+def _trouble(facts: Facts, clash: Clash | None) -> tuple[str | None, str | None]:
     """Its reason and its text, the worst first."""
     if facts.error_reason:
         return facts.error_reason, facts.error
     if clash:
-        return "ModelMismatch", facts.error or clash
+        return clash
     if facts.volumes_gone:
         return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
     return None, facts.error
 
 
-def model_clash(status: Status, others: Iterable[Status]) -> str | None:
-    """Why a worker outside of the group is never asked in: its program trains another model."""
+def clash(status: Status, others: Iterable[Status]) -> Clash | None:
+    """Why a worker outside of the group is never asked in: it would train something else."""
     if not status.layout or status.formation:
         return None
-    differing = sorted(s.pod.worker for s in others if s.layout and s.layout != status.layout)
-    return f"its model or optimiser differs from that of {', '.join(differing[:5])}" if differing else None
+    differing = sorted((s for s in others if s.layout and not s.alike(status)), key=lambda s: s.pod.worker)
+    if not differing:
+        return None
+    who = ", ".join(s.pod.worker for s in differing[:5])
+    theirs = differing[0].program
+    if status.program and theirs and status.program != theirs:
+        what = f"the files of its program ({status.program}) differ from those of {who} ({theirs})"
+        return Clash(PROGRAM_DIFFERS, what)
+    return Clash("ModelMismatch", f"its model or optimiser differs from that of {who}")
 
 
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:
