@@ -139,6 +139,7 @@ class LocalGroup:
             "EDGETRAIN_RUN_DIR": str(worker.directory / "run"),
             "EDGETRAIN_CHECKPOINT_DIR": str(worker.directory / "checkpoint"),
             "EDGETRAIN_MODEL_DIR": str(worker.directory / "model"),
+            "EDGETRAIN_PROGRAM_DIR": str(worker.directory / "program"),
             "EDGETRAIN_PLAN_FILE": str(worker.directory / "plan.json"),
             "EDGETRAIN_TERMINATION_LOG": str(worker.directory / "termination-log"),
             **self.env,

@@ -16,6 +16,7 @@ from edgetrain_operator.core.troubles import (
     job_troubles,
     node_trouble,
     others,
+    training_troubles,
     without_worker,
 )
 from edgetrain_protocol.plan import Phase
@@ -111,7 +112,7 @@ def _said(
         _of_end(ConditionType.SUSPENDED, End.SUSPENDED, found, "NotSuspended"),
         _scheduled(scene, general, found),
         _training(scene, stored, lines, [*general, *special], found),
-        _degraded(scene, lines, special, found),
+        _degraded(scene, lines, [*training_troubles(scene), *special], found),
         _stalled(scene, found),
         _of_end(ConditionType.COMPLETE, End.COMPLETE, found, "NotComplete"),
         _of_end(ConditionType.FAILED, End.FAILED, found, "NotFailed"),

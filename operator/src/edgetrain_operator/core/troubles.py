@@ -4,16 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgetrain_operator.core import refusals
+from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
+from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.model import ContainerTrouble, PodView
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import OTHER_ARCHITECTURE, time_text
 from edgetrain_operator.core.placement import matches
 from edgetrain_operator.core.pods import command_of, image_of
+from edgetrain_operator.core.program_pin import differs
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import LastEnd, WorkerRecord
 from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import EDGE_NODE_LABEL, PROFILER_CONTAINER
-from edgetrain_protocol.report import DISK_FAILED, TrainerState
+from edgetrain_protocol.report import DISK_FAILED, PROGRAM_DIFFERS, TrainerState
 
 IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -47,6 +50,7 @@ ADDRESS_MEND = (
     "(its name, firewalls, fleet.address of the chart)"
 )
 MENDS = {
+    LOSS_NOT_FINITE: "lower the learning rate or clip gradients in a new job",
     "ProfilerFailed": "see `kubectl logs` of its pod, container profiler",
     "OutOfMemory": "raise the container's memory limit in template.spec.containers or overrides, or use less",
     "CommandNotFound": "check program.command and what program.image holds",
@@ -54,6 +58,9 @@ MENDS = {
     "EmptyDataset": "check storage.data and the program's data set on this node",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
     DISK_FAILED: "the next start takes part again if the disk can be written then",
+    PROGRAM_DIFFERS: "undo the edit of the program's ConfigMap or image, or make a new job",
+    "VolumeNotWritable": "workers run as user 65532: check spec.storage and the directory on the node",
+    "ModelNotSaved": "make room on spec.storage.model, or check who owns its directory",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
 }
 
@@ -92,6 +99,12 @@ def deletion_troubles(scene: Scene) -> Iterator[Trouble]:
         yield Trouble(refusal.reason, refusal.message)
 
 
+def training_troubles(scene: Scene) -> Iterator[Trouble]:
+    """What is wrong with the training as a whole."""
+    if text := diverged(scene):
+        yield Trouble(LOSS_NOT_FINITE, f"{text}: {MENDS[LOSS_NOT_FINITE]}")
+
+
 def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     """The newest that is known of a worker; its own word before the kubelet's."""
     record = scene.records[worker]
@@ -104,6 +117,7 @@ def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     return (
         _reported(scene, worker)
         or (_of_pod(scene, pod) if pod else None)
+        or _warned(scene, worker)
         or _last_ended(record, settled=False)
         or (_silent(scene, record, pod) if pod else None)
     )
@@ -181,10 +195,21 @@ def _no_match(scene: Scene) -> str:
 
 def _reported(scene: Scene, worker: str) -> Trouble | None:
     part, node = scene.hearing.training(worker), scene.records[worker].node
+    failed = part is not None and part.state is TrainerState.FAILED
+    if not failed and (text := differs(scene, worker)):
+        return _with_mend(PROGRAM_DIFFERS, text, node)
     if part is None or (part.state is not TrainerState.FAILED and not part.error_reason):
         return None
     reason = part.error_reason or "ProgramFailed"
     return _with_mend(reason, (part.error or "the program ended with an error").strip(), node)
+
+
+def _warned(scene: Scene, worker: str) -> Trouble | None:
+    """What its training survives, as long as it says so."""
+    part, node = scene.hearing.training(worker), scene.records[worker].node
+    if part is None or not part.warning_reason:
+        return None
+    return _with_mend(part.warning_reason, part.warning or "", node)
 
 
 def _with_mend(reason: str, text: str, node: str) -> Trouble:

@@ -143,9 +143,9 @@ class Group(OwnTrainer):
 
     # --- the trainer
 
-    def on_ready(self, member: Member, layout: str, now: float) -> list[Effect]:
+    def on_ready(self, member: Member, layout: str, now: float, program: str = "") -> list[Effect]:
         """A trainer process has come to its loop."""
-        self.ready(member, layout)
+        self.ready(member, layout, program)
         self.moved_at = now
         return self._settle(now)
 
@@ -327,6 +327,7 @@ class Group(OwnTrainer):
             self.status,
             member=self._member,
             layout=self._layout,
+            program=self._program,
             lineage=ballot.record.lineage if ballot else 0,
             base=ballot.record.base.number if ballot else 0,
             closed=ballot.closed if ballot else 0,

@@ -192,7 +192,7 @@ def newcomers(view: View, formation: Formation) -> list[Status]:
         and s.pod == pod
         and s.member is not None
         and s.member not in formation.members
-        and s.layout == view.own.layout
+        and s.alike(view.own)
         and not s.hung
         and not s.finished
         and s.lineage == view.plan.lineage

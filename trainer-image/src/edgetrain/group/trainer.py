@@ -27,7 +27,7 @@ class OwnTrainer:
         self.word: Established | None = None
         """What its formation was made by; None where it is in none."""
         self._member: Member | None = None
-        self._layout = ""
+        self._layout = self._program = ""
         self._asked: Asked | None = None
         """Where it shall fetch from, once it may."""
         self._halting = False
@@ -38,8 +38,8 @@ class OwnTrainer:
 
     # --- its process
 
-    def ready(self, member: Member, layout: str) -> None:
-        self._member, self._layout = member, layout
+    def ready(self, member: Member, layout: str, program: str) -> None:
+        self._member, self._layout, self._program = member, layout, program
         if self.ballot:
             self.ballot = self.ballot.on_member(member)
         self._stage(Stage.FRESH)

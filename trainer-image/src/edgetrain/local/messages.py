@@ -66,6 +66,8 @@ class Progress:
     epoch: int = 0
     percent: float = 0.0
     loss: float | None = None
+    not_finite_since: int | None = None
+    """The first of the last committed steps in a row whose loss was not finite."""
     samples: int = 0
     """Samples in committed steps, over all members."""
     samples_per_second: float = 0.0
@@ -153,17 +155,24 @@ class Failed:
     """The program cannot go on; it exits with an error right after."""
 
     reason: str
-    """CamelCase: ModelMismatch, EmptyDataset, BadCheckpoint, BadState, BadProgram."""
+    """CamelCase: ModelMismatch, EmptyDataset, BadCheckpoint, BadState, BadProgram, VolumeNotWritable..."""
     error: str
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something is wrong that training survives."""
+    """Something is wrong that training survives; it holds until Mended."""
 
     reason: str
-    """CamelCase: BadCheckpoint, CheckpointNotSaved..."""
+    """CamelCase: BadCheckpoint, CheckpointNotSaved, ModelNotSaved..."""
     error: str
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was warned of is over."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -276,7 +285,7 @@ class Ping:
 # fmt: off
 Message = (
     Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed
-    | HeldCheckpoints | Finished | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch
-    | Serve | Start | Stop | Ping
+    | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet | Form | Halt | Reform | Hold
+    | Fetch | Serve | Start | Stop | Ping
 )
 # fmt: on

@@ -144,9 +144,9 @@ class GroupShell:
 
     # --- the trainer
 
-    def ready(self, member: Member, layout: str) -> None:
+    def ready(self, member: Member, layout: str, program: str) -> None:
         self._tell(Serve(self._state_token()))
-        self.do(self.group.on_ready(member, layout, self._now()))
+        self.do(self.group.on_ready(member, layout, self._now(), program))
 
     def ended(self, member: Member) -> None:
         self._beat = Beat()

@@ -19,6 +19,7 @@ from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.plans import FilePlans, FleetPlans
 from edgetrain.supervisor.program import CannotStart, Program
+from edgetrain.supervisor.program_files import ProgramFiles
 from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.termination_log import leave_word
@@ -26,7 +27,7 @@ from edgetrain.supervisor.training import is_news, training_part
 from edgetrain.supervisor.witness import Witness
 from edgetrain_protocol.names import DISK_EXIT_STATUS
 from edgetrain_protocol.plan import Phase, Plan
-from edgetrain_protocol.report import TrainingPart
+from edgetrain_protocol.report import PROGRAM_DIFFERS, TrainingPart
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._disk = Disk(settings.state_dir)
         self._killings = Killings()
+        self._files = ProgramFiles(command, settings.program_dir)
         self._metrics = Metrics()
         self._witness = Witness(settings.run_dir, self._metrics)
         self._facts = self._witness.facts
@@ -118,6 +120,7 @@ class Supervisor:
         member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
         self._disk.save_member(member)
         self._program, self._member, self._facts.incarnation = program, member, program.incarnation
+        self._facts.program = await self._files.note()
         # What the last process had come to, this one has not.
         self._facts.progress = None
         self._metrics.trainer_starts.inc()
@@ -154,15 +157,15 @@ class Supervisor:
     # --- what the program says
 
     def _heard(self, message: Message) -> None:
+        self._witness.heard(message, self._loop.time())
         match message:
             case Ready(layout, _, _):
                 if self._member:
-                    self.shell.ready(self._member, layout)
+                    self.shell.ready(self._member, layout, self._facts.program)
                 return
             case Finished():
                 self.shell.finished()
                 self._wake.set()
-        self._witness.heard(message, self._loop.time())
         self.shell.said(message)
         if isinstance(message, Progress):
             self._progressed()
@@ -229,6 +232,8 @@ class Supervisor:
             await asyncio.sleep(1.0)
             self._facts.volumes_gone = self._disk.look()
             self._changed()
+            if self._told and self._told.error_reason == PROGRAM_DIFFERS and await self._files.changed():
+                self._kill()  # For a fresh start.
 
     # --- the end
 

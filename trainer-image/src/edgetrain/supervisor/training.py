@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from edgetrain.group.ballot import Established
 from edgetrain.group.members import Formation as GroupFormation
@@ -9,6 +10,7 @@ from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.local import Progress
 from edgetrain_protocol.report import (
+    PROGRAM_DIFFERS,
     Checkpoint,
     Formation,
     Quorum,
@@ -24,6 +26,8 @@ PAUSED_SECONDS = 3.0
 HUNG_SECONDS = 10.0
 """Out of its group, and its program does not come back to the session for so long: it hangs."""
 COUNTED_MOST = 16
+
+TEXT_MAX = 4000
 
 _STATES = {
     Stage.STARTING: TrainerState.STARTING,
@@ -45,6 +49,7 @@ _NEWS = (
     "checkpoint",
     "model",
     "error_reason",
+    "warning_reason",
     "revision_held",
     "lineage",
     "counted",
@@ -71,6 +76,13 @@ class Outlook:
 NOTHING_KNOWN = Outlook()
 
 
+class Clash(NamedTuple):
+    """Why a worker cannot train with the others."""
+
+    reason: str
+    error: str
+
+
 @dataclass
 class Facts:
     """What is known of this worker's training besides the group's own state. Written by the supervisor."""
@@ -84,6 +96,8 @@ class Facts:
     finished: bool = False
     error: str | None = None
     error_reason: str | None = None
+    warnings: dict[str, str] = field(default_factory=dict)
+    """Reason -> text, of what training survives; the first came first."""
     broken_since: float | None = None
     """Since when the group does not train: it broke, or stopped at a boundary."""
     recovering: bool = False
@@ -92,6 +106,8 @@ class Facts:
     recovery_seconds: float = 0.0
     recovery_seconds_total: float = 0.0
     incarnation: str = ""
+    program: str = ""
+    """Hash of its files, when it was started last."""
     lost: tuple[str, ...] = field(default_factory=tuple)
     volumes_gone: bool = False
     """The pod's own volumes were taken away under it. It trains on, from memory."""
@@ -131,7 +147,7 @@ def training_part(
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
-    reason, error = _trouble(facts, model_clash(status, statuses.values()))
+    reason, error = _trouble(facts, clash(status, statuses.values()))
     progress = _progress(facts, plan)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now, outlook.away_seconds)
@@ -140,6 +156,7 @@ def training_part(
     return TrainingPart(
         state=state,
         incarnation=facts.incarnation,
+        program=facts.program,
         lineage=plan.lineage if plan else 0,
         revision_held=plan.revision if plan else 0,
         formation=_formation(word),
@@ -150,6 +167,7 @@ def training_part(
         epoch=progress.epoch,
         percent=progress.percent,
         loss=progress.loss,
+        loss_not_finite_since=progress.not_finite_since,
         samples=progress.samples,
         samples_per_second=progress.samples_per_second,
         share=min(1.0, max(0.0, progress.share)),
@@ -171,6 +189,8 @@ def training_part(
         model=facts.model,
         error=error,
         error_reason=reason,
+        warning=next((text[:TEXT_MAX] for text in facts.warnings.values()), None),
+        warning_reason=next(iter(facts.warnings), None),
     )
 
 
@@ -199,23 +219,30 @@ def _quorums(outlook: Outlook) -> tuple[Quorum, ...]:
     )
 
 
-def _trouble(facts: Facts, clash: str | None) -> tuple[str | None, str | None]:
+def _trouble(facts: Facts, clash: Clash | None) -> tuple[str | None, str | None]:
     """Its reason and its text, the worst first."""
     if facts.error_reason:
         return facts.error_reason, facts.error
     if clash:
-        return "ModelMismatch", facts.error or clash
+        return clash
     if facts.volumes_gone:
         return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
     return None, facts.error
 
 
-def model_clash(status: Status, others: Iterable[Status]) -> str | None:
-    """Why a worker outside of the group is never asked in: its program trains another model."""
+def clash(status: Status, others: Iterable[Status]) -> Clash | None:
+    """Why a worker outside of the group is never asked in: it would train something else."""
     if not status.layout or status.formation:
         return None
-    differing = sorted(s.pod.worker for s in others if s.layout and s.layout != status.layout)
-    return f"its model or optimiser differs from that of {', '.join(differing[:5])}" if differing else None
+    differing = sorted((s for s in others if s.layout and not s.alike(status)), key=lambda s: s.pod.worker)
+    if not differing:
+        return None
+    who = ", ".join(s.pod.worker for s in differing[:5])
+    theirs = differing[0].program
+    if status.program and theirs and status.program != theirs:
+        what = f"the files of its program ({status.program}) differ from those of {who} ({theirs})"
+        return Clash(PROGRAM_DIFFERS, what)
+    return Clash("ModelMismatch", f"its model or optimiser differs from that of {who}")
 
 
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:
