@@ -27,6 +27,7 @@ from edgetrain.local import (
     Message,
     Position,
     StoreSet,
+    Stuck,
 )
 from edgetrain.local.codec import pack_bytes, unpack_bytes
 
@@ -142,7 +143,7 @@ class Formations:
         if seat.left:
             return
         self._leave()
-        suspects = [peer.worker for peer in seat.form.members if peer.address in addresses]
+        suspects = _workers(seat, addresses)
         named = suspects if len(suspects) == 1 else []
         self._say(lambda: Broken(seat.id, self._position(), error, named))
 
@@ -174,7 +175,7 @@ class Formations:
         if self._built(seat, group):
             connections = group.connections()
             self.traffic.follow(connections, form)
-            watch(connections, lambda peer: self._closed(seat, peer))
+            watch(connections, lambda peer: self._closed(seat, peer), lambda to: self._stuck(seat, to))
             hub = [peer.worker for peer in form.members].index(form.aggregator)
             seat.serve(Reduction(group, form.reduction, hub), self._changed)
 
@@ -201,7 +202,12 @@ class Formations:
             self._send(BuildFailed(seat.id, missing, error))
             self._changed.notify_all()
 
-    # By the thread that watches the connections, then by a timer's.
+    # By the thread that watches the connections, and by a timer's.
+
+    def _stuck(self, seat: Seat, addresses: frozenset[str]) -> None:
+        with self._changed:
+            if not seat.left:
+                self._send(Stuck(seat.id, _workers(seat, addresses)))
 
     def _closed(self, seat: Seat, peer: str) -> None:
         if not seat.left:
@@ -210,6 +216,10 @@ class Formations:
     def _lost(self, seat: Seat, peer: str) -> None:
         with self._changed:
             self._break(seat, f"{peer} has closed its connection", frozenset({peer}))
+
+
+def _workers(seat: Seat, addresses: frozenset[str]) -> list[str]:
+    return [peer.worker for peer in seat.form.members if peer.address in addresses]
 
 
 def _unreachable(seat: Seat) -> list[str]:

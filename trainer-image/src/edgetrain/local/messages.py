@@ -110,6 +110,14 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Stuck:
+    """Data sent to these members do not get through, though the connections stand; nobody: they do again."""
+
+    formation: FormationId
+    peers: list[str]
+
+
+@dataclass(frozen=True)
 class Halted:
     """The trainer has left the group for good: it was told to, or all voted to stop at this boundary."""
 
@@ -122,6 +130,14 @@ class CaughtUp:
     """A newcomer holds fetched state, with the steps since replayed, up to `position`."""
 
     position: Position
+
+
+@dataclass(frozen=True)
+class FetchFailed:
+    """Nothing comes from the donor. It is tried on, until another Fetch."""
+
+    donor: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -228,6 +244,8 @@ class Fetch:
     donor_address: str
     state_port: int
     token: str
+    donor: str = ""
+    """The worker, as it is named in FetchFailed."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +284,8 @@ class Ping:
 
 # fmt: off
 Message = (
-    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed | Finished
-    | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Serve | Start | Stop | Ping
+    Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | FetchFailed
+    | Checkpointed | Finished | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch
+    | Serve | Start | Stop | Ping
 )
 # fmt: on
