@@ -48,6 +48,9 @@ class Status:
     """Workers that it hears."""
     suspects: tuple[str, ...] = ()
     """Of a broken formation: whom its trainer could not reach."""
+    stuck: tuple[str, ...] = ()
+    """Workers to whom our data do not get through, though they are heard: in the last formation, until the
+    next one; of one that fetches, the donor from whom nothing comes."""
     hung: bool = False
     """Its trainer does not answer."""
     finished: bool = False

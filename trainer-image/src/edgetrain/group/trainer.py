@@ -30,6 +30,8 @@ class OwnTrainer:
         self._layout = ""
         self._asked: Asked | None = None
         """Where it shall fetch from, once it may."""
+        self._donor = ""
+        """Whom it was last told to fetch from."""
         self._halting = False
         self._start_sent: tuple[int, Member] | None = None
         self._effects: list[Effect] = []
@@ -46,7 +48,7 @@ class OwnTrainer:
 
     def ended(self, member: Member, now: float) -> None:
         self._member, self.word, self._asked, self._halting = None, None, None, False
-        self.status = replace(self.status, formation=0, hung=False, suspects=(), committed=0)
+        self.status = replace(self.status, formation=0, hung=False, suspects=(), stuck=(), committed=0)
         self._stage(Stage.STARTING)
         if self.ballot:
             self._run(*self.ballot.on_ended(member), now)
@@ -64,7 +66,7 @@ class OwnTrainer:
             self._effects.append(Order(local.Halt(formation_id(self.word))))
         self.ballot = Ballot(record, member=self._member, position=position)
         self.word, self._asked, self._halting = None, None, False
-        self.status = replace(self.status, formation=0, committed=0, suspects=())
+        self.status = replace(self.status, formation=0, committed=0, suspects=(), stuck=())
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
 
@@ -94,14 +96,21 @@ class OwnTrainer:
                 self.status = replace(self.status, suspects=tuple(unreachable))
                 self._effects.append(Order(local.Halt(formation)))
                 self._stage(Stage.BROKEN)
+            case local.Stuck(formation, peers) if self._is_in(formation):
+                self.status = replace(self.status, stuck=tuple(peers))
             case local.Broken(formation, position, error, _):
                 self._effects.append(Log(f"formation {formation.number} broke: {error}"))
                 self._left(formation, position, Stage.BROKEN, now)
             case local.Halted(formation, position):
                 self._left(formation, position, self._halted_as(), now)
             case local.CaughtUp(position) if self.status.stage is Stage.FETCHING:
+                self.status = replace(self.status, stuck=())
                 self._at(position)
                 self._stage(Stage.CAUGHT_UP)
+            case local.FetchFailed(donor, error) if donor == self._donor and self._fetches():
+                self._effects.append(Log(f"nothing comes from {donor}: {error}"))
+                self.status = replace(self.status, stuck=(donor,))
+                self._stage(Stage.FETCHING)
             case local.Progress():
                 self._on_progress(message)
 
@@ -124,9 +133,11 @@ class OwnTrainer:
         ballot = self.ballot
         if ballot is None or formation is None or formation.lineage != ballot.record.lineage:
             return
-        moving = ballot.engaged is not None or self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
-        if moving and progress.step > ballot.position.committed:
+        if (ballot.engaged is not None or self._fetches()) and progress.step > ballot.position.committed:
             self._at(Position(formation.lineage, formation, progress.step))
+
+    def _fetches(self) -> bool:
+        return self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
 
     def _at(self, position: Position) -> None:
         self.status = replace(self.status, committed=position.committed)
@@ -177,8 +188,8 @@ class OwnTrainer:
         ballot, actions = ballot.adopt(asked.base)
         self.ballot = ballot
         self._effects.extend(a for a in actions if isinstance(a, Persist))
-        self.status = replace(self.status, formation=0)
-        self.word = None
+        self.status = replace(self.status, formation=0, stuck=())
+        self.word, self._donor = None, asked.donor.worker
         self._stage(Stage.FETCHING)
         self._effects.append(FetchFrom(asked.donor.home))
 
@@ -202,7 +213,7 @@ class OwnTrainer:
     def formed(self, word: Established) -> None:
         self.word, self._halting, self._asked = word, False, None
         number = word.formation.number
-        self.status = replace(self.status, formation=number, suspects=())
+        self.status = replace(self.status, formation=number, suspects=(), stuck=())
         self._stage(Stage.FORMING)
         self._effects.append(Build(word))
 
