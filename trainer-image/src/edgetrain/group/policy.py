@@ -4,7 +4,8 @@ Nothing here is needed for safety: whoever calls whomever, the votes keep two fo
 going on. This is about getting on: who calls, when, and whom.
 """
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Collection, Hashable
 
 from edgetrain.group.founding import INVITE_SECONDS, found, started_in
 from edgetrain.group.members import Formation, Member
@@ -26,6 +27,15 @@ COLD_SECONDS = 60.0
 JOIN_SECONDS = 1.0
 """Newcomers that have caught up wait so long for others that are on their way."""
 REFORM_SECONDS = 5.0
+NAMED_SECONDS = 0.5
+"""Data do not pass between two: the others have so long to say whether they pass between them and these."""
+STARVED_SECONDS = 1.0
+"""A newcomer to whom nothing comes from its donor is given so long before it is sent to the next."""
+
+NO_DATA = "data do not pass between it and others, though it is heard"
+
+Naming = tuple[str, str]
+"""By whom, and who."""
 
 
 def decide(view: View) -> Move:
@@ -48,13 +58,16 @@ def situation(view: View) -> Hashable:
     stages = [_stage(view, m, view.formation) for m in view.formation.members if view.fit(m)]
     lost = len(stages) < len(view.formation.members)
     broken = lost or Stage.BROKEN in stages
-    return view.formation.number, broken, not broken and Stage.STOPPED in stages
+    stuck = frozenset() if broken else stuck_pairs(view, view.formation)
+    return view.formation.number, broken, not broken and Stage.STOPPED in stages, stuck
 
 
 def leader(view: View, formation: Formation) -> str | None:
-    """The first in the line of succession who is heard and hears enough of the formation."""
+    """The first in the line of succession who is heard and hears enough of the formation. Who is to be put
+    out, as its data do not pass, leads only where nobody else can."""
     members = {m.worker: m for m in formation.members}
-    for worker in view.plan.in_line(frozenset(members)):
+    worst = cut_off(view, formation)
+    for worker in sorted(view.plan.in_line(frozenset(members)), key=lambda w: w == worst):
         if view.fit(members[worker]) and _hears_enough(view, worker, formation):
             return worker
     return None
@@ -101,6 +114,8 @@ def rebuild(
         return Nothing(view.since + CAUSE_SECONDS, "somebody's group broke; who is gone is not known yet")
     if victim := unreachable(view, formation, present):
         return PutOut(victim, "its connections to other members cannot be built")
+    if (victim := cut_off(view, formation)) and victim != view.me.worker:
+        return PutOut(victim, NO_DATA)
     wanted = [m for m in present if m.home in view.plan.pods] or present
     why = f"lost {', '.join(lost)}" if lost else f"broken at {', '.join(broken)}"
     for members in (wanted, present):
@@ -112,15 +127,31 @@ def rebuild(
 def unreachable(view: View, formation: Formation, present: list[Member]) -> str | None:
     """One end of a pair that cannot connect: named by most, then last in the line of succession."""
     here = {m.worker for m in present}
-    named: dict[str, int] = {}
+    named: set[Naming] = set()
     for worker in here:
         status = view.statuses[worker]
         if status.stage is Stage.BROKEN and status.formation == formation.number:
-            for suspect in here.intersection(status.suspects) - {worker}:
-                named[suspect] = named.get(suspect, 0) + 1
-                named.setdefault(worker, 0)
-    line = view.plan.in_line(frozenset(named) - {view.me.worker})
-    return max(line, key=lambda w: (named[w], line.index(w)), default=None)
+            named |= {(worker, suspect) for suspect in here.intersection(status.suspects) - {worker}}
+    return _most_named(view, named, but=view.me.worker)
+
+
+def cut_off(view: View, formation: Formation) -> str | None:
+    """One end of a pair between which data do not pass, though both are heard: by the same rule."""
+    return _most_named(view, stuck_pairs(view, formation))
+
+
+def stuck_pairs(view: View, formation: Formation) -> frozenset[Naming]:
+    """Each both ways round: whether data or their acknowledgement are lost, and at which end, is unknown."""
+    here = {m.worker for m in formation.members if view.fit(m)}
+    told = {w: view.statuses[w] for w in here if view.statuses[w].formation == formation.number}
+    named = {(by, whom) for by, status in told.items() for whom in here.intersection(status.stuck) - {by}}
+    return frozenset(named | {(whom, by) for by, whom in named})
+
+
+def _most_named(view: View, named: Collection[Naming], but: str = "") -> str | None:
+    times = Counter(whom for _, whom in named)
+    line = view.plan.in_line(frozenset(worker for pair in named for worker in pair) - {but})
+    return max(line, key=lambda w: (times[w], line.index(w)), default=None)
 
 
 def cross_boundary(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
@@ -144,6 +175,12 @@ def steady(view: View, formation: Formation, present: list[Member], stages: dict
     """All are in: let newcomers come, follow the plan, put out who holds all others up."""
     if late := latecomer(view, formation):
         return PutOut(late, "all others wait for it")
+    if (victim := cut_off(view, formation)) and victim != view.me.worker:
+        if view.now < view.since + NAMED_SECONDS:
+            return Nothing(
+                view.since + NAMED_SECONDS, "data do not pass; who else is concerned is not known yet"
+            )
+        return PutOut(victim, NO_DATA)
     if any(stage is not Stage.TRAINING for stage in stages.values()):
         return Nothing(view.now + LATE_SECONDS, "the formation is being built")
     if move := invitation(view, formation):
@@ -179,15 +216,18 @@ def invitation(view: View, formation: Formation) -> Invite | None:
     for status in newcomers(view, formation):
         at, donor = view.invited.get(status.pod.worker, (None, ""))
         coming = status.stage is Stage.CAUGHT_UP or (at is not None and view.now < at + INVITE_SECONDS)
-        if not coming or donor not in here:
-            return Invite(status.pod, donor_of(view, formation))
+        starved = donor in status.stuck and at is not None and view.now >= at + STARVED_SECONDS
+        if not coming or donor not in here or starved:
+            return Invite(status.pod, donor_of(view, formation, donor, starved))
     return None
 
 
-def donor_of(view: View, formation: Formation) -> Member:
-    """The next in the line of succession: a good link, and leading is work enough for the first."""
+def donor_of(view: View, formation: Formation, last: str, starved: bool) -> Member:
+    """The second in the line of succession: a good link, and leading is work enough for the first. Who has a
+    donor keeps it, and goes to the next in the line where nothing comes from it."""
     line = view.plan.in_line(frozenset(m.worker for m in formation.members))
-    donor = line[min(1, len(line) - 1)]
+    place = line.index(last) + starved if last in line else 1
+    donor = line[place % len(line)]
     return next(m for m in formation.members if m.worker == donor)
 
 
