@@ -281,8 +281,13 @@ class Loop:
                 self._orders.start = message
             case Fetch():
                 self.member.formations.leave()
-                have = self.member.usable
-                self.member.catch_up.follow(message.donor_address, message.state_port, message.token, have)
+                self.member.catch_up.follow(
+                    message.donor_address,
+                    message.state_port,
+                    message.token,
+                    self.member.usable,
+                    message.donor,
+                )
             case Reform():
                 self._orders.reform = True
             case Hold():
