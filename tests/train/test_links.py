@@ -1,11 +1,18 @@
 """Links that break in part under real process groups: who is named, and who is not."""
 
+import sys
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgelab.barriers import Cut
 from edgetrain.engine.silence import STUCK_SECONDS
+from edgetrain_protocol.job import Reduction
+from tests.support.group import LocalGroup, Worker
 from tests.support.reducers import Reducers, stuck_while_summing
 from tests.support.wires import Wires, can_wire, wired
 
@@ -15,6 +22,9 @@ NODES = ("a", "b", "c")
 NUMBERS = 1 << 20
 """fp32: four MiB."""
 SECONDS = STUCK_SECONDS + 2
+WORKERS = ("w0", "w1", "w2", "w3")
+PROGRAM = Path(__file__).parent / "training_program.py"
+START_SECONDS = 180
 
 
 @pytest.fixture
@@ -59,3 +69,51 @@ def test_a_link_that_is_merely_slow_is_not_named(group: tuple[Wires, Reducers]) 
     wires, reducers = group
     wires.shape("c", "1mbit")
     assert pairs(wires, reducers, "star") == set()
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Iterator[LocalGroup]:
+    """Four workers under real supervisors, each on a node of its own; w0 aggregates."""
+
+    def command(worker: Worker) -> list[str]:
+        return [sys.executable, str(PROGRAM), str(worker.log), "100000", "0.02"]
+
+    with wired(*WORKERS) as wires:
+        env = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        group = LocalGroup(tmp_path, command, 4, env=env, wires=wires)
+        try:
+            group.give(group.plan(reduction=Reduction.STAR))
+            group.start()
+            wait_for(lambda: group.whole() and group.step > 3, START_SECONDS, group.tail)
+            yield group
+        finally:
+            group.close()
+
+
+LARGE = 150
+"""Bytes: the small program's gradients and state are larger, heartbeats are not."""
+
+
+FAULTS: tuple[tuple[int, dict[str, Any]], ...] = (
+    (3, {"above": LARGE}),
+    (0, {"above": LARGE}),
+    (2, {"way": "out"}),
+    (0, {"way": "out"}),
+    (0, {"way": "in"}),
+)
+"""Of whom, and what: data alone, so that heartbeats go on."""
+
+
+def test_who_is_heard_but_carries_no_data_is_out_within_seconds_and_comes_back(training: LocalGroup) -> None:
+    assert training.wires
+    for lost, fault in FAULTS:
+        training.wires.bar(Cut(node=WORKERS[lost], only="data", **fault))
+        seconds = training.next_commit(20, but=(lost,))
+        print(f"{WORKERS[lost]} {fault}: {seconds:.2f} s")
+        assert seconds < 8, "twice over, where the wrong end of a pair was taken first"
+        # Who was put out wrongly comes back meanwhile.
+        others = [index for index in range(4) if index != lost]
+        wait_for(partial(training.whole, *others), 60, training.tail)
+        training.wires.bar()
+        wait_for(training.whole, 60, training.tail)
+    training.check_history()

@@ -7,10 +7,18 @@ from dataclasses import replace
 
 from benchmarks.waiting import wait_for
 from edgetrain.engine import tcp_info
-from edgetrain.engine.silence import LOOK_SECONDS, STUCK_SECONDS, VAIN_RETRANSMITS, Silence, is_stuck, listen
+from edgetrain.engine.silence import (
+    LOOK_SECONDS,
+    STUCK_SECONDS,
+    VAIN_PROBES,
+    VAIN_RETRANSMITS,
+    Silence,
+    is_stuck,
+    listen,
+)
 from edgetrain.engine.tcp_info import TcpInfo
 
-LOST = TcpInfo(retransmits=3, unacked=4, acked=1000, received=0, window=65_000)
+LOST = TcpInfo(retransmits=3, probes=0, unacked=4, acked=1000, received=0, window=65_000)
 """Of a connection whose packets, or whose acknowledgements, are dropped."""
 LOOKS = int(STUCK_SECONDS / LOOK_SECONDS) + 1
 
@@ -47,16 +55,25 @@ def test_a_program_that_does_not_read_is_not_the_link() -> None:
     assert judged([replace(LOST, window=None)] * LOOKS)[-1], "an old kernel does not tell the window"
 
 
+def test_a_connection_over_which_nothing_goes_is_judged_by_what_it_is_asked() -> None:
+    idle = replace(LOST, unacked=0, retransmits=0)
+    assert judged([replace(idle, probes=VAIN_PROBES)]) == [True]
+    assert judged([replace(idle, probes=VAIN_PROBES - 1)]) == [False]
+    assert judged([replace(idle, window=0, probes=VAIN_PROBES)]) == [True], (
+        "nobody says that there is no room"
+    )
+
+
 def test_looks_that_come_late_do_not_make_a_silence() -> None:
     assert not any(judged([LOST] * 3, passed=60.0))
 
 
 def test_the_kernels_structure_is_read_at_its_places() -> None:
     info = bytearray(232)
-    info[2] = 7
+    info[2], info[3] = 7, 5
     for place, size, value in ((24, 4, 11), (120, 8, 1 << 40), (128, 8, 1 << 41), (228, 4, 13)):
         info[place : place + size] = value.to_bytes(size, "little")
-    assert tcp_info.parse(bytes(info)) == TcpInfo(7, 11, 1 << 40, 1 << 41, 13)
+    assert tcp_info.parse(bytes(info)) == TcpInfo(7, 5, 11, 1 << 40, 1 << 41, 13)
     assert tcp_info.parse(bytes(info[:200])).window is None
 
 

@@ -15,6 +15,11 @@ STUCK_SECONDS = 2.0
 """Longer than a change of the radio cell, or a route that is found anew, usually takes."""
 VAIN_RETRANSMITS = 2
 """The kernel waits for longer where answers usually take longer: it has to have asked again in vain."""
+ASK_SECONDS = 1
+"""A connection over which nothing goes is asked so often whether it is there: to tell whose connections all
+are silent from who is at the other end of one."""
+VAIN_PROBES = 3
+"""Of those: the first is as old then as a silence may grow."""
 
 
 @dataclass(frozen=True)
@@ -37,4 +42,6 @@ def listen(before: Silence | None, info: TcpInfo, passed: float) -> Silence | No
 
 def is_stuck(silence: Silence | None, info: TcpInfo) -> bool:
     """Whether nothing gets through any more."""
-    return silence is not None and silence.seconds >= STUCK_SECONDS and info.retransmits >= VAIN_RETRANSMITS
+    if silence is None:
+        return info.probes >= VAIN_PROBES
+    return silence.seconds >= STUCK_SECONDS and info.retransmits >= VAIN_RETRANSMITS

@@ -4,7 +4,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-_RETRANSMITS = struct.Struct("=2xB")
+_TIMERS = struct.Struct("=2xBB")
 _UNACKED = struct.Struct("=24xI")
 _COUNTERS = struct.Struct("=120xQQ")
 _WINDOW = struct.Struct("=228xI")
@@ -16,6 +16,8 @@ there since 4.2, the window since 5.4."""
 class TcpInfo:
     retransmits: int
     """How often in a row the kernel's timer has sent the oldest byte on its way again, without an answer."""
+    probes: int
+    """How many packets without data, sent since to see whether the other end is there, have no answer."""
     unacked: int
     """Packets that were sent and not acknowledged."""
     acked: int
@@ -33,9 +35,11 @@ def read(connection: socket.socket) -> TcpInfo:
 
 
 def parse(info: bytes) -> TcpInfo:
+    retransmits, probes = _TIMERS.unpack_from(info)
     acked, received = _COUNTERS.unpack_from(info)
     return TcpInfo(
-        retransmits=_RETRANSMITS.unpack_from(info)[0],
+        retransmits=retransmits,
+        probes=probes,
         unacked=_UNACKED.unpack_from(info)[0],
         acked=acked,
         received=received,

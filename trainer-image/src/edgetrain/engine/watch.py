@@ -14,13 +14,11 @@ import time
 from collections.abc import Callable
 
 from edgetrain.engine import tcp_info
-from edgetrain.engine.silence import LOOK_SECONDS, Silence, is_stuck, listen
+from edgetrain.engine.silence import ASK_SECONDS, LOOK_SECONDS, Silence, is_stuck, listen
 
 SILENT_SECONDS = 20
 """The longest that the other end's kernel is not heard from while it is asked. A hung or busy program
 does not count: its kernel answers."""
-IDLE_SECONDS, ASK_SECONDS = 5, 5
-"""A connection idle for so long is asked whether it is there, and again every so often."""
 
 Addresses = frozenset[str]
 
@@ -81,7 +79,7 @@ def _look_until_closed(lines: list[_Line], poll: select.poll, stuck: Callable[[A
 def _ask_when_silent(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ASK_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ASK_SECONDS)
         # Also for bytes on their way that nobody acknowledges, where keep-alive does not ask.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_SECONDS * 1000)
