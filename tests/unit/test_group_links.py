@@ -73,9 +73,8 @@ def test_it_is_put_out_once_the_others_had_time_to_name_whom_they_do_not_reach()
     early = decide(seen_by("a", {"c": "a"}, since=NOW))
     assert isinstance(early, Nothing) and early.until == NOW + NAMED_SECONDS
     assert _put_out(decide(seen_by("a", {"c": "a"}, since=NOW - NAMED_SECONDS))) == "c"
-    assert situation(seen_by("a", {"c": "a"})) != situation(seen_by("a", {"b": "a", "c": "a"})), (
-        "a further name begins the time anew"
-    )
+    first, more = seen_by("a", {"c": "a"}), seen_by("a", {"b": "a", "c": "a"})
+    assert situation(seen_by("a", {})) != situation(first) == situation(more), "from the first name on"
     assert isinstance(decide(seen_by("a", {})), Nothing)
 
 
@@ -97,6 +96,28 @@ def test_a_group_that_breaks_meanwhile_is_built_again_without_it() -> None:
     without = decide(replace(seen, barred={"c": NOW + 10}))
     assert isinstance(without, CallVote)
     assert [m.worker for m in without.formation.members] == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("suspects", "leads", "victim"),
+    [
+        ({"a": "bcd", "b": "a", "c": "a", "d": "a"}, "b", "a"),
+        ({"a": "d", "b": "d", "c": "d", "d": "abc"}, "a", "d"),
+        ({"a": "b", "c": "b"}, "a", "b"),  # which says nothing, not even where it listens
+        ({"c": "d", "d": "c"}, "a", "d"),
+    ],
+)
+def test_whose_connections_cannot_be_built_is_put_out_by_the_same_rule(
+    suspects: dict[str, str], leads: str, victim: str
+) -> None:
+    seen = seen_by(leads, {})
+    broken = {
+        name: replace(seen.statuses[name], stage=Stage.BROKEN, suspects=tuple(named), closed=3)
+        for name, named in suspects.items()
+    }
+    assert _put_out(decide(replace(seen, statuses=seen.statuses | broken))) == victim
+    just_now = replace(seen, statuses=seen.statuses | broken, since=NOW)
+    assert isinstance(decide(just_now), Nothing), "others may say more"
 
 
 def test_a_newcomer_to_whom_nothing_comes_is_sent_to_the_next_donor_in_line() -> None:

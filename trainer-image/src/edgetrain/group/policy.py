@@ -5,7 +5,7 @@ going on. This is about getting on: who calls, when, and whom.
 """
 
 from collections import Counter
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 
 from edgetrain.group.founding import INVITE_SECONDS, found, started_in
 from edgetrain.group.members import Formation, Member
@@ -27,12 +27,13 @@ COLD_SECONDS = 60.0
 JOIN_SECONDS = 1.0
 """Newcomers that have caught up wait so long for others that are on their way."""
 REFORM_SECONDS = 5.0
-NAMED_SECONDS = 0.5
-"""Data do not pass between two: the others have so long to say whether they pass between them and these."""
+NAMED_SECONDS = 1.0
+"""Data do not pass between two: the others have so long to say whether they pass between them and these. A
+connection that is idle is found out somewhat later than one that is in use."""
 STARVED_SECONDS = 1.0
 """A newcomer to whom nothing comes from its donor is given so long before it is sent to the next."""
 
-NO_DATA = "data do not pass between it and others, though it is heard"
+NO_DATA = "it is heard, but no data pass between it and others"
 
 Naming = tuple[str, str]
 """By whom, and who."""
@@ -58,7 +59,7 @@ def situation(view: View) -> Hashable:
     stages = [_stage(view, m, view.formation) for m in view.formation.members if view.fit(m)]
     lost = len(stages) < len(view.formation.members)
     broken = lost or Stage.BROKEN in stages
-    stuck = frozenset() if broken else stuck_pairs(view, view.formation)
+    stuck = not broken and bool(stuck_pairs(view, view.formation))
     return view.formation.number, broken, not broken and Stage.STOPPED in stages, stuck
 
 
@@ -110,11 +111,11 @@ def rebuild(
     """The formation failed: go on with those who are left."""
     if not view.plan.train:
         return Nothing(why="the plan says wait")
-    if not lost and view.now < view.since + CAUSE_SECONDS:
-        return Nothing(view.since + CAUSE_SECONDS, "somebody's group broke; who is gone is not known yet")
-    if victim := unreachable(view, formation, present):
-        return PutOut(victim, "its connections to other members cannot be built")
-    if (victim := cut_off(view, formation)) and victim != view.me.worker:
+    victim = cut_off(view, formation)
+    due = view.since + (NAMED_SECONDS if victim else CAUSE_SECONDS)
+    if not lost and view.now < due:
+        return Nothing(due, "somebody's group broke; who is gone is not known yet")
+    if victim and victim != view.me.worker:
         return PutOut(victim, NO_DATA)
     wanted = [m for m in present if m.home in view.plan.pods] or present
     why = f"lost {', '.join(lost)}" if lost else f"broken at {', '.join(broken)}"
@@ -124,34 +125,35 @@ def rebuild(
     return Nothing(why=f"paused: {len(present)} of {len(formation.members)} members are no majority")
 
 
-def unreachable(view: View, formation: Formation, present: list[Member]) -> str | None:
-    """One end of a pair that cannot connect: named by most, then last in the line of succession."""
-    here = {m.worker for m in present}
-    named: set[Naming] = set()
-    for worker in here:
-        status = view.statuses[worker]
-        if status.stage is Stage.BROKEN and status.formation == formation.number:
-            named |= {(worker, suspect) for suspect in here.intersection(status.suspects) - {worker}}
-    return _most_named(view, named, but=view.me.worker)
-
-
 def cut_off(view: View, formation: Formation) -> str | None:
-    """One end of a pair between which data do not pass, though both are heard: by the same rule."""
-    return _most_named(view, stuck_pairs(view, formation))
+    """Who is heard, though no data pass, or no connection can be built, between it and others: named by most,
+    then last in the line of succession."""
+    named = stuck_pairs(view, formation) | _unreachable(view, formation)
+    times = Counter(whom for _, whom in named)
+    line = view.plan.in_line(frozenset(worker for naming in named for worker in naming))
+    return max(line, key=lambda w: (times[w], line.index(w)), default=None)
 
 
 def stuck_pairs(view: View, formation: Formation) -> frozenset[Naming]:
     """Each both ways round: whether data or their acknowledgement are lost, and at which end, is unknown."""
-    here = {m.worker for m in formation.members if view.fit(m)}
-    told = {w: view.statuses[w] for w in here if view.statuses[w].formation == formation.number}
-    named = {(by, whom) for by, status in told.items() for whom in here.intersection(status.stuck) - {by}}
+    here = _told(view, formation)
+    named = {(by, whom) for by, status in here.items() for whom in here.keys() & status.stuck if whom != by}
     return frozenset(named | {(whom, by) for by, whom in named})
 
 
-def _most_named(view: View, named: Collection[Naming], but: str = "") -> str | None:
-    times = Counter(whom for _, whom in named)
-    line = view.plan.in_line(frozenset(worker for pair in named for worker in pair) - {but})
-    return max(line, key=lambda w: (times[w], line.index(w)), default=None)
+def _unreachable(view: View, formation: Formation) -> frozenset[Naming]:
+    """Not both ways round: who does not even say where it listens has nobody to name."""
+    here = _told(view, formation)
+    broken = {by: status for by, status in here.items() if status.stage is Stage.BROKEN}
+    return frozenset(
+        (by, whom) for by, status in broken.items() for whom in here.keys() & status.suspects if whom != by
+    )
+
+
+def _told(view: View, formation: Formation) -> dict[str, Status]:
+    """What those who are there say of this formation, not of another."""
+    fit = [view.statuses[m.worker] for m in formation.members if view.fit(m)]
+    return {status.pod.worker: status for status in fit if status.formation == formation.number}
 
 
 def cross_boundary(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
