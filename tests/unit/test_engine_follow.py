@@ -16,11 +16,12 @@ from edgetrain.engine import donor as donor_module
 from edgetrain.engine import follower as follower_module
 from edgetrain.engine.catchup import CatchUp
 from edgetrain.engine.donor import Donor
+from edgetrain.engine.echo import unheard
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot
 from edgetrain.engine.wire import Wire
-from edgetrain.local import CaughtUp, FetchFailed, FormationId, Message, Position
+from edgetrain.local import CaughtUp, FetchFailed, FormationId, Message, Peer, Position
 
 FORMATION = FormationId(1, 1)
 TOKEN = "t"
@@ -221,3 +222,13 @@ def test_a_slow_way_is_no_reason_to_give_up_while_it_carries() -> None:
             time.sleep(0.02)  # the way's slowness
         sender.join()
         assert time.monotonic() - began > 1
+
+
+def test_an_echo_tells_who_is_reached() -> None:
+    with training(every=0.02) as (_, donor), socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        here = Peer("here", "127.0.0.1", donor.port)
+        gone = Peer("gone", "127.0.0.1", closed.getsockname()[1])
+        assert unheard([here, gone], TOKEN) == ["gone"]
+        assert unheard([here], "another") == ["here"]
+        assert unheard([here, here], TOKEN) == []

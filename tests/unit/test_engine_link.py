@@ -30,6 +30,7 @@ MESSAGES: list[local.Message] = [
     local.StoreSet(F, "k\n", "dg=="),
     local.Form(F, [local.Peer("a", "10.0.0.1", 7074)], 0, "a", "ring", local.Decision.REDO, 42, ["a"]),
     local.Halt(F),
+    local.TryLinks(F),
     local.Reform(),
     local.Hold(32),
     local.Fetch("10.0.0.1", 7074, "t", "a"),

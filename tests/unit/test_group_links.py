@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from edgetrain.group.members import Formation, Member, Pod
-from edgetrain.group.policy import NAMED_SECONDS, STARVED_SECONDS, cut_off, decide, situation
+from edgetrain.group.policy import NAMED_SECONDS, STARVED_SECONDS, cut_off, decide, is_named, situation
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.group.view import CallVote, Invite, Move, Nothing, PutOut, View
 
@@ -86,6 +86,13 @@ def test_an_aggregator_whose_own_link_is_bad_does_not_decide_about_the_others() 
     alone = seen_by("a", {"b": "a", "c": "a"})
     nobody_else = {name: replace(s, hung=name != "a") for name, s in alone.statuses.items()}
     assert not isinstance(decide(replace(alone, statuses=nobody_else)), PutOut)
+
+
+def test_both_ends_of_a_pair_try_their_other_links_and_nobody_else() -> None:
+    seen = {me: seen_by(me, {"c": "a"}) for me in NAMES}
+    assert [me for me in NAMES if is_named(seen[me])] == ["a", "c"]
+    assert not is_named(seen_by("a", {}))
+    assert not is_named(replace(seen["a"], formation=None))
 
 
 def test_a_group_that_breaks_meanwhile_is_built_again_without_it() -> None:

@@ -57,8 +57,11 @@ class Donor:
             connection.settimeout(SEND_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_SECONDS * 1000)
             while True:
-                request, _ = wire.receive()
-                self._answer(wire, request)
+                request, payload = wire.receive()
+                if request["want"] == "echo":
+                    wire.send(self._front(), memoryview(payload))
+                else:
+                    self._answer(wire, request)
 
     def _answer(self, wire: Wire, request: dict[str, object]) -> None:
         if request["want"] == "snapshot":

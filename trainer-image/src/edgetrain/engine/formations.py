@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from edgetrain.engine.echo import unheard
 from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, connected, shut_down
 from edgetrain.engine.reduce import Reduction
 from edgetrain.engine.seat import Operation, Seat
@@ -28,6 +29,7 @@ from edgetrain.local import (
     Position,
     StoreSet,
     Stuck,
+    TryLinks,
 )
 from edgetrain.local.codec import pack_bytes, unpack_bytes
 
@@ -71,6 +73,12 @@ class Formations:
             store = self._store(message.formation)
         store.put(message.key, unpack_bytes(message.value_b64))
 
+    def try_links(self, message: TryLinks, token: str) -> None:
+        with self._changed:
+            seat = self.seat
+            if seat and seat.id == message.formation and not seat.left:
+                threading.Thread(target=self._try, args=(seat, token), name="echo", daemon=True).start()
+
     def halt(self, halt: Halt) -> None:
         """Leave the formation and say so."""
         with self._changed:
@@ -101,6 +109,7 @@ class Formations:
             self._changed.wait_for(lambda: operation.done or seat.left)
             try:
                 settle(operation.outcome())
+                self._unheard(seat, frozenset())
             except GroupBroken as error:
                 self._break(seat, str(error), error.addresses)
                 raise
@@ -162,6 +171,23 @@ class Formations:
         timer.daemon = True
         timer.start()
 
+    def _unheard(self, seat: Seat, workers: frozenset[str]) -> None:
+        if workers != seat.unheard:
+            seat.unheard = workers
+            self._tell_stuck(seat)
+
+    def _tell_stuck(self, seat: Seat) -> None:
+        if not seat.left:
+            self._send(Stuck(seat.id, sorted(seat.silent | seat.unheard)))
+
+    # By a thread of its own.
+
+    def _try(self, seat: Seat, token: str) -> None:
+        others = [peer for rank, peer in enumerate(seat.form.members) if rank != seat.form.rank]
+        workers = frozenset(unheard(others, token))
+        with self._changed:
+            self._unheard(seat, workers)
+
     # By the formation's thread: a constructor that is blocked on a dead peer cannot be freed.
 
     def _live(self, seat: Seat) -> None:
@@ -206,8 +232,8 @@ class Formations:
 
     def _stuck(self, seat: Seat, addresses: frozenset[str]) -> None:
         with self._changed:
-            if not seat.left:
-                self._send(Stuck(seat.id, _workers(seat, addresses)))
+            seat.silent = frozenset(_workers(seat, addresses))
+            self._tell_stuck(seat)
 
     def _closed(self, seat: Seat, peer: str) -> None:
         if not seat.left:

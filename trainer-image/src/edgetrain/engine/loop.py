@@ -38,6 +38,7 @@ from edgetrain.local import (
     Started,
     Stop,
     StoreSet,
+    TryLinks,
     Warned,
 )
 
@@ -263,6 +264,8 @@ class Loop:
                 formations.halt(message)
             case StoreSet():
                 formations.store_set(message)
+            case TryLinks():
+                formations.try_links(message, self._orders.token)
             case Serve():
                 self._orders.token = message.token
                 self._donor.set_token(message.token)

@@ -1,8 +1,7 @@
 """One supervisor's part in its group: events in, effects out.
 
-Puts together the ballot (what may be done) and the policy (what should be done now), with what is
-known of the others and of the own trainer. Events come with the time; effects are carried out in
-their order by the supervisor, which is all that it does about the group.
+Puts together the ballot (what may be done) and the policy (what should be done now), with what is known of
+the others and of the own trainer. Events come with the time; effects are carried out in their order.
 """
 
 from dataclasses import replace
@@ -170,7 +169,8 @@ class Group(OwnTrainer):
         if now < self._retry_at:
             self.wake_at = self._retry_at
             return False
-        move = policy.decide(self._view(now))
+        self.try_links(policy.is_named(view := self._view(now)))
+        move = policy.decide(view)
         self.why = move.why if not isinstance(move, Invite) else self.why
         return self._make(move, now)
 

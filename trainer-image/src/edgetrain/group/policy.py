@@ -27,9 +27,8 @@ COLD_SECONDS = 60.0
 JOIN_SECONDS = 1.0
 """Newcomers that have caught up wait so long for others that are on their way."""
 REFORM_SECONDS = 5.0
-NAMED_SECONDS = 1.0
-"""Data do not pass between two: the others have so long to say whether they pass between them and these. A
-connection that is idle is found out somewhat later than one that is in use."""
+NAMED_SECONDS = 1.5
+"""Data do not pass between two: by then both have tried, beside, whether they pass to others."""
 STARVED_SECONDS = 1.0
 """A newcomer to whom nothing comes from its donor is given so long before it is sent to the next."""
 
@@ -139,6 +138,12 @@ def stuck_pairs(view: View, formation: Formation) -> frozenset[Naming]:
     here = _told(view, formation)
     named = {(by, whom) for by, status in here.items() for whom in here.keys() & status.stuck if whom != by}
     return frozenset(named | {(whom, by) for by, whom in named})
+
+
+def is_named(view: View) -> bool:
+    """Whether we are an end of such a pair."""
+    pairs = stuck_pairs(view, view.formation) if view.formation else ()
+    return any(view.me.worker in pair for pair in pairs)
 
 
 def _unreachable(view: View, formation: Formation) -> frozenset[Naming]:

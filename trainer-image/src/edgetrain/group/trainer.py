@@ -32,6 +32,8 @@ class OwnTrainer:
         """Where it shall fetch from, once it may."""
         self._donor = ""
         """Whom it was last told to fetch from."""
+        self._tried: Established | None = None
+        """The formation whose links it was told to try."""
         self._halting = False
         self._start_sent: tuple[int, Member] | None = None
         self._effects: list[Effect] = []
@@ -157,6 +159,13 @@ class OwnTrainer:
         keep = plan.source == self.pod.worker and ballot.position.committed > 0
         resume = local.Resume(plan.durable_step) if plan.durable_step is not None and not keep else None
         self._effects.append(Order(local.Start(plan.lineage, resume, keep)))
+
+    def try_links(self, named: bool) -> None:
+        """Once, where we are an end of a pair between which data do not pass: which end is bad shows in how
+        it gets on with the others."""
+        if named and self.word is not None and self.word != self._tried:
+            self._effects.append(Order(local.TryLinks(formation_id(self.word))))
+        self._tried = self.word if named else None
 
     def _is_in(self, formation: FormationId) -> bool:
         return self.word is not None and formation_id(self.word)[:2] == formation[:2]

@@ -38,6 +38,7 @@ from edgetrain.local.messages import (
     StoreSet,
     Stuck,
     Totals,
+    TryLinks,
     Warned,
 )
 
@@ -77,6 +78,7 @@ __all__ = [
     "StoreSet",
     "Stuck",
     "Totals",
+    "TryLinks",
     "Warned",
     "decode",
     "encode",

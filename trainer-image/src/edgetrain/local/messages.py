@@ -226,6 +226,13 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class TryLinks:
+    """See to whom in this formation data get through, beside it: Stuck names the others too."""
+
+    formation: FormationId
+
+
+@dataclass(frozen=True)
 class Reform:
     """Ask the others, in the next vote, to stop at that boundary: all answer Halted."""
 
@@ -286,6 +293,6 @@ class Ping:
 Message = (
     Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | FetchFailed
     | Checkpointed | Finished | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch
-    | Serve | Start | Stop | Ping
+    | Serve | Start | Stop | TryLinks | Ping
 )
 # fmt: on
