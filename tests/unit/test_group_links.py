@@ -9,6 +9,7 @@ from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.policy import NAMED_SECONDS, STARVED_SECONDS, cut_off, decide, is_named, situation
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.group.view import CallVote, Invite, Move, Nothing, PutOut, View
+from edgetrain.supervisor.training import Facts, training_part
 
 NAMES = ("a", "b", "c", "d")
 PODS = {name: Pod(name, f"pod-{name}") for name in (*NAMES, "n")}
@@ -144,6 +145,16 @@ def test_a_newcomer_to_whom_nothing_comes_is_sent_to_the_next_donor_in_line() ->
     assert donor("b", "b", at=NOW) is None, "not many times a second, where nobody's state comes"
     assert donor("c", "b") is None, "what it said of its last donor"
     assert donor("c", at=NOW - 60) == "c", "a slow one is told again, and goes on where it is"
+
+
+def test_a_newcomer_to_whom_nothing_comes_says_so_in_its_report() -> None:
+    def reason(*stuck: str, stage: Stage) -> str | None:
+        said = status("n", *stuck, stage=stage, formation=0)
+        return training_part(said, Facts(), PLAN, None, {}, NOW).error_reason
+
+    assert reason("b", stage=Stage.FETCHING) == "NoData"
+    assert reason(stage=Stage.FETCHING) is None
+    assert reason("b", stage=Stage.TRAINING) is None, "a group that is stuck for seconds mends itself"
 
 
 def _put_out(move: Move) -> str | None:

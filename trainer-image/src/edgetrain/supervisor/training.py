@@ -89,7 +89,7 @@ def training_part(
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
-    reason, error = _trouble(facts, model_clash(status, statuses.values()))
+    reason, error = _trouble(facts, model_clash(status, statuses.values()), starved(status))
     progress = facts.progress or Progress(None, "", 0)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now)
@@ -126,12 +126,14 @@ def training_part(
     )
 
 
-def _trouble(facts: Facts, clash: str | None) -> tuple[str | None, str | None]:
+def _trouble(facts: Facts, clash: str | None, starving: str | None) -> tuple[str | None, str | None]:
     """Its reason and its text, the worst first."""
     if facts.error_reason:
         return facts.error_reason, facts.error
     if clash:
         return "ModelMismatch", facts.error or clash
+    if starving:
+        return "NoData", starving
     if facts.volumes_gone:
         return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
     return None, facts.error
@@ -143,6 +145,13 @@ def model_clash(status: Status, others: Iterable[Status]) -> str | None:
         return None
     differing = sorted(s.pod.worker for s in others if s.layout and s.layout != status.layout)
     return f"its model or optimiser differs from that of {', '.join(differing[:5])}" if differing else None
+
+
+def starved(status: Status) -> str | None:
+    """Why a newcomer does not come in: its donor's state does not reach it."""
+    if status.stage is not Stage.FETCHING or not status.stuck:
+        return None
+    return f"it hears {', '.join(status.stuck)}, but no data come from there"
 
 
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:
