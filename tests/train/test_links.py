@@ -71,8 +71,8 @@ def test_a_link_that_is_merely_slow_is_not_named(group: tuple[Wires, Reducers]) 
     assert pairs(wires, reducers, "star") == set()
 
 
-@pytest.fixture
-def training(tmp_path: Path) -> Iterator[LocalGroup]:
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGroup]:
     """Four workers under real supervisors, each on a node of its own; w0 aggregates."""
 
     def command(worker: Worker) -> list[str]:
@@ -80,7 +80,7 @@ def training(tmp_path: Path) -> Iterator[LocalGroup]:
 
     with wired(*WORKERS) as wires:
         env = {"PYTHONPATH": str(Path(__file__).parents[2])}
-        group = LocalGroup(tmp_path, command, 4, env=env, wires=wires)
+        group = LocalGroup(tmp_path_factory.mktemp("group"), command, 4, env=env, wires=wires)
         try:
             group.give(group.plan(reduction=Reduction.STAR))
             group.start()
@@ -116,4 +116,17 @@ def test_who_is_heard_but_carries_no_data_is_out_within_seconds_and_comes_back(t
         wait_for(partial(training.whole, *others), 60, training.tail)
         training.wires.bar()
         wait_for(training.whole, 60, training.tail)
+    training.check_history()
+
+
+def test_a_newcomer_to_whom_its_donors_state_does_not_come_gets_another_donor(training: LocalGroup) -> None:
+    assert training.wires
+    training.wires.bar(Cut(node="w3", peer="w1", above=LARGE, only="data"))
+    training.kill_trainer(3)
+    training.next_commit(10, but=(3,))
+    wait_for(training.whole, START_SECONDS, training.tail)
+    training.wires.bar()
+    leads = training.workers[0].errors
+    assert leads.index("asks w3 in, from w1's state") < leads.rindex("asks w3 in, from w2's state")
+    assert "nothing comes from w1" in training.workers[3].errors
     training.check_history()

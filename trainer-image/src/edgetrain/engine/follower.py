@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from edgetrain.engine.echo import ECHO
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.replay import Entry
 from edgetrain.engine.state import Snapshot, decode
@@ -121,6 +122,9 @@ class Follower:
             self.error = ""
 
     def _fetch(self, wire: Wire) -> None:
+        # Before a donor stops to copy its state: does anything of size come back?
+        wire.send({"want": "echo"}, ECHO)
+        _answer(wire)
         asked = time.monotonic()
         wire.send({"want": "snapshot"})
         _, payload = _answer(wire)
