@@ -56,6 +56,7 @@ MENDS = {
     "CommandNotFound": "check program.command and what program.image holds",
     "ModelMismatch": "all workers must run the same program with the same settings",
     "EmptyDataset": "check storage.data and the program's data set on this node",
+    "NoData": "see whether packets of full size pass both ways: a tunnel's MTU, a firewall, a NAT",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
     DISK_FAILED: "the next start takes part again if the disk can be written then",
     PROGRAM_DIFFERS: "undo the edit of the program's ConfigMap or image, or make a new job",

@@ -147,7 +147,7 @@ def training_part(
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
-    reason, error = _trouble(facts, clash(status, statuses.values()))
+    reason, error = _trouble(facts, clash(status, statuses.values()), starved(status))
     progress = _progress(facts, plan)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now, outlook.away_seconds)
@@ -219,12 +219,14 @@ def _quorums(outlook: Outlook) -> tuple[Quorum, ...]:
     )
 
 
-def _trouble(facts: Facts, clash: Clash | None) -> tuple[str | None, str | None]:
+def _trouble(facts: Facts, clash: Clash | None, starving: str | None) -> tuple[str | None, str | None]:
     """Its reason and its text, the worst first."""
     if facts.error_reason:
         return facts.error_reason, facts.error
     if clash:
         return clash
+    if starving:
+        return "NoData", starving
     if facts.volumes_gone:
         return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
     return None, facts.error
@@ -243,6 +245,13 @@ def clash(status: Status, others: Iterable[Status]) -> Clash | None:
         what = f"the files of its program ({status.program}) differ from those of {who} ({theirs})"
         return Clash(PROGRAM_DIFFERS, what)
     return Clash("ModelMismatch", f"its model or optimiser differs from that of {who}")
+
+
+def starved(status: Status) -> str | None:
+    """Why a newcomer does not come in: its donor's state does not reach it."""
+    if status.stage is not Stage.FETCHING or not status.stuck:
+        return None
+    return f"it hears {', '.join(status.stuck)}, but no data come from there"
 
 
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:
