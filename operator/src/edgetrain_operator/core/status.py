@@ -11,6 +11,7 @@ from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
 from edgetrain_operator.core.troubles import (
+    NODE_LEFT_OUT,
     Trouble,
     deletion_troubles,
     job_troubles,
@@ -96,7 +97,7 @@ _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
     ConditionType.FAILED: (None, "True"),
 }
 _BAD = frozenset({NodeState.PAUSED, NodeState.LOST, NodeState.FAILED, NodeState.HUNG})
-_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", "NodeLeftOut", *End})
+_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", NODE_LEFT_OUT, *End})
 """Of these there is no Event, or there was one when it happened."""
 
 
@@ -108,11 +109,13 @@ def _said(
         t for line in lines if line.worker in scene.records and (t := node_trouble(scene, line.worker))
     ]
     special += deletion_troubles(scene)
+    settled = [trouble for trouble in special if trouble.reason == NODE_LEFT_OUT]
+    acute = [trouble for trouble in special if trouble.reason != NODE_LEFT_OUT]
     return [
         _of_end(ConditionType.SUSPENDED, End.SUSPENDED, found, "NotSuspended"),
         _scheduled(scene, general, found),
-        _training(scene, stored, lines, [*general, *special], found),
-        _degraded(scene, lines, [*training_troubles(scene), *special], found),
+        _training(scene, stored, lines, [*general, *acute], found),
+        _degraded(scene, lines, [*training_troubles(scene), *acute, *settled], found),
         _stalled(scene, found),
         _of_end(ConditionType.COMPLETE, End.COMPLETE, found, "NotComplete"),
         _of_end(ConditionType.FAILED, End.FAILED, found, "NotFailed"),

@@ -32,6 +32,7 @@ image that is not for it."""
 START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
 ARCHITECTURE_LABEL = "kubernetes.io/arch"
 IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
+NODE_LEFT_OUT = "NodeLeftOut"
 LAST_WORDS_MAX = 200
 """Of a node that is left out: they are stored, and stay for as long as it is."""
 TEXT_MAX = 600
@@ -181,7 +182,7 @@ def left_out_trouble(record: WorkerRecord) -> Trouble:
         f"{record.node}: left out after {record.own_failures} failures (runPolicy.backoffLimitPerNode): "
         f"{record.left_out}; to have it back, {back}"
     )
-    return Trouble("NodeLeftOut", text, record.node)
+    return Trouble(NODE_LEFT_OUT, text, record.node)
 
 
 def _no_match(scene: Scene) -> str:
