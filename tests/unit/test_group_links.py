@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from edgetrain.group.links import cut_off, is_named
 from edgetrain.group.members import Formation, Member, Pod
-from edgetrain.group.policy import NAMED_SECONDS, STARVED_SECONDS, cut_off, decide, is_named, leads, situation
+from edgetrain.group.policy import NAMED_SECONDS, STARVED_SECONDS, decide, leads, situation
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.group.view import CallVote, Invite, Move, Nothing, PutOut, View
 from edgetrain.supervisor.training import Facts, training_part

@@ -4,7 +4,7 @@ import pytest
 
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.node_status import NODES_MAX
-from edgetrain_operator.core.troubles import NEVER_HEARD_SECONDS
+from edgetrain_operator.core.unheard import NEVER_HEARD_SECONDS
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.status import JobStatus
 from tests.support.world import edge_node, trained

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from edgetrain_operator.core import conditions, stall
 from edgetrain_operator.core.children import worker_selector
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
-from edgetrain_operator.core.model import Event
+from edgetrain_operator.core.model import Event, Trouble
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
 from edgetrain_operator.core.troubles import (
     NODE_LEFT_OUT,
-    Trouble,
     deletion_troubles,
     job_troubles,
     node_trouble,

@@ -4,9 +4,9 @@ Nothing here is needed for safety: whoever calls whomever, the votes keep two fo
 going on. This is about getting on: who calls, when, and whom.
 """
 
-from collections import Counter
 from collections.abc import Hashable
 
+from edgetrain.group import lateness, links
 from edgetrain.group.founding import INVITE_SECONDS, found, started_in
 from edgetrain.group.members import Formation, Member
 from edgetrain.group.rules import Rules
@@ -17,13 +17,8 @@ CAUSE_SECONDS = 0.05
 """A group that broke waits so long to hear who is gone, before it is built again with everybody."""
 BOUNDARY_SECONDS = 1.5
 """The longest that members stopped at a boundary wait for one another, and for newcomers to come up to it."""
-LATE_SECONDS = 2.0
-LATE_STEPS = 5.0
-"""Alive but late: all others wait for it longer than both, and than so many of its own usual steps."""
 LOOK_SECONDS = 0.5
 """Nothing is waited for longer without looking again: also what nobody is told of changes."""
-COLD_SECONDS = 60.0
-"""As long as nobody knows how long its steps take."""
 JOIN_SECONDS = 1.0
 """Newcomers that have caught up wait so long for others that are on their way."""
 REFORM_SECONDS = 5.0
@@ -32,10 +27,8 @@ NAMED_SECONDS = 1.5
 STARVED_SECONDS = 1.0
 """A newcomer to whom nothing comes from its donor is given so long before it is sent to the next."""
 
-NO_DATA = "it is heard, but no data pass between it and others"
 
-Naming = tuple[str, str]
-"""By whom, and who."""
+NO_DATA = "it is heard, but no data pass between it and others"
 
 
 def decide(view: View) -> Move:
@@ -58,8 +51,8 @@ def follow(view: View, formation: Formation) -> Nothing:
     present = [m for m in formation.members if view.fit(m)]
     if not view.enough(present):
         return paused(view, formation, present)
-    if late := waited_for(view, formation):
-        return Nothing(why=_late(view, late), waits_for=(late,))
+    if late := lateness.waited_for(view, formation):
+        return Nothing(why=lateness.told(view, late), waits_for=(late,))
     return Nothing(why=f"{leader(view, formation) or 'nobody'} leads")
 
 
@@ -75,7 +68,7 @@ def situation(view: View) -> Hashable:
     stages = [_stage(view, m, view.formation) for m in view.formation.members if view.fit(m)]
     lost = len(stages) < len(view.formation.members)
     broken = lost or Stage.BROKEN in stages
-    stuck = not broken and bool(stuck_pairs(view, view.formation))
+    stuck = not broken and bool(links.stuck_pairs(view, view.formation))
     return view.formation.number, broken, not broken and Stage.STOPPED in stages, stuck
 
 
@@ -83,7 +76,7 @@ def leader(view: View, formation: Formation) -> str | None:
     """The first in the line of succession who is heard and hears enough of the formation. Who is to be put
     out, as its data do not pass, leads only where nobody else can."""
     members = {m.worker: m for m in formation.members}
-    worst = cut_off(view, formation)
+    worst = links.cut_off(view, formation)
     for worker in sorted(view.plan.in_line(frozenset(members)), key=lambda w: w == worst):
         able = view.fit(members[worker]) and _hears_enough(view, worker, formation)
         if able and trusted(view, worker, formation):
@@ -133,7 +126,7 @@ def rebuild(
     """The formation failed: go on with those who are left."""
     if not view.plan.train:
         return Nothing(why="the plan says wait")
-    victim = _to_be_cut_off(view, formation, present)
+    victim = links.to_put_out(view, formation, present)
     due = view.since + (NAMED_SECONDS if victim else CAUSE_SECONDS)
     if not lost and view.now < due:
         return Nothing(due, "somebody's group broke; who is gone is not known yet")
@@ -145,52 +138,6 @@ def rebuild(
         if view.enough(members):
             return view.propose(members, why)
     return paused(view, formation, present)
-
-
-def _to_be_cut_off(view: View, formation: Formation, present: list[Member]) -> str | None:
-    """Whom to put out for that; nobody where the rest could not go on, or once more on the same evidence:
-    when its time out is over, it is tried again."""
-    victim = cut_off(view, formation)
-    if victim in (None, view.me.worker) or (victim, formation.number) in view.judged:
-        return None
-    return victim if view.enough([m for m in present if m.worker != victim]) else None
-
-
-def cut_off(view: View, formation: Formation) -> str | None:
-    """Who is heard, though no data pass, or no connection can be built, between it and others: named by most,
-    then last in the line of succession."""
-    named = stuck_pairs(view, formation) | _unreachable(view, formation)
-    times = Counter(whom for _, whom in named)
-    line = view.plan.in_line(frozenset(worker for naming in named for worker in naming))
-    return max(line, key=lambda w: (times[w], line.index(w)), default=None)
-
-
-def stuck_pairs(view: View, formation: Formation) -> frozenset[Naming]:
-    """Each both ways round: whether data or their acknowledgement are lost, and at which end, is unknown."""
-    here = _told(view, formation)
-    named = {(by, whom) for by, status in here.items() for whom in here.keys() & status.stuck if whom != by}
-    return frozenset(named | {(whom, by) for by, whom in named})
-
-
-def is_named(view: View) -> bool:
-    """Whether we are an end of such a pair."""
-    pairs = stuck_pairs(view, view.formation) if view.formation else ()
-    return any(view.me.worker in pair for pair in pairs)
-
-
-def _unreachable(view: View, formation: Formation) -> frozenset[Naming]:
-    """Not both ways round: who does not even say where it listens has nobody to name."""
-    here = _told(view, formation)
-    broken = {by: status for by, status in here.items() if status.stage is Stage.BROKEN}
-    return frozenset(
-        (by, whom) for by, status in broken.items() for whom in here.keys() & status.suspects if whom != by
-    )
-
-
-def _told(view: View, formation: Formation) -> dict[str, Status]:
-    """What those who are there say of this formation, not of another."""
-    fit = [view.statuses[m.worker] for m in formation.members if view.fit(m)]
-    return {status.pod.worker: status for status in fit if status.formation == formation.number}
 
 
 def cross_boundary(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
@@ -212,26 +159,26 @@ def cross_boundary(view: View, formation: Formation, present: list[Member], stag
 
 def steady(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
     """All are in: let newcomers come, follow the plan, put out who holds all others up."""
-    if late := latecomer(view, formation):
+    if late := lateness.latecomer(view, formation):
         others = [m for m in present if m.worker != late]
         if view.enough(others):
-            return PutOut(late, _late(view, late))
-        text = f"{_late(view, late)}, and without it the others are no majority"
+            return PutOut(late, lateness.told(view, late))
+        text = f"{lateness.told(view, late)}, and without it the others are no majority"
         return Nothing(why=text, waits_for=(late,))
-    if victim := _to_be_cut_off(view, formation, present):
+    if victim := links.to_put_out(view, formation, present):
         if view.now < view.since + NAMED_SECONDS:
             due = view.since + NAMED_SECONDS
             return Nothing(due, "data do not pass; who else is concerned is not known yet")
         return PutOut(victim, NO_DATA)
     if any(stage is not Stage.TRAINING for stage in stages.values()):
-        return Nothing(view.now + LATE_SECONDS, "the formation is being built")
+        return Nothing(view.now + lateness.LATE_SECONDS, "the formation is being built")
     if move := invitation(view, formation):
         return move
     asked = view.reform_asked is not None and view.now < view.reform_asked + REFORM_SECONDS
     if not asked and (why := due_change(view, formation)):
         return AskReform(why)
-    if slow := waited_for(view, formation):
-        return Nothing(why=_late(view, slow), waits_for=(slow,))
+    if slow := lateness.waited_for(view, formation):
+        return Nothing(why=lateness.told(view, slow), waits_for=(slow,))
     return Nothing(why="training")
 
 
@@ -293,41 +240,3 @@ def due_change(view: View, formation: Formation) -> str:
     if plan.in_line(members)[0] != formation.aggregator:
         return "the plan has another aggregator"
     return "the plan has other terms" if plan.terms != formation.terms else ""
-
-
-def waited_for(view: View, formation: Formation) -> str | None:
-    """Who alone keeps all others waiting; never ourselves, who cannot tell."""
-    paces = {m.worker: view.paces.get(m.worker) for m in formation.members}
-    working = [w for w, p in paces.items() if p is None or p.formation != formation.number or not p.waiting]
-    if len(working) != 1 or len(paces) < 2 or working[0] == view.me.worker:
-        return None
-    pace = paces[working[0]]
-    return working[0] if pace is not None and pace.formation == formation.number else None
-
-
-def latecomer(view: View, formation: Formation) -> str | None:
-    """Who keeps all others waiting beyond a multiple of its own step time."""
-    late = waited_for(view, formation)
-    if late is None:
-        return None
-    usual = view.paces[late].usual
-    patience = max(LATE_SECONDS, LATE_STEPS * usual) if usual else COLD_SECONDS
-    return late if view.now >= _waits_since(view, formation, late) + patience else None
-
-
-def _waits_since(view: View, formation: Formation, late: str) -> float:
-    return max(view.paces[m.worker].since for m in formation.members if m.worker in view.paces)
-
-
-def _late(view: View, late: str) -> str:
-    away = view.now - view.paces[late].since
-    # In tens: what is told changes with it.
-    how_long = f"{away // 10 * 10:.0f} s" if away >= 10 else "some seconds"
-    return f"all others wait for {late}, whose program has not come back for {how_long}"
-
-
-def doubts(view: View) -> tuple[str, ...]:
-    """Whom we find so late that it should not lead, and be put out."""
-    formation = view.formation
-    late = latecomer(view, formation) if formation and not view.superseded else None
-    return (late,) if late else ()

@@ -184,6 +184,21 @@ class OwnTrainer:
             self._effects.append(Order(local.TryLinks(formation_id(self.word))))
         self._tried = self.word if named else None
 
+    def own_status(self, heard: Collection[str]) -> Status:
+        """`heard`: workers."""
+        ballot = self.ballot
+        return replace(
+            self.status,
+            member=self._member,
+            layout=self._layout,
+            program=self._program,
+            lineage=ballot.record.lineage if ballot else 0,
+            base=ballot.record.base.number if ballot else 0,
+            closed=ballot.closed if ballot else 0,
+            revision=self.plan.revision if self.plan else 0,
+            reach=tuple(sorted(heard)),
+        )
+
     def _is_in(self, formation: FormationId) -> bool:
         return self.word is not None and formation_id(self.word)[:2] == formation[:2]
 

@@ -17,6 +17,7 @@ from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk, Disk
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
+from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import FilePlans, FleetPlans
 from edgetrain.supervisor.program import CannotStart, Program
 from edgetrain.supervisor.program_files import ProgramFiles
@@ -217,8 +218,8 @@ class Supervisor:
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
             self._facts.recovering |= group.status.stage is Stage.BROKEN
         now = self._loop.time()
-        outlook = self.shell.outlook()
-        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now, outlook)
+        way = outlook(group, now)
+        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now, way)
         news = is_news(part, self._told)
         self._told = part
         self._metrics.on_part(part)

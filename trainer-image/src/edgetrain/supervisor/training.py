@@ -1,31 +1,28 @@
 """The training part of a report, from what the supervisor knows. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from edgetrain.group.ballot import Established
-from edgetrain.group.members import Formation as GroupFormation
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.local import Progress
+from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
 from edgetrain_protocol.report import (
     PROGRAM_DIFFERS,
     Checkpoint,
     Formation,
-    Quorum,
     Totals,
     Traffic,
     TrainerState,
     TrainingPart,
-    Voter,
 )
 
 PAUSED_SECONDS = 3.0
 """A group that has broken is usually whole again much sooner; then it never was paused."""
 HUNG_SECONDS = 10.0
 """Out of its group, and its program does not come back to the session for so long: it hangs."""
-COUNTED_MOST = 16
 
 TEXT_MAX = 4000
 
@@ -57,23 +54,6 @@ _NEWS = (
     "checkpoints",
     "waits_for",
 )
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """How the group sees this worker's way on."""
-
-    counted: Sequence[tuple[GroupFormation, tuple[Member, ...]]] = ()
-    """What its next vote must have enough of: each formation with its living members."""
-    waits: str = ""
-    waits_for: tuple[str, ...] = ()
-    moved_at: float | None = None
-    """Monotonic: when its trainer last got on; None while it need not."""
-    away_seconds: float = 0.0
-    """How long its program has been in its own code while it is in no formation."""
-
-
-NOTHING_KNOWN = Outlook()
 
 
 class Clash(NamedTuple):
@@ -182,7 +162,7 @@ def training_part(
         checkpoint=facts.checkpoint,
         checkpoints=tuple(facts.checkpoints.values()),
         holds=_holds(status, plan),
-        counted=_quorums(outlook),
+        counted=outlook.quorums(),
         waits=outlook.waits[:4000],
         waits_for=outlook.waits_for,
         still_seconds=max(0.0, now - outlook.moved_at) if outlook.moved_at is not None else 0.0,
@@ -204,19 +184,6 @@ def _progress(facts: Facts, plan: PlanView | None) -> Progress:
 
 def _holds(status: Status, plan: PlanView | None) -> bool:
     return plan is not None and status.lineage == plan.lineage and status.stage in _WITH_STATE
-
-
-def _quorums(outlook: Outlook) -> tuple[Quorum, ...]:
-    """The newest, where there are too many to tell: the base comes first and is never left out."""
-    counted = [*outlook.counted[:1], *outlook.counted[1:][1 - COUNTED_MOST :]]
-    return tuple(
-        Quorum(
-            number=formation.number,
-            aggregator=formation.aggregator,
-            voters=tuple(Voter(worker=m.worker, pod_uid=m.pod, incarnation=m.incarnation) for m in living),
-        )
-        for formation, living in counted
-    )
 
 
 def _trouble(facts: Facts, clash: Clash | None, starving: str | None) -> tuple[str | None, str | None]:
