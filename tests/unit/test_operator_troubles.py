@@ -57,7 +57,7 @@ def test_a_loss_that_is_not_finite(policy: str) -> None:
     world = trained("a", "b", runPolicy={"onNonFiniteLoss": policy})
     kept = Checkpoint(lineage=1, step=30, digest="d", path="/x")
     for step, since in ((40, None), (42, 41)):
-        train(world, step, on="ab", checkpoint=kept, loss_not_finite_since=since)
+        train(world, step, on="ab", checkpoints=(kept,), loss_not_finite_since=since)
         assert degraded(world)[1] == "AllTraining", "a step or two may be passed over"
         assert world.condition("Failed").status == "False"
     train(world, 43, on="ab", loss_not_finite_since=41)
@@ -92,7 +92,7 @@ def test_with_a_durable_checkpoint_it_goes_on_from_there() -> None:
     kept = Checkpoint(lineage=1, step=40, digest="d", path="/x")
     world.train("a", "b", step=40)
     for node in "ab":
-        world.say(node, TrainerState.TRAINING, step=40, checkpoint=kept)
+        world.say(node, TrainerState.TRAINING, step=40, checkpoints=(kept,))
     world.settle()
     assert world.status.progress.durable_step == 40
     world.say("b", TrainerState.FAILED, error_reason="ModelNotSaved", error="full")

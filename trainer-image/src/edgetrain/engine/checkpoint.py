@@ -59,14 +59,14 @@ class Checkpoints:
         """Where this worker writes."""
         return self._own
 
-    def save(self, lineage: int, step: int, data: bytes) -> Manifest:
+    def save(self, lineage: int, step: int, data: bytes, identity: str) -> Manifest:
         """Write an encoded snapshot and forget the oldest of this worker's beyond KEEP.
 
         Raises:
             OSError: it could not be written; those before it stay.
         """
         path = self._own / f"{manifest.stem(lineage, step)}.pt"
-        saved = Manifest(lineage, step, len(data), hashlib.sha256(data).hexdigest(), path)
+        saved = Manifest(lineage, step, len(data), hashlib.sha256(data).hexdigest(), identity, path)
         self._own.mkdir(parents=True, exist_ok=True)
         with _locked(self._own, LOCK_SECONDS) as alone:
             if alone:
@@ -84,17 +84,23 @@ class Checkpoints:
             if alone:
                 self._clear()
 
-    def newest(self, lineage: int, not_beyond: int) -> tuple[Snapshot | None, list[BadCheckpoint]]:
-        """The newest valid one, and what is wrong with any newer ones that had to be passed over."""
+    def held(self) -> list[Manifest]:
+        """All that have a manifest, the newest last. Whether the data are sound shows on loading."""
+        return sorted(self._all([]), key=lambda m: m.place)
+
+    def find(self, lineage: int, step: int, identity: str) -> tuple[Snapshot | None, list[BadCheckpoint]]:
+        """This one, from whoever holds a valid copy of it here, and what is wrong with other copies."""
         damages: list[BadCheckpoint] = []
-        files = self._root.glob("*/lineage-*.json")
-        found = [m for m in _manifests(files, damages) if m.lineage <= lineage and m.step <= not_beyond]
-        for candidate in sorted(found, key=lambda m: m.place, reverse=True):
-            try:
-                return load(candidate), damages
-            except BadCheckpoint as damage:
-                damages.append(damage)
+        for candidate in self._all(damages):
+            if (*candidate.place, candidate.identity) == (lineage, step, identity):
+                try:
+                    return load(candidate), damages
+                except BadCheckpoint as damage:
+                    damages.append(damage)
         return None, damages
+
+    def _all(self, damages: list[BadCheckpoint]) -> list[Manifest]:
+        return _manifests(self._root.glob("*/lineage-*.json"), damages)
 
     def _forget_before(self, saved: Manifest) -> None:
         """Not what is beyond it: that is an earlier job's on this volume, or a later lineage's where this

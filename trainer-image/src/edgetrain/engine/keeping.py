@@ -8,7 +8,7 @@ from edgetrain.engine.member import Member
 from edgetrain.engine.saver import Saver
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Snapshot
-from edgetrain.local import Message
+from edgetrain.local import Checkpointed, HeldCheckpoints, Message, Resume
 
 
 class Keeping:
@@ -25,7 +25,7 @@ class Keeping:
         self._worker, self._member, self._flat, self._capture = settings.worker, member, flat, capture
         self._checkpoints = Checkpoints(settings.checkpoint_dir, settings.worker)
         self._checkpoints.clear()
-        self._saver = Saver(self._checkpoints, send)
+        self._saver, self._send = Saver(self._checkpoints, send), send
 
     def at_boundary(self) -> None:
         """As the last vote asked; at the first boundary from then on whose state is finite."""
@@ -57,12 +57,20 @@ class Keeping:
         """Until what is being written is on disk."""
         self._saver.wait()
 
-    def newest(self, lineage: int, not_beyond: int) -> Snapshot | None:
-        """What is damaged is told, and passed over."""
-        snapshot, damages = self._checkpoints.newest(lineage, not_beyond)
+    def find(self, resume: Resume) -> Snapshot | None:
+        """The checkpoint to begin from, if it is here. What is damaged is told, and passed over."""
+        snapshot, damages = self._checkpoints.find(resume.lineage, resume.step, resume.digest)
         for damage in damages:
             self._saver.warn(damage.reason, str(damage))
+        if snapshot is None:
+            # Whoever counted on us for it must hear that we have it no more.
+            self.tell_held(without=(resume.lineage, resume.step, resume.digest))
         return snapshot
+
+    def tell_held(self, without: tuple[int, int, str] | None = None) -> None:
+        """All that this worker has at hand, but this one, by lineage, step and identity."""
+        held = (m for m in self._checkpoints.held() if (*m.place, m.identity) != without)
+        self._send(HeldCheckpoints([Checkpointed(*m.place, m.identity, str(m.path)) for m in held]))
 
     def _saves(self) -> bool:
         """Whether this member is one of those that write checkpoints: two, so that one may be lost."""

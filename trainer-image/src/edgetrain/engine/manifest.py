@@ -23,6 +23,8 @@ class Manifest:
     step: int
     bytes: int
     sha256: str
+    identity: str
+    """Names the point of the history: see Snapshot.identity."""
     path: Path
     """Of the data file."""
 
@@ -32,8 +34,8 @@ class Manifest:
         return self.lineage, self.step
 
     def to_json(self) -> str:
-        document = {"lineage": self.lineage, "step": self.step, "bytes": self.bytes, "sha256": self.sha256}
-        return json.dumps(document)
+        named = {"lineage": self.lineage, "step": self.step, "identity": self.identity}
+        return json.dumps({**named, "bytes": self.bytes, "sha256": self.sha256})
 
 
 def stem(lineage: int, step: int) -> str:
@@ -72,11 +74,16 @@ def _content(file: Path) -> bytes:
 
 
 def _manifest(document: Any, path: Path) -> Manifest:
-    digest = document["sha256"]
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise ValueError("sha256 is no hash")
+    digest, identity = (_hash(document, name) for name in ("sha256", "identity"))
     lineage, step, size = (_count(document, name) for name in ("lineage", "step", "bytes"))
-    return Manifest(lineage, step, size, digest, path)
+    return Manifest(lineage, step, size, digest, identity, path)
+
+
+def _hash(document: Any, name: str) -> str:
+    value = document[name]
+    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+        raise ValueError(f"{name} is no hash")
+    return value
 
 
 def _count(document: Any, name: str) -> int:

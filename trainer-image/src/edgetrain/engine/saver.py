@@ -31,13 +31,14 @@ class Saver:
         """Write and tell. A full disk is told too, and ends nothing: the checkpoints before it stay."""
         position = snapshot.position
         try:
-            saved = self._checkpoints.save(position.lineage, position.committed, encode(snapshot))
+            data, name = encode(snapshot), snapshot.identity
+            saved = self._checkpoints.save(position.lineage, position.committed, data, name)
         except OSError as error:
             what = f"checkpoint of step {position.committed} could not be written: {error}"
             self.warn(NOT_SAVED, f"{what}; see to room and rights on spec.storage.checkpoint")
             return
         self.saved = position
-        self._send(Checkpointed(saved.lineage, saved.step, snapshot.identity, str(saved.path)))
+        self._send(Checkpointed(saved.lineage, saved.step, saved.identity, str(saved.path)))
         self.excuse()
 
     def warn(self, reason: str, error: str) -> None:
@@ -48,6 +49,7 @@ class Saver:
     def refuse(self, step: int) -> None:
         """A state that is not finite is no checkpoint. Said once: it is tried again at each boundary."""
         if NOT_SAVED not in self._warned:
+            self.wait()  # One that is just being written would excuse it.
             what = f"the parameters after step {step} are not finite"
             self.warn(NOT_SAVED, f"{what}: the last checkpoint that is finite is kept")
 

@@ -20,6 +20,7 @@ class Settings:
     worker: str
     state_port: int
     checkpoint_dir: Path
+    """Of this job alone: a hostPath outlives its job, and an earlier one's states are another history's."""
     model_dir: Path
     threads: int
 
@@ -33,7 +34,7 @@ class Settings:
         return cls(
             worker=env.get(Env.WORKER, ""),
             state_port=_number(env, Env.STATE_PORT, STATE_PORT),
-            checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)),
+            checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)) / env.get(Env.JOB_UID, ""),
             model_dir=Path(env.get(Env.MODEL_DIR, "model")),
             threads=_number(env, THREADS, cores(len(os.sched_getaffinity(0)))),
         )

@@ -113,8 +113,8 @@ class Supervisor:
         program = Program(self._heard)
         member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
         self._disk.save_member(member)
-        self._program, self._member, self._facts.incarnation = program, member, program.incarnation
-        self._facts.program = await self._files.note()
+        self._program, self._member = program, member
+        self._facts.began(program.incarnation, await self._files.note())
         self._metrics.trainer_starts.inc()
         self._changed()
         try:
@@ -209,7 +209,8 @@ class Supervisor:
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
             self._facts.recovering |= group.status.stage is Stage.BROKEN
         now = self._loop.time()
-        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now)
+        outlook = self.shell.outlook()
+        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now, outlook)
         news = is_news(part, self._told)
         self._told = part
         self._metrics.on_part(part)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from edgetrain.local import (
@@ -10,10 +11,10 @@ from edgetrain.local import (
     Checkpointed,
     Failed,
     Finished,
+    HeldCheckpoints,
     Mended,
     Message,
     Progress,
-    Ready,
     Warned,
 )
 from edgetrain.rundir import Heartbeat, write_heartbeat
@@ -24,6 +25,7 @@ from edgetrain_protocol.report import Checkpoint
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.2
+CHECKPOINTS_TOLD = 3
 
 
 class Witness:
@@ -38,16 +40,15 @@ class Witness:
         """`now`: a monotonic time, seconds."""
         facts = self.facts
         match message:
-            case Ready():
-                # Of the program before: this one says so itself where it is still so.
-                facts.warnings.clear()
             case Progress():
                 facts.progress = message
                 self._beat(message)
             case Checkpointed(lineage, step, digest, path):
-                facts.checkpoint = Checkpoint(
-                    lineage=lineage, step=step, digest=digest, path=path, at=time.time()
-                )
+                saved = Checkpoint(lineage=lineage, step=step, digest=digest, path=path, at=time.time())
+                facts.checkpoint = saved
+                self._hold([*facts.checkpoints.values(), saved])
+            case HeldCheckpoints(found):
+                self._hold([Checkpoint(**asdict(one)) for one in found])
             case Finished(path, _):
                 facts.finished, facts.model = True, path
             case Failed(reason, error):
@@ -62,6 +63,11 @@ class Witness:
                 facts.recovering = True
             case Built():
                 self._recovered(now)
+
+    def _hold(self, checkpoints: list[Checkpoint]) -> None:
+        """The newest of them: the engine keeps few, and clears older ones away."""
+        newest = sorted({(c.lineage, c.step): c for c in checkpoints}.items())[-CHECKPOINTS_TOLD:]
+        self.facts.checkpoints = dict(newest)
 
     def _beat(self, progress: Progress) -> None:
         now = time.time()
