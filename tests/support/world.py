@@ -8,6 +8,7 @@ from typing import Any
 
 from edgetrain_operator.core.decide import decide
 from edgetrain_operator.core.model import (
+    ContainerEnd,
     Create,
     Decision,
     Defaults,
@@ -18,15 +19,16 @@ from edgetrain_operator.core.model import (
     Observed,
     PodView,
     Refusal,
+    Subject,
 )
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION
+from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION, Env
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Quorum, Report, TrainerState, TrainingPart, Voter
-from edgetrain_protocol.status import Condition, JobStatus
+from edgetrain_protocol.status import Condition, JobStatus, NodeStatus
 
 START = 1_000_000.0
 UID = "0b9a6c0e-job"
@@ -51,7 +53,8 @@ class World:
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
     furthest: tuple[int, int] = (0, 0)
-    refusal: Refusal | None = None
+    refusals: dict[Subject, Refusal] = field(default_factory=dict)
+    strangers: dict[str, NodeView] = field(default_factory=dict)
     defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
@@ -80,7 +83,8 @@ class World:
             highest_step=self.furthest[1],
             token="token",
             ca_bundle="ca",
-            refusal=self.refusal,
+            refusals=dict(self.refusals),
+            strangers=dict(self.strangers),
         )
 
     def step(self) -> Decision:
@@ -128,6 +132,7 @@ class World:
             uid=f"pod-{self.made}",
             node=meta["annotations"][NODE_ANNOTATION],
             attempt=int(meta["labels"][ATTEMPT_LABEL]),
+            fleet_address=_fleet_address(manifest),
             created=self.now,
         )
         self.pods[pod.uid] = pod
@@ -141,6 +146,12 @@ class World:
     def change_pod(self, node: str, **changes: Any) -> None:
         pod = self.pod(node)
         self.pods[pod.uid] = replace(pod, **changes)
+
+    def crash(self, node: str, times: int, message: str) -> None:
+        """The kubelet has seen the trainer end so often, and waits before it starts it again."""
+        end = ContainerEnd("trainer", "Error", 1, message, times - 1)
+        self.change_pod(node, phase="Running", crashes=times, idle=True, ends=(end,))
+        self.settle()
 
     def remove_pod(self, node: str) -> None:
         """The kubelet has ended it; it is gone from the API."""
@@ -251,9 +262,17 @@ class World:
     def condition(self, kind: str) -> Condition:
         return next(c for c in self.status.conditions if c.type == kind)
 
+    def line(self, node: str) -> NodeStatus:
+        return next(line for line in self.status.nodes if line.node == node)
+
     def lines(self) -> dict[str, str]:
         """Node -> state, from status."""
         return {line.node: str(line.state) for line in self.status.nodes}
+
+
+def _fleet_address(manifest: dict[str, Any]) -> str:
+    variables = manifest["spec"]["containers"][0]["env"]
+    return next(str(v["value"]) for v in variables if v["name"] == Env.FLEET_ADDRESS)
 
 
 def trained(*nodes: str, **spec: Any) -> World:

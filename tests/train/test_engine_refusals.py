@@ -19,7 +19,7 @@ DATA = (torch.randn(10, 4), torch.zeros(10))
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Session:
-    return Session(None, Settings("", 0, tmp_path / "checkpoint", tmp_path / "model", 1))
+    return Session(None, Settings("", "", 0, tmp_path / "checkpoint", tmp_path / "model", 1))
 
 
 def wrapped(session: Session) -> nn.Module:

@@ -14,7 +14,9 @@ from edgetrain.engine import manifest
 from edgetrain.engine.checkpoint import KEEP, Checkpoints
 from edgetrain.engine.errors import BadCheckpoint
 from edgetrain.engine.state import encode
-from tests.support.checkpoints import damages, identity, newest, save, saved, snapshot
+from tests.support.checkpoints import newest, saved, snapshot
+
+FIELDS = ["lineage", "step", "bytes", "sha256", "identity", "job"]
 
 
 def names(directory: Path) -> list[str]:
@@ -38,13 +40,14 @@ def test_what_killed_writers_have_left_is_cleared_at_the_start(tmp_path: Path) -
     checkpoints.clear()
     assert names(tmp_path / "a") == before
     assert names(tmp_path / "b") == others, "another worker's: it may be writing"
-    assert newest(checkpoints) == (1, 10) and damages(checkpoints) == []
+    found, damages = newest(checkpoints, 10)
+    assert found is not None and damages == []
 
 
 def test_and_at_each_save(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path)
     leave_behind(tmp_path / "a")
-    save(checkpoints, 1, 30)
+    checkpoints.save(snapshot(1, 30))
     assert names(tmp_path / "a") == [
         f"{manifest.stem(1, step)}.{kind}" for step in (10, 30) for kind in ("json", "pt")
     ]
@@ -80,8 +83,9 @@ def test_a_manifest_with_a_number_that_counts_nothing_is_damage(
     file = tmp_path / "a" / f"{manifest.stem(1, 20)}.json"
     numbers = json.loads(file.read_text())
     file.write_text(json.dumps({**numbers, name: "HERE"}).replace('"HERE"', value))
-    assert newest(checkpoints) == (1, 10)
-    assert [f"{file} is damaged" in d and f"{name} is no count" in d for d in damages(checkpoints)] == [True]
+    found, damages = newest(checkpoints, 100)
+    assert found is not None and found.position.committed == 10
+    assert [f"{file} is damaged" in str(d) and f"{name} is no count" in str(d) for d in damages] == [True]
 
 
 def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
@@ -91,11 +95,12 @@ def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
     (tmp_path / "a" / f"{manifest.stem(1, 22)}.json").write_bytes(b"\xff" * 5000)
     (tmp_path / "a" / f"{manifest.stem(1, 23)}.json").write_bytes(b"[" * 4000)
     (tmp_path / "a" / f"{manifest.stem(1, 24)}.json").symlink_to("nowhere")
-    assert newest(checkpoints) == (1, 10)
-    assert len(damages(checkpoints)) == 4
+    found, damages = newest(checkpoints, 100)
+    assert found is not None and found.position.committed == 10
+    assert len(damages) == 4
     # None of it is in the way of the next ones, nor takes their place.
     for step in (30, 40, 50, 60):
-        save(checkpoints, 1, step)
+        checkpoints.save(snapshot(1, step))
     kept = [name for name in names(tmp_path / "a") if name.endswith(".pt")]
     assert kept == [f"{manifest.stem(1, step)}.pt" for step in (40, 50, 60)]
 
@@ -107,7 +112,7 @@ def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
         lambda inner: (
             st.lists(inner, max_size=4)
             | st.dictionaries(
-                st.sampled_from(["lineage", "step", "bytes", "sha256", "identity", "x"]), inner, max_size=5
+                st.sampled_from(["lineage", "step", "bytes", "sha256", "identity", "job"]), inner, max_size=5
             )
         ),
         max_leaves=12,
@@ -131,37 +136,67 @@ def test_a_manifest_of_another_checkpoint_than_its_name_says_is_damage(tmp_path:
     own = tmp_path / "a"
     (own / f"{manifest.stem(1, 10)}.json").rename(own / f"{manifest.stem(1, 30)}.json")
     (own / f"{manifest.stem(1, 10)}.pt").rename(own / f"{manifest.stem(1, 30)}.pt")
-    assert newest(checkpoints) == (1, 20)
-    assert ["it is of lineage 1, step 10" in damage for damage in damages(checkpoints)] == [True]
+    found, damages = newest(checkpoints, 100)
+    assert found is not None and found.position.committed == 20
+    assert ["it is of lineage 1, step 10" in str(damage) for damage in damages] == [True]
 
 
 def test_a_file_whose_content_is_of_another_step_is_damage(tmp_path: Path) -> None:
     """Renamed by hand, with a manifest that fits its bytes."""
     checkpoints = saved(tmp_path, steps=(10,))
-    data, name = encode(snapshot(2, 7)), identity(1, 30)
+    data = encode(snapshot(2, 7))
     path = tmp_path / "a" / f"{manifest.stem(1, 30)}.pt"
     path.write_bytes(data)
-    forged = manifest.Manifest(1, 30, len(data), hashlib.sha256(data).hexdigest(), name, path)
+    forged = manifest.Manifest(1, 30, len(data), hashlib.sha256(data).hexdigest(), path, "0" * 64, "")
     path.with_suffix(".json").write_text(forged.to_json())
-    assert newest(checkpoints) == (1, 10)
-    assert damages(checkpoints) == [
+    found, damages = newest(checkpoints, 100)
+    assert found is not None and found.position.committed == 10
+    assert [str(damage) for damage in damages] == [
         f"checkpoint {path} holds lineage 2, step 7, which is not what its name says: "
         "delete it; the checkpoint before it is used"
     ]
 
 
+def test_another_jobs_checkpoints_are_none_of_this_ones(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "a", "another").save(snapshot(1, 9000))
+    checkpoints = Checkpoints(tmp_path, "a", "this")
+    checkpoints.save(snapshot(1, 10))
+    assert [m.step for m in checkpoints.held()] == [10]
+    assert checkpoints.find(1, 9000, snapshot(1, 9000).identity) == (None, [])
+
+
+def test_jobs_that_share_a_volume_write_and_forget_their_own_alone(tmp_path: Path) -> None:
+    one, other = (Checkpoints(tmp_path, "a", job) for job in ("one", "other"))
+    for step in (10, 20, 30, 40):
+        for checkpoints in (one, other):
+            checkpoints.save(snapshot(1, step))
+    for checkpoints in (one, other):
+        assert [m.step for m in checkpoints.held()] == [20, 30, 40]
+        assert newest(checkpoints, 100)[1] == []
+
+
 def test_a_pod_that_was_given_up_does_not_remove_a_later_lineages(tmp_path: Path) -> None:
     later, given_up = saved(tmp_path, lineage=2, steps=(5, 6, 7)), Checkpoints(tmp_path, "a")
     for step in (10, 20, 30, 40):
-        save(given_up, 1, step)
-    held = [one.place for one in later.held()]
-    assert held == [(1, 20), (1, 30), (1, 40), (2, 5), (2, 6), (2, 7)]
+        given_up.save(snapshot(1, step))
+    assert [m.place for m in later.held()] == [(1, 20), (1, 30), (1, 40), (2, 5), (2, 6), (2, 7)]
+
+
+def test_an_earlier_jobs_checkpoints_do_not_push_out_this_ones(tmp_path: Path) -> None:
+    """A hostPath outlives its job."""
+    checkpoints = saved(tmp_path, steps=(9001, 9002, 9003))
+    for step in (10, 20, 30, 40):
+        checkpoints.save(snapshot(1, step))
+    found, damages = newest(checkpoints, 100)
+    assert found is not None and found.position.committed == 40 and damages == []
+    assert len(list((tmp_path / "a").glob("*.pt"))) == 3 + KEEP
 
 
 def test_a_new_lineage_goes_before_any_step_of_an_old_one(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, lineage=9999, steps=(100, 110))
     for step in (5, 6):
-        save(checkpoints, 10000, step)
-    assert newest(checkpoints) == (10000, 6)
+        checkpoints.save(snapshot(10000, step))
+    found, _ = newest(checkpoints, 1000)
+    assert found is not None and (found.position.lineage, found.position.committed) == (10000, 6)
     assert sorted(names(tmp_path / "a"))[-1] == f"{manifest.stem(9999, 110)}.pt"
     assert len(names(tmp_path / "a")) == 2 * KEEP

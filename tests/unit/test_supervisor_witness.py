@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgetrain.local import Broken, Built, FormationId, Mended, Position, Warned
+from edgetrain.local import Broken, Built, FormationId, Mended, Position, Ready, Warned
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.witness import Witness
 
@@ -33,6 +33,6 @@ def test_a_warning_holds_until_it_is_mended_or_the_program_begins_again(tmp_path
     witness.heard(Mended("CheckpointNotSaved"), 3.0)
     witness.heard(Mended("ModelNotSaved"), 3.0)
     assert witness.facts.warnings == {"BadCheckpoint": "cut short"}
-    witness.facts.began("i2", "program")
+    witness.heard(Ready("layout", [], Position()), 4.0)
     assert witness.facts.warnings == {}
     assert witness.facts.error is None

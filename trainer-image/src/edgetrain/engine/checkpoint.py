@@ -17,7 +17,7 @@ from pathlib import Path
 from edgetrain.engine import manifest
 from edgetrain.engine.errors import BadCheckpoint, BadState
 from edgetrain.engine.manifest import Manifest
-from edgetrain.engine.state import Snapshot, decode
+from edgetrain.engine.state import Snapshot, decode, encode
 
 KEEP = 3
 LOCK_SECONDS = 5.0
@@ -51,22 +51,26 @@ def write_atomically(path: Path, data: bytes) -> None:
 class Checkpoints:
     """The checkpoints below one directory."""
 
-    def __init__(self, root: Path, worker: str) -> None:
-        self._root, self._own = root, root / (worker or "alone")
+    def __init__(self, root: Path, worker: str, job: str = "") -> None:
+        """`job`: its uid. What another job has below `root`, or had, is none of this one's."""
+        self._root, self._job = root / job, job
+        self._own = self._root / (worker or "alone")
 
     @property
     def own(self) -> Path:
         """Where this worker writes."""
         return self._own
 
-    def save(self, lineage: int, step: int, data: bytes, identity: str) -> Manifest:
-        """Write an encoded snapshot and forget the oldest of this worker's beyond KEEP.
+    def save(self, snapshot: Snapshot) -> Manifest:
+        """Write a snapshot and forget the oldest of this worker's beyond KEEP.
 
         Raises:
             OSError: it could not be written; those before it stay.
         """
+        data, (lineage, step) = encode(snapshot), (snapshot.position.lineage, snapshot.position.committed)
         path = self._own / f"{manifest.stem(lineage, step)}.pt"
-        saved = Manifest(lineage, step, len(data), hashlib.sha256(data).hexdigest(), identity, path)
+        digest = hashlib.sha256(data).hexdigest()
+        saved = Manifest(lineage, step, len(data), digest, path, snapshot.identity, self._job)
         self._own.mkdir(parents=True, exist_ok=True)
         with _locked(self._own, LOCK_SECONDS) as alone:
             if alone:
@@ -86,12 +90,12 @@ class Checkpoints:
 
     def held(self) -> list[Manifest]:
         """All that have a manifest, the newest last. Whether the data are sound shows on loading."""
-        return sorted(self._all([]), key=lambda m: m.place)
+        return sorted(self._of_this_job([]), key=lambda m: m.place)
 
     def find(self, lineage: int, step: int, identity: str) -> tuple[Snapshot | None, list[BadCheckpoint]]:
         """This one, from whoever holds a valid copy of it here, and what is wrong with other copies."""
         damages: list[BadCheckpoint] = []
-        for candidate in self._all(damages):
+        for candidate in self._of_this_job(damages):
             if (*candidate.place, candidate.identity) == (lineage, step, identity):
                 try:
                     return load(candidate), damages
@@ -99,8 +103,9 @@ class Checkpoints:
                     damages.append(damage)
         return None, damages
 
-    def _all(self, damages: list[BadCheckpoint]) -> list[Manifest]:
-        return _manifests(self._root.glob("*/lineage-*.json"), damages)
+    def _of_this_job(self, damages: list[BadCheckpoint]) -> list[Manifest]:
+        found = _manifests(self._root.glob("*/lineage-*.json"), damages)
+        return [m for m in found if m.job == self._job]
 
     def _forget_before(self, saved: Manifest) -> None:
         """Not what is beyond it: that is an earlier job's on this volume, or a later lineage's where this

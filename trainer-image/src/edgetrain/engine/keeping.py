@@ -23,9 +23,10 @@ class Keeping:
         send: Callable[[Message], None],
     ) -> None:
         self._worker, self._member, self._flat, self._capture = settings.worker, member, flat, capture
-        self._checkpoints = Checkpoints(settings.checkpoint_dir, settings.worker)
+        self._checkpoints = Checkpoints(settings.checkpoint_dir, settings.worker, settings.job)
         self._checkpoints.clear()
-        self._saver, self._send = Saver(self._checkpoints, send), send
+        self._saver = Saver(self._checkpoints, send)
+        self._send = send
 
     def at_boundary(self) -> None:
         """As the last vote asked; at the first boundary from then on whose state is finite."""
@@ -58,19 +59,19 @@ class Keeping:
         self._saver.wait()
 
     def find(self, resume: Resume) -> Snapshot | None:
-        """The checkpoint to begin from, if it is here. What is damaged is told, and passed over."""
+        """That very checkpoint. What is damaged is told, and what is not here to whoever counted on it."""
         snapshot, damages = self._checkpoints.find(resume.lineage, resume.step, resume.digest)
         for damage in damages:
             self._saver.warn(damage.reason, str(damage))
         if snapshot is None:
-            # Whoever counted on us for it must hear that we have it no more.
-            self.tell_held(without=(resume.lineage, resume.step, resume.digest))
+            self.tell_held(but=(resume.lineage, resume.step, resume.digest))
         return snapshot
 
-    def tell_held(self, without: tuple[int, int, str] | None = None) -> None:
-        """All that this worker has at hand, but this one, by lineage, step and identity."""
-        held = (m for m in self._checkpoints.held() if (*m.place, m.identity) != without)
-        self._send(HeldCheckpoints([Checkpointed(*m.place, m.identity, str(m.path)) for m in held]))
+    def tell_held(self, but: tuple[int, int, str] | None = None) -> None:
+        """Say which checkpoints are here, but for one that was found to be of no use."""
+        held = [m for m in self._checkpoints.held() if (*m.place, m.identity) != but]
+        told = [Checkpointed(m.lineage, m.step, m.identity, str(m.path)) for m in held]
+        self._send(HeldCheckpoints(told))
 
     def _saves(self) -> bool:
         """Whether this member is one of those that write checkpoints: two, so that one may be lost."""

@@ -38,6 +38,7 @@ from edgetrain.local import (
     Started,
     Stop,
     StoreSet,
+    TryLinks,
 )
 
 RESTART = 75
@@ -267,6 +268,8 @@ class Loop:
                 formations.halt(message)
             case StoreSet():
                 formations.store_set(message)
+            case TryLinks():
+                formations.try_links(message, self._orders.token)
             case Serve():
                 self._orders.token = message.token
                 self._donor.set_token(message.token)
@@ -287,8 +290,13 @@ class Loop:
             case Fetch():
                 self._begun = False
                 self.member.formations.leave()
-                have = self.member.usable
-                self.member.catch_up.follow(message.donor_address, message.state_port, message.token, have)
+                self.member.catch_up.follow(
+                    message.donor_address,
+                    message.state_port,
+                    message.token,
+                    self.member.usable,
+                    message.donor,
+                )
             case Reform():
                 self._orders.reform = True
             case Hold():

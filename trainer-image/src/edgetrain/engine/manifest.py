@@ -23,10 +23,12 @@ class Manifest:
     step: int
     bytes: int
     sha256: str
-    identity: str
-    """Names the point of the history: see Snapshot.identity."""
     path: Path
     """Of the data file."""
+    identity: str
+    """Names the point of the history: see Snapshot.identity."""
+    job: str
+    """Uid of the job that it is of: a volume may outlive its job."""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -34,8 +36,9 @@ class Manifest:
         return self.lineage, self.step
 
     def to_json(self) -> str:
-        named = {"lineage": self.lineage, "step": self.step, "identity": self.identity}
-        return json.dumps({**named, "bytes": self.bytes, "sha256": self.sha256})
+        place = {"lineage": self.lineage, "step": self.step}
+        content = {"bytes": self.bytes, "sha256": self.sha256}
+        return json.dumps({**place, **content, "identity": self.identity, "job": self.job})
 
 
 def stem(lineage: int, step: int) -> str:
@@ -74,9 +77,12 @@ def _content(file: Path) -> bytes:
 
 
 def _manifest(document: Any, path: Path) -> Manifest:
-    digest, identity = (_hash(document, name) for name in ("sha256", "identity"))
     lineage, step, size = (_count(document, name) for name in ("lineage", "step", "bytes"))
-    return Manifest(lineage, step, size, digest, identity, path)
+    digest, identity = (_hash(document, name) for name in ("sha256", "identity"))
+    job = document["job"]
+    if not isinstance(job, str):
+        raise ValueError("job is no text")
+    return Manifest(lineage, step, size, digest, path, identity, job)
 
 
 def _hash(document: Any, name: str) -> str:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from edgetrain.engine.checkpoint import Checkpoints
-from edgetrain.engine.state import Snapshot, encode
+from edgetrain.engine.state import Snapshot
 from edgetrain.local import Checkpointed, Mended, Message, Position, Warned
 
 NOT_SAVED = "CheckpointNotSaved"
@@ -31,8 +31,7 @@ class Saver:
         """Write and tell. A full disk is told too, and ends nothing: the checkpoints before it stay."""
         position = snapshot.position
         try:
-            data, name = encode(snapshot), snapshot.identity
-            saved = self._checkpoints.save(position.lineage, position.committed, data, name)
+            saved = self._checkpoints.save(snapshot)
         except OSError as error:
             what = f"checkpoint of step {position.committed} could not be written: {error}"
             self.warn(NOT_SAVED, f"{what}; see to room and rights on spec.storage.checkpoint")

@@ -18,9 +18,10 @@ CGROUPS = Path("/sys/fs/cgroup")
 @dataclass(frozen=True)
 class Settings:
     worker: str
+    job: str
+    """Its uid; empty where the program runs alone."""
     state_port: int
     checkpoint_dir: Path
-    """Of this job alone: a hostPath outlives its job, and an earlier one's states are another history's."""
     model_dir: Path
     threads: int
 
@@ -33,8 +34,9 @@ class Settings:
         """
         return cls(
             worker=env.get(Env.WORKER, ""),
+            job=env.get(Env.JOB_UID, ""),
             state_port=_number(env, Env.STATE_PORT, STATE_PORT),
-            checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)) / env.get(Env.JOB_UID, ""),
+            checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)),
             model_dir=Path(env.get(Env.MODEL_DIR, "model")),
             threads=_number(env, THREADS, cores(len(os.sched_getaffinity(0)))),
         )

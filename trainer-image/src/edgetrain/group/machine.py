@@ -1,8 +1,7 @@
 """One supervisor's part in its group: events in, effects out.
 
-Puts together the ballot (what may be done) and the policy (what should be done now), with what is
-known of the others and of the own trainer. Events come with the time; effects are carried out in
-their order by the supervisor, which is all that it does about the group.
+Puts together the ballot (what may be done) and the policy (what should be done now), with what is known of
+the others and of the own trainer. Events come with the time; effects are carried out in their order.
 """
 
 from dataclasses import replace
@@ -55,6 +54,7 @@ class Group(OwnTrainer):
         self._situation: tuple[object, float] = (None, now)
         self._barred: dict[str, float] = {}
         self._bars: dict[str, int] = {}
+        self._judged: frozenset[tuple[str, int]] = frozenset()
         self._lagging: frozenset[str] = frozenset()
         self._invited: dict[str, tuple[float, str]] = {}
         self._reform_asked: float | None = None
@@ -197,7 +197,8 @@ class Group(OwnTrainer):
         if now < self._retry_at:
             self.wake_at = self._retry_at
             return False
-        move = policy.decide(self._view(now))
+        self.try_links(policy.is_named(view := self._view(now)))
+        move = policy.decide(view)
         if not isinstance(move, Invite):
             self.why, self.waits_for = move.why, move.waits_for if isinstance(move, Nothing) else ()
         return self._make(move, now)
@@ -221,6 +222,7 @@ class Group(OwnTrainer):
                 self._invite(pod, donor, now)
             case PutOut(worker, why):
                 self._effects.append(Log(f"puts {worker} out: {why}"))
+                self._judged |= {(worker, self.status.formation)}
                 times = self._bars[worker] = self._bars.get(worker, 0) + 1
                 self._bar(worker, now, LONG_BAR_SECONDS * 2 ** min(times - 1, 5))
         return True
@@ -270,6 +272,7 @@ class Group(OwnTrainer):
             counted=frozenset(Rules().counted([*self._shown_by_others(), record])),
             paces=self.paces,
             barred=self._barred,
+            judged=self._judged,
             lagging=self._lagging,
             invited=self._invited,
             reform_asked=self._reform_asked,
@@ -280,7 +283,7 @@ class Group(OwnTrainer):
 
     def formed(self, word: Established) -> None:
         super().formed(word)
-        self._unanswered = 0
+        self._unanswered, self._judged = 0, frozenset()
         self._reform_asked, self._lagging, self._invited = None, frozenset(), {}
 
     def failed(self, formation: Formation, verdict: Verdict, now: float) -> None:

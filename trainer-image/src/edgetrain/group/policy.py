@@ -4,6 +4,7 @@ Nothing here is needed for safety: whoever calls whomever, the votes keep two fo
 going on. This is about getting on: who calls, when, and whom.
 """
 
+from collections import Counter
 from collections.abc import Hashable
 
 from edgetrain.group.founding import INVITE_SECONDS, found, started_in
@@ -26,6 +27,15 @@ COLD_SECONDS = 60.0
 JOIN_SECONDS = 1.0
 """Newcomers that have caught up wait so long for others that are on their way."""
 REFORM_SECONDS = 5.0
+NAMED_SECONDS = 1.5
+"""Data do not pass between two: by then both have tried, beside, whether they pass to others."""
+STARVED_SECONDS = 1.0
+"""A newcomer to whom nothing comes from its donor is given so long before it is sent to the next."""
+
+NO_DATA = "it is heard, but no data pass between it and others"
+
+Naming = tuple[str, str]
+"""By whom, and who."""
 
 
 def decide(view: View) -> Move:
@@ -65,13 +75,16 @@ def situation(view: View) -> Hashable:
     stages = [_stage(view, m, view.formation) for m in view.formation.members if view.fit(m)]
     lost = len(stages) < len(view.formation.members)
     broken = lost or Stage.BROKEN in stages
-    return view.formation.number, broken, not broken and Stage.STOPPED in stages
+    stuck = not broken and bool(stuck_pairs(view, view.formation))
+    return view.formation.number, broken, not broken and Stage.STOPPED in stages, stuck
 
 
 def leader(view: View, formation: Formation) -> str | None:
-    """The first in the line of succession who is heard and hears enough of the formation."""
+    """The first in the line of succession who is heard and hears enough of the formation. Who is to be put
+    out, as its data do not pass, leads only where nobody else can."""
     members = {m.worker: m for m in formation.members}
-    for worker in view.plan.in_line(frozenset(members)):
+    worst = cut_off(view, formation)
+    for worker in sorted(view.plan.in_line(frozenset(members)), key=lambda w: w == worst):
         able = view.fit(members[worker]) and _hears_enough(view, worker, formation)
         if able and trusted(view, worker, formation):
             return worker
@@ -120,10 +133,12 @@ def rebuild(
     """The formation failed: go on with those who are left."""
     if not view.plan.train:
         return Nothing(why="the plan says wait")
-    if not lost and view.now < view.since + CAUSE_SECONDS:
-        return Nothing(view.since + CAUSE_SECONDS, "somebody's group broke; who is gone is not known yet")
-    if victim := unreachable(view, formation, present):
-        return PutOut(victim, "its connections to other members cannot be built")
+    victim = _to_be_cut_off(view, formation, present)
+    due = view.since + (NAMED_SECONDS if victim else CAUSE_SECONDS)
+    if not lost and view.now < due:
+        return Nothing(due, "somebody's group broke; who is gone is not known yet")
+    if victim:
+        return PutOut(victim, NO_DATA)
     wanted = [m for m in present if m.home in view.plan.pods] or present
     why = f"lost {', '.join(lost)}" if lost else f"broken at {', '.join(broken)}"
     for members in (wanted, present):
@@ -132,18 +147,50 @@ def rebuild(
     return paused(view, formation, present)
 
 
-def unreachable(view: View, formation: Formation, present: list[Member]) -> str | None:
-    """One end of a pair that cannot connect: named by most, then last in the line of succession."""
-    here = {m.worker for m in present}
-    named: dict[str, int] = {}
-    for worker in here:
-        status = view.statuses[worker]
-        if status.stage is Stage.BROKEN and status.formation == formation.number:
-            for suspect in here.intersection(status.suspects) - {worker}:
-                named[suspect] = named.get(suspect, 0) + 1
-                named.setdefault(worker, 0)
-    line = view.plan.in_line(frozenset(named) - {view.me.worker})
-    return max(line, key=lambda w: (named[w], line.index(w)), default=None)
+def _to_be_cut_off(view: View, formation: Formation, present: list[Member]) -> str | None:
+    """Whom to put out for that; nobody where the rest could not go on, or once more on the same evidence:
+    when its time out is over, it is tried again."""
+    victim = cut_off(view, formation)
+    if victim in (None, view.me.worker) or (victim, formation.number) in view.judged:
+        return None
+    return victim if view.enough([m for m in present if m.worker != victim]) else None
+
+
+def cut_off(view: View, formation: Formation) -> str | None:
+    """Who is heard, though no data pass, or no connection can be built, between it and others: named by most,
+    then last in the line of succession."""
+    named = stuck_pairs(view, formation) | _unreachable(view, formation)
+    times = Counter(whom for _, whom in named)
+    line = view.plan.in_line(frozenset(worker for naming in named for worker in naming))
+    return max(line, key=lambda w: (times[w], line.index(w)), default=None)
+
+
+def stuck_pairs(view: View, formation: Formation) -> frozenset[Naming]:
+    """Each both ways round: whether data or their acknowledgement are lost, and at which end, is unknown."""
+    here = _told(view, formation)
+    named = {(by, whom) for by, status in here.items() for whom in here.keys() & status.stuck if whom != by}
+    return frozenset(named | {(whom, by) for by, whom in named})
+
+
+def is_named(view: View) -> bool:
+    """Whether we are an end of such a pair."""
+    pairs = stuck_pairs(view, view.formation) if view.formation else ()
+    return any(view.me.worker in pair for pair in pairs)
+
+
+def _unreachable(view: View, formation: Formation) -> frozenset[Naming]:
+    """Not both ways round: who does not even say where it listens has nobody to name."""
+    here = _told(view, formation)
+    broken = {by: status for by, status in here.items() if status.stage is Stage.BROKEN}
+    return frozenset(
+        (by, whom) for by, status in broken.items() for whom in here.keys() & status.suspects if whom != by
+    )
+
+
+def _told(view: View, formation: Formation) -> dict[str, Status]:
+    """What those who are there say of this formation, not of another."""
+    fit = [view.statuses[m.worker] for m in formation.members if view.fit(m)]
+    return {status.pod.worker: status for status in fit if status.formation == formation.number}
 
 
 def cross_boundary(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
@@ -171,6 +218,11 @@ def steady(view: View, formation: Formation, present: list[Member], stages: dict
             return PutOut(late, _late(view, late))
         text = f"{_late(view, late)}, and without it the others are no majority"
         return Nothing(why=text, waits_for=(late,))
+    if victim := _to_be_cut_off(view, formation, present):
+        if view.now < view.since + NAMED_SECONDS:
+            due = view.since + NAMED_SECONDS
+            return Nothing(due, "data do not pass; who else is concerned is not known yet")
+        return PutOut(victim, NO_DATA)
     if any(stage is not Stage.TRAINING for stage in stages.values()):
         return Nothing(view.now + LATE_SECONDS, "the formation is being built")
     if move := invitation(view, formation):
@@ -208,15 +260,18 @@ def invitation(view: View, formation: Formation) -> Invite | None:
     for status in newcomers(view, formation):
         at, donor = view.invited.get(status.pod.worker, (None, ""))
         coming = status.stage is Stage.CAUGHT_UP or (at is not None and view.now < at + INVITE_SECONDS)
-        if not coming or donor not in here:
-            return Invite(status.pod, donor_of(view, formation))
+        starved = donor in status.stuck and at is not None and view.now >= at + STARVED_SECONDS
+        if not coming or donor not in here or starved:
+            return Invite(status.pod, donor_of(view, formation, donor, starved))
     return None
 
 
-def donor_of(view: View, formation: Formation) -> Member:
-    """The next in the line of succession: a good link, and leading is work enough for the first."""
+def donor_of(view: View, formation: Formation, last: str, starved: bool) -> Member:
+    """The second in the line of succession: a good link, and leading is work enough for the first. Who has a
+    donor keeps it, and goes to the next in the line where nothing comes from it."""
     line = view.plan.in_line(frozenset(m.worker for m in formation.members))
-    donor = line[min(1, len(line) - 1)]
+    place = line.index(last) + starved if last in line else 1
+    donor = line[place % len(line)]
     return next(m for m in formation.members if m.worker == donor)
 
 

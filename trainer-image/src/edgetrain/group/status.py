@@ -52,6 +52,9 @@ class Status:
     """Of a broken formation: whom its trainer could not reach."""
     doubts: tuple[str, ...] = ()
     """Members that keep it and all others waiting, as it sees them."""
+    stuck: tuple[str, ...] = ()
+    """Workers to whom our data do not get through, though they are heard: in the last formation, until the
+    next one; of one that fetches, the donor from whom nothing comes."""
     hung: bool = False
     """Its trainer does not answer."""
     finished: bool = False

@@ -112,6 +112,14 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Stuck:
+    """Data sent to these members do not get through, though the connections stand; nobody: they do again."""
+
+    formation: FormationId
+    peers: list[str]
+
+
+@dataclass(frozen=True)
 class Halted:
     """The trainer has left the group for good: it was told to, or all voted to stop at this boundary."""
 
@@ -124,6 +132,14 @@ class CaughtUp:
     """A newcomer holds fetched state, with the steps since replayed, up to `position`."""
 
     position: Position
+
+
+@dataclass(frozen=True)
+class FetchFailed:
+    """Nothing comes from the donor. It is tried on, until another Fetch."""
+
+    donor: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -226,6 +242,13 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class TryLinks:
+    """See to whom in this formation data get through, beside it: Stuck names the others too."""
+
+    formation: FormationId
+
+
+@dataclass(frozen=True)
 class Reform:
     """Ask the others, in the next vote, to stop at that boundary: all answer Halted."""
 
@@ -244,6 +267,8 @@ class Fetch:
     donor_address: str
     state_port: int
     token: str
+    donor: str = ""
+    """The worker, as it is named in FetchFailed."""
 
 
 @dataclass(frozen=True)
@@ -284,8 +309,8 @@ class Ping:
 
 # fmt: off
 Message = (
-    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed
-    | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet | Form | Halt | Reform | Hold
-    | Fetch | Serve | Start | Stop | Ping
+    Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | FetchFailed
+    | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet | Form | Halt
+    | Reform | Hold | Fetch | Serve | Start | Stop | TryLinks | Ping
 )
 # fmt: on

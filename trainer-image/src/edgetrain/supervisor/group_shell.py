@@ -278,7 +278,7 @@ class GroupShell:
 
     def _fetch(self, donor: Pod) -> None:
         if known := self._book.find(donor.worker):
-            self._tell(Fetch(known.address, known.state_port, self._state_token()))
+            self._tell(Fetch(known.address, known.state_port, self._state_token(), donor.worker))
 
     def _build(self, effect: Build) -> None:
         word, formation = effect.word, effect.word.formation

@@ -59,13 +59,6 @@ _NEWS = (
 )
 
 
-class Clash(NamedTuple):
-    """Why a worker cannot train with the others."""
-
-    reason: str
-    error: str
-
-
 @dataclass(frozen=True)
 class Outlook:
     """How the group sees this worker's way on."""
@@ -81,6 +74,13 @@ class Outlook:
 
 
 NOTHING_KNOWN = Outlook()
+
+
+class Clash(NamedTuple):
+    """Why a worker cannot train with the others."""
+
+    reason: str
+    error: str
 
 
 @dataclass
@@ -111,11 +111,6 @@ class Facts:
     lost: tuple[str, ...] = field(default_factory=tuple)
     volumes_gone: bool = False
     """The pod's own volumes were taken away under it. It trains on, from memory."""
-
-    def began(self, incarnation: str, program: str) -> None:
-        """What the last process had come to, and what was wrong with it, is not this one's."""
-        self.incarnation, self.program, self.progress = incarnation, program, None
-        self.warnings.clear()
 
 
 def state_of(status: Status, facts: Facts, now: float, away_seconds: float = 0.0) -> TrainerState:
@@ -152,7 +147,7 @@ def training_part(
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
-    reason, error = _trouble(facts, clash(status, statuses.values()))
+    reason, error = _trouble(facts, clash(status, statuses.values()), starved(status))
     progress = _progress(facts, plan)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now, outlook.away_seconds)
@@ -224,12 +219,14 @@ def _quorums(outlook: Outlook) -> tuple[Quorum, ...]:
     )
 
 
-def _trouble(facts: Facts, clash: Clash | None) -> tuple[str | None, str | None]:
+def _trouble(facts: Facts, clash: Clash | None, starving: str | None) -> tuple[str | None, str | None]:
     """Its reason and its text, the worst first."""
     if facts.error_reason:
         return facts.error_reason, facts.error
     if clash:
         return clash
+    if starving:
+        return "NoData", starving
     if facts.volumes_gone:
         return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
     return None, facts.error
@@ -248,6 +245,13 @@ def clash(status: Status, others: Iterable[Status]) -> Clash | None:
         what = f"the files of its program ({status.program}) differ from those of {who} ({theirs})"
         return Clash(PROGRAM_DIFFERS, what)
     return Clash("ModelMismatch", f"its model or optimiser differs from that of {who}")
+
+
+def starved(status: Status) -> str | None:
+    """Why a newcomer does not come in: its donor's state does not reach it."""
+    if status.stage is not Stage.FETCHING or not status.stuck:
+        return None
+    return f"it hears {', '.join(status.stuck)}, but no data come from there"
 
 
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:

@@ -15,6 +15,7 @@ from edgetrain.local import (
     Mended,
     Message,
     Progress,
+    Ready,
     Warned,
 )
 from edgetrain.rundir import Heartbeat, write_heartbeat
@@ -40,6 +41,9 @@ class Witness:
         """`now`: a monotonic time, seconds."""
         facts = self.facts
         match message:
+            case Ready():
+                # Of the program before: this one says so itself where it is still so.
+                facts.warnings.clear()
             case Progress():
                 facts.progress = message
                 self._beat(message)
@@ -51,6 +55,17 @@ class Witness:
                 self._hold([Checkpoint(**asdict(one)) for one in found])
             case Finished(path, _):
                 facts.finished, facts.model = True, path
+            case Broken():
+                facts.broken_since = facts.broken_since or now
+                facts.recovering = True
+            case Built():
+                self._recovered(now)
+            case _:
+                self._trouble(message)
+
+    def _trouble(self, message: Message) -> None:
+        facts = self.facts
+        match message:
             case Failed(reason, error):
                 facts.error_reason, facts.error = reason, error
             case Warned(reason, error):
@@ -58,11 +73,6 @@ class Witness:
                 facts.warnings[reason] = error
             case Mended(reason):
                 facts.warnings.pop(reason, None)
-            case Broken():
-                facts.broken_since = facts.broken_since or now
-                facts.recovering = True
-            case Built():
-                self._recovered(now)
 
     def _hold(self, checkpoints: list[Checkpoint]) -> None:
         """The newest of them: the engine keeps few, and clears older ones away."""
