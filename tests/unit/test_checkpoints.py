@@ -165,6 +165,23 @@ def test_another_jobs_checkpoints_are_none_of_this_ones(tmp_path: Path) -> None:
     assert checkpoints.find(1, 9000, snapshot(1, 9000).identity) == (None, [])
 
 
+def test_jobs_that_share_a_volume_write_and_forget_their_own_alone(tmp_path: Path) -> None:
+    one, other = (Checkpoints(tmp_path, "a", job) for job in ("one", "other"))
+    for step in (10, 20, 30, 40):
+        for checkpoints in (one, other):
+            checkpoints.save(snapshot(1, step))
+    for checkpoints in (one, other):
+        assert [m.step for m in checkpoints.held()] == [20, 30, 40]
+        assert newest(checkpoints, 100)[1] == []
+
+
+def test_a_pod_that_was_given_up_does_not_remove_a_later_lineages(tmp_path: Path) -> None:
+    later, given_up = saved(tmp_path, lineage=2, steps=(5, 6, 7)), Checkpoints(tmp_path, "a")
+    for step in (10, 20, 30, 40):
+        given_up.save(snapshot(1, step))
+    assert [m.place for m in later.held()] == [(1, 20), (1, 30), (1, 40), (2, 5), (2, 6), (2, 7)]
+
+
 def test_an_earlier_jobs_checkpoints_do_not_push_out_this_ones(tmp_path: Path) -> None:
     """A hostPath outlives its job."""
     checkpoints = saved(tmp_path, steps=(9001, 9002, 9003))

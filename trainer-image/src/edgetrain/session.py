@@ -210,7 +210,7 @@ class Session:
         if self._link is None:
             try_volumes(volumes)
             return Alone(flat, ledger)
-        own = Checkpoints(self._settings.checkpoint_dir, self._settings.worker).own
+        own = Checkpoints(self._settings.checkpoint_dir, self._settings.worker, self._settings.job).own
         try_volumes({"spec.storage.checkpoint": own, **volumes})
         optimizers = [thing for thing in self._objects if isinstance(thing, torch.optim.Optimizer)]
         layout = layout_of(self._model, optimizers, [settings])

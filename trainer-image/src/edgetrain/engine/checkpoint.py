@@ -52,8 +52,9 @@ class Checkpoints:
     """The checkpoints below one directory."""
 
     def __init__(self, root: Path, worker: str, job: str = "") -> None:
-        """`job`: its uid. What another job has left below `root` is none of this one's."""
-        self._root, self._own, self._job = root, root / (worker or "alone"), job
+        """`job`: its uid. What another job has below `root`, or had, is none of this one's."""
+        self._root, self._job = root / job, job
+        self._own = self._root / (worker or "alone")
 
     @property
     def own(self) -> Path:

@@ -48,6 +48,7 @@ class Saver:
     def refuse(self, step: int) -> None:
         """A state that is not finite is no checkpoint. Said once: it is tried again at each boundary."""
         if NOT_SAVED not in self._warned:
+            self.wait()  # One that is just being written would excuse it.
             what = f"the parameters after step {step} are not finite"
             self.warn(NOT_SAVED, f"{what}: the last checkpoint that is finite is kept")
 
