@@ -11,7 +11,7 @@ from typing import Any
 
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Pod
-from edgetrain.group.status import PlanView, Stage
+from edgetrain.group.status import PlanView
 from edgetrain.local import messages as local
 from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import view_of
@@ -275,8 +275,7 @@ class Job(Simulation):
 
     def part(self, index: int) -> TrainingPart:
         group, facts = self.sites[index].group, self.workers[index].facts
-        if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
-            facts.broken_since = facts.broken_since or self.now
+        facts.note(group.status.stage, self.now)
         return training_part(
             group.status, facts, group.plan, group.word, group.statuses, self.now, outlook(group, self.now)
         )

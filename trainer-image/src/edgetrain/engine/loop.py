@@ -1,7 +1,6 @@
 """The loop's boundary, where state is whole: captured, replaced, saved, and where steps begin.
 
-Owns the member of the job and what serves it: the thread that reads the supervisor's orders, the
-state server, the writer of checkpoints.
+Owns the member of the job and what serves it: the reader of orders, the state server, the checkpoints.
 """
 
 import contextlib
@@ -70,7 +69,9 @@ class Loop:
         self._begun = False
         """It holds the state from which a lineage begins, in sync with nobody yet."""
         self._keeping = Keeping(settings, self.member, flat, self._capture, self.send)
-        self._donor = Donor(settings.state_port, self.member.log, self._capture_for_donor, self._position)
+        self._donor = Donor(
+            settings.state_port, self.member.log, self._capture_for_donor, lambda: self.member.position
+        )
         threading.Thread(target=self._read_orders, name="link", daemon=True).start()
         self._keeping.tell_held()
         self.send(Ready(hash_of(layout), layout, self.member.position))
@@ -234,19 +235,12 @@ class Loop:
         with self._changed:
             self._captures_wanted += 1
             try:
-                self._changed.wait_for(self._may_capture)
+                # Also what a lineage begins with: others wait for it to form a group with us.
+                self._changed.wait_for(lambda: self._parked and (self.member.in_sync or self._begun))
                 return self._capture()
             finally:
                 self._captures_wanted -= 1
                 self._changed.notify_all()
-
-    def _may_capture(self) -> bool:
-        """State is whole at the boundary: that of a committed step, or that from which a lineage begins. Who
-        began from a checkpoint is in no formation yet, and others wait for its state to form one."""
-        return self._parked and (self.member.in_sync or self._begun)
-
-    def _position(self) -> Position:
-        return self.member.position
 
     # --- the link's thread
 

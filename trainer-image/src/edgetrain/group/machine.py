@@ -71,10 +71,9 @@ class Group(OwnTrainer):
         """What a pod has voted for, with which of its trainer's incarnations are over."""
         self._witnesses.note(record)
         self._recall(record)
-        if self.ballot:
-            own = self.ballot.own
-            if own and any(m in record.ended for m in own.formation.members):
-                self._withdraw()
+        own = self.ballot.own if self.ballot else None
+        if own and any(m in record.ended for m in own.formation.members):
+            self._withdraw()
         return self._settle(now)
 
     def on_pace(self, worker: str, pace: Pace) -> None:
@@ -179,11 +178,9 @@ class Group(OwnTrainer):
         self.wake_at = now + policy.LOOK_SECONDS
         if self.ballot is None or self.plan is None:
             return False
-        if self.ballot.own is not None:
-            self.wake_at = self._calls.due
-            return False
-        if now < self._calls.retry_at:
-            self.wake_at = self._calls.retry_at
+        calling = self.ballot.own is not None
+        if calling or now < self._calls.retry_at:
+            self.wake_at = self._calls.due if calling else self._calls.retry_at
             return False
         self.try_links(links.is_named(view := self._view(now)))
         move = policy.decide(view)
@@ -300,5 +297,4 @@ class Group(OwnTrainer):
 
     def greeting(self) -> list[Status | Record]:
         """The first words on a new connection: before any vote, so that a pod sees what it has forgotten."""
-        record = [self.ballot.record] if self.ballot else []
-        return [self.own_status(self.statuses), *record]
+        return [self.own_status(self.statuses), *([self.ballot.record] if self.ballot else [])]

@@ -12,7 +12,7 @@ from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
 from edgetrain.local import Finished, Message, Progress, Ready, Stop
-from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
+from edgetrain.rundir import FINISHING_FILE, ask_for_reports
 from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk, Disk
 from edgetrain.supervisor.group_shell import GroupShell
@@ -121,9 +121,8 @@ class Supervisor:
         member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
         self._disk.save_member(member)
         self._program, self._member, self._facts.incarnation = program, member, program.incarnation
-        self._facts.program = await self._files.note()
         # What the last process had come to, this one has not.
-        self._facts.progress = None
+        self._facts.progress, self._facts.program = None, await self._files.note()
         self._metrics.trainer_starts.inc()
         self._changed()
         try:
@@ -208,23 +207,18 @@ class Supervisor:
 
     def _changed(self) -> None:
         """Tell the operator at once what it acts on; the rest goes with the next report."""
-        group = self.shell.group if hasattr(self, "shell") else None
-        if group is None:
-            return
+        group = self.shell.group
         if self._telling:
             self._telling.cancel()
             self._telling = None
-        if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
-            self._facts.broken_since = self._facts.broken_since or self._loop.time()
-            self._facts.recovering |= group.status.stage is Stage.BROKEN
         now = self._loop.time()
+        self._facts.note(group.status.stage, now)
         way = outlook(group, now)
         part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now, way)
-        news = is_news(part, self._told)
+        if self._reporter:
+            self._reporter.tell(part, at_once=is_news(part, self._told))
         self._told = part
         self._metrics.on_part(part)
-        if self._reporter:
-            self._reporter.tell(part, at_once=news)
         self._wake.set()
 
     async def _report_on(self) -> None:
@@ -299,11 +293,9 @@ class Supervisor:
             await self._drain_profiler()
 
     async def _drain_profiler(self) -> None:
-        run_dir = self._settings.run_dir
         try:
-            (run_dir / DRAINED_FILE).unlink(missing_ok=True)
-            (run_dir / FINISHING_FILE).touch()
+            drained = ask_for_reports(self._settings.run_dir)
         except OSError as error:
             log.warning("cannot tell the profiler to hand over its reports: %s", error)
             return
-        await self._until((run_dir / DRAINED_FILE).exists, DRAIN_SECONDS + 2)
+        await self._until(drained.exists, DRAIN_SECONDS + 2)

@@ -92,6 +92,12 @@ class Facts:
     volumes_gone: bool = False
     """The pod's own volumes were taken away under it. It trains on, from memory."""
 
+    def note(self, stage: Stage, now: float) -> None:
+        """That its group stands still, and since when; `now`: a monotonic time, seconds."""
+        if stage in (Stage.BROKEN, Stage.STOPPED):
+            self.broken_since = self.broken_since or now
+            self.recovering |= stage is Stage.BROKEN
+
 
 def state_of(status: Status, facts: Facts, now: float, away_seconds: float = 0.0) -> TrainerState:
     """One word for where the trainer is. `away_seconds`: as in Outlook."""
