@@ -347,9 +347,9 @@ class Job(Simulation):
             self._poll(index)
 
     def commits_again(self, within: float) -> bool:
-        """Whether a step is committed, after this moment, within so many seconds."""
-        count = len(self.commits)
-        return self.run(within, lambda: len(self.commits) > count + 1)
+        """Whether a step is begun and committed after this moment, within so many seconds."""
+        newest, step = max(self.histories, default=0), self.step
+        return self.run(within, lambda: max(self.histories) > newest or self.step > step + 1)
 
     @property
     def lineage(self) -> int:

@@ -8,7 +8,7 @@ from edgetrain.group.machine import Group
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
 from edgetrain.group.status import PlanView
-from edgetrain.local.messages import Position
+from edgetrain.local.messages import FormationId, Position
 
 Content = tuple[frozenset[Member], ...]
 """Whose samples each step of a history contains, from the first."""
@@ -34,6 +34,10 @@ class Trainer:
     """In sync with the others of its lineage: fetched, or in a formation with them."""
     begun: bool = False
     """Holds the state from which a lineage begins."""
+    waits: tuple[int, FormationId] | None = None
+    waits_since: float = 0.0
+    stuck: list[str] = field(default_factory=list)
+    """To whom its data do not get through, as it told."""
     turn: int = 0
     """Rises with whatever makes timers of before meaningless."""
 

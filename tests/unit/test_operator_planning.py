@@ -425,6 +425,23 @@ class TestNewLineage:
         renewed = world.settle().stored.plan
         assert renewed and (renewed.lineage, renewed.origin) == (3, None)
 
+    def test_an_older_formation_that_still_counts_may_be_the_one_that_is_lost(self) -> None:
+        """The newest, which never committed, could vote: the one that did cannot any more."""
+        world = trained("a", "b", "c", "d")
+        world.train("a", "b", "c", "d", number=4, aggregator="b")
+        committed = world.quorum
+        world.train("a", "c", "d", number=5, step=0)
+        attempt = world.quorum
+        assert committed and attempt
+        for node in "ab":
+            world.remove_pod(node)
+        world.settle()
+        for counted, lineage in (((attempt,), 1), ((committed, attempt), 2)):
+            for node in "cd":
+                world.say(node, TrainerState.PAUSED, base=4, step=10, holds=True, counted=counted)
+            world.settle()
+            assert world.plan.lineage == lineage
+
     def test_who_knows_less_is_not_asked_what_the_group_needs(self) -> None:
         """A member of an older formation, whose other members are gone, while the newer one is only dark."""
         world = trained("a", "b", "c", "d")

@@ -7,7 +7,7 @@ the others and of the own trainer. Events come with the time; effects are carrie
 from dataclasses import replace
 
 from edgetrain.group import lateness, links, policy
-from edgetrain.group.ballot import Established
+from edgetrain.group.ballot import Established, Refusal
 from edgetrain.group.bars import Bars
 from edgetrain.group.calls import Calls
 from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send, VotesLost
@@ -91,6 +91,9 @@ class Group(OwnTrainer):
         elif self.ballot:
             if isinstance(message, Vote):
                 self._witnesses.note(message.record)
+            if isinstance(message, Refusal) and message.promised < message.formation.number:
+                # Not for its number: the next call would be refused too.
+                self._lagging |= {sender.worker}
             self._run(*self.ballot.on_said(sender, message), now)
         return self._settle(now)
 
@@ -162,17 +165,14 @@ class Group(OwnTrainer):
         self.estrange({s.lineage for s in self.statuses.values() if s.base})
         self.start(any(s.formation and s.lineage == lineage for s in self.statuses.values()))
         self.fetch()
-        self._doubt(now)
+        view = self.see(now) if self.ballot and self.plan and self._member else None
+        self.status = replace(self.status, doubts=lateness.doubts(view) if view else ())
         for _ in range(8):  # a move may make the next one possible at once
             if not self._move(now):
                 break
         self._announce(now)
         effects, self._effects = self._effects, []
         return effects
-
-    def _doubt(self, now: float) -> None:
-        view = self.see(now) if self.ballot and self.plan and self._member else None
-        self.status = replace(self.status, doubts=lateness.doubts(view) if view else ())
 
     def _move(self, now: float) -> bool:
         self.wake_at = now + policy.LOOK_SECONDS

@@ -147,7 +147,7 @@ def cross_boundary(view: View, formation: Formation, present: list[Member], stag
     due = view.since + BOUNDARY_SECONDS
     if any(stage is not Stage.STOPPED for stage in stages.values()) and view.now < due:
         return Nothing(due, "members are on their way to the boundary")
-    coming = [s for s in newcomers(view, formation) if s.stage is Stage.CAUGHT_UP]
+    coming = [s for s in newcomers(view, formation) if has_come(s)]
     ready = [s.member for s in coming if s.committed == view.own.committed and s.member]
     if len(ready) < len(coming) and view.now < due:
         return Nothing(due, "newcomers are on their way to the boundary")
@@ -200,13 +200,19 @@ def newcomers(view: View, formation: Formation) -> list[Status]:
     ]
 
 
+def has_come(newcomer: Status) -> bool:
+    """It follows its donor, and knows of a formation that has committed. Who was asked in before the first
+    one did learns of it by being asked again: until then it would refuse every call as a stranger."""
+    return newcomer.stage is Stage.CAUGHT_UP and newcomer.base > 0
+
+
 def invitation(view: View, formation: Formation) -> Invite | None:
     if view.own.base != formation.number or not view.plan.train:
         return None
     here = {m.worker for m in formation.members}
     for status in newcomers(view, formation):
         at, donor = view.invited.get(status.pod.worker, (None, ""))
-        coming = status.stage is Stage.CAUGHT_UP or (at is not None and view.now < at + INVITE_SECONDS)
+        coming = has_come(status) or (at is not None and view.now < at + INVITE_SECONDS)
         starved = donor in status.stuck and at is not None and view.now >= at + STARVED_SECONDS
         if not coming or donor not in here or starved:
             return Invite(status.pod, donor_of(view, formation, donor, starved))
@@ -228,7 +234,7 @@ def due_change(view: View, formation: Formation) -> str:
     if not plan.train:
         return "the plan says wait"
     others = newcomers(view, formation)
-    ready = [s for s in others if s.stage is Stage.CAUGHT_UP]
+    ready = [s for s in others if has_come(s)]
     first = min((view.invited.get(s.pod.worker, (0.0, ""))[0] for s in ready), default=None)
     if first is not None and (len(ready) == len(others) or view.now >= first + JOIN_SECONDS):
         return f"{', '.join(s.pod.worker for s in ready)} may join"

@@ -45,8 +45,7 @@ LINGER_SECONDS = 1.0
 """After all have finished, for the last words between supervisors."""
 ALONE_SECONDS = 60.0
 """A member that has finished waits so long for others that are still at it."""
-LOOK_SECONDS = 0.1
-PROGRESS_SECONDS = 0.25
+LOOK_SECONDS, PROGRESS_SECONDS = 0.1, 0.25
 
 
 class Supervisor:
