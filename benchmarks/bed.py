@@ -40,7 +40,7 @@ def edges(
 
 @dataclass
 class Bed:
-    """One lab, one job."""
+    """One lab, one job at a time."""
 
     lab: Lab
     nodes: list[str]
@@ -51,6 +51,10 @@ class Bed:
     journal: Journal = field(init=False)
 
     def __post_init__(self) -> None:
+        self.open_journal()
+
+    def open_journal(self) -> None:
+        """Begin a new journal, for another job. The pods of the one before are to be gone."""
         self.journal = Journal({})
         for node in self.nodes:
             self.watch(node)

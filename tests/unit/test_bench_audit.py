@@ -1,14 +1,28 @@
-"""The judge of exactness: it must see each kind of harm, and none where there is none."""
+"""What judges the benchmarks' journals: it must see each kind of harm, and none where there is none."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from benchmarks.aftermath import Aftermath, aftermath
 from benchmarks.audit import Audit, audit
-from benchmarks.steps import Step
+from benchmarks.faults import Struck
+from benchmarks.steps import Begin, Journal, Step
 
 SAMPLES = 4
+SAID = {
+    "step": 3,
+    "at": 2.0,
+    "epoch": 0,
+    "members": 1,
+    "indices": [1],
+    "samples": 1,
+    "loss": 0.5,
+    "lineage": 2,
+}
 
 
 def line(step: int, epoch: int, *indices: int, node: str = "a", digest: str = "") -> Step:
@@ -43,3 +57,93 @@ def test_a_replayed_step_says_nothing_of_samples() -> None:
 def test_harm_is_seen(harm: Callable[[Step], Step], found: dict[str, int]) -> None:
     seen = audit([harm(step) for step in SOUND], SAMPLES)
     assert {name: getattr(seen, name) for name in found} == found
+
+
+def of(lineage: int, *steps: Step) -> list[Step]:
+    return [replace(step, lineage=lineage, digest=f"{step.digest}-{lineage}") for step in steps]
+
+
+def test_a_new_lineage_takes_steps_back_and_is_judged_from_there() -> None:
+    again = of(2, *(s for s in SOUND if s.step >= 3))
+    found = audit([*of(1, *(s for s in SOUND if s.step < 5)), *again], SAMPLES)
+    assert found == Audit(
+        steps=5, forked=0, lost=0, samples_lost=0, samples_twice=0, rolled_back=2, new_lineages=1
+    )
+
+
+def test_a_lineage_that_trained_nothing_hides_nothing_of_the_one_before() -> None:
+    """Of three lineages the second got to step 4, and the third goes on from the first one's step 2."""
+    first, second = of(1, *(s for s in SOUND if s.step < 4)), of(2, line(4, 1, 0, 2))
+    third = of(3, *(s for s in SOUND if s.step >= 3))
+    found = audit([*first, *second, *third], SAMPLES)
+    assert (found.steps, found.lost, found.rolled_back, found.new_lineages) == (5, 0, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [
+        (lambda s: s if s.step != 3 else None, {"lost": 1}),
+        (lambda s: replace(s, digest="x") if (s.step, s.node) == (3, "b") else s, {"forked": 1}),
+        (lambda s: replace(s, indices=(0, 3)) if s.step == 3 else s, {"samples_twice": 1, "samples_lost": 1}),
+    ],
+)
+def test_harm_is_seen_behind_a_new_lineage(
+    harm: Callable[[Step], Step | None], found: dict[str, int]
+) -> None:
+    before = of(1, *(s for s in SOUND if s.step < 3))
+    after = [step for s in SOUND if s.step >= 2 and (step := harm(s))]
+    seen = audit([*before, *of(2, *after)], SAMPLES)
+    assert {name: getattr(seen, name) for name in found} == found
+
+
+# --- when it trains again
+
+KILLED = Struck("power cut", ("b",), began=10.0, ended=14.0, kills=True)
+
+
+def moments(*at: float, members: int = 2) -> list[Step]:
+    return [replace(line(1, 0), at=moment, members=members) for moment in at]
+
+
+def test_time_counts_from_the_start_of_what_was_killed() -> None:
+    begun = [Begin("b", 1.0), Begin("b", 17.0), Begin("b", 30.0)]
+    steps = [*moments(16.0, 17.5, members=1), *moments(9.0, 19.0)]
+    assert aftermath([KILLED], steps, begun, whole=2) == Aftermath(starting=3.0, to_next=0.5, to_whole=2.0)
+
+
+def test_time_counts_from_the_last_fault_where_what_was_killed_began_before_its_end() -> None:
+    choked = Struck("choke", ("a",), began=15.0, ended=20.0, kills=False)
+    after = aftermath([KILLED, choked], moments(20.5), [Begin("b", 17.0)], whole=2)
+    assert after == Aftermath(starting=0.0, to_next=0.5, to_whole=0.5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "begun"),
+    [
+        (moments(19.0), []),
+        (moments(19.0, members=1), [Begin("b", 17.0)]),
+        (moments(19.0, members=0), [Begin("b", 17.0)]),
+    ],
+)
+def test_who_is_not_back_does_not_train_again(steps: list[Step], begun: list[Begin]) -> None:
+    assert aftermath([KILLED], steps, begun, whole=2) is None
+
+
+# --- reading
+
+
+def test_what_a_deleted_pod_wrote_last_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "pod" / "trainer" / "0.log"
+    log.parent.mkdir(parents=True)
+    journal = Journal({"a": tmp_path})
+    with log.open("a") as written:
+        written.write('2026 stdout F BEGIN {"at": 1.5}\n')
+        written.flush()
+        assert journal.read() == []
+        log.unlink()
+        written.write(f"2026 stdout F STEP {json.dumps(SAID)}\n2026 stdout F STEP {{")
+        written.flush()
+    (step,) = journal.read()
+    assert (step.node, step.process, step.step, step.lineage) == ("a", "pod/0", 3, 2)
+    assert journal.begun == [Begin("a", 1.5)]
+    journal.close()
