@@ -84,9 +84,17 @@ def explain(test: Bed, name: str) -> None:
     for node in test.nodes:
         lines = last_lines(test, node)
         (folder / f"{node}.log").write_text("\n".join(lines))
+        copy_state(test, node, folder)
         for line in lines[-_SHOWN_LINES:]:
             print(f"    {node}: {line[:300]}", flush=True)
     print(f"  all of it: {folder}", flush=True)
+
+
+def copy_state(test: Bed, node: str, folder: Path) -> None:
+    """What the supervisors on a node hold on disk: votes, plan, incarnation."""
+    for file in test.lab.node(node).var.glob("lib/kubelet/pods/*/volumes/*/state/supervisor/*.json"):
+        pod = file.parts[-6]
+        (folder / f"{node}-{pod[:8]}-{file.name}").write_bytes(file.read_bytes())
 
 
 def last_lines(test: Bed, node: str) -> list[str]:
