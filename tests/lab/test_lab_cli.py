@@ -32,6 +32,7 @@ def test_life_of_a_node_by_hand(lab: Lab) -> None:
             "site": "A",
             "partition": None,
             "offline": False,
+            "cuts": [],
         }
         for action, power in (("kill", "off"), ("start", "on"), ("stop", "off")):
             _edgelab(lab, "node", action, NODE)
@@ -50,6 +51,11 @@ def test_partition_and_heal_by_hand(lab: Lab) -> None:
         assert _node(lab)["partition"] == 1
         _edgelab(lab, "heal")
         assert _node(lab)["partition"] is None
+        _edgelab(lab, "cut", NODE, "edge-1", "--way", "out", "--above", "600", "--only", "data")
+        assert _node(lab)["cuts"] == ["data above 600 out, by-hand and edge-1"]
+        assert "data above 600 out, by-hand and edge-1" in _edgelab(lab, "status")
+        _edgelab(lab, "heal", NODE)
+        assert _node(lab)["cuts"] == []
         wait_for(lambda: all(view.ready == "True" for view in lab.status().nodes))
     finally:
         _edgelab(lab, "node", "remove", NODE)

@@ -14,6 +14,7 @@ from edgelab import machines
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
 from edgelab.lab import Lab
+from edgetrain_protocol.names import CONTROL_PORT
 from tests.lab.conftest import NodeFactory
 from tests.support.pods import apply, get, restricted_pod, wait_running
 from tests.support.transfer import megabits_per_second, open_connection
@@ -184,11 +185,32 @@ def test_offline_node_loses_the_cloud_and_nothing_else(lab: Lab, new_node: NodeF
     assert wait_for(lambda: _ready(lab, name) == "True", 20)
 
 
+def test_cut_drops_its_part_and_ends_with_its_node(lab: Lab, new_node: NodeFactory) -> None:
+    one, two = new_node().name, new_node().name
+
+    lab.cut(one, two, only="control")
+    assert not _reaches(lab, one, two, CONTROL_PORT)
+    assert _reaches(lab, one, two)
+    assert _reaches(lab, one, "edge-1", CONTROL_PORT)
+    lab.heal(two)
+    lab.cut(one, only="data")
+    assert not _reaches(lab, one, two)
+    assert _reaches(lab, one, two, CONTROL_PORT)
+    assert _reaches(lab, one, "cloud")
+    lab.heal(two)
+    assert not _reaches(lab, one, two), "it is cut off from all others, whatever becomes of one of them"
+
+    lab.node_remove(one)
+    assert not any(node.cuts for node in lab.status().nodes)
+
+
 def test_what_cannot_be_is_refused_by_name(lab: Lab) -> None:
     with pytest.raises(LabError, match="no node 'edge-77': it has cloud, edge-1"):
         lab.node_kill("edge-77")
     with pytest.raises(LabError, match="'cloud' is in the cloud: only edge nodes can be offline"):
         lab.offline("cloud")
+    with pytest.raises(LabError, match="'edge-1' cannot be cut off from itself"):
+        lab.cut("edge-1", "edge-1")
     with pytest.raises(LabError, match="'edge-1' is on already"):
         lab.node_start("edge-1")
     with pytest.raises(LabError, match="'fast' is no link: write a rate such as 50mbit"):
@@ -225,9 +247,13 @@ def _kubelet(lab: Lab, node: str) -> int:
     return next((pid for pid in map(int, listed) if pid in ours), 0)
 
 
-def _reaches(lab: Lab, source: str, target: str) -> bool:
-    # The kubelet's port: open on every node.
-    connect = f"import socket; socket.create_connection(({lab.address(target)!r}, 10250), timeout=1)"
+def _reaches(lab: Lab, source: str, target: str, port: int = 10250) -> bool:
+    """Whether a connection is made or refused; the kubelet's port is open on every node."""
+    connect = (
+        f"import contextlib, socket\n"
+        f"with contextlib.suppress(ConnectionRefusedError):\n"
+        f"    socket.create_connection(({lab.address(target)!r}, {port}), timeout=1)"
+    )
     return lab.exec_on(source, ["python3", "-c", connect]).returncode == 0
 
 

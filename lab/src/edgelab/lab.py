@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edgelab import cgroups, cloudcore, lifecycle, machines, network, nodes
+from edgelab.barriers import Content, Cut, Way, nft_rules
 from edgelab.cluster import Cluster
 from edgelab.config import LabConfig, NodeSpec, check_lab_name
 from edgelab.errors import LabError
@@ -108,8 +109,9 @@ class Lab:
         cluster.node(name)
         nodes.erase(cluster, name)
         with self._changing() as cluster:
+            cluster.record.reconnect([name])
             cluster.record.nodes.pop(name, None)
-            self._regroup(cluster, cluster.record.partitions)
+            self._bar(cluster)
 
     def link(self, name: str, rate: str) -> None:
         """Shape a node's link anew, in both directions; it keeps the rate when it is started again."""
@@ -127,8 +129,9 @@ class Lab:
         with self._changing() as cluster:
             for name in names:
                 cluster.node(name)
-            others = [[n for n in group if n not in names] for group in cluster.record.partitions]
-            self._regroup(cluster, [*others, list(dict.fromkeys(names))])
+            cluster.record.leave_partitions(names)
+            cluster.record.partitions.append(list(dict.fromkeys(names)))
+            self._bar(cluster)
 
     def offline(self, *names: str) -> None:
         """Cut edge nodes off from the cloud (control plane, cloud nodes, machine): they keep one another."""
@@ -137,19 +140,31 @@ class Lab:
                 if cluster.node(name).spec.kind == "cloud":
                     raise LabError(f"{name!r} is in the cloud: only edge nodes can be offline")
             cluster.record.offline += [name for name in names if name not in cluster.record.offline]
-            self._regroup(cluster, cluster.record.partitions)
+            self._bar(cluster)
+
+    def cut(
+        self, node: str, *peers: str, way: Way = "both", above: int | None = None, only: Content | None = None
+    ) -> None:
+        """Drop, until `heal`, what passes between a node and these (none: every other edge node), or a part.
+
+        `way` out is what the node sends, in what is sent to it; `above`: larger packets alone (bytes); `only`
+        the supervisors' control channel, or the data: all but that.
+        """
+        with self._changing() as cluster:
+            for name in (node, *peers):
+                cluster.node(name)
+            cluster.record.cuts += [
+                Cut(node=node, peer=peer, way=way, above=above, only=only) for peer in peers or (None,)
+            ]
+            self._bar(cluster)
 
     def heal(self, *names: str) -> None:
         """End what cuts these nodes off, or all nodes."""
         with self._changing() as cluster:
             for name in names:
                 cluster.node(name)
-            still = [name for name in cluster.record.offline if names and name not in names]
-            cluster.record.offline = still
-            kept = (
-                [[n for n in group if n not in names] for group in cluster.record.partitions] if names else []
-            )
-            self._regroup(cluster, kept)
+            cluster.record.reconnect(names or cluster.record.nodes)
+            self._bar(cluster)
 
     def node(self, name: str) -> NodeFiles:
         """A node's directories."""
@@ -257,17 +272,13 @@ class Lab:
         if not cluster.record.is_cut_off(name):
             nodes.wait_ready(cluster, name, since)
 
-    def _regroup(self, cluster: Cluster, groups: list[list[str]]) -> None:
+    def _bar(self, cluster: Cluster) -> None:
         record = cluster.record
-        record.partitions = [kept for group in groups if (kept := self._known(cluster, group))]
-        record.offline = self._known(cluster, record.offline)
-        cloud = [name for name, node in record.nodes.items() if node.spec.kind == "cloud"]
-        apart = list(map(record.numbers, record.partitions))
-        network.set_partitions(self.name, apart, record.numbers(record.offline), record.numbers(cloud))
-
-    @staticmethod
-    def _known(cluster: Cluster, group: list[str]) -> list[str]:
-        return [name for name in group if name in cluster.record.nodes]
+        links = {name: network.port(node.number) for name, node in record.nodes.items()}
+        away = [links[name] for name, node in record.nodes.items() if node.spec.kind == "cloud"]
+        cloud = [*network.CLOUD_PORTS, *away]
+        rules = nft_rules(record.partitions, record.offline, record.cuts, links, cloud)
+        network.set_rules(self.name, rules)
 
     def _first_process(self, name: str) -> int:
         self._cluster().node(name)

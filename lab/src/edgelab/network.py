@@ -21,7 +21,8 @@ NODE_DEVICE = "eth0"
 CONTROL_PLANE_PORT = "control"
 _CLOUDCORE_PORT = "cloudcore"
 _HOST_PORT = "host"
-_CLOUD_PORTS = (CONTROL_PLANE_PORT, _CLOUDCORE_PORT, _HOST_PORT)
+CLOUD_PORTS = (CONTROL_PLANE_PORT, _CLOUDCORE_PORT, _HOST_PORT)
+"""The hub's ends of all links that are no node's."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def add_node(lab: str, block: Block, node: str, number: int, link: Link | None) 
     return shape(lab, node, number, link)
 
 
-def cut(lab: str, number: int) -> None:
+def silence(lab: str, number: int) -> None:
     """Silence a node. Must come before its processes die, as the kernel closes their sockets aloud."""
     succeeds(["ip", "-n", netns(lab), "link", "set", "dev", port(number), "down"])
 
@@ -151,22 +152,9 @@ def link_bytes(lab: str, number: int) -> LinkBytes:
     return LinkBytes(sent=counted["rx"]["bytes"], received=counted["tx"]["bytes"])
 
 
-def set_partitions(lab: str, groups: list[list[int]], offline: list[int], cloud: list[int]) -> None:
-    """Let nothing pass between each group of nodes (by number) and everything else, nor between those
-    `offline` and the cloud: control plane, cloudcore, this machine and the nodes `cloud`. One transaction."""
-    chain = []
-    for group in groups:
-        ports = _set(map(port, group))
-        chain += [f"iifname {ports} oifname != {ports} drop", f"oifname {ports} iifname != {ports} drop"]
-    if offline:
-        cut, off = _set(map(port, offline)), _set([*_CLOUD_PORTS, *map(port, cloud)])
-        chain += [f"iifname {cut} oifname {off} drop", f"iifname {off} oifname {cut} drop"]
-    rules = "\n    ".join(chain)
-    _enter(netns(lab), "nft", "-f", "-", stdin=_RULES.format(rules=rules))
-
-
-def _set(ports: Iterable[str]) -> str:
-    return "{ " + ", ".join(f'"{name}"' for name in ports) + " }"
+def set_rules(lab: str, rules: Iterable[str]) -> None:
+    """Let these, of nft's language, say what does not pass the hub, in the place of those before."""
+    _enter(netns(lab), "nft", "-f", "-", stdin=_RULES.format(rules="\n    ".join(rules)))
 
 
 # An empty table is declared before it is deleted, as deleting one that is not there is an error.

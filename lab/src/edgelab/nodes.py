@@ -71,7 +71,7 @@ def power_off(cluster: Cluster, name: str, *, cleanly: bool) -> None:
     if cleanly:
         machines.shut_down(namespace, _GRACE_SECONDS)
     else:
-        network.cut(cluster.name, record.number)
+        network.silence(cluster.name, record.number)
         machines.power_off(namespace)
     _discard_machine(cluster, name)
 

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from edgelab.addresses import MAX_NODES, Block
+from edgelab.barriers import Cut
 from edgelab.config import NodeSpec
 from edgelab.errors import LabError
 from edgelab.pki import Authority, Pair
@@ -34,18 +35,25 @@ class LabRecord(BaseModel):
     nodes: dict[str, NodeRecord] = Field(default_factory=dict)
     partitions: list[list[str]] = Field(default_factory=list)
     offline: list[str] = Field(default_factory=list)
+    cuts: list[Cut] = Field(default_factory=list)
 
     @property
     def addresses(self) -> Block:
         return Block(self.block)
 
-    def numbers(self, names: Iterable[str]) -> list[int]:
-        """Of these nodes."""
-        return [self.nodes[name].number for name in names]
-
     def is_cut_off(self, name: str) -> bool:
         """Whether a node cannot reach the control plane."""
         return name in self.offline or any(name in group for group in self.partitions)
+
+    def leave_partitions(self, names: Collection[str]) -> None:
+        groups = [[name for name in group if name not in names] for group in self.partitions]
+        self.partitions = [group for group in groups if group]
+
+    def reconnect(self, names: Collection[str]) -> None:
+        """Nothing cuts these nodes off any more."""
+        self.leave_partitions(names)
+        self.offline = [name for name in self.offline if name not in names]
+        self.cuts = [cut for cut in self.cuts if cut.node not in names and cut.peer not in names]
 
     def free_number(self) -> int:
         """The lowest number that no node holds.

@@ -11,7 +11,8 @@ _NO_ANSWER = "Unknown"
 
 
 class NodeView(BaseModel):
-    """A node. `ready` is the Node's own condition (True, False, Unknown); `partition` its group's number."""
+    """A node. `ready` is the Node's own condition (True, False, Unknown); `partition` its group's
+    number, `cuts` what else does not pass, each in words."""
 
     name: str
     kind: str
@@ -23,6 +24,7 @@ class NodeView(BaseModel):
     site: str | None
     partition: int | None
     offline: bool
+    cuts: list[str]
 
 
 class LabStatus(BaseModel):
@@ -62,6 +64,7 @@ def _view(cluster: Cluster, name: str, ready: str) -> NodeView:
         site=record.spec.site,
         partition=next((number for number, group in groups if name in group), None),
         offline=name in cluster.record.offline,
+        cuts=[str(cut) for cut in cluster.record.cuts if name in (cut.node, cut.peer)],
     )
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
+from edgelab.barriers import CONTENTS, WAYS
 from edgelab.config import IMAGES, KINDS, parse_label
 
 NodeActions = ("stop", "start", "kill", "remove")
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     partition.add_argument("nodes", nargs="+", metavar="node")
     offline = _command(commands, "offline", "cut edge nodes off from the cloud, not from one another")
     offline.add_argument("nodes", nargs="+", metavar="node")
+    _cut(commands)
     heal = _command(commands, "heal", "end what cuts these nodes off, or all")
     heal.add_argument("nodes", nargs="*", metavar="node")
     demo = _command(commands, "demo", "train in a lab through a power cut, a join and a choked link")
@@ -55,6 +57,19 @@ def _setup(commands: Subparsers) -> None:
     setup = commands.add_parser("setup", help=text, description=text)
     setup.add_argument("--kubeedge", action="store_true", help="KubeEdge's too (else with its first node)")
     _shows(setup)
+
+
+def _cut(commands: Subparsers) -> None:
+    cut = _command(commands, "cut", "drop a part of what passes between a node and other nodes")
+    cut.add_argument("node")
+    cut.add_argument("peers", nargs="*", metavar="peer", help="default: every other edge node")
+    cut.add_argument(
+        "--way", choices=WAYS, default="both", help="out: what NODE sends; in: what is sent to it"
+    )
+    cut.add_argument("--above", type=int, metavar="BYTES", help="only packets that are larger")
+    cut.add_argument(
+        "--only", choices=CONTENTS, help="the supervisors' control channel, or all data but that"
+    )
 
 
 def _images(parser: argparse.ArgumentParser) -> None:

@@ -113,6 +113,11 @@ def _offline(arguments: Arguments) -> None:
     _lab(arguments).offline(*arguments.nodes)
 
 
+def _cut(arguments: Arguments) -> None:
+    size_and_kind = {"above": arguments.above, "only": arguments.only}
+    _lab(arguments).cut(arguments.node, *arguments.peers, way=arguments.way, **size_and_kind)
+
+
 def _heal(arguments: Arguments) -> None:
     _lab(arguments).heal(*arguments.nodes)
 
@@ -139,8 +144,9 @@ def _table(status: LabStatus) -> Table:
         table.add_column(title)
     for node in status.nodes:
         values = (node.name, node.kind, node.power, node.ready, node.address)
-        cut_off = "offline" if node.offline else node.partition and f"partition {node.partition}"
-        optional = (node.link, node.cpu, node.site, cut_off)
+        apart = [f"partition {node.partition}"] if node.partition else []
+        cut_off = ["offline"] * node.offline + apart + node.cuts
+        optional = (node.link, node.cpu, node.site, "; ".join(cut_off) or None)
         table.add_row(*values, *("-" if value is None else str(value) for value in optional))
     return table
 
@@ -156,6 +162,7 @@ _COMMANDS: dict[str, Callable[[Arguments], int | None]] = {
     "link": _link,
     "partition": _partition,
     "offline": _offline,
+    "cut": _cut,
     "heal": _heal,
     "demo": _demo,
     "observe": _observe,
