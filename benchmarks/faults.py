@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bed import Bed
+from edgelab.barriers import Content, Way
 from edgelab.errors import LabError
 
 DARK_SECONDS = 3.0
@@ -24,6 +25,7 @@ STILL_SECONDS = 5.0
 HUNG_SECONDS = 8
 CHOKED_SECONDS = 8.0
 CHOKED = "300kbit"
+LARGE_BYTES = 600
 BETWEEN_PODS_SECONDS = 4.0
 """Between pods that are deleted in turn."""
 OPERATOR_AWAY_SECONDS = 4.0
@@ -191,6 +193,30 @@ def offline(test: Bed, nodes: Sequence[str]) -> None:
     test.lab.heal()
 
 
+def one_way(test: Bed, nodes: Sequence[str]) -> None:
+    """What they send to other edge nodes is lost; what is sent to them arrives."""
+    _cut(test, nodes, way="out")
+
+
+def data_only(test: Bed, nodes: Sequence[str]) -> None:
+    """The supervisors' channel alone lives."""
+    _cut(test, nodes, only="data")
+
+
+def large_packets(test: Bed, nodes: Sequence[str]) -> None:
+    """A tunnel that drops them without a word."""
+    _cut(test, nodes, above=LARGE_BYTES)
+
+
+def _cut(
+    test: Bed, nodes: Sequence[str], way: Way = "both", only: Content | None = None, above: int | None = None
+) -> None:
+    for node in nodes:
+        test.lab.cut(node, way=way, only=only, above=above)
+    time.sleep(CUT_SECONDS)
+    test.lab.heal()
+
+
 def choke(test: Bed, nodes: Sequence[str]) -> None:
     """The links lose nearly all of their rate for a while."""
     rates = {view.name: view.link for view in test.lab.status().nodes}
@@ -224,6 +250,9 @@ FAULTS = (
     Fault("all pods deleted at once", delete_pods, all_of_them, kills=True),
     Fault("partition", partition, one),
     Fault("partition of several", partition, several),
+    Fault("one way: what is sent is lost", one_way, one),
+    Fault("data lost, control whole", data_only, one),
+    Fault("large packets lost", large_packets, one),
     Fault("offline", offline, several),
     Fault("choke", choke, one),
     Fault("operator killed", kill_operator, nobody),

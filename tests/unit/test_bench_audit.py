@@ -10,6 +10,7 @@ import pytest
 from benchmarks.aftermath import Aftermath, aftermath
 from benchmarks.audit import Audit, audit
 from benchmarks.faults import Struck
+from benchmarks.living import Absence, Committed, goodput, living_seconds, longest_wait
 from benchmarks.steps import Begin, Journal, Step
 
 SAMPLES = 4
@@ -147,3 +148,36 @@ def test_what_a_deleted_pod_wrote_last_is_read(tmp_path: Path) -> None:
     assert (step.node, step.process, step.step, step.lineage) == ("a", "pod/0", 3, 2)
     assert journal.begun == [Begin("a", 1.5)]
     journal.close()
+
+
+# --- goodput
+
+NAMES = ("a", "b")
+FAULT_FREE, FAULTY = (0.0, 10.0), (10.0, 30.0)
+
+
+def test_a_worker_lives_until_it_is_struck_and_from_its_programs_next_start() -> None:
+    begun = [Begin("a", 1.0), Begin("a", 18.0), Begin("b", 29.0)]
+    absences = [
+        Absence("a", since=12.0, until=13.0, kills=True),  # Away until 18.
+        Absence("a", since=15.0, until=20.0, kills=False),  # 18 to 20 beside it.
+        Absence("b", since=5.0, until=11.0, kills=False),  # 1 s of it in the span.
+    ]
+    assert living_seconds(NAMES, begun, absences, FAULTY) == 2 * 20 - 8 - 1
+
+
+def test_who_never_begins_again_lives_no_more() -> None:
+    gone = [Absence("a", since=12.0, until=13.0, kills=True)]
+    assert living_seconds(NAMES, [Begin("a", 1.0)], gone, FAULTY) == 2 * 20 - 18
+
+
+def test_goodput_is_one_where_those_who_live_lose_nothing() -> None:
+    steps = [Committed(at, 10) for at in range(10)]  # 5 samples for each second of each of two workers.
+    away = [Absence("a", since=10.0, until=20.0, kills=False)]
+    steps += [Committed(at, 5) for at in range(10, 20)] + [Committed(at, 10) for at in range(20, 30)]
+    assert goodput(steps, NAMES, [], away, FAULT_FREE, FAULTY) == 1.0
+    assert goodput(steps[:-3], NAMES, [], away, FAULT_FREE, FAULTY) == 0.8
+
+
+def test_the_longest_wait_may_be_that_before_the_end() -> None:
+    assert longest_wait([Committed(9.0, 1), Committed(12.0, 1), Committed(15.5, 1)], FAULTY) == 14.5
