@@ -65,10 +65,10 @@ class Bed:
 
     # --- the job
 
-    def train(self, *arguments: str, name: str = "journal", **spec: Any) -> None:
+    def train(self, *arguments: str, name: str = "journal", seconds: float = 120, **spec: Any) -> None:
         """Apply a job of the journal program with these arguments, and wait until all nodes train."""
         self.start(*arguments, name=name, **spec)
-        self.wait_training(len(self.nodes))
+        self.wait_training(len(self.nodes), seconds)
 
     def start(self, *arguments: str, name: str = "journal", **spec: Any) -> None:
         """As `train`, without the wait."""

@@ -24,6 +24,7 @@ SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10
 FAULTS_EACH = int(os.environ.get("FAULTS", "8"))
 QUIET_SECONDS = float(os.environ.get("QUIET_SECONDS", "180"))
 """After the last fault; who does not train by then is taken never to."""
+START_SECONDS = 300.0
 BETWEEN_SECONDS = (0.5, 8.0)
 SAMPLES = 4000
 LINKS = ("100mbit", "50mbit", "50mbit", "20mbit", "50mbit", "50mbit")
@@ -72,6 +73,7 @@ def churned(test: Bed, seed: int) -> Outcome:
             test.train(
                 *("--samples", str(SAMPLES), "--epochs", "100000"),
                 name=f"churn-{seed}",
+                seconds=START_SECONDS,
                 nodes={"min": 2},
                 strategy={"checkpointEverySeconds": 5},
                 storage={"checkpoint": {"claim": {"size": "64Mi"}}},

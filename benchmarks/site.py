@@ -28,6 +28,7 @@ ORDERS = int(os.environ.get("ORDERS", "24"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 QUIET_SECONDS = float(os.environ.get("QUIET_SECONDS", "120"))
 """From the last node's Ready; who does not train by then is taken never to."""
+START_SECONDS = 300.0
 CHECKPOINT_EVERY_SECONDS = 8
 SETTLED_SECONDS = 3.0
 """From a checkpoint on two disks until its record is sure to be in the job's plan."""
@@ -67,6 +68,7 @@ def one_job(test: Bed, name: str, orders: Sequence[tuple[str, ...]], returns: li
         test.train(
             *("--samples", str(SAMPLES), "--epochs", "100000"),
             name=name,
+            seconds=START_SECONDS,
             nodes={"min": 2},
             strategy={"checkpointEverySeconds": CHECKPOINT_EVERY_SECONDS},
             storage={"checkpoint": {"claim": {"size": "64Mi"}}},

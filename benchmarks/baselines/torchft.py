@@ -161,6 +161,7 @@ def replicas(python: Path, workers: int, arguments: Sequence[str]) -> Iterator[R
     """All of them training, with their lighthouse; ended when the block ends."""
     port = free_port()
     environment = {**os.environ, "TORCHFT_LIGHTHOUSE": f"http://127.0.0.1:{port}", "OMP_NUM_THREADS": "1"}
+    environment["RUST_LOG"] = "warn"
     with tempfile.TemporaryDirectory() as name, lighthouse(python, port, Path(name)):
         running = Replicas(python, Path(name), arguments, environment)
         try:
