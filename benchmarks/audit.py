@@ -34,6 +34,16 @@ class Audit:
     """Steps that a later lineage has undone."""
     new_lineages: int = 0
 
+    @property
+    def steps_harmed(self) -> int:
+        """Where no majority is lost for good, no new lineage may undo a step either."""
+        return self.lost + self.forked + self.rolled_back
+
+    @property
+    def harm(self) -> int:
+        """Steps and samples to which anything has happened."""
+        return self.steps_harmed + self.samples_lost + self.samples_twice
+
 
 def audit(steps: Sequence[Step], samples: int) -> Audit:
     """Judge all lines that all members wrote. The last epoch is still under way and not judged."""
@@ -77,8 +87,8 @@ def samples_of(lines: Sequence[Step]) -> tuple[int, ...]:
     return next((line.indices for line in lines if not line.replayed), ())
 
 
-def audit_rows(found: Sequence[Audit]) -> list[Row]:
-    """What several jobs' journals show, added up."""
+def audit_rows(found: Sequence[Audit], rolled_back: Goal | None = None) -> list[Row]:
+    """What several jobs' journals show, added up; `rolled_back` is the goal for what new lineages undo."""
 
     def total(what: str, name: str, goal: Goal | None = NONE, unit: str = "steps") -> Row:
         each = [getattr(one, name) for one in found]
@@ -90,5 +100,5 @@ def audit_rows(found: Sequence[Audit]) -> list[Row]:
         total("samples lost", "samples_lost", unit="samples"),
         total("samples seen twice", "samples_twice", unit="samples"),
         total("new lineages", "new_lineages", None, "lineages"),
-        total("steps that new lineages went back", "rolled_back", None),
+        total("steps that new lineages went back", "rolled_back", rolled_back),
     ]

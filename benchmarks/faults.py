@@ -235,20 +235,27 @@ def kill_operator(test: Bed, nodes: Sequence[str]) -> None:
     test.scale_operator(1)
 
 
+PROGRAM_KILLED = Fault("program killed", kill, one, kills=True)
+STOPPED = Fault("container stopped", stop, one)
+POWER_CUT = Fault("power cut", cut_power, one, kills=True)
+PARTITION = Fault("partition", partition, one)
+OPERATOR_AND_PROGRAM_KILLED = Fault(
+    "operator killed, and a program while it is away", kill_operator, one, kills=True
+)
 FAULTS = (
-    Fault("program killed", kill, one, kills=True),
-    Fault("container stopped", stop, one),
+    PROGRAM_KILLED,
+    STOPPED,
     Fault("program hung", hang, one),
     Fault("program hung in its code", hang_in_code, one),
     Fault("program hung holding the interpreter", hang_holding, one),
-    Fault("power cut", cut_power, one, kills=True),
+    POWER_CUT,
     Fault("power cut of several", cut_power, several, kills=True),
     Fault("power cut of all", cut_power, all_of_them, kills=True),
     Fault("pod deleted", delete_pods, one, kills=True),
     Fault("pods deleted in turn", delete_pods_in_turn, all_of_them, kills=True),
     Fault("pods deleted at once", delete_pods, several, kills=True),
     Fault("all pods deleted at once", delete_pods, all_of_them, kills=True),
-    Fault("partition", partition, one),
+    PARTITION,
     Fault("partition of several", partition, several),
     Fault("one way: what is sent is lost", one_way, one),
     Fault("data lost, control whole", data_only, one),
@@ -256,5 +263,5 @@ FAULTS = (
     Fault("offline", offline, several),
     Fault("choke", choke, one),
     Fault("operator killed", kill_operator, nobody),
-    Fault("operator killed, and a program while it is away", kill_operator, one, kills=True),
+    OPERATOR_AND_PROGRAM_KILLED,
 )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from benchmarks.audit import audit, audit_rows, history_of
 from benchmarks.baselines import torchft
 from benchmarks.bed import Bed, bed, edges
-from benchmarks.faults import Fault, Struck, cut_power, kill, one, partition, stop
+from benchmarks.faults import PARTITION, POWER_CUT, PROGRAM_KILLED, STOPPED, Struck
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.living import Absence, Committed, Span, goodput, longest_wait
 from benchmarks.steps import Step
@@ -27,12 +27,7 @@ SAMPLE_SECONDS = 0.01
 """So long a worker waits for each sample, as for a device of its own: two cores do not train for six."""
 LINKS = ("100mbit", "50mbit", "50mbit", "20mbit", "50mbit", "50mbit")
 NODES = edges(*LINKS, cpus=[0.3] * 6)
-FAULTS = (
-    Fault("program killed", kill, one, kills=True),
-    Fault("container stopped", stop, one),
-    Fault("partition", partition, one),
-    Fault("power cut", cut_power, one, kills=True),
-)
+FAULTS = (PROGRAM_KILLED, STOPPED, PARTITION, POWER_CUT)
 
 
 def main() -> int:

@@ -55,7 +55,7 @@ def of_its_site(test: Bed, node: str, began: float, ended: float) -> Iterator[Ro
     yield Row("steps committed meanwhile", len(meanwhile), "steps", None, (len(meanwhile),))
     yield Row("of these without that node", fewer, "steps", NONE, (fewer,))
     yield Row("longest wait for a step", max(waits), "s", None, tuple(sorted(waits)[-5:]))
-    yield Row("steps lost or forked", found.lost + found.forked, "steps", NONE, (found.steps,))
+    yield Row("steps lost or forked", found.steps_harmed, "steps", NONE, (found.steps,))
     yield Row(
         "samples lost or seen twice",
         found.samples_lost + found.samples_twice,
