@@ -86,22 +86,33 @@ def one_job(test: Bed, name: str, orders: Sequence[tuple[str, ...]], returns: li
 
 def returned(test: Bed, order: tuple[str, ...]) -> Return:
     """All off, and on in this order."""
-    wait_settled(test)
-    durable, began = newest_of_two(test), time.time()
-    cut_power(test, order)
-    struck = Struck("power cut of all", order, began, time.time(), kills=True)
+    durable = 0
     try:
-        test.wait_training(len(test.nodes), QUIET_SECONDS)
-        time.sleep(1)
-        steps = test.journal.read()
-        after = aftermath([struck], steps, test.journal.begun, len(test.nodes))
-        outcome = Return(order, durable, first_after(steps, began) - 1, after)
+        wait_settled(test)
+        durable = newest_of_two(test)
+        outcome = back(test, order, durable)
     except (LabError, TimeoutError) as failed:
         print(f"  FAILED: {order}: {failed}", flush=True)
         explain(test, f"site-{'-'.join(order)}")
         outcome = Return(order, durable, None, None)
     print(f"  {outcome}", flush=True)
     return outcome
+
+
+def back(test: Bed, order: tuple[str, ...], durable: int) -> Return:
+    """Where it went on from.
+
+    Raises:
+        TimeoutError: it did not.
+    """
+    began = time.time()
+    cut_power(test, order)
+    struck = Struck("power cut of all", order, began, time.time(), kills=True)
+    test.wait_training(len(test.nodes), QUIET_SECONDS)
+    time.sleep(1)
+    steps = test.journal.read()
+    after = aftermath([struck], steps, test.journal.begun, len(test.nodes))
+    return Return(order, durable, first_after(steps, began) - 1, after)
 
 
 def wait_settled(test: Bed) -> None:
