@@ -21,6 +21,7 @@ from benchmarks.waiting import sleep_until
 MINUTES = float(os.environ.get("MINUTES", "30"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 EVERY_SECONDS = 29.0
+START_SECONDS = 300.0
 FAULT_FREE_SECONDS = 60.0
 SAMPLES = 4000
 SAMPLE_SECONDS = 0.01
@@ -44,6 +45,7 @@ def main() -> int:
 def ours(test: Bed, faults: int) -> list[Row]:
     test.train(
         *("--samples", str(SAMPLES), "--epochs", "100000", "--sample-seconds", str(SAMPLE_SECONDS)),
+        seconds=START_SECONDS,
         nodes={"min": 2},
         strategy={"checkpointEverySeconds": 15},
         storage={"checkpoint": {"claim": {"size": "64Mi"}}},

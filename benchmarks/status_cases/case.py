@@ -86,4 +86,4 @@ def training(test: Bed) -> set[str]:
 
 def wait_troubled_training(test: Bed, count: int) -> None:
     """Until so many nodes train, for jobs that keep no journal."""
-    wait_for(lambda: len(training(test)) >= count, 120, f"{count} nodes to train", every=0.5)
+    wait_for(lambda: len(training(test)) >= count, 180, f"{count} nodes to train", every=0.5)
