@@ -1,5 +1,6 @@
 """Pods that the API server does not take."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,10 +19,13 @@ from benchmarks.status_cases.case import (
     training,
     wait_troubled_training,
 )
+from benchmarks.waiting import wait_for
 
 PODS = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 WEBHOOK = "policy.example.com"
 HOOKED, DENIED = "hook=yes", "deny=yes"
+BACK_OFF_GROWS_SECONDS = 60.0
+"""Of the node that is refused from the beginning."""
 WANTED_LABEL = "every pod needs a label team"
 
 
@@ -102,10 +106,12 @@ def quota(test: Bed) -> Iterator[Told]:
     apply(test, document("ResourceQuota", "q", spec={"hard": {"pods": "2"}}))
     start_troubled(test)
     wait_troubled_training(test, 2)
+    time.sleep(BACK_OFF_GROWS_SECONDS)
     victim = sorted(training(test))[0]
     gone = test.pod_uids()[victim]
     delete_pod_of(test, victim)
-    yield lambda: gone not in test.pod_uids().values() and len(training(test)) == 2
+    wait_for(lambda: gone not in test.pod_uids().values(), 60, "the deleted pod to go")
+    yield lambda: len(test.pod_uids()) == 2
 
 
 CASES = (
@@ -113,5 +119,5 @@ CASES = (
     Case("a webhook that goes down while it trains", webhook_down_while_it_trains, 45),
     Case("a policy that denies with 413", denied, 30),
     Case("one node's pod refused: the others train", one_node_refused, 60),
-    Case("quota: a replacement waits for no other node", quota, 60),
+    Case("quota: a replacement waits for no other node", quota, 15),
 )
