@@ -23,8 +23,8 @@ from edgetrain_protocol.status import ConditionType, NodeState
 
 LAST_WORDS = "cannot open /dev/camera0: no such device"
 NO_MODULE = "No module named 'edgetrain."
-CLEANED_UP_SECONDS = 10.0
-"""After which a node whose pod was deleted would be said to wait for its next one."""
+LOOKED_AT_SECONDS = 30.0
+"""By then an operator that has just been started has looked at a job and written its status."""
 
 
 def holds(test: Bed, kind: ConditionType) -> bool:
@@ -100,11 +100,14 @@ def unwritable_volumes(test: Bed) -> Iterator[Told]:
 
 @contextmanager
 def complete(test: Bed) -> Iterator[Told]:
-    """Its pods are cleaned up afterwards: its nodes still read as it ended."""
+    """Its pods are cleaned up afterwards, and an operator that never saw them looks at it: its nodes still
+    read as it ended."""
     start_troubled(test, "--epochs", "5")
     wait_for(lambda: holds(test, ConditionType.COMPLETE), 120, "the job to be complete", every=0.5)
     test.lab.kubectl("-n", test.namespace, "delete", "pods", "--all")
-    time.sleep(CLEANED_UP_SECONDS)
+    test.scale_operator(0)
+    test.scale_operator(1)
+    time.sleep(LOOKED_AT_SECONDS)
 
     def as_it_ended() -> bool:
         states = [one.state for one in test.status().nodes]
