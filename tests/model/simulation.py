@@ -30,44 +30,64 @@ from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, PlanView, Stage
 from edgetrain.local import messages as local
 from edgetrain.local.messages import Decision, FormationId, Position, Prepared
-from tests.model.sites import Site, Trainer, index_of
+from tests.model.sites import Content, Site, Trainer
 
 SILENCE = 0.5
 HEARTBEAT = 0.1
 RESTART = 0.3
+SAVE_SECONDS = 1.0
 LINEAGE = 1
 
 
 class Simulation:
+    step_seconds = (0.02, 0.05)
+    """Of a trainer's own work a step."""
+
     def __init__(self, size: int, seed: int = 0, planned: int | None = None) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
-        self.pods = [Pod(f"w{i}", f"p{i}") for i in range(size)]
-        self.history: list[frozenset[Member]] = []
+        self.pods = self.first_pods(size)
+        self.histories: dict[int, dict[int, Content]] = {}
+        """Lineage -> step -> all that is in the state after it."""
         self.commits: list[tuple[float, int, int]] = []
         """(time, pod, step)"""
         self.logs: list[str] = []
-        self.plan = self.plan_of(range(planned if planned is not None else size), 1)
-        self.founders = self.plan.founders
+        self.index = {pod.worker: index for index, pod in enumerate(self.pods)}
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._facts: set[tuple[str, FormationId, int, int]] = set()
         self._words: dict[FormationId, Established] = {}
         self._reform: dict[FormationId, int] = {}
         self._cut: set[frozenset[int]] = set()
+        self._one_way: set[tuple[int, int]] = set()
+        self.slow_disk = 0.0
+        """Seconds that it takes to keep a vote."""
+        self.builds_fail = False
+        """No group can be built: all name one another for it."""
         self._heard: dict[tuple[int, int], float] = {}
         self._sent: dict[tuple[int, int], float] = {}
+        self._saved_at, self._saves = 0.0, (0, 0)
         self.sites = [Site(Group(pod, None, 0.0), None) for pod in self.pods]
         for index in range(size):
+            self.after(self.random.uniform(0, HEARTBEAT), partial(self.beat, index))
+        self.begin(planned if planned is not None else size)
+
+    def first_pods(self, size: int) -> list[Pod]:
+        return [Pod(f"w{i}", f"p{i}") for i in range(size)]
+
+    def begin(self, planned: int) -> None:
+        """All pods start, with a plan that an operator has left."""
+        self.plan = self.plan_of(range(planned), 1)
+        self.founders = self.plan.founders
+        for index in range(len(self.pods)):
             self.carry(index, self.sites[index].group.on_plan(self.plan, 0.0))
             self.start_trainer(index)
-            self.after(self.random.uniform(0, HEARTBEAT), partial(self.beat, index))
 
     def plan_of(self, workers: Any, revision: int, **changes: Any) -> PlanView:
         pods = tuple(self.pods[i] for i in workers)
         line = tuple(p.worker for p in pods)
         founders = getattr(self, "founders", pods)
-        return replace(PlanView(LINEAGE, revision, pods, line, founders, bool(self.history)), **changes)
+        return replace(PlanView(LINEAGE, revision, pods, line, founders, self.step > 0), **changes)
 
     # --- the clock
 
@@ -102,13 +122,16 @@ class Simulation:
     # --- the network
 
     def connected(self, a: int, b: int) -> bool:
-        return frozenset((a, b)) not in self._cut
+        """What one sends comes to the other, and what acknowledges it comes back."""
+        one_way = (a, b) in self._one_way or (b, a) in self._one_way
+        return frozenset((a, b)) not in self._cut and not one_way
 
-    def send(self, sender: int, pod: Pod, deliver: Callable[[Group], list[Effect]]) -> None:
-        target = index_of(pod)
+    def send(self, sender: int, pod: Pod, deliver: Callable[[Group], list[Effect]], lag: float = 0.0) -> None:
+        target = self.index[pod.worker]
         if not self.connected(sender, target) or self.pods[target] != pod:
             return
-        due = max(self.now + self.random.uniform(0.0005, 0.004), self._sent.get((sender, target), 0.0))
+        arrives = self.now + lag + self.random.uniform(0.0005, 0.004)
+        due = max(arrives, self._sent.get((sender, target), 0.0))
         self._sent[sender, target] = due
         self.at(target, due - self.now, lambda: self.carry(target, deliver(self.sites[target].group)))
 
@@ -121,9 +144,10 @@ class Simulation:
             if other != index and self.connected(index, other):
                 self.at(other, 0.001, partial(self.hear, other, index))
         self._notice_silence(index)
-        if site.trainer:
+        if site.trainer and site.group.status.hung != site.frozen:
             self.carry(index, site.group.on_hung(site.frozen, self.now))
-        self.carry(index, site.group.on_time(self.now))
+        if pace := self._pace(index):
+            site.group.on_pace(self.pods[index].worker, pace)
 
     def hear(self, index: int, other: int) -> None:
         new = (index, other) not in self._heard
@@ -141,7 +165,7 @@ class Simulation:
         if trainer is None or trainer.word is None:
             return None
         step = trainer.position.committed
-        waiting = trainer.contributed > step
+        waiting = trainer.left or trainer.contributed > step
         return Pace(trainer.word.formation.number, step, waiting, self.now, 0.05)
 
     def _notice_silence(self, index: int) -> None:
@@ -162,18 +186,19 @@ class Simulation:
             assert site.lost_disk
             self.replace_pod(index)
             return
+        lag = 0.0
         for effect in effects:
             match effect:
                 case Persist(record):
-                    site.disk = record
+                    site.disk, lag = record, self.slow_disk
                 case Send(pod, message):
-                    self.send(index, pod, self._saying(index, message))
+                    self.send(index, pod, self._saying(index, message), lag)
                 case Announce(message):
                     self._announce(index, message)
                 case Order(message):
                     self.order(index, message)
                 case FetchFrom(donor):
-                    self.fetch(index, index_of(donor))
+                    self.fetch(index, self.index[donor.worker])
                 case Build(word):
                     self.order(index, word)
                 case Log(text):
@@ -238,9 +263,8 @@ class Simulation:
 
     def _obey(self, index: int, trainer: Trainer, message: Any) -> None:
         match message:
-            case local.Start(lineage=lineage):
-                trainer.position = Position(lineage)
-                self.tell(index, local.Started(trainer.position))
+            case local.Start():
+                self._start(index, trainer, message)
             case local.Halt(formation):
                 self._leave(trainer)
                 self.tell(index, local.Halted(formation, trainer.position))
@@ -254,6 +278,23 @@ class Simulation:
                 self._words[name] = message
                 self._facts.add(("formed", name, 0, index))
                 self._build(index, trainer, trainer.turn, self.now + 2.0)
+
+    def _start(self, index: int, trainer: Trainer, start: local.Start) -> None:
+        if start.keep and trainer.whole:
+            self._leave(trainer)
+            trainer.position = Position(start.lineage, None, trainer.position.committed)
+        elif trainer.position.committed and not start.resume:
+            self.kill_trainer(index)  # The initial state is not kept: only a new process has it.
+            return
+        else:
+            wanted = start.resume
+            held = self.sites[index].checkpoints if wanted else {}
+            content = held.get((wanted.lineage, wanted.step, wanted.digest), ()) if wanted else ()
+            self._leave(trainer)
+            trainer.position, trainer.content = Position(start.lineage, None, len(content)), content
+            trainer.whole, trainer.donor = False, None
+        trainer.begun = True
+        self.tell(index, local.Started(trainer.position))
 
     def _leave(self, trainer: Trainer) -> None:
         trainer.left, trainer.turn, trainer.contributed = True, trainer.turn + 1, 0
@@ -272,12 +313,12 @@ class Simulation:
         self.at(index, seconds, act)
 
     def _ranks(self, word: Established) -> list[int]:
-        return [index_of(m.home) for m in word.formation.members]
+        return [self.index[m.worker] for m in word.formation.members]
 
     def _linked(self, word: Established) -> bool:
         """No member's process is over or has left. Of a cut link nobody is told."""
         name, members = formation_id(word), word.formation.members
-        return all(self._in(index_of(member.home), member, name) for member in members)
+        return all(self._in(self.index[member.worker], member, name) for member in members)
 
     def _in(self, index: int, member: Member, name: FormationId) -> bool:
         trainer = self.sites[index].trainer
@@ -296,25 +337,37 @@ class Simulation:
     def _build(self, index: int, trainer: Trainer, turn: int, due: float) -> None:
         word = trainer.word
         assert word is not None
-        if self._did("formed", word, 0):
+        if self._did("formed", word, 0) and not self.builds_fail:
             self.tell(index, local.Built(formation_id(word)))
             self.work(index, trainer, 0.02, lambda: self._built(index, trainer))
         elif self.now < due:
             self.work(index, trainer, 0.005, lambda: self._build(index, trainer, turn, due))
         else:
             self._leave(trainer)
-            self.tell(index, local.BuildFailed(formation_id(word), [], "late"))
+            others = [m.worker for m in word.formation.members if m != trainer.member]
+            named = others if self.builds_fail else []
+            self.tell(index, local.BuildFailed(formation_id(word), named, "late"))
 
     def _built(self, index: int, trainer: Trainer) -> None:
         word = trainer.word
         assert word is not None
+        # Entering: who was in sync with nobody takes over what the others have.
+        trainer.position, trainer.whole = replace(trainer.position, lineage=word.lineage), True
         if word.decision is Decision.APPLY and trainer.position.committed < word.step:
             self._commit(index, trainer)
         else:
             self._compute(index, trainer)
 
     def _compute(self, index: int, trainer: Trainer) -> None:
-        self.work(index, trainer, self.random.uniform(0.02, 0.05), lambda: self._reduce(index, trainer))
+        seconds = self.random.uniform(*self.step_seconds)
+        self.work(index, trainer, seconds, lambda: self._computed(index, trainer))
+
+    def _computed(self, index: int, trainer: Trainer) -> None:
+        """Its program is back, unless it stays in code of its own."""
+        if not self.sites[index].away:
+            self._reduce(index, trainer)
+        else:
+            self._wait(index, trainer, lambda: self._computed(index, trainer))
 
     def _reduce(self, index: int, trainer: Trainer) -> None:
         word, step = trainer.word, trainer.position.committed + 1
@@ -342,7 +395,7 @@ class Simulation:
         word = trainer.word
         assert word is not None
         if self._linked(word):
-            self.work(index, trainer, 0.002, again)
+            self.work(index, trainer, self.step_seconds[0] / 10, again)
             return
         self._leave(trainer)
         self.tell(index, local.Broken(formation_id(word), trainer.position, "connection closed", []))
@@ -352,14 +405,16 @@ class Simulation:
         assert word is not None and position.prepared is not None
         step = position.committed + 1
         assert position.prepared.step == step
-        assert len(self.history) >= step - 1, "a step is committed before the one before it"
-        if len(self.history) < step:
-            self.history.append(trainer.held)
-        assert self.history[step - 1] == trainer.held, f"step {step} is forked"
         name = position.prepared.formation
-        trainer.position = Position(LINEAGE, name, step)
+        trainer.content = (*trainer.content, trainer.held)
+        history = self.histories.setdefault(word.lineage, {})
+        assert not history or step <= max(history) + 1, "a step is committed before the one before it"
+        known = history.setdefault(step, trainer.content)
+        assert known == trainer.content, f"step {step} of lineage {word.lineage} is forked"
+        trainer.position = Position(word.lineage, name, step)
         self.commits.append((self.now, index, step))
         self.tell(index, local.Progress(name, "apply", step))
+        self._save(index, word, trainer)
         self._follow(index, step)
         if self._reform.get(formation_id(word), -1) == step:
             self._leave(trainer)
@@ -367,13 +422,26 @@ class Simulation:
         else:
             self._compute(index, trainer)
 
+    def _save(self, index: int, word: Established, trainer: Trainer) -> None:
+        """By the aggregator and the next in rank, of the same steps."""
+        ranks, hub = self._ranks(word), self.index[word.formation.aggregator]
+        step, at = trainer.position.committed, ranks.index(hub)
+        if index not in (hub, ranks[(at + 1) % len(ranks)]):
+            return
+        if self.now >= self._saved_at + SAVE_SECONDS:
+            self._saved_at, self._saves = self.now, (word.lineage, step)
+        if (word.lineage, step) == self._saves:
+            digest = f"{hash(trainer.content):x}"
+            self.sites[index].keep((word.lineage, step, digest), trainer.content)
+            self.tell(index, local.Checkpointed(word.lineage, step, digest, ""))
+
     # --- newcomers
 
     def fetch(self, index: int, donor: int) -> None:
         trainer = self.sites[index].trainer
         assert trainer is not None
         self._leave(trainer)
-        trainer.donor, trainer.word = donor, None
+        trainer.donor, trainer.word, trainer.whole, trainer.begun = donor, None, False, False
         self.work(index, trainer, 0.1, lambda: self._fetched(index, trainer))
 
     def _fetched(self, index: int, trainer: Trainer) -> None:
@@ -381,8 +449,17 @@ class Simulation:
         giver = self.sites[trainer.donor].trainer
         if giver is None or not self.sites[trainer.donor].up or not self.connected(index, trainer.donor):
             return
-        trainer.position = replace(giver.position, prepared=None)
+        if not self.gives(giver):
+            # Its donor waits until it has a state to give.
+            self.work(index, trainer, 0.1, lambda: self._fetched(index, trainer))
+            return
+        trainer.position, trainer.content = replace(giver.position, prepared=None), giver.content
+        trainer.whole = True
         self.tell(index, local.CaughtUp(trainer.position))
+
+    def gives(self, donor: Trainer) -> bool:
+        """Whether it serves its state: as the engine's Loop._may_capture."""
+        return donor.whole or donor.begun
 
     def _follow(self, donor: int, step: int) -> None:
         for index, site in enumerate(self.sites):
@@ -390,9 +467,12 @@ class Simulation:
             if trainer and trainer.donor == donor and trainer.position.committed == step - 1:
 
                 def replay(i: int = index, t: Trainer = trainer) -> None:
-                    if t.position.committed == step - 1 and t.donor == donor:
-                        t.position = Position(LINEAGE, self.sites[donor].trainer.position.formation, step)  # type: ignore[union-attr]
-                        self.tell(i, local.Progress(t.position.formation, "apply", step))
+                    giver = self.sites[donor].trainer
+                    if giver and t.position.committed == step - 1 and t.donor == donor and t.whole:
+                        name = giver.position.formation
+                        t.position = Position(giver.position.lineage, name, step)
+                        t.content = giver.content[:step]
+                        self.tell(i, local.Progress(name, "apply", step))
 
                 self.work(index, trainer, 0.005, replay)
 
@@ -417,6 +497,13 @@ class Simulation:
         """SIGSTOP to the trainer alone."""
         self.sites[index].frozen = True
 
+    def hang(self, index: int) -> None:
+        """Its program does not come back to the session; all threads but its own go on."""
+        self.sites[index].away = True
+
+    def come_back(self, index: int) -> None:
+        self.sites[index].away = False
+
     def thaw(self, index: int) -> None:
         self.sites[index].frozen = False
         self._resume(index)
@@ -428,7 +515,7 @@ class Simulation:
 
     def cut_power(self, index: int) -> None:
         site = self.sites[index]
-        site.up, site.stopped, site.frozen, site.backlog = False, False, False, []
+        site.up, site.stopped, site.frozen, site.away, site.backlog = False, False, False, False, []
         site.lives += 1
 
     def boot(self, index: int, plan: PlanView | None = None) -> None:
@@ -438,13 +525,17 @@ class Simulation:
         old = site.trainer.member if site.trainer and site.disk else None
         site.up, site.trainer = True, None
         site.group = Group(self.pods[index], site.disk, self.now)
-        self.plan = replace(self.plan, begun=bool(self.history))
         for pair in [p for p in self._heard if index in p]:
-            self.lose(*pair) if pair[0] != index else self._heard.pop(pair)
+            self.lose(*pair) if pair[0] != index and self.sites[pair[0]].up else self._heard.pop(pair)
         if old:
             self.carry(index, site.group.on_ended(old, self.now))
-        self.carry(index, site.group.on_plan(plan or self.plan, self.now))
+        self.hold_first(index, plan)
         self.start_trainer(index)
+
+    def hold_first(self, index: int, plan: PlanView | None) -> None:
+        """The plan that it finds when it starts."""
+        self.plan = replace(self.plan, begun=self.step > 0)
+        self.hold(index, plan or self.plan)
 
     def lose_disk(self, index: int, plan: PlanView | None = None) -> None:
         """Its pod starts again and finds nothing: its volumes were taken away. `plan`: told first."""
@@ -458,7 +549,8 @@ class Simulation:
         self.sites[index].disk, self.sites[index].lost_disk = None, False
         self.pods[index] = Pod(self.pods[index].worker, self.pods[index].uid + "+")
         self.boot(index)
-        self.give_plan(self.plan_of(map(index_of, self.plan.pods), self.plan.revision + 1))
+        planned = [self.index[pod.worker] for pod in self.plan.pods]
+        self.give_plan(self.plan_of(planned, self.plan.revision + 1))
 
     def partition(self, side: set[int]) -> None:
         self._cut |= {frozenset((a, b)) for a in side for b in set(range(len(self.pods))) - side}
@@ -466,8 +558,16 @@ class Simulation:
     def cut_off(self, index: int) -> None:
         self.partition({index})
 
-    def heal(self) -> None:
+    def cut_one_way(self, sender: int, receiver: int) -> None:
+        """What the first sends to the other is lost; acknowledgements with it, so that nothing goes on."""
+        self._one_way.add((sender, receiver))
+
+    def mend_links(self) -> None:
         self._cut.clear()
+        self._one_way.clear()
+
+    def heal(self) -> None:
+        self.mend_links()
         for index, site in enumerate(self.sites):
             self.wake(index)
             self.thaw(index)
@@ -487,7 +587,8 @@ class Simulation:
 
     @property
     def step(self) -> int:
-        return len(self.history)
+        """The furthest that was committed in the newest lineage."""
+        return max(self.histories[max(self.histories)]) if self.histories else 0
 
     def whole(self, workers: set[int] | None = None) -> bool:
         """All (or these) train in one formation."""

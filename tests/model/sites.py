@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 from edgetrain.group.ballot import Established
 from edgetrain.group.machine import Group
-from edgetrain.group.members import Member, Pod
+from edgetrain.group.members import Member
 from edgetrain.group.record import Record
+from edgetrain.group.status import PlanView
 from edgetrain.local.messages import Position
 
-
-def index_of(pod: Pod) -> int:
-    return int(pod.worker.removeprefix("w"))
+Content = tuple[frozenset[Member], ...]
+"""Whose samples each step of a history contains, from the first."""
+CHECKPOINTS_KEPT = 3
 
 
 @dataclass
@@ -27,6 +28,12 @@ class Trainer:
     """The step after which its group has voted to stop."""
     donor: int | None = None
     held: frozenset[Member] = frozenset()
+    content: Content = ()
+    """Of the steps in its state."""
+    whole: bool = False
+    """In sync with the others of its lineage: fetched, or in a formation with them."""
+    begun: bool = False
+    """Holds the state from which a lineage begins."""
     turn: int = 0
     """Rises with whatever makes timers of before meaningless."""
 
@@ -41,6 +48,18 @@ class Site:
     stopped: bool = False
     frozen: bool = False
     """Its trainer alone is stopped."""
+    away: bool = False
+    """Its program is in code of its own, and stays there."""
     backlog: list[Callable[[], None]] = field(default_factory=list)
     lives: int = 0
     lost_disk: bool = False
+    dark: bool = False
+    """Its node has no power."""
+    kept_plan: PlanView | None = None
+    """On its disk."""
+    checkpoints: dict[tuple[int, int, str], Content] = field(default_factory=dict)
+    """(lineage, step, digest) -> what is in it; on the node, and not gone with the pod."""
+
+    def keep(self, name: tuple[int, int, str], content: Content) -> None:
+        newest = sorted([*self.checkpoints.items(), (name, content)])[-CHECKPOINTS_KEPT:]
+        self.checkpoints = dict(newest)

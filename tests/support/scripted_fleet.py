@@ -39,6 +39,10 @@ class ScriptedFleet:
         parts = [s.training for s in self.reports(job_uid).values() if s.training]
         return max((part.revision_held for part in parts), default=0)
 
+    def furthest(self, job_uid: str) -> tuple[int, int]:
+        parts = [s.training for s in self.reports(job_uid).values() if s.training]
+        return max(((part.lineage, part.step) for part in parts), default=(0, 0))
+
     def mark_over(self, pod_uid: str) -> None:
         self.over.add(pod_uid)
 

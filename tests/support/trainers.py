@@ -122,10 +122,10 @@ class Coordinator:
             trainer.send(local.Serve(TOKEN))
         return some
 
-    def start(self, trainers: list[Trainer], resume: int | None = None) -> None:
+    def start(self, trainers: list[Trainer], resume: local.Resume | None = None) -> None:
         """Begin the lineage with these, all of whose states count for the same."""
         for trainer in trainers:
-            trainer.send(local.Start(self.lineage, local.Resume(resume) if resume is not None else None))
+            trainer.send(local.Start(self.lineage, resume))
         self.until(lambda: all(t.last(local.Started) for t in trainers))
         furthest = max(t.last(local.Started).position.committed for t in trainers)
         current = [t for t in trainers if t.last(local.Started).position.committed == furthest]

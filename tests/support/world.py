@@ -25,7 +25,7 @@ from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION
 from edgetrain_protocol.plan import Plan
-from edgetrain_protocol.report import Formation, Report, TrainerState, TrainingPart
+from edgetrain_protocol.report import Formation, Quorum, Report, TrainerState, TrainingPart, Voter
 from edgetrain_protocol.status import Condition, JobStatus
 
 START = 1_000_000.0
@@ -50,12 +50,15 @@ class World:
     reports: dict[str, StampedReport] = field(default_factory=dict)
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
+    furthest: tuple[int, int] = (0, 0)
     refusal: Refusal | None = None
     defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
     """Reasons of all events so far."""
     made: int = 0
+    quorum: Quorum | None = None
+    """Of the formation that trained last."""
 
     @classmethod
     def of(cls, *nodes: str, **spec: Any) -> "World":
@@ -73,6 +76,8 @@ class World:
             reports=dict(self.reports),
             rates=dict(self.rates),
             heard_revision=self.heard_revision,
+            highest_lineage=self.furthest[0],
+            highest_step=self.furthest[1],
             token="token",
             ca_bundle="ca",
             refusal=self.refusal,
@@ -176,6 +181,11 @@ class World:
             aggregator=worker_name(aggregator or nodes[0]),
             members=workers,
         )
+        voters = [
+            Voter(worker=worker_name(n), pod_uid=self.pod(n).uid, incarnation=f"{self.pod(n).uid}-1")
+            for n in nodes
+        ]
+        self.quorum = Quorum(number=number, aggregator=formation.aggregator, voters=tuple(voters))
         for node in nodes:
             gone = tuple(worker_name(name) for name in lost)
             self.say(
@@ -186,7 +196,27 @@ class World:
                 lost=gone,
                 step=step,
                 steps_per_second=2.0,
+                holds=True,
+                counted=(self.quorum,),
             )
+
+    def pause(self, *nodes: str, step: int = 10) -> None:
+        """Members of the last formation report that they stand still, with their state in memory."""
+        assert self.quorum is not None
+        base = self.quorum.number
+        for node in nodes:
+            self.say(node, TrainerState.PAUSED, base=base, step=step, holds=True, counted=(self.quorum,))
+
+    def restart(self, *nodes: str, **training: Any) -> None:
+        """Their programs have ended and started anew: what was in memory is lost."""
+        assert self.quorum is not None
+        base, left = self.quorum.number, self.quorum.voters
+        for node in nodes:
+            left = tuple(v for v in left if v.worker != worker_name(node))
+        known = self.quorum.model_copy(update={"voters": left})
+        for node in nodes:
+            said: dict[str, Any] = {"state": TrainerState.WAITING, "base": base, "counted": (known,)}
+            self.say(node, incarnation=f"{self.pod(node).uid}-2", **(said | training))
 
     def measure(self, **bits_per_second: float) -> None:
         """By node; underscores stand for dashes."""

@@ -1,11 +1,12 @@
 """Checkpoints: written while training, verified on load, and a job goes on from them as if never stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgetrain import local
-from tests.support.trainers import Coordinator, Trainer, coordinating, stop_all
+from tests.support.trainers import TOKEN, Coordinator, Trainer, coordinating, stop_all
 
 
 def trained(root: Path, **options: object) -> Coordinator:
@@ -19,6 +20,13 @@ def trained(root: Path, **options: object) -> Coordinator:
 
 def saved(trainer: Trainer) -> dict[int, str]:
     return {m.step: m.path for m in trainer.said if isinstance(m, local.Checkpointed)}
+
+
+def named(trainer: Trainer, step: int) -> local.Resume:
+    """That checkpoint of this trainer's, by its full name."""
+    said = (m for m in trainer.said if isinstance(m, local.Checkpointed) and m.step == step)
+    one = next(said)
+    return local.Resume(one.step, one.lineage, one.digest)
 
 
 def test_both_savers_write_the_same_steps_and_keep_the_last(tmp_path: Path) -> None:
@@ -47,9 +55,8 @@ def test_a_job_goes_on_from_what_is_on_disk(tmp_path: Path) -> None:
         group.until(lambda: group.committed() > durable)
     with coordinating(root, epochs=6) as again:
         (root / "checkpoints" / "b").rename(root / "away")
-        again.start(again.spawn_all("a", "b"), resume=durable)
-        steps = {t.last(local.Started).position.committed for t in again.members}
-        assert 0 < max(steps) <= durable
+        again.start(again.spawn_all("a", "b"), resume=named(group.members[0], durable))
+        assert {t.last(local.Started).position.committed for t in again.members} == {durable}
         again.run()
         summaries = [t.summary() for t in again.members]
         assert summaries[0] == summaries[1]
@@ -58,7 +65,7 @@ def test_a_job_goes_on_from_what_is_on_disk(tmp_path: Path) -> None:
         stop_all(again)
 
 
-def test_a_checkpoint_cut_short_is_refused_and_the_one_before_used(tmp_path: Path) -> None:
+def test_a_checkpoint_cut_short_is_refused_and_told_to_be_held_no_more(tmp_path: Path) -> None:
     group = trained(tmp_path)
     steps = saved(group.trainers[0])
     newest, before = sorted(steps)[-1], sorted(steps)[-2]
@@ -67,10 +74,13 @@ def test_a_checkpoint_cut_short_is_refused_and_the_one_before_used(tmp_path: Pat
     (Path(steps[before]).parent / "lineage-0001-step-0000009999.json").write_text('{"lineage": 1')
     with coordinating(tmp_path, epochs=6) as again:
         (trainer,) = again.spawn_all("a")
+        assert {newest, before} <= {c.step for c in trainer.last(local.HeldCheckpoints).checkpoints}
         for path in (tmp_path / "checkpoints" / "b").iterdir():
             path.unlink()
-        again.start([trainer], resume=10**6)
-        assert trainer.last(local.Started).position.committed == before
+        again.start([trainer], resume=named(group.trainers[0], newest))
+        assert trainer.last(local.Started).position.committed == 0
+        held = {c.step for c in trainer.last(local.HeldCheckpoints).checkpoints}
+        assert before in held and newest not in held
         warned = [m for m in trainer.said if isinstance(m, local.Warned)]
         assert {m.reason for m in warned} == {"BadCheckpoint"}
         texts = " ".join(m.error for m in warned)
@@ -79,9 +89,32 @@ def test_a_checkpoint_cut_short_is_refused_and_the_one_before_used(tmp_path: Pat
         assert "step-0000009999.json is damaged" in texts
 
 
+def test_another_checkpoint_of_the_same_step_is_not_taken_for_it(tmp_path: Path) -> None:
+    group = trained(tmp_path)
+    newest = max(saved(group.trainers[0]))
+    wanted = named(group.trainers[0], newest)
+    for other in (replace(wanted, digest="other"), replace(wanted, lineage=wanted.lineage + 1)):
+        with coordinating(tmp_path, epochs=6) as again:
+            again.start(again.spawn_all("a"), resume=other)
+            assert again.members[0].last(local.Started).position.committed == 0
+
+
+def test_who_began_from_a_checkpoint_gives_it_to_who_has_none(tmp_path: Path) -> None:
+    """It is in sync with nobody yet: the others need its state for the first formation of the lineage."""
+    group = trained(tmp_path)
+    newest = max(saved(group.trainers[0]))
+    with coordinating(tmp_path, epochs=6) as again:
+        holder, other = again.spawn_all("a", "b")
+        holder.send(local.Start(again.lineage, named(group.trainers[0], newest)))
+        again.until(lambda: holder.last(local.Started) is not None)
+        other.send(local.Fetch("127.0.0.1", holder.state_port, TOKEN))
+        again.until(lambda: other.last(local.CaughtUp) is not None)
+        assert other.last(local.CaughtUp).position.committed == newest
+
+
 def test_without_a_checkpoint_training_starts_afresh(tmp_path: Path) -> None:
     with coordinating(tmp_path, epochs=1) as group:
-        group.start(group.spawn_all("a"), resume=100)
+        group.start(group.spawn_all("a"), resume=local.Resume(100, 1, "digest"))
         assert group.members[0].last(local.Started).position == local.Position(lineage=1)
         group.run()
 

@@ -79,7 +79,7 @@ def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None
     assert all(pod.living for pod in world.pods.values()), "they shall save, and say what they saved"
     assert world.status.phase == "Suspended"
     for node in "ab":
-        world.say(node, checkpoint=Checkpoint(lineage=1, step=77, digest="d", path="/c"))
+        world.say(node, checkpoints=(Checkpoint(lineage=1, step=77, digest="d"),))
         world.change_pod(node, phase="Succeeded")
     world.settle()
     assert world.stored.durable_step == 77

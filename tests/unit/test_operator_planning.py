@@ -6,7 +6,7 @@ from edgetrain_operator.core.hearing import HEARD_SECONDS, TAKE_OVER_SECONDS
 from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
-from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.plan import Origin, Phase
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from tests.support.world import World, edge_node, trained
 
@@ -128,9 +128,19 @@ def test_a_member_silent_alone_and_in_no_formation_leaves_after_its_grace() -> N
     while "b" in world.members:
         assert world.now - silent_from < 8
         world.pass_time(1.0)
-        world.say("a")
+        world.train("a")
         world.step()
     assert world.now - silent_from > HEARD_SECONDS
+
+
+def test_a_silent_member_is_kept_where_the_others_do_not_train() -> None:
+    """Its vote may be what they wait for; left out, it would have to come back before anything goes on."""
+    world = trained("a", "b", "c")
+    for _ in range(20):
+        world.pass_time(1.0)
+        world.pause("a")
+        world.step()
+    assert world.members == ["a", "b", "c"]
 
 
 def test_a_group_of_which_nobody_is_heard_is_left_as_it_is_until_offline_grace() -> None:
@@ -246,31 +256,48 @@ def test_a_reporting_pod_that_is_no_more_is_told_so() -> None:
     assert zombie in world.over
 
 
+ON_CLAIMS = {"checkpoint": {"claim": {"size": "1Gi"}}}
+
+
 class TestNewLineage:
     def test_no_new_lineage_while_a_majority_can_vote(self) -> None:
         world = trained("a", "b", "c")
         world.remove_pod("c")
         for _ in range(20):
             world.pass_time(1.0)
-            world.say("a", TrainerState.PAUSED)
-            world.say("b", TrainerState.PAUSED)
+            world.pause("a", "b")
             world.step()
         assert world.plan.lineage == 1
 
     def test_from_the_survivor_with_the_newest_state_once_it_has_paused(self) -> None:
         world = trained("a", "b", "c", "d", "e")
         world.train("a", "b", "c", "d", "e", step=20)
+        world.furthest = (1, 20)
         for node in "cde":
             world.remove_pod(node)
         world.settle()
         assert world.plan.lineage == 1, "the survivors have not said that they paused"
-        world.say("a", TrainerState.PAUSED, step=18)
-        world.say("b", TrainerState.PAUSED, step=19)
+        world.pause("a", step=18)
+        world.pause("b", step=19)
         world.settle()
         assert world.plan.lineage == 2
-        assert world.plan.lineage_from == worker_name("b")
+        origin = Origin(step=19, worker=worker_name("b"), incarnation=f"{world.pod('b').uid}-1")
+        assert world.plan.origin == origin
         assert world.aggregator == "b"
         assert "NewLineage" in world.told
+
+    def test_what_is_lost_is_counted_from_the_last_step_that_anybody_reported(self) -> None:
+        world = trained("a", "b", storage=ON_CLAIMS)
+        kept = Checkpoint(lineage=1, step=27, digest="d")
+        world.train("a", "b", step=60)
+        for node in "ab":
+            world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=60)
+        world.furthest = (1, 60)
+        world.settle()
+        world.restart("a", "b", checkpoints=(kept,))
+        decision = world.step()
+        (event,) = [e for e in decision.events if e.reason == "NewLineage"]
+        assert "from the checkpoint of step 27, 33 known steps lost" in event.message
 
     def test_half_with_the_aggregator_goes_on_and_half_without_it_does_not(self) -> None:
         for gone, lineage in (("b", 1), ("a", 2)):
@@ -278,51 +305,145 @@ class TestNewLineage:
             other = "a" if gone == "b" else "b"
             world.remove_pod(gone)
             world.pass_time(1)
-            world.say(other, TrainerState.PAUSED, step=10)
+            world.pause(other)
             world.settle()
             assert world.plan.lineage == lineage, gone
 
-    @pytest.mark.parametrize(
-        ("storage", "durable"), [({"checkpoint": {"claim": {"size": "1Gi"}}}, 8), ({}, None)]
-    )
-    def test_from_the_durable_checkpoint_where_nobody_is_left(
-        self, storage: dict[str, object], durable: int | None
-    ) -> None:
-        """On the pods' own disks it is gone with them: workers told to start from it would wait for ever."""
-        world = trained("a", "b", storage=storage)
-        kept = Checkpoint(lineage=1, step=8, digest="d", path="/x")
+    def test_from_the_durable_checkpoint_where_nobody_is_left(self) -> None:
+        world = trained("a", "b", storage=ON_CLAIMS)
+        kept = Checkpoint(lineage=1, step=8, digest="d")
         for node in "ab":
-            world.say(node, TrainerState.TRAINING, checkpoint=kept, step=10)
+            world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
         world.settle()
         for node in "ab":
             world.remove_pod(node)
         world.settle()
         assert world.plan.lineage == 1
         for node in "ab":
-            world.say(node)
+            world.say(node, checkpoints=(kept,))
         world.settle()
-        assert (world.plan.lineage, world.plan.lineage_from, world.plan.durable_step) == (2, "", durable)
+        assert (world.plan.lineage, world.plan.durable_step) == (2, 8)
+        assert world.plan.origin == Origin(step=8, lineage=1, digest="d")
         assert world.members == ["a", "b"]
 
-    def test_where_all_programs_ended_at_once_and_with_them_what_was_in_memory(self) -> None:
+    def test_from_the_beginning_where_nothing_is_left_and_the_event_says_so(self) -> None:
+        """Checkpoints on the pods' own disks are gone with them: nobody waits for one of those."""
         world = trained("a", "b")
-        kept = Checkpoint(lineage=1, step=8, digest="d", path="/x")
+        kept = Checkpoint(lineage=1, step=8, digest="d")
         for node in "ab":
-            world.say(node, TrainerState.TRAINING, checkpoint=kept, step=10)
+            world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
         world.settle()
-        world.say("a", TrainerState.STARTING, incarnation="a-2")
+        for node in "ab":
+            world.remove_pod(node)
+        world.settle()
+        for node in "ab":
+            world.say(node)
+        world.settle()
+        assert (world.plan.lineage, world.plan.origin, world.plan.durable_step) == (2, None, None)
+
+    def test_a_durable_checkpoint_on_a_dark_node_is_waited_for(self) -> None:
+        world = trained("a", "b", "c", storage=ON_CLAIMS)
+        older, kept = (Checkpoint(lineage=1, step=step, digest="d") for step in (4, 8))
+        world.train("a", "b", "c", step=10)
+        world.say("a", TrainerState.TRAINING, checkpoints=(older,), step=10)
+        for node in "bc":
+            world.say(node, TrainerState.TRAINING, checkpoints=(older, kept), step=10)
+        world.settle()
+        for node in "abc":
+            world.remove_pod(node)
+        world.settle()
+        world.pass_time(20)
+        world.nodes |= {node: edge_node(node, ready=False) for node in "bc"}
+        world.say("a", checkpoints=(older,))
         world.settle()
         assert world.plan.lineage == 1
-        world.say("b", TrainerState.STARTING, incarnation="b-2")
-        world.say("a", TrainerState.WAITING, incarnation="a-2")
+        world.nodes["c"] = edge_node("c")
         world.settle()
-        assert (world.plan.lineage, world.plan.lineage_from, world.plan.durable_step) == (2, "", 8)
+        world.say("a", checkpoints=(older,))
+        world.say("c", checkpoints=(older, kept))
+        world.settle()
+        assert world.plan.origin == Origin(step=8, lineage=1, digest="d")
+
+    def test_a_checkpoint_of_a_dead_history_is_none(self) -> None:
+        """The lineage left the old one at step 9: what that had saved of step 10 counts no more."""
+        world = trained("a", "b", "c", storage=ON_CLAIMS)
+        dead = Checkpoint(lineage=1, step=10, digest="d")
+        world.say("c", TrainerState.TRAINING, checkpoints=(dead,), step=10)
+        world.settle()
+        for node in "bc":
+            world.remove_pod(node)
+        world.settle()
+        world.pause("a", step=9)
+        world.settle()
+        assert (world.plan.lineage, world.plan.origin and world.plan.origin.step) == (2, 9)
+        world.remove_pod("a")
+        world.settle()
+        for node in "abc":
+            world.say(node, checkpoints=(dead,) if node == "c" else ())
+        world.settle()
+        assert (world.plan.lineage, world.plan.origin) == (3, None)
+
+    def test_where_all_programs_ended_at_once_and_with_them_what_was_in_memory(self) -> None:
+        world = trained("a", "b", storage=ON_CLAIMS)
+        kept = Checkpoint(lineage=1, step=8, digest="d")
+        for node in "ab":
+            world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
+        world.settle()
+        world.restart("a", state=TrainerState.STARTING)
+        world.settle()
+        assert world.plan.lineage == 1
+        world.restart("a", "b", checkpoints=(kept,))
+        world.settle()
+        assert (world.plan.lineage, world.plan.durable_step) == (2, 8)
+        assert world.plan.origin == Origin(step=8, lineage=1, digest="d")
+
+    def test_a_lineage_is_raised_by_a_plan_that_says_train_and_by_no_other(self) -> None:
+        """Pods that took the members of a plan that says wait for founders had different ones."""
+        world = trained("a", "b", nodes={"min": 2})
+        world.restart("a", "b")
+        world.remove_pod("b")
+        world.pass_time(60)
+        world.restart("a")
+        world.settle()
+        assert (world.plan.lineage, world.phase) == (1, Phase.WAIT)
+        world.say("b")
+        world.restart("a")
+        world.settle()
+        assert (world.plan.lineage, world.phase, len(world.plan.founders)) == (2, Phase.TRAIN, 2)
+
+    def test_a_lineage_that_lost_its_origin_before_its_first_step_is_followed_by_another(self) -> None:
+        world = trained("a", "b", "c")
+        for node in "bc":
+            world.remove_pod(node)
+        world.settle()
+        world.pause("a", step=9)
+        world.settle()
+        assert world.plan.origin and world.plan.origin.worker == worker_name("a")
+        for node in "bc":
+            world.say(node)
+        world.say("a", incarnation="another")
+        renewed = world.settle().stored.plan
+        assert renewed and (renewed.lineage, renewed.origin) == (3, None)
+
+    def test_who_knows_less_is_not_asked_what_the_group_needs(self) -> None:
+        """A member of an older formation, whose other members are gone, while the newer one is only dark."""
+        world = trained("a", "b", "c", "d")
+        old = world.quorum
+        world.train("c", "d", number=2)
+        world.settle()
+        for node in "ab":
+            world.remove_pod(node)
+        world.pass_time(6)
+        world.settle()
+        world.quorum = old
+        world.pause("a")
+        world.settle()
+        assert world.plan.lineage == 1
 
     def test_a_program_that_started_anew_leaves_the_count_and_the_others_go_on(self) -> None:
         world = trained("a", "b", "c")
-        world.say("c", TrainerState.WAITING, incarnation="c-2")
-        world.say("b", TrainerState.WAITING, incarnation="b-2")
-        world.say("a", TrainerState.PAUSED)
+        world.restart("b", "c")
+        world.pause("a")
         world.settle()
         assert world.plan.lineage == 1
 
@@ -342,7 +463,7 @@ class TestNewLineage:
         assert (world.plan.lineage, world.plan.founders) == (1, founders), "most of them are there"
         world.remove_pod("b")
         world.settle()
-        assert (world.plan.lineage, world.plan.lineage_from) == (2, "")
+        assert (world.plan.lineage, world.plan.origin) == (2, None)
         assert set(world.plan.founders) == {f"{worker_name(n)}/{world.pod(n).uid}" for n in "ac"}
 
     def test_newcomers_alone_do_not_train_beside_state_that_others_hold(self) -> None:
@@ -365,7 +486,7 @@ def test_a_checkpoint_is_durable_when_two_nodes_hold_it(holders: str, durable: i
     world = trained("a", "b", "c")
     for node in holders:
         kept = Checkpoint(lineage=1, step=8, digest="same", path="/x")
-        world.say(node, TrainerState.TRAINING, checkpoint=kept, step=9)
+        world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=9)
     world.settle()
     assert world.stored.durable_step == durable
 
@@ -374,6 +495,6 @@ def test_copies_with_different_contents_are_not_one_checkpoint() -> None:
     world = trained("a", "b")
     for node in "ab":
         kept = Checkpoint(lineage=1, step=8, digest=node, path="/x")
-        world.say(node, TrainerState.TRAINING, checkpoint=kept, step=9)
+        world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=9)
     world.settle()
     assert world.stored.durable_step is None

@@ -62,6 +62,10 @@ class FleetState(Protocol):
         """The highest plan revision that any worker of the job said it holds; 0 where none was heard."""
         ...
 
+    def furthest(self, job_uid: str) -> tuple[int, int]:
+        """(lineage, step): the furthest that any worker of the job said to have come to."""
+        ...
+
     def mark_over(self, pod_uid: str) -> None:
         """This pod's successor is planned, or it was deleted: it is answered 410 and ends."""
         ...

@@ -49,14 +49,27 @@ class Phase(StrEnum):
     """Suspended or over: save and end."""
 
 
+class Origin(Tolerant):
+    """The one state from which a lineage starts. Who has it starts from it, all others fetch it from them."""
+
+    step: int = Field(ge=0)
+    worker: ShortText = ""
+    """Who holds it in memory; empty where it is a checkpoint."""
+    incarnation: ShortText = ""
+    """Which start of that worker's program holds it: with the process it is lost."""
+    lineage: int = 0
+    """Of the checkpoint."""
+    digest: ShortText = ""
+    """Of the checkpoint: tells it from another of the same step."""
+
+
 class Plan(Tolerant):
     """What a worker is served: its own group and the job's settings."""
 
     job_uid: ShortText
     lineage: int = Field(ge=1)
-    lineage_from: ShortText = Field(
-        "", description="Which worker's state a new lineage starts from; empty: the newest durable one."
-    )
+    origin: Origin | None = None
+    """The state from which this lineage starts; None: from the program's own beginning."""
     revision: int = Field(ge=1)
     founders: tuple[ShortText, ...] = Field((), max_length=1000)
     """Pods (`worker/uid`) of which more than half must be in the lineage's first formation. Fixed with
@@ -68,8 +81,9 @@ class Plan(Tolerant):
     groups: tuple[Group, ...] = Field(max_length=1000)
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: int = 30
-    durable_step: int | None = Field(
-        None, description="Newest step recorded as durable; a checkpoint beyond it may be a dead history."
+    durable_step: int | None = Field(None, description="Newest step recorded as durable.")
+    nudge: int = Field(
+        0, description="Rises where nobody trains although all are heard: who stands still tries anew."
     )
 
     def group_of(self, worker: str) -> Group | None:

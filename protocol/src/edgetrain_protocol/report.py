@@ -19,6 +19,8 @@ class TrainerState(StrEnum):
     TRAINING = "training"
     PAUSED = "paused"
     """Without a majority: keeps its state and waits."""
+    HUNG = "hung"
+    """Alive, but its program does not come back to the session, and its group went on without it."""
     FINISHED = "finished"
     FAILED = "failed"
 
@@ -33,11 +35,30 @@ class Formation(Tolerant):
     members: tuple[Name, ...] = Field(max_length=1000)
 
 
+class Voter(Tolerant):
+    """A member of a formation, as far as votes go."""
+
+    worker: Name
+    pod_uid: ShortText
+    incarnation: ShortText = ""
+    """Which start of its program; empty for a founder, who may be any."""
+
+
+class Quorum(Tolerant):
+    """A formation that may have committed: nothing goes on without enough of its voters."""
+
+    number: int
+    aggregator: Name
+    """Worker: exactly half is enough with it."""
+    voters: tuple[Voter, ...] = Field(max_length=1000)
+    """Its members, without those who are known to have ended."""
+
+
 class Checkpoint(Tolerant):
     lineage: int
     step: int
     digest: ShortText
-    path: LongText
+    path: LongText = ""
     at: float = Field(0.0, description="Unix time, seconds, when it was saved; 0 where that is not known.")
 
 
@@ -96,6 +117,16 @@ class TrainingPart(Tolerant):
     samples_lost: int = 0
     samples_twice: int = 0
     checkpoint: Checkpoint | None = None
+    checkpoints: tuple[Checkpoint, ...] = Field((), max_length=8, description="All that it holds.")
+    holds: bool = Field(False, description="Its trainer has the state of `step` of this lineage in memory.")
+    counted: tuple[Quorum, ...] = Field(
+        (), max_length=16, description="What its group's next vote must have enough of, as far as it knows."
+    )
+    waits: LongText = Field("", description="What it waits for, and by which rule; empty while steps go on.")
+    waits_for: tuple[Name, ...] = Field((), max_length=1000, description="Workers that it waits for.")
+    still_seconds: float = Field(
+        0.0, ge=0, description="Since its trainer last got on: committed, fetched, or became ready to."
+    )
     model: LongText | None = Field(None, description="Path of the finished model on this worker's volume.")
     error: LongText | None = None
     error_reason: ShortText | None = Field(

@@ -36,6 +36,8 @@ class ConditionType(StrEnum):
     """Enough nodes match and their pods could be made."""
     TRAINING = "Training"
     DEGRADED = "Degraded"
+    STALLED = "Stalled"
+    """Workers are heard that should train, and nobody does, for longer than any rule of theirs waits."""
     COMPLETE = "Complete"
     FAILED = "Failed"
 
@@ -44,7 +46,7 @@ class Condition(Tolerant):
     """One aspect of the job, as of Kubernetes' API conventions."""
 
     type: ShortText
-    """Suspended, Scheduled, Training, Degraded, Complete or Failed."""
+    """Suspended, Scheduled, Training, Degraded, Stalled, Complete or Failed."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: ShortText
@@ -133,6 +135,7 @@ class NodeState(StrEnum):
     JOINING = "Joining"
     TRAINING = "Training"
     PAUSED = "Paused"
+    HUNG = "Hung"
     LOST = "Lost"
     FAILED = "Failed"
     FINISHED = "Finished"

@@ -1,125 +1,217 @@
 """Breaking a tie that a group cannot break: a new lineage where its majority is gone for good.
 
-A group re-forms by its own vote as long as more than half of its last formation can vote. Only where
-too many of their pods are gone, or all their programs have ended and with them the state in memory,
-does the operator, and nobody else, start a new history, and says so.
+Whose votes a group needs is the group's own rule, which its members report. Which of those are gone for
+good is for the operator to say: a pod that is deleted or has ended, a program that has started anew. Where
+too many are, the operator, and nobody else, starts a new history from the newest state that is left, and
+says so. It is raised by a plan that says train and names its founders, and by no other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from edgetrain_operator.core.durability import holders
+from edgetrain_operator.core.hearing import Knowledge
 from edgetrain_operator.core.scene import Scene
-from edgetrain_operator.core.stored import KnownFormation
-from edgetrain_protocol.report import TrainerState
-
-IDLE = frozenset({TrainerState.PAUSED, TrainerState.WAITING})
+from edgetrain_operator.core.stored import KnownFormation, StoredPlan
+from edgetrain_protocol import quorum
+from edgetrain_protocol.plan import Origin, Plan
+from edgetrain_protocol.report import Checkpoint, Quorum, TrainingPart, Voter
 
 
 @dataclass(frozen=True)
 class NewLineage:
-    source: str
-    """Whose state it starts from; empty: the newest durable checkpoint."""
-    step: int | None
-    """Of that state, where known."""
+    origin: Origin | None
+    """None: nothing is left, and it starts from the program's own beginning."""
     message: str
-    """For the Event: what was lost."""
+    """For the Event: why, from where, what was lost."""
+
+    @property
+    def step(self) -> int:
+        return self.origin.step if self.origin else 0
 
 
 def known_formation(scene: Scene) -> KnownFormation | None:
     """The newest formation heard of, remembered over take-overs and silence."""
     known, heard = scene.stored.formation, scene.hearing.formation
-    if heard is None or (known and heard.number < known.number):
-        return known
-    if known is None or heard.number > known.number:
+    if heard is not None and (known is None or heard.number > known.number):
         uids = {m.worker: m.pod_uid for m in scene.members} | {w: r.pod_uid for w, r in scene.records.items()}
-        steps = [scene.hearing.step(worker) for worker in heard.members]
         known = KnownFormation(
             number=heard.number,
             aggregator=heard.aggregator,
             members={worker: uids.get(worker, "") for worker in heard.members},
-            step=max(steps, default=0),
         )
-    said = {w: i for w, i in scene.hearing.incarnations.items() if w in known.members}
-    return known.model_copy(update={"incarnations": known.incarnations | said})
+    newest = max(scene.hearing.knowledge, key=lambda k: k.rank, default=None)
+    if known is None or newest is None or newest.rank < (known.base, _highest(known.counted)):
+        return known
+    return known.model_copy(update={"base": newest.base, "counted": newest.counted})
 
 
-def founders(scene: Scene) -> KnownFormation | None:
-    """Those of whom more than half must begin the lineage, as formation 0. They too may be gone for good,
-    and nobody else may begin in their place."""
-    plan = scene.plan
-    if plan is None or not plan.founders:
+def new_lineage(
+    scene: Scene, formation: KnownFormation | None, members: Sequence[str], forced: str = ""
+) -> NewLineage | None:
+    """Whether history must start anew, and from what. `members`: who would be in it; `forced`: why it
+    must in any case."""
+    why = forced or why_lost(scene, formation)
+    if not why or not members or _awaited(scene, members):
         return None
-    pods = dict(founder.split("/", 1) for founder in plan.founders)
-    return KnownFormation(number=0, aggregator=next(iter(pods)), members=pods)
+    origin = _newest_state(scene, members)
+    lost = max(last_known_step(scene) - (origin.step if origin else 0), 0)
+    return NewLineage(origin, f"{why}; {_from_where(scene, origin)}, {lost} known steps lost")
 
 
-def new_lineage(scene: Scene, formation: KnownFormation | None, ready: Iterable[str]) -> NewLineage | None:
-    """Whether history must start anew, and from what."""
-    formation = formation or founders(scene)
-    if formation is None:
-        return None
-    counted = [w for w in formation.members if not _declared_ended(scene, formation, w)]
-    alive = [w for w in counted if not scene.over(w, formation.members[w])]
-    if can_vote(counted, alive, formation.aggregator):
-        return None
-    heard = [w for w in alive if scene.hearing.heard(w)]
-    if alive and not (heard and all(_idle(scene, w) for w in heard)):
-        return None
-    if not alive and not list(ready):
-        return None  # Nobody to start with: wait for a worker.
-    return _from(scene, formation, heard)
+def why_lost(scene: Scene, formation: KnownFormation | None) -> str:
+    """Why this lineage can never go on; empty where it can, for all that is known."""
+    if scene.plan is None or not scene.plan.founders or scene.hearing.trains:
+        return ""
+    if formation is None and (why := _origin_lost(scene, scene.plan)):
+        return why
+    views = [k.counted for k in _best_informed(scene, formation)] or [(_founders(scene.plan),)]
+    lost = [next((q for q in counted if not can_vote(scene, q)), None) for counted in views]
+    return _why(scene, lost[0]) if lost[0] and all(lost) else ""
 
 
-def can_vote(counted: Iterable[str], alive: Iterable[str], aggregator: str) -> bool:
-    """Whether those alive can still be more than half of those counted, or the half with the aggregator."""
-    living, all_of_them = set(alive), set(counted)
-    if 2 * len(living) == len(all_of_them):
-        return aggregator in living
-    return 2 * len(living) > len(all_of_them)
+def can_vote(scene: Scene, needed: Quorum) -> bool:
+    """Whether those of its voters who are not gone for good can still decide."""
+    counted = [v for v in needed.voters if not _restarted(scene, v)]
+    left = [v for v in counted if not scene.over(v.worker, v.pod_uid)]
+    leads = any(v.worker == needed.aggregator for v in left)
+    return quorum.enough(len(counted), len(left), aggregator_here=leads)
 
 
-def _declared_ended(scene: Scene, formation: KnownFormation, worker: str) -> bool:
-    """Whether the worker itself says that its program has started anew since: its own supervisor saw
-    the old one end, so the group counts without it."""
-    pod, part = scene.pods.get(formation.members[worker]), scene.hearing.training(worker)
-    then = formation.incarnations.get(worker)
-    same_pod = pod is not None and pod.uid == scene.records[worker].pod_uid
-    return bool(same_pod and then and part and part.incarnation and part.incarnation != then)
+def last_known_step(scene: Scene) -> int:
+    """The highest step of this lineage that anybody is known to have committed."""
+    status = scene.seen.job.status
+    told = status.progress.step if status.plan.lineage == scene.lineage else 0
+    steps = (scene.hearing.step(worker) for worker in scene.seen.reports)
+    return max(told, scene.seen.highest_step if scene.seen.highest_lineage == scene.lineage else 0, *steps, 0)
 
 
-def _idle(scene: Scene, worker: str) -> bool:
-    part = scene.hearing.training(worker)
-    return part is not None and part.state in IDLE
+def branched(stored: StoredPlan, lineage: int, renewal: NewLineage) -> dict[int, int]:
+    """The branches with that of the new lineage: all before it end for good where it starts."""
+    ends = {old: min(stored.branches.get(old, renewal.step), renewal.step) for old in range(1, lineage + 1)}
+    return dict(sorted(ends.items())[-1000:])
 
 
-def _from(scene: Scene, formation: KnownFormation, survivors: list[str]) -> NewLineage:
-    gone = len(formation.members) - len(survivors)
-    what = f"{gone} of the {len(formation.members)} workers of formation {formation.number} have ended"
-    if survivors and formation.number:
-        source = max(sorted(survivors), key=scene.hearing.step)
-        step = scene.hearing.step(source)
-        lost = max(formation.step - step, 0)
-        node = scene.records[source].node
-        return NewLineage(
-            source, step, f"{what}; going on from step {step} of {node}, {lost} known steps lost"
-        )
-    durable = scene.stored.durable_step if _durable_is_left(scene) else None
-    if durable is None:
-        text = f"{what}, and no checkpoint known to be durable is left: going on from the newest one found"
-        return NewLineage("", None, text)
-    lost = max(formation.step - durable, 0)
-    return NewLineage(
-        "", durable, f"{what}; going on from the checkpoint of step {durable}, {lost} known steps lost"
-    )
+# --- whether it is lost
 
 
-def _durable_is_left(scene: Scene) -> bool:
-    """Whether a holder of the durable checkpoint may still have it: workers asked to start from one that
-    is nowhere would wait for ever."""
-    kept = scene.seen.job.spec.storage.checkpoint is not None
-    held_by = [scene.records[w] for w in scene.stored.durable_on if w in scene.records]
-    if kept:
-        return any(r.node in scene.seen.nodes for r in held_by)
-    # On the pods' own disks: gone with the pods, but not with their containers.
+def _best_informed(scene: Scene, formation: KnownFormation | None) -> list[Knowledge]:
+    """What those say who know of the newest formation; what was said before, where they are silent."""
+    heard = scene.hearing.knowledge
+    stored = Knowledge(formation.base, formation.counted) if formation and formation.counted else None
+    highest = max((k.rank for k in (*heard, *([stored] if stored else ()))), default=None)
+    now = [k for k in heard if k.rank == highest]
+    return now or ([stored] if stored and stored.rank == highest else [])
+
+
+def _founders(plan: Plan) -> Quorum:
+    """Those of whom enough must begin the lineage."""
+    pods = [Voter(worker=worker, pod_uid=uid) for worker, uid in (f.split("/", 1) for f in plan.founders)]
+    return Quorum(number=0, aggregator=pods[0].worker, voters=tuple(pods))
+
+
+def _restarted(scene: Scene, voter: Voter) -> bool:
+    """Whether the worker itself says that its program has started anew since, in the same pod."""
+    record, part = scene.records.get(voter.worker), scene.hearing.training(voter.worker)
+    same_pod = record is not None and record.pod_uid == voter.pod_uid
+    now = part.incarnation if part else ""
+    return bool(same_pod and voter.incarnation and now and now != voter.incarnation)
+
+
+def _origin_lost(scene: Scene, plan: Plan) -> str:
+    """Before its first formation a lineage is lost with the state that it starts from."""
+    origin = plan.origin
+    if origin is None or any(_holds(scene, w, p, origin.step) for w, p in scene.hearing.parts.items()):
+        return ""
+    if origin.worker:
+        uid = dict(f.split("/", 1) for f in plan.founders).get(origin.worker, "")
+        voter = Voter(worker=origin.worker, pod_uid=uid, incarnation=origin.incarnation)
+        lost = scene.over(origin.worker, uid) or _restarted(scene, voter)
+        return f"the state of step {origin.step} is lost with its process" if lost else ""
+    wanted = Checkpoint(lineage=origin.lineage, step=origin.step, digest=origin.digest)
+    kept = [w for w in _keepers(scene, wanted) if _may_come_back(scene, w)]
+    return "" if kept else f"nobody holds the checkpoint of step {origin.step} any more"
+
+
+def _holds(scene: Scene, worker: str, part: TrainingPart, step: int) -> bool:
+    return part.holds and part.lineage == scene.lineage and part.step == step
+
+
+def _why(scene: Scene, lost: Quorum) -> str:
+    gone = [v for v in lost.voters if _restarted(scene, v) or scene.over(v.worker, v.pod_uid)]
+    names = ", ".join(sorted(scene.node_of(v.worker) for v in gone)[:10])
+    of = f"formation {lost.number}" if lost.number else "the founders"
+    return f"too few of {of} can vote again: {names or 'all of them'} ended"
+
+
+# --- what is left
+
+
+def _awaited(scene: Scene, members: Sequence[str]) -> bool:
+    """Whether somebody who may come back has a newer durable state than all who are here."""
+    durable = scene.stored.durable
+    if durable is None or not scene.stored.alive(durable):
+        return False
+    best = _newest_state(scene, members)
+    if best and best.step >= durable.step:
+        return False
+    return any(_may_come_back(scene, w) for w in _keepers(scene, durable))
+
+
+def awaited_keepers(scene: Scene, members: Sequence[str]) -> tuple[str, ...]:
+    """Workers whose durable checkpoint a lost lineage waits for; nobody where it waits for none."""
+    durable = scene.stored.durable
+    if durable is None or not _awaited(scene, members):
+        return ()
+    return tuple(w for w in _keepers(scene, durable) if _may_come_back(scene, w))
+
+
+def _keepers(scene: Scene, checkpoint: Checkpoint) -> list[str]:
+    """Who holds it, by their own word or, of those not heard since, as was noted."""
+    said = {w for c, on in holders(scene).items() if _same(c, checkpoint) for w in on}
+    durable = scene.stored.durable
+    noted = scene.stored.durable_on if durable and _same(durable, checkpoint) else ()
+    silent = {w for w in noted if scene.hearing.training(w) is None or not scene.hearing.ready(w)}
+    return sorted(said | silent)
+
+
+def _same(one: Checkpoint, other: Checkpoint) -> bool:
+    return (one.lineage, one.step, one.digest) == (other.lineage, other.step, other.digest)
+
+
+def _may_come_back(scene: Scene, worker: str) -> bool:
+    """With its checkpoint: on a claim as long as there is the node, on the pod's own disk with the pod."""
+    record = scene.records.get(worker)
+    if record is None or scene.given_up(worker):
+        return False
+    if scene.seen.job.spec.storage.checkpoint is not None:
+        return record.node in scene.seen.nodes
     uids = {m.worker: m.pod_uid for m in scene.members}
-    return any((uid := uids.get(w)) is not None and uid in scene.pods for w in scene.stored.durable_on)
+    return uids.get(worker, record.pod_uid) in scene.pods
+
+
+def _newest_state(scene: Scene, members: Iterable[str]) -> Origin | None:
+    """The furthest of what those hold, in memory or, of the history that counts, in checkpoints."""
+    found: list[tuple[int, bool, Origin]] = []
+    for worker in sorted(members):
+        part = scene.hearing.parts.get(worker)
+        if part is None:
+            continue
+        if part.holds and part.lineage == scene.lineage:
+            live = Origin(step=part.step, worker=worker, incarnation=part.incarnation)
+            found.append((part.step, True, live))
+        alive = (c for c in part.checkpoints if scene.stored.alive(c))
+        found += [(c.step, False, Origin(step=c.step, lineage=c.lineage, digest=c.digest)) for c in alive]
+    return max(found, key=lambda f: f[:2], default=(0, False, None))[2]
+
+
+def _from_where(scene: Scene, origin: Origin | None) -> str:
+    if origin is None:
+        return "no state is left anywhere: training begins anew"
+    if origin.worker:
+        return f"going on from step {origin.step} of {scene.node_of(origin.worker)}"
+    return f"going on from the checkpoint of step {origin.step}"
+
+
+def _highest(counted: Iterable[Quorum]) -> int:
+    return max((q.number for q in counted), default=0)

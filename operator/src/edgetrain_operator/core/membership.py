@@ -60,8 +60,9 @@ def _why_lost(scene: Scene, worker: str) -> str:
     # The newest formation speaks for its members: they train, whatever their way to the operator.
     vouched = hearing.formation is not None and worker in hearing.formation.members
     grace = max(scene.seen.job.spec.elastic.leave_grace_seconds, HEARD_SECONDS)
-    if not vouched and silence > grace:
-        return "silent for longer than elastic.leaveGraceSeconds while others of its group are heard"
+    # Where nobody trains, its vote may be what the others wait for.
+    if scene.hearing.trains and not vouched and silence > grace:
+        return "silent for longer than elastic.leaveGraceSeconds while others of its group train"
     return ""
 
 

@@ -120,6 +120,9 @@ class Observed:
     """By worker."""
     heard_revision: int = 0
     """The highest revision that any worker said it holds."""
+    highest_lineage: int = 0
+    highest_step: int = 0
+    """The furthest that any worker ever said to have come, in the newest lineage that any spoke of."""
     token: str = ""
     ca_bundle: str = ""
     refusal: Refusal | None = None

@@ -20,12 +20,14 @@ _OF_REPORT = {
     TrainerState.JOINING: NodeState.JOINING,
     TrainerState.TRAINING: NodeState.TRAINING,
     TrainerState.PAUSED: NodeState.PAUSED,
+    TrainerState.HUNG: NodeState.HUNG,
     TrainerState.FINISHED: NodeState.FINISHED,
     TrainerState.FAILED: NodeState.FAILED,
 }
 _WORST_FIRST = (
     NodeState.FAILED,
     NodeState.LOST,
+    NodeState.HUNG,
     NodeState.UNSUPPORTED,
     NodeState.PAUSED,
     NodeState.PENDING,

@@ -7,9 +7,9 @@ steps) enters it through decisions with memory alone.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgetrain_operator.core import election, reduction
+from edgetrain_operator.core import election, reduction, stall
 from edgetrain_operator.core.durability import with_durable
-from edgetrain_operator.core.lineage import NewLineage, known_formation, new_lineage
+from edgetrain_operator.core.lineage import NewLineage, branched, known_formation, new_lineage
 from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS, Membership, membership
 from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.scene import Scene
@@ -40,24 +40,37 @@ def plan_next(scene: Scene, stop: bool) -> Planned:
         found = Membership((), (), found.left)
     if scene.plan is None and not found.members:
         return Planned(stored, requeue_at=tuple(_timers(scene, found, wait)))
-    formation = known_formation(scene)
-    renewal = new_lineage(scene, formation, (m.worker for m in found.members))
+    formation, resort = known_formation(scene), stall.resort(scene)
+    renewal = _renewal(scene, found, formation, resort)
     if renewal:
         formation = None
+        stored = stored.model_copy(update={"branches": branched(stored, scene.lineage, renewal)})
     office, changed, look_again = _office(scene, found.members, formation, renewal)
     plan = _plan(scene, found.members, office, formation, renewal)
-    stored = with_durable(scene, stored, renewal)
-    stored = stored.model_copy(update={"office": office, "formation": formation})
+    if resort.nudge:
+        plan = plan.model_copy(update={"nudge": plan.nudge + 1})
+    stored = with_durable(scene, stored)
+    stored = stored.model_copy(update={"office": office, "formation": formation, "stall": resort.stall})
     stored = stored.model_copy(update={"plan": _revised(scene, plan, stored.durable_step)})
     events = _events(scene, found, office if changed else None, renewal)
     return Planned(stored, events, tuple(_timers(scene, found, look_again, wait)))
+
+
+def _renewal(
+    scene: Scene, found: Membership, formation: KnownFormation | None, resort: stall.Resort
+) -> NewLineage | None:
+    """A new lineage, where one is due and can begin: its founders are named by a plan that says train."""
+    here = [m.worker for m in found.members if scene.hearing.heard(m.worker)]
+    if len(here) < scene.seen.job.spec.nodes.min:
+        return None
+    return new_lineage(scene, formation, here, forced=resort.renew)
 
 
 def _stopping(scene: Scene) -> Planned:
     stored = scene.stored.model_copy(update={"workers": dict(scene.records), "first_ready": 0.0})
     if scene.plan is None:
         return Planned(stored)
-    stored = with_durable(scene, stored, None)
+    stored = with_durable(scene, stored)
     plan = _revised(scene, scene.plan.model_copy(update={"phase": Phase.STOP}), stored.durable_step)
     return Planned(stored.model_copy(update={"plan": plan, "formation": known_formation(scene)}))
 
@@ -104,9 +117,12 @@ def _office(
     workers = [m.worker for m in members]
     if not workers:
         return scene.stored.office, False, None
-    if renewal and renewal.source in workers:
+    if renewal:
+        workers = [w for w in workers if scene.hearing.heard(w)]
+    source = renewal.origin.worker if renewal and renewal.origin else ""
+    if source in workers:
         # The others take the aggregator's parameters when a lineage begins: so its source leads at first.
-        workers = [renewal.source]
+        workers = [source]
     elif formation:
         workers = [w for w in workers if w in formation.members] or workers
     acting = formation.aggregator if formation else ""
@@ -135,24 +151,27 @@ def _plan(
     return Plan(
         job_uid=scene.seen.job.uid,
         lineage=scene.lineage + (1 if renewal else 0),
-        lineage_from=renewal.source if renewal else (before.lineage_from if before else ""),
+        origin=renewal.origin if renewal else (before.origin if before else None),
         revision=before.revision if before else 1,
-        founders=before.founders if before and same and before.founders else _founders(phase, groups),
+        founders=before.founders if before and same and before.founders else _founders(scene, phase, groups),
         begun=renewal is None and (scene.hearing.committed or (before is not None and before.begun)),
         phase=phase,
         groups=groups,
         shares=spec.strategy.shares,
         checkpoint_every_seconds=spec.strategy.checkpoint_every_seconds,
         durable_step=before.durable_step if before else None,
+        nudge=before.nudge if before else 0,
     )
 
 
-def _founders(phase: Phase, groups: tuple[Group, ...]) -> tuple[str, ...]:
-    """Fixed with the first plan of a lineage that says train; the aggregator first: it breaks a tie."""
+def _founders(scene: Scene, phase: Phase, groups: tuple[Group, ...]) -> tuple[str, ...]:
+    """Fixed with the first plan of a lineage that says train; the aggregator first: it breaks a tie. Members
+    that are dark come in later: the others would wait for their votes."""
     if phase is not Phase.TRAIN:
         return ()
     pods = {m.worker: m.pod_uid for group in groups for m in group.members}
-    return tuple(f"{worker}/{pods[worker]}" for group in groups for worker in group.succession)
+    line = (worker for group in groups for worker in group.succession)
+    return tuple(f"{worker}/{pods[worker]}" for worker in line if scene.hearing.heard(worker))
 
 
 def _phase(scene: Scene, members: tuple[Member, ...], formation: KnownFormation | None) -> Phase:

@@ -57,6 +57,10 @@ class Scene:
         """Those of the plan's members that are there."""
         return [pod for member in self.members if (pod := self.pods.get(member.pod_uid))]
 
+    def node_of(self, worker: str) -> str:
+        """Its node's name, for people; its own where no record is left."""
+        return self.records[worker].node if worker in self.records else worker
+
     def given_up(self, worker: str) -> bool:
         """Silent for longer than the job waits for anybody."""
         record = self.records.get(worker)

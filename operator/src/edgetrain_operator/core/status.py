@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edgetrain_operator.core import conditions
+from edgetrain_operator.core import conditions, stall
 from edgetrain_operator.core.children import worker_selector
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
 from edgetrain_operator.core.model import Event
@@ -81,9 +81,11 @@ _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
     ConditionType.SCHEDULED: (None, "False"),
     ConditionType.TRAINING: ("True", None),
     ConditionType.DEGRADED: (None, "True"),
+    ConditionType.STALLED: (None, "True"),
     ConditionType.COMPLETE: ("True", None),
     ConditionType.FAILED: (None, "True"),
 }
+_NOT_AS_IT_SHOULD = (NodeState.PAUSED, NodeState.LOST, NodeState.FAILED, NodeState.HUNG)
 _NO_TROUBLE = frozenset({"Starting", "FewerWorkers", *End})
 
 
@@ -99,6 +101,7 @@ def _said(
         _scheduled(scene, general, found),
         _training(scene, stored, lines, [*general, *special], found),
         _degraded(scene, lines, special, found),
+        _stalled(scene, found),
         _of_end(ConditionType.COMPLETE, End.COMPLETE, found, "NotComplete"),
         _of_end(ConditionType.FAILED, End.FAILED, found, "NotFailed"),
     ]
@@ -131,6 +134,8 @@ def _training(
     if _all_dark(scene, stored):
         return kind, True, "Training", "as far as was last heard"
     if any(line.state is NodeState.TRAINING for line in lines):
+        if waits := stall.waiting(scene):
+            return kind, False, "Waiting", waits
         return kind, True, "Training", "steps are being committed"
     if troubles:
         return kind, False, troubles[0].reason, troubles[0].message
@@ -163,13 +168,18 @@ def _degraded(
     if troubles:
         more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
         return kind, True, troubles[0].reason, troubles[0].message + more
-    bad = [line.node for line in lines if line.state in (NodeState.PAUSED, NodeState.LOST, NodeState.FAILED)]
+    bad = [line.node for line in lines if line.state in _NOT_AS_IT_SHOULD]
     if bad:
         return kind, True, "WorkersMissing", f"not training: {', '.join(bad[:20])}"
     short = [line.node for line in lines if line.state is not NodeState.TRAINING]
     if short or not lines:
         return kind, True, "FewerWorkers", f"not training yet: {', '.join(short[:20]) or 'all'}"
     return kind, False, "AllTraining", ""
+
+
+def _stalled(scene: Scene, found: Verdict | None) -> conditions.Said:
+    text = stall.stalled(scene) if found is None else ""
+    return ConditionType.STALLED, bool(text), "NobodyTrains" if text else "NotStalled", text
 
 
 def _word(found: Verdict | None, said: Sequence[conditions.Said], lines: Sequence[NodeStatus]) -> str:

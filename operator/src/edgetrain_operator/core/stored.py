@@ -8,6 +8,7 @@ from pydantic import Field
 
 from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.report import Checkpoint, Quorum
 
 DOCUMENT_KEY = "plan.json"
 MAX_BYTES = 700_000
@@ -75,10 +76,20 @@ class KnownFormation(Tolerant):
     aggregator: Name
     members: dict[Name, ShortText] = Field(max_length=1000)
     """Worker -> uid of the pod with which it was in."""
-    incarnations: dict[Name, ShortText] = Field(default_factory=dict, max_length=1000)
-    """Worker -> which start of its program was in; of those who have said."""
-    step: int = 0
-    """The highest step reported in it when it was noted; a bound from below for what is lost with it."""
+    base: int = 0
+    """The newest formation known to have committed, by those who said what is counted."""
+    counted: tuple[Quorum, ...] = Field((), max_length=16)
+    """What the group's next vote must have enough of, as its members last said."""
+
+
+class Stall(Tolerant):
+    """Nobody trains although workers are heard: what has been done about it so far."""
+
+    since: float
+    steps: int = 0
+    """Taken, each more drastic than the one before."""
+    at: float = 0.0
+    """When the last one was taken."""
 
 
 class StoredPlan(Tolerant):
@@ -90,9 +101,20 @@ class StoredPlan(Tolerant):
     """Members whom their group reports lost -> when that was first seen."""
     first_ready: float = 0.0
     """When the first worker was ready, before there was a plan."""
-    durable_step: int | None = None
+    durable: Checkpoint | None = None
     durable_on: tuple[Name, ...] = Field((), max_length=1000)
     """Workers that hold it."""
+    branches: dict[int, int] = Field(default_factory=dict, max_length=1000)
+    """Lineage -> the step at which a later one left it: what it has beyond is of a dead history."""
+    stall: Stall | None = None
+
+    @property
+    def durable_step(self) -> int | None:
+        return self.durable.step if self.durable else None
+
+    def alive(self, checkpoint: Checkpoint) -> bool:
+        """Whether it is of the history that the present lineage goes on from."""
+        return checkpoint.step <= self.branches.get(checkpoint.lineage, checkpoint.step)
 
     def to_document(self) -> str:
         """The JSON for the ConfigMap.

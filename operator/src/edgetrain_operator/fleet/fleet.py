@@ -70,6 +70,10 @@ class Fleet:
         with self._lock:
             return self._store.highest_revision(job_uid)
 
+    def furthest(self, job_uid: str) -> tuple[int, int]:
+        with self._lock:
+            return self._store.furthest(job_uid)
+
     def mark_over(self, pod_uid: str) -> None:
         with self._lock:
             known = pod_uid in self._over

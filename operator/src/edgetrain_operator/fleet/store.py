@@ -37,6 +37,8 @@ class _Job:
     workers: dict[str, StampedReport] = field(default_factory=dict)
     last: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
     """(worker, pod, kind of part) -> sequence and time of its newest report."""
+    furthest: tuple[int, int] = (0, 0)
+    """(lineage, step), the furthest ever reported: a worker that starts again says no more of it."""
 
 
 class ReportStore:
@@ -56,6 +58,8 @@ class ReportStore:
         before = job.workers.get(report.worker)
         after = _stamped(before, report, now)
         job.workers[report.worker] = after
+        if report.training:
+            job.furthest = max(job.furthest, (report.training.lineage, report.training.step))
         _bound(job)
         return _matters(before, after)
 
@@ -68,6 +72,10 @@ class ReportStore:
 
     def forget(self, job_uid: str) -> None:
         self._jobs.pop(job_uid, None)
+
+    def furthest(self, job_uid: str) -> tuple[int, int]:
+        job = self._jobs.get(job_uid)
+        return job.furthest if job else (0, 0)
 
     def forget_pod(self, pod_uid: str) -> None:
         """What a pod that is over said last must not pass for the state of its successor."""
@@ -178,7 +186,7 @@ def _bound(job: _Job) -> None:
 
 _DECISIVE = (
     *("state", "incarnation", "lineage", "revision_held", "formation", "lost", "joinable"),
-    *("recoveries", "checkpoint", "model", "error", "error_reason"),
+    *("recoveries", "checkpoints", "model", "error", "error_reason", "counted", "holds", "waits_for"),
 )
 
 

@@ -55,6 +55,11 @@ class Metrics:
         self.plans = Counter(
             "edgetrain_operator_plan_revisions_total", "Plan revisions written.", registry=registry
         )
+        self.stalls = Counter(
+            "edgetrain_operator_stall_steps_total",
+            "Times that something was done because nobody trained although workers were heard.",
+            registry=registry,
+        )
         self.lineages = Counter(
             "edgetrain_operator_lineages_total",
             "Lineages begun because a majority was lost.",

@@ -106,7 +106,7 @@ class Reconciler:
         The ConfigMap before the pods: a record is never newer than the pods it is compared with.
         """
         reports, rates = self._fleet.reports(job.uid), self._fleet.rates(job.uid)
-        heard = self._fleet.highest_revision(job.uid)
+        heard, furthest = self._fleet.highest_revision(job.uid), self._fleet.furthest(job.uid)
         name = plan_config_map_name(job.name, job.uid)
         held = await self._kube.find(CONFIG_MAPS, name, job.namespace)
         selector = children.worker_selector(job.uid)
@@ -124,6 +124,8 @@ class Reconciler:
             reports=reports,
             rates=rates,
             heard_revision=heard,
+            highest_lineage=furthest[0],
+            highest_step=furthest[1],
             token=self._fleet.token_for(job.uid),
             refusal=memory.refusal,
             program_missing=await self._program_missing(job, views),
@@ -181,6 +183,8 @@ class Reconciler:
         old, new = before.plan, after.plan
         self._metrics.plans.inc(old != new)
         self._metrics.lineages.inc(bool(old and new and old.lineage != new.lineage))
+        steps = [stored.stall.steps if stored.stall else 0 for stored in (before, after)]
+        self._metrics.stalls.inc(steps[1] > steps[0])
         changed = before.office and after.office and before.office.worker != after.office.worker
         self._metrics.elections.inc(bool(changed) or (before.office is None and after.office is not None))
 

@@ -28,6 +28,8 @@ class Manifest:
     sha256: str
     path: Path
     """Of the data file."""
+    identity: str
+    """Names the point of the history: see Snapshot.identity."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -60,7 +62,7 @@ class Checkpoints:
     def __init__(self, root: Path, worker: str) -> None:
         self._root, self._own = root, root / (worker or "alone")
 
-    def save(self, lineage: int, step: int, data: bytes) -> Manifest:
+    def save(self, lineage: int, step: int, data: bytes, identity: str) -> Manifest:
         """Write an encoded snapshot and forget the oldest of this worker's beyond KEEP.
 
         Raises:
@@ -69,23 +71,27 @@ class Checkpoints:
         path = self._own / f"lineage-{lineage:04d}-step-{step:010d}.pt"
         digest = hashlib.sha256(data).hexdigest()
         write_atomically(path, data)
-        text = json.dumps({"lineage": lineage, "step": step, "bytes": len(data), "sha256": digest})
-        write_atomically(path.with_suffix(".json"), text.encode())
+        said = {"lineage": lineage, "step": step, "bytes": len(data), "sha256": digest, "identity": identity}
+        write_atomically(path.with_suffix(".json"), json.dumps(said).encode())
         for old in sorted(self._own.glob("*.json"))[:-KEEP]:
             # The manifest first: data without one are no checkpoint, the other way round is damage.
             for file in (old, old.with_suffix(".pt")):
                 file.unlink(missing_ok=True)
-        return Manifest(lineage, step, len(data), digest, path)
+        return Manifest(lineage, step, len(data), digest, path, identity)
 
-    def newest(self, lineage: int, not_beyond: int) -> tuple[Snapshot | None, list[BadCheckpoint]]:
-        """The newest valid one, and what is wrong with any newer ones that had to be passed over."""
+    def held(self) -> list[Manifest]:
+        """All that have a manifest, the newest last. Whether the data are sound shows on loading."""
+        return sorted(self._manifests([]), key=lambda m: (m.lineage, m.step))
+
+    def find(self, lineage: int, step: int, identity: str) -> tuple[Snapshot | None, list[BadCheckpoint]]:
+        """This one, from whoever holds a valid copy of it here, and what is wrong with other copies."""
         damages: list[BadCheckpoint] = []
-        found = [m for m in self._manifests(damages) if m.lineage <= lineage and m.step <= not_beyond]
-        for manifest in sorted(found, key=lambda m: (m.lineage, m.step), reverse=True):
-            try:
-                return load(manifest), damages
-            except BadCheckpoint as damage:
-                damages.append(damage)
+        for manifest in self._manifests(damages):
+            if (manifest.lineage, manifest.step, manifest.identity) == (lineage, step, identity):
+                try:
+                    return load(manifest), damages
+                except BadCheckpoint as damage:
+                    damages.append(damage)
         return None, damages
 
     def _manifests(self, damages: list[BadCheckpoint]) -> list[Manifest]:
@@ -132,4 +138,5 @@ def _read(file: Path) -> Manifest:
         bytes=int(document["bytes"]),
         sha256=str(document["sha256"]),
         path=file.with_suffix(".pt"),
+        identity=str(document["identity"]),
     )

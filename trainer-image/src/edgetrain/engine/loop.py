@@ -20,10 +20,12 @@ from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Snapshot, Stateful, capture, restore
 from edgetrain.engine.turn import Step, Superseded, Turn
 from edgetrain.local import (
+    Checkpointed,
     Fetch,
     Finished,
     Form,
     Halt,
+    HeldCheckpoints,
     Hold,
     Link,
     LinkClosed,
@@ -33,6 +35,7 @@ from edgetrain.local import (
     Position,
     Ready,
     Reform,
+    Resume,
     Serve,
     Start,
     Started,
@@ -67,10 +70,13 @@ class Loop:
         """The program waits at the boundary: its state may be captured by another thread."""
         self._captures_wanted = 0
         self._finishing = False
+        self._begun = False
+        """It holds the state from which a lineage begins, in sync with nobody yet."""
         self._checkpoints = Checkpoints(settings.checkpoint_dir, settings.worker)
         self._saver = Saver(self._checkpoints, self.send)
         self._donor = Donor(settings.state_port, self.member.log, self._capture_for_donor, self._position)
         threading.Thread(target=self._read_orders, name="link", daemon=True).start()
+        self._tell_checkpoints(without=())
         self.send(Ready(hash_of(layout), layout, self.member.position))
 
     def send(self, message: Message) -> None:
@@ -183,7 +189,7 @@ class Loop:
         if self.member.position.committed and not start.resume:
             # The initial state is not kept: only a new process has it.
             raise SystemExit(RESTART)
-        snapshot = self._newest(start.lineage, start.resume.step) if start.resume else None
+        snapshot = self._find(start.resume) if start.resume else None
         with self._changed:
             # What a donor has sent so far goes on from another state than this.
             self.member.catch_up.stop()
@@ -192,15 +198,26 @@ class Loop:
             self._restore(snapshot)
             position = Position(start.lineage, None, snapshot.position.committed)
             with self._changed:
-                # Not in sync: who resumes may have had different checkpoints.
+                # Not in sync: the same point of the history, but perhaps not the same bits.
                 self.member.take_over(position, snapshot.ledger.at_rest(), in_sync=False)
+        with self._changed:
+            self._begun = True
+            self._changed.notify_all()
         self.send(Started(self.member.position))
 
-    def _newest(self, lineage: int, step: int) -> Snapshot | None:
-        snapshot, damages = self._checkpoints.newest(lineage, step)
+    def _find(self, resume: Resume) -> Snapshot | None:
+        snapshot, damages = self._checkpoints.find(resume.lineage, resume.step, resume.digest)
         for damage in damages:
             self.send(Warned(damage.reason, str(damage)))
+        if snapshot is None:
+            # Whoever counted on us for it must hear that we have it no more.
+            self._tell_checkpoints(without=(resume.lineage, resume.step, resume.digest))
         return snapshot
+
+    def _tell_checkpoints(self, without: tuple[int, int, str] | tuple[()]) -> None:
+        held = [m for m in self._checkpoints.held() if (m.lineage, m.step, m.identity) != without]
+        told = [Checkpointed(m.lineage, m.step, m.identity, str(m.path)) for m in held]
+        self.send(HeldCheckpoints(told))
 
     def _load(self, snapshot: Snapshot) -> None:
         self._restore(snapshot)
@@ -211,7 +228,7 @@ class Loop:
         if snapshot.layout != self._layout:
             raise ModelMismatch(first_difference(self._layout, snapshot.layout))
         with self._changed:
-            self._parked = self.member.in_sync = False
+            self._parked = self._begun = self.member.in_sync = False
         restore(snapshot, self._objects)
 
     # --- capturing
@@ -225,11 +242,16 @@ class Loop:
         with self._changed:
             self._captures_wanted += 1
             try:
-                self._changed.wait_for(lambda: self._parked and self.member.in_sync)
+                self._changed.wait_for(self._may_capture)
                 return self._capture()
             finally:
                 self._captures_wanted -= 1
                 self._changed.notify_all()
+
+    def _may_capture(self) -> bool:
+        """State is whole at the boundary: that of a committed step, or that from which a lineage begins. Who
+        began from a checkpoint is in no formation yet, and others wait for its state to form one."""
+        return self._parked and (self.member.in_sync or self._begun)
 
     def _position(self) -> Position:
         return self.member.position
@@ -278,8 +300,10 @@ class Loop:
                 self.member.keep_on(message.lineage)
                 self.send(Started(self.member.position))
             case Start():
+                self._begun = False
                 self._orders.start = message
             case Fetch():
+                self._begun = False
                 self.member.formations.leave()
                 have = self.member.usable
                 self.member.catch_up.follow(message.donor_address, message.state_port, message.token, have)

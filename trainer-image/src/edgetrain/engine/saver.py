@@ -26,13 +26,14 @@ class Saver:
         """Write and tell. A full disk is told too, and ends nothing: the checkpoints before it stay."""
         position = snapshot.position
         try:
-            saved = self._checkpoints.save(position.lineage, position.committed, encode(snapshot))
+            data, name = encode(snapshot), snapshot.identity
+            saved = self._checkpoints.save(position.lineage, position.committed, data, name)
         except OSError as error:
             what = f"checkpoint of step {position.committed} could not be written: {error}"
             mend = "see to room and rights on spec.storage.checkpoint"
             self._send(Warned("CheckpointNotSaved", f"{what}; {mend}"))
             return
-        self._send(Checkpointed(saved.lineage, saved.step, snapshot.identity, str(saved.path)))
+        self._send(Checkpointed(saved.lineage, saved.step, saved.identity, str(saved.path)))
 
     def wait(self) -> None:
         """Until what is being written is on disk."""

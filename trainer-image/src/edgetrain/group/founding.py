@@ -18,15 +18,33 @@ def found(view: View) -> Move:
         return Nothing(why="the last formation is lost: waiting for the operator")
     started = started_in(view)
     if view.own not in started:
-        return Nothing(why="the program has no state yet")
-    line = plan.in_line(frozenset(s.pod.worker for s in started))
-    if (plan.source if plan.source in line else line[0]) != view.me.worker:
-        return Nothing(why="another leads")
+        return Nothing(why=_without_state(view))
+    if (leader := _leader(view, started)) != view.me.worker:
+        return Nothing(why=f"{leader} leads", waits_for=(leader,))
     return _found_with(view, started)
 
 
 def started_in(view: View) -> list[Status]:
     return [s for s in _lineage(view) if s.stage in (Stage.STARTED, Stage.CAUGHT_UP)]
+
+
+def _without_state(view: View) -> str:
+    origin = view.plan.origin
+    if origin and origin.worker:
+        return f"the state of step {origin.step} comes from {origin.worker}"
+    return "the program has no state yet"
+
+
+def _leader(view: View, started: list[Status]) -> str:
+    """The first in line who hears enough of the founders; the first at all where nobody does."""
+    line = view.plan.in_line(frozenset(s.pod.worker for s in started))
+    able = (w for w in line if _hears_enough(view, w, started))
+    return next(able, line[0])
+
+
+def _hears_enough(view: View, worker: str, started: list[Status]) -> bool:
+    heard = {worker, *view.reach(worker)}
+    return view.enough([s.member for s in started if s.member and s.pod.worker in heard])
 
 
 def _lineage(view: View) -> list[Status]:
@@ -45,19 +63,30 @@ def _lineage(view: View) -> list[Status]:
 
 def _found_with(view: View, started: list[Status]) -> Move:
     plan = view.plan
-    furthest = max(s.committed for s in started)
-    if plan.durable_step is not None and furthest < plan.durable_step:
-        return Nothing(why=f"nobody here holds the checkpoint of step {plan.durable_step}")
-    source = next(s for s in started if s.committed == furthest and s.member is not None)
-    for status in _lineage(view):
-        at, _ = view.invited.get(status.pod.worker, (None, ""))
-        behind = status.committed < furthest if status in started else bool(plan.source)
-        if behind and (at is None or view.now >= at + INVITE_SECONDS):
-            assert source.member is not None
-            return Invite(status.pod, source.member)
-    ready = [s.member for s in started if s.committed == furthest and s.member]
+    beginning = plan.origin.step if plan.origin else 0
+    holders = [s for s in started if s.committed == beginning and s.member is not None]
+    if not holders:
+        return Nothing(why=f"nobody here holds the state of step {beginning}")
+    if invite := _invitation(view, holders):
+        return invite
+    ready = [s.member for s in holders if s.member]
     if not view.enough(ready):
-        return Nothing(why="fewer than half of the founders are here")
+        missing = tuple(p.worker for p in plan.founders if p.worker not in {m.worker for m in ready})
+        return Nothing(why="fewer than half of the founders are here", waits_for=missing)
     if len(ready) < len(plan.pods) and view.now < view.since + GATHER_SECONDS:
         return Nothing(view.since + GATHER_SECONDS, "waiting for the rest of the plan")
     return view.propose(ready, f"the first formation of lineage {plan.lineage}")
+
+
+def _invitation(view: View, holders: list[Status]) -> Invite | None:
+    """Who has no state, or another, fetches that from which the lineage starts."""
+    alone = not (view.plan.origin and view.plan.origin.worker)
+    for status in _lineage(view):
+        at, _ = view.invited.get(status.pod.worker, (None, ""))
+        begins = alone and status.stage is Stage.FRESH
+        lacks = status not in holders and not begins
+        if lacks and (at is None or view.now >= at + INVITE_SECONDS):
+            donor = holders[0].member
+            assert donor is not None
+            return Invite(status.pod, donor)
+    return None

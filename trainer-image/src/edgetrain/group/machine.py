@@ -14,13 +14,17 @@ from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Outcome, Rules, Verdict, Vote
 from edgetrain.group.standing import own_formation, superseded
-from edgetrain.group.status import Pace, PlanView, Status
+from edgetrain.group.status import Pace, PlanView, Stage, Status
 from edgetrain.group.trainer import OwnTrainer
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
 from edgetrain.local import messages as local
 
 CALL_SECONDS = 1.0
 """Who has not voted by then is left out of the next call."""
+LONGEST_CALL_SECONDS = 8.0
+"""Each call after one that not all answered gets twice as long: starved processors are never in time."""
+RECORD_SECONDS = 1.0
+"""Who has been in no formation for so long shows its votes, so that all know alike what is lacking."""
 RETRY_SECONDS = 0.3
 """After a call that failed for want of members: somebody else may have come."""
 BAR_SECONDS = 2.0
@@ -40,9 +44,13 @@ class Group(OwnTrainer):
         """When on_time is due, whatever happens before."""
         self.why = ""
         """Why nothing is done just now, or what was done last: for people."""
+        self.waits_for: tuple[str, ...] = ()
+        """Workers, where nothing is done for want of them."""
         self._records: dict[Pod, Record] = {}
         self._votes_lost = False
         self._call_due = 0.0
+        self._unanswered = 0
+        """Calls in a row that somebody did not answer."""
         self._retry_at = 0.0
         self._situation: tuple[object, float] = (None, now)
         self._barred: dict[str, float] = {}
@@ -52,6 +60,7 @@ class Group(OwnTrainer):
         self._reform_asked: float | None = None
         self._highest = 0
         self._announced: Status | None = None
+        self._shown: Record | None = None
 
     # --- what others see and say
 
@@ -70,7 +79,7 @@ class Group(OwnTrainer):
 
     def on_record(self, record: Record, now: float) -> list[Effect]:
         """What a pod has voted for, with which of its trainer's incarnations are over."""
-        self._records[record.pod] = record
+        self._know(record)
         self._recall(record)
         if self.ballot:
             own = self.ballot.own
@@ -87,10 +96,15 @@ class Group(OwnTrainer):
         same = before and (before.formation, before.step, before.waiting) == pace[:3]
         self.paces[worker] = pace._replace(since=before.since) if before and same else pace
 
+    def own_pace(self) -> Pace | None:
+        return self.paces.get(self.pod.worker)
+
     def on_said(self, sender: Pod, message: Between, now: float) -> list[Effect]:
         if isinstance(message, Asked):
             self.asked(message)
         elif self.ballot:
+            if isinstance(message, Vote):
+                self._know(message.record)
             self._run(*_heard(self.ballot, sender, message), now)
         return self._settle(now)
 
@@ -101,7 +115,8 @@ class Group(OwnTrainer):
             for member in own.formation.members:
                 if member not in voted:
                     self._bar(member.worker, now, BAR_SECONDS)
-                    self._effects.append(Log(f"{member.worker} did not vote in {CALL_SECONDS:g} s"))
+                    self._effects.append(Log(f"{member.worker} did not vote in {self._patience:g} s"))
+            self._unanswered += 1
             self._withdraw()
         return self._settle(now)
 
@@ -111,11 +126,16 @@ class Group(OwnTrainer):
         """A newer one than that held before."""
         if self._votes_lost:
             return []
-        if self.ballot is None or plan.lineage > self.ballot.record.lineage:
+        newer = self.ballot is None or plan.lineage > self.ballot.record.lineage
+        if newer and plan.founders:
             self.begin(plan)
             self._lagging, self._invited, self._reform_asked, self._highest = frozenset(), {}, None, 0
             for record in self._records.values():
                 self._recall(record)
+        elif self.plan and plan.nudge > self.plan.nudge:
+            self._try_anew()
+        if plan.train and not (self.plan and self.plan.train):
+            self.moved_at = now
         self.plan = plan
         if self._member:
             self._effects.append(Order(local.Hold(plan.revision)))
@@ -126,11 +146,13 @@ class Group(OwnTrainer):
     def on_ready(self, member: Member, layout: str, now: float) -> list[Effect]:
         """A trainer process has come to its loop."""
         self.ready(member, layout)
+        self.moved_at = now
         return self._settle(now)
 
     def on_ended(self, member: Member, now: float) -> list[Effect]:
         """Its process is over, or was found to be after a restart."""
         self.ended(member, now)
+        self.paces.pop(self.pod.worker, None)
         return self._settle(now)
 
     def on_hung(self, hung: bool, now: float) -> list[Effect]:
@@ -153,15 +175,20 @@ class Group(OwnTrainer):
         self.estrange({s.lineage for s in self.statuses.values() if s.base})
         self.start(any(s.formation and s.lineage == lineage for s in self.statuses.values()))
         self.fetch()
+        self._doubt(now)
         for _ in range(8):  # a move may make the next one possible at once
             if not self._move(now):
                 break
-        self._announce()
+        self._announce(now)
         effects, self._effects = self._effects, []
         return effects
 
+    def _doubt(self, now: float) -> None:
+        view = self._seen(now) if self.ballot and self.plan and self._member else None
+        self.status = replace(self.status, doubts=policy.doubts(view) if view else ())
+
     def _move(self, now: float) -> bool:
-        self.wake_at = None
+        self.wake_at = now + policy.LOOK_SECONDS
         if self.ballot is None or self.plan is None:
             return False
         if self.ballot.own is not None:
@@ -171,18 +198,20 @@ class Group(OwnTrainer):
             self.wake_at = self._retry_at
             return False
         move = policy.decide(self._view(now))
-        self.why = move.why if not isinstance(move, Invite) else self.why
+        if not isinstance(move, Invite):
+            self.why, self.waits_for = move.why, move.waits_for if isinstance(move, Nothing) else ()
         return self._make(move, now)
 
     def _make(self, move: Move, now: float) -> bool:
         match move:
             case Nothing(until):
-                self.wake_at = until
+                look = now + policy.LOOK_SECONDS
+                self.wake_at = look if until is None else min(until, look)
                 return False
             case CallVote(formation, why):
                 members = ", ".join(m.worker for m in formation.members)
                 self._effects.append(Log(f"calls formation {formation.number} of {members}: {why}"))
-                self._call_due = now + CALL_SECONDS
+                self._call_due = now + self._patience
                 assert self.ballot is not None
                 self._run(*self.ballot.call(formation), now)
             case AskReform(why):
@@ -196,6 +225,18 @@ class Group(OwnTrainer):
                 self._bar(worker, now, LONG_BAR_SECONDS * 2 ** min(times - 1, 5))
         return True
 
+    @property
+    def _patience(self) -> float:
+        """Seconds that a call waits for its votes."""
+        return min(CALL_SECONDS * 2.0**self._unanswered, LONGEST_CALL_SECONDS)
+
+    def _try_anew(self) -> None:
+        """All stand still by the operator's word: what was held against anybody counts no more."""
+        self._barred, self._bars, self._lagging, self._invited = {}, {}, frozenset(), {}
+        self._retry_at, self._reform_asked, self._unanswered = 0.0, None, 0
+        self.break_up()
+        self._effects.append(Log("the operator asks all who stand still to try anew"))
+
     def _invite(self, pod: Pod, donor: Member, now: float) -> None:
         assert self.ballot is not None
         self._invited[pod.worker] = (now, donor.worker)
@@ -208,10 +249,17 @@ class Group(OwnTrainer):
             self._effects.append(Send(pod, asked))
 
     def _view(self, now: float) -> View:
+        view = self._seen(now)
+        situation = policy.situation(view)
+        if situation != self._situation[0]:
+            self._situation = (situation, now)
+        return replace(view, since=self._situation[1])
+
+    def _seen(self, now: float) -> View:
         assert self.ballot is not None and self.plan is not None
         record = self.ballot.record
         formation = own_formation(record, self._member, self.status.formation, self.statuses.values())
-        view = View(
+        return View(
             me=self.pod,
             now=now,
             plan=self.plan,
@@ -219,7 +267,7 @@ class Group(OwnTrainer):
             formation=formation,
             superseded=superseded(record, formation, self.statuses.values()),
             ended=frozenset(m for r in (*self._records.values(), record) for m in r.ended),
-            counted=frozenset(Rules().counted([*self.ballot.declared, record])),
+            counted=frozenset(Rules().counted([*self._shown_by_others(), record])),
             paces=self.paces,
             barred=self._barred,
             lagging=self._lagging,
@@ -227,15 +275,12 @@ class Group(OwnTrainer):
             reform_asked=self._reform_asked,
             highest=self._highest,
         )
-        situation = policy.situation(view)
-        if situation != self._situation[0]:
-            self._situation = (situation, now)
-        return replace(view, since=self._situation[1])
 
     # --- carrying out
 
     def formed(self, word: Established) -> None:
         super().formed(word)
+        self._unanswered = 0
         self._reform_asked, self._lagging, self._invited = None, frozenset(), {}
 
     def failed(self, formation: Formation, verdict: Verdict, now: float) -> None:
@@ -245,6 +290,20 @@ class Group(OwnTrainer):
         self._lagging |= {m.worker for m in verdict.lagging}
         if outcome in (Outcome.OUTNUMBERED, Outcome.INCONSISTENT):
             self._retry_at = now + RETRY_SECONDS
+
+    def _know(self, record: Record) -> None:
+        before = self._records.get(record.pod)
+        newer = before is None or (record.lineage, record.serial) >= (before.lineage, before.serial)
+        if newer:
+            self._records[record.pod] = record
+
+    def _shown_by_others(self) -> list[Record]:
+        """Records of this lineage: of those heard, and of those who said that an incarnation ended."""
+        assert self.ballot is not None
+        heard = {status.pod for status in self.statuses.values()}
+        lineage = self.ballot.record.lineage
+        shown = {p: r for p, r in self._records.items() if p in heard and r.lineage == lineage}
+        return list(({record.pod: record for record in self.ballot.declared} | shown).values())
 
     def _recall(self, shown: Record) -> None:
         """Take in what another pod shows; do we know of all that it shows us to have had a part in?"""
@@ -275,11 +334,25 @@ class Group(OwnTrainer):
             reach=tuple(sorted(self.statuses)),
         )
 
-    def _announce(self) -> None:
+    def _announce(self, now: float) -> None:
         self.status = self._own_status()
         if self.status != self._announced:
             self._announced = self.status
             self._effects.append(Announce(self.status))
+        record = self.ballot.record if self.ballot else None
+        stands = self.status.stage not in (Stage.TRAINING, Stage.FORMING)
+        if record and record != self._shown and stands and now >= self._situation[1] + RECORD_SECONDS:
+            self._shown = record
+            self._effects.append(Announce(record))
+
+    def counted(self, now: float) -> list[tuple[Formation, tuple[Member, ...]]]:
+        """What the next vote must have enough of, as far as is known: formations, their living members."""
+        if self.ballot is None or self.plan is None:
+            return []
+        view = self._seen(now)
+        present = [s.member for s in view.statuses.values() if s.member]
+        found = sorted(view.doubtful(present), key=lambda f: f.number)
+        return [(f, tuple(m for m in f.members if m not in view.ended)) for f in found]
 
     def greeting(self) -> list[Status | Record]:
         """The first words on a new connection: before any vote, so that a pod sees what it has forgotten."""

@@ -20,7 +20,7 @@ LATE_SECONDS = 2.0
 LATE_STEPS = 5.0
 """Alive but late: all others wait for it longer than both, and than so many of its own usual steps."""
 LOOK_SECONDS = 0.5
-"""How often it is looked whether somebody is late."""
+"""Nothing is waited for longer without looking again: also what nobody is told of changes."""
 COLD_SECONDS = 60.0
 """As long as nobody knows how long its steps take."""
 JOIN_SECONDS = 1.0
@@ -36,9 +36,26 @@ def decide(view: View) -> Move:
         return Nothing(why="others have gone on without us: waiting to be asked in")
     if view.formation is None:
         return found(view)
-    if leader(view, view.formation) != view.me.worker:
-        return Nothing(why="another leads")
-    return lead(view, view.formation)
+    return lead(view, view.formation) if leads(view, view.formation) else follow(view, view.formation)
+
+
+def leads(view: View, formation: Formation) -> bool:
+    return leader(view, formation) == view.me.worker
+
+
+def follow(view: View, formation: Formation) -> Nothing:
+    """Another leads, or nobody can: what is waited for, in words."""
+    present = [m for m in formation.members if view.fit(m)]
+    if not view.enough(present):
+        return paused(view, formation, present)
+    if late := waited_for(view, formation):
+        return Nothing(why=_late(view, late), waits_for=(late,))
+    return Nothing(why=f"{leader(view, formation) or 'nobody'} leads")
+
+
+def paused(view: View, formation: Formation, present: list[Member]) -> Nothing:
+    text = f"paused: {len(present)} of {len(formation.members)} members are no majority"
+    return Nothing(why=text, waits_for=view.lacking(present))
 
 
 def situation(view: View) -> Hashable:
@@ -55,15 +72,21 @@ def leader(view: View, formation: Formation) -> str | None:
     """The first in the line of succession who is heard and hears enough of the formation."""
     members = {m.worker: m for m in formation.members}
     for worker in view.plan.in_line(frozenset(members)):
-        if view.fit(members[worker]) and _hears_enough(view, worker, formation):
+        able = view.fit(members[worker]) and _hears_enough(view, worker, formation)
+        if able and trusted(view, worker, formation):
             return worker
     return None
 
 
+def trusted(view: View, worker: str, formation: Formation) -> bool:
+    """Whether it may lead: not where most of the others here find that it keeps all of them waiting."""
+    others = [m.worker for m in formation.members if m.worker != worker and view.fit(m)]
+    doubting = [other for other in others if worker in view.statuses[other].doubts]
+    return 2 * len(doubting) <= len(others)
+
+
 def _hears_enough(view: View, worker: str, formation: Formation) -> bool:
-    heard = {worker, *view.statuses[worker].reach}
-    if worker == view.me.worker:
-        heard = set(view.statuses)
+    heard = {worker, *view.reach(worker)}
     present = frozenset(m for m in formation.members if m.worker in heard and m not in view.ended)
     return Rules().enough(formation, present, view.ended)
 
@@ -106,7 +129,7 @@ def rebuild(
     for members in (wanted, present):
         if view.enough(members):
             return view.propose(members, why)
-    return Nothing(why=f"paused: {len(present)} of {len(formation.members)} members are no majority")
+    return paused(view, formation, present)
 
 
 def unreachable(view: View, formation: Formation, present: list[Member]) -> str | None:
@@ -143,7 +166,11 @@ def cross_boundary(view: View, formation: Formation, present: list[Member], stag
 def steady(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
     """All are in: let newcomers come, follow the plan, put out who holds all others up."""
     if late := latecomer(view, formation):
-        return PutOut(late, "all others wait for it")
+        others = [m for m in present if m.worker != late]
+        if view.enough(others):
+            return PutOut(late, _late(view, late))
+        text = f"{_late(view, late)}, and without it the others are no majority"
+        return Nothing(why=text, waits_for=(late,))
     if any(stage is not Stage.TRAINING for stage in stages.values()):
         return Nothing(view.now + LATE_SECONDS, "the formation is being built")
     if move := invitation(view, formation):
@@ -151,7 +178,9 @@ def steady(view: View, formation: Formation, present: list[Member], stages: dict
     asked = view.reform_asked is not None and view.now < view.reform_asked + REFORM_SECONDS
     if not asked and (why := due_change(view, formation)):
         return AskReform(why)
-    return Nothing(view.now + LOOK_SECONDS, "training")
+    if slow := waited_for(view, formation):
+        return Nothing(why=_late(view, slow), waits_for=(slow,))
+    return Nothing(why="training")
 
 
 def newcomers(view: View, formation: Formation) -> list[Status]:
@@ -211,15 +240,39 @@ def due_change(view: View, formation: Formation) -> str:
     return "the plan has other terms" if plan.terms != formation.terms else ""
 
 
-def latecomer(view: View, formation: Formation) -> str | None:
-    """Who alone keeps all others waiting, beyond a multiple of its own step time."""
+def waited_for(view: View, formation: Formation) -> str | None:
+    """Who alone keeps all others waiting; never ourselves, who cannot tell."""
     paces = {m.worker: view.paces.get(m.worker) for m in formation.members}
     working = [w for w, p in paces.items() if p is None or p.formation != formation.number or not p.waiting]
-    if len(working) != 1 or len(paces) < 3 or working[0] == view.me.worker:
+    if len(working) != 1 or len(paces) < 2 or working[0] == view.me.worker:
         return None
     pace = paces[working[0]]
-    if pace is None or pace.formation != formation.number:
+    return working[0] if pace is not None and pace.formation == formation.number else None
+
+
+def latecomer(view: View, formation: Formation) -> str | None:
+    """Who keeps all others waiting beyond a multiple of its own step time."""
+    late = waited_for(view, formation)
+    if late is None:
         return None
-    others = max(p.since for w, p in paces.items() if p is not None and w != working[0])
-    patience = max(LATE_SECONDS, LATE_STEPS * pace.usual) if pace.usual else COLD_SECONDS
-    return working[0] if view.now >= max(others, pace.since) + patience else None
+    usual = view.paces[late].usual
+    patience = max(LATE_SECONDS, LATE_STEPS * usual) if usual else COLD_SECONDS
+    return late if view.now >= _waits_since(view, formation, late) + patience else None
+
+
+def _waits_since(view: View, formation: Formation, late: str) -> float:
+    return max(view.paces[m.worker].since for m in formation.members if m.worker in view.paces)
+
+
+def _late(view: View, late: str) -> str:
+    away = view.now - view.paces[late].since
+    # In tens: what is told changes with it.
+    how_long = f"{away // 10 * 10:.0f} s" if away >= 10 else "some seconds"
+    return f"all others wait for {late}, whose program has not come back for {how_long}"
+
+
+def doubts(view: View) -> tuple[str, ...]:
+    """Whom we find so late that it should not lead, and be put out."""
+    formation = view.formation
+    late = latecomer(view, formation) if formation and not view.superseded else None
+    return (late,) if late else ()

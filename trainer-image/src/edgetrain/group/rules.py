@@ -13,6 +13,7 @@ from enum import Enum
 from edgetrain.group.members import Formation, Member
 from edgetrain.group.record import Record
 from edgetrain.local.messages import Decision, Position, Prepared
+from edgetrain_protocol import quorum
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,8 @@ class Rules:
         """More than half of its members who are not declared ended; half, with its aggregator among them."""
         living = [m for m in formation.members if m not in ended]
         here = formation.present(voters) - ended
-        if 2 * len(here) == len(living):
-            return any(m.worker == formation.aggregator for m in here)
-        return 2 * len(here) > len(living)
+        leads = any(m.worker == formation.aggregator for m in here)
+        return quorum.enough(len(living), len(here), aggregator_here=leads)
 
     def resume(self, newest: Formation, votes: Mapping[Member, Vote]) -> Verdict:
         current = self.current(newest, votes)

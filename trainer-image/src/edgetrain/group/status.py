@@ -48,6 +48,8 @@ class Status:
     """Workers that it hears."""
     suspects: tuple[str, ...] = ()
     """Of a broken formation: whom its trainer could not reach."""
+    doubts: tuple[str, ...] = ()
+    """Members that keep it and all others waiting, as it sees them."""
     hung: bool = False
     """Its trainer does not answer."""
     finished: bool = False
@@ -66,6 +68,18 @@ class Pace(NamedTuple):
     """Seconds of its own work a step; 0 where not known yet."""
 
 
+class Origin(NamedTuple):
+    """The one state from which a lineage starts."""
+
+    step: int
+    worker: str = ""
+    """Who holds it in memory; empty where it is a checkpoint."""
+    incarnation: str = ""
+    lineage: int = 0
+    """Of the checkpoint."""
+    digest: str = ""
+
+
 @dataclass(frozen=True)
 class PlanView:
     """What the plan says to this group."""
@@ -76,13 +90,15 @@ class PlanView:
     """Who shall be in, in the order of ranks."""
     succession: tuple[str, ...]
     founders: tuple[Pod, ...]
+    """By whose majority the lineage begins; nobody where the plan does not say yet."""
     begun: bool = False
     """A step was committed in this lineage."""
     train: bool = True
     terms: Terms = DEFAULT_TERMS
-    durable_step: int | None = None
-    source: str = ""
-    """The worker whose state the lineage starts from; empty: the newest durable one."""
+    origin: Origin | None = None
+    """None: the lineage starts from the program's own beginning."""
+    nudge: int = 0
+    """Rises where all stand still: bars and patience of before count no more."""
 
     def in_line(self, workers: frozenset[str]) -> tuple[str, ...]:
         """`workers` in the order in which they lead."""

@@ -31,6 +31,8 @@ class OwnTrainer:
         self._asked: Asked | None = None
         """Where it shall fetch from, once it may."""
         self._halting = False
+        self.moved_at = 0.0
+        """When its trainer last got on: became ready to train, took a state, or committed a step."""
         self._start_sent: tuple[int, Member] | None = None
         self._effects: list[Effect] = []
 
@@ -55,7 +57,7 @@ class OwnTrainer:
     def begin(self, plan: PlanView) -> None:
         """A new lineage: what was voted in the old one binds nobody any more."""
         founders = tuple(Member(*pod, "") for pod in plan.founders)
-        base = Formation(0, founders, plan.founders[0].worker if founders else "")
+        base = Formation(0, founders, plan.founders[0].worker)
         ended = self.ballot.record.ended if self.ballot else ()
         record = Record(self.pod, plan.lineage, base, ended=ended)
         position = self.ballot.position if self.ballot else Position()
@@ -80,11 +82,18 @@ class OwnTrainer:
             if self.ballot.record != before:
                 self._effects.append(Persist(self.ballot.record))
 
+    def break_up(self) -> None:
+        """Leave a formation in which nothing goes on: its group is called anew."""
+        if self.word and not self._halting and self.status.stage in (Stage.TRAINING, Stage.FORMING):
+            self._halting = True
+            self._effects.append(Order(local.Halt(formation_id(self.word))))
+
     # --- what it says
 
     def heard(self, message: local.Message, now: float) -> None:
         match message:
             case local.Started(position):
+                self.moved_at = now
                 self._at(position)
                 self._stage(Stage.STARTED)
             case local.Built(formation) if self._is_in(formation):
@@ -100,10 +109,11 @@ class OwnTrainer:
             case local.Halted(formation, position):
                 self._left(formation, position, self._halted_as(), now)
             case local.CaughtUp(position) if self.status.stage is Stage.FETCHING:
+                self.moved_at = now
                 self._at(position)
                 self._stage(Stage.CAUGHT_UP)
             case local.Progress():
-                self._on_progress(message)
+                self._on_progress(message, now)
 
     def _halted_as(self) -> Stage:
         """Stopped by its group's vote, unless we had told it to or it had broken."""
@@ -118,7 +128,7 @@ class OwnTrainer:
         self._halting = False
         self._run(*self.ballot.on_left(position, clean=stage is Stage.STOPPED), now)
 
-    def _on_progress(self, progress: local.Progress) -> None:
+    def _on_progress(self, progress: local.Progress, now: float) -> None:
         """Of one in a formation, or of a newcomer that follows a donor: else nothing can have moved."""
         formation = progress.formation
         ballot = self.ballot
@@ -126,6 +136,7 @@ class OwnTrainer:
             return
         moving = ballot.engaged is not None or self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
         if moving and progress.step > ballot.position.committed:
+            self.moved_at = now
             self._at(Position(formation.lineage, formation, progress.step))
 
     def _at(self, position: Position) -> None:
@@ -139,13 +150,19 @@ class OwnTrainer:
         if plan is None or ballot is None or self._member is None or self.status.stage is not Stage.FRESH:
             return
         begun = ballot.record.base.number or ballot.record.accepted or ballot.record.stranger
-        ours = not plan.source or plan.source == self.pod.worker
-        if not plan.train or begun or trained or not ours or self._start_sent == (plan.lineage, self._member):
+        if not plan.train or begun or trained or self._start_sent == (plan.lineage, self._member):
             return
+        origin = plan.origin
+        if origin and origin.worker and (origin.worker, origin.incarnation) != self._process:
+            return  # Only that process holds the state: to begin from another would lose it.
         self._start_sent = (plan.lineage, self._member)
-        keep = plan.source == self.pod.worker and ballot.position.committed > 0
-        resume = local.Resume(plan.durable_step) if plan.durable_step is not None and not keep else None
+        keep = bool(origin and origin.worker)
+        resume = local.Resume(origin.step, origin.lineage, origin.digest) if origin and not keep else None
         self._effects.append(Order(local.Start(plan.lineage, resume, keep)))
+
+    @property
+    def _process(self) -> tuple[str, str]:
+        return self.pod.worker, self._member.incarnation if self._member else ""
 
     def _is_in(self, formation: FormationId) -> bool:
         return self.word is not None and formation_id(self.word)[:2] == formation[:2]

@@ -10,8 +10,10 @@ from edgetrain.group.status import Pace, PlanView, Status
 @dataclass(frozen=True)
 class Nothing:
     until: float | None = None
-    """Look again then, though nothing may have happened."""
+    """Look again then, though nothing may have happened; None: as soon as one looks again anyway."""
     why: str = ""
+    waits_for: tuple[str, ...] = ()
+    """Workers, where it is for somebody."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,25 @@ class View:
             return False
         return self.barred.get(member.worker, 0.0) <= self.now
 
+    def reach(self, worker: str) -> tuple[str, ...]:
+        """Workers that it hears."""
+        return tuple(self.statuses) if worker == self.me.worker else self.statuses[worker].reach
+
     def enough(self, members: list[Member]) -> bool:
         """Whether a call of these could be established, as far as we know."""
         voters = frozenset(members)
-        doubtful = [f for f in self.counted if not self._disowned(f, members)]
-        return all(Rules().enough(formation, voters, self.ended) for formation in doubtful)
+        return all(Rules().enough(formation, voters, self.ended) for formation in self.doubtful(members))
+
+    def doubtful(self, members: list[Member]) -> list[Formation]:
+        """Formations that may have committed, of which a call of these must have enough."""
+        return [f for f in self.counted if not self._disowned(f, members)]
+
+    def lacking(self, members: list[Member]) -> tuple[str, ...]:
+        """Workers whose votes would help these: of each formation that they are too few of, the others."""
+        voters = frozenset(members)
+        short = [f for f in self.doubtful(members) if not Rules().enough(f, voters, self.ended)]
+        away = {m.worker for f in short for m in f.members if m not in self.ended}
+        return tuple(sorted(away - {m.worker for m in members}))
 
     def _disowned(self, attempt: Formation, members: list[Member]) -> bool:
         """Whether one of these was called into it and was never in it: its vote will prove that nobody was.

@@ -38,7 +38,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Started:
-    """Answer to Start. With a `resume` for which no valid checkpoint was found, position.committed is 0."""
+    """Answer to Start. Where the checkpoint to resume from is not held here, position.committed is 0."""
 
     position: Position
 
@@ -131,6 +131,13 @@ class Checkpointed:
     digest: str
     """Names the point in the history: equal for all members that saved it."""
     path: str
+
+
+@dataclass(frozen=True)
+class HeldCheckpoints:
+    """All that this worker holds, as the program begins and after one was found to be damaged."""
+
+    checkpoints: list[Checkpointed]
 
 
 @dataclass(frozen=True)
@@ -239,9 +246,11 @@ class Serve:
 
 @dataclass(frozen=True)
 class Resume:
-    """The newest valid checkpoint not beyond `step`."""
+    """One checkpoint, which others may hold too: no other of the same step will do."""
 
     step: int
+    lineage: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -266,7 +275,8 @@ class Ping:
 
 # fmt: off
 Message = (
-    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed | Finished
-    | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Serve | Start | Stop | Ping
+    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed
+    | HeldCheckpoints | Finished | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch
+    | Serve | Start | Stop | Ping
 )
 # fmt: on

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain.group.members import Pod, Terms
-from edgetrain.group.status import PlanView
+from edgetrain.group.status import Origin, PlanView
 from edgetrain_protocol.plan import Phase, Plan
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,12 @@ def view_of(plan: Plan, worker: str) -> PlanView:
         revision=plan.revision,
         pods=pods,
         succession=tuple(group.succession) if group else (),
-        founders=founders or pods,
+        founders=founders,
         begun=plan.begun,
         train=plan.phase is Phase.TRAIN,
         terms=terms,
-        durable_step=plan.durable_step,
-        source=plan.lineage_from,
+        origin=Origin(**plan.origin.model_dump()) if plan.origin else None,
+        nudge=plan.nudge,
     )
 
 

@@ -112,6 +112,8 @@ class Supervisor:
         member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
         self._disk.save_member(member)
         self._program, self._member, self._facts.incarnation = program, member, program.incarnation
+        # What the last process had come to, this one has not.
+        self._facts.progress = None
         self._metrics.trainer_starts.inc()
         self._changed()
         try:
@@ -206,7 +208,8 @@ class Supervisor:
             self._facts.broken_since = self._facts.broken_since or self._loop.time()
             self._facts.recovering |= group.status.stage is Stage.BROKEN
         now = self._loop.time()
-        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now)
+        outlook = self.shell.outlook()
+        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now, outlook)
         news = is_news(part, self._told)
         self._told = part
         self._metrics.on_part(part)

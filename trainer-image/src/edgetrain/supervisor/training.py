@@ -1,16 +1,29 @@
 """The training part of a report, from what the supervisor knows. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from edgetrain.group.ballot import Established
+from edgetrain.group.members import Formation as GroupFormation
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.local import Progress
-from edgetrain_protocol.report import Checkpoint, Formation, Totals, Traffic, TrainerState, TrainingPart
+from edgetrain_protocol.report import (
+    Checkpoint,
+    Formation,
+    Quorum,
+    Totals,
+    Traffic,
+    TrainerState,
+    TrainingPart,
+    Voter,
+)
 
 PAUSED_SECONDS = 3.0
 """A group that has broken is usually whole again much sooner; then it never was paused."""
+HUNG_SECONDS = 10.0
+"""Out of its group, and its program does not come back to the session for so long: it hangs."""
+COUNTED_MOST = 16
 
 _STATES = {
     Stage.STARTING: TrainerState.STARTING,
@@ -21,6 +34,8 @@ _STATES = {
     Stage.FORMING: TrainerState.TRAINING,
     Stage.TRAINING: TrainerState.TRAINING,
 }
+_WITH_STATE = frozenset({Stage.FORMING, Stage.TRAINING, Stage.BROKEN, Stage.STOPPED, Stage.CAUGHT_UP})
+"""Stages in which the trainer has a state in memory from which others could go on."""
 
 _NEWS = (
     "state",
@@ -32,7 +47,28 @@ _NEWS = (
     "error_reason",
     "revision_held",
     "lineage",
+    "counted",
+    "holds",
+    "checkpoints",
+    "waits_for",
 )
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How the group sees this worker's way on."""
+
+    counted: Sequence[tuple[GroupFormation, tuple[Member, ...]]] = ()
+    """What its next vote must have enough of: each formation with its living members."""
+    waits: str = ""
+    waits_for: tuple[str, ...] = ()
+    moved_at: float | None = None
+    """Monotonic: when its trainer last got on; None while it need not."""
+    away_seconds: float = 0.0
+    """How long its program has been in its own code while it is in no formation."""
+
+
+NOTHING_KNOWN = Outlook()
 
 
 @dataclass
@@ -41,6 +77,9 @@ class Facts:
 
     progress: Progress | None = None
     checkpoint: Checkpoint | None = None
+    """The last that it saved."""
+    checkpoints: dict[tuple[int, int], Checkpoint] = field(default_factory=dict)
+    """The newest that it holds, by lineage and step."""
     model: str | None = None
     finished: bool = False
     error: str | None = None
@@ -58,12 +97,14 @@ class Facts:
     """The pod's own volumes were taken away under it. It trains on, from memory."""
 
 
-def state_of(status: Status, facts: Facts, now: float) -> TrainerState:
-    """One word for where the trainer is."""
+def state_of(status: Status, facts: Facts, now: float, away_seconds: float = 0.0) -> TrainerState:
+    """One word for where the trainer is. `away_seconds`: as in Outlook."""
     if facts.error_reason and not facts.finished and status.stage is Stage.STARTING:
         return TrainerState.FAILED
     if facts.finished:
         return TrainerState.FINISHED
+    if status.hung or away_seconds > HUNG_SECONDS:
+        return TrainerState.HUNG
     if status.stage in _STATES:
         return _STATES[status.stage]
     broken = facts.broken_since is not None and now - facts.broken_since > PAUSED_SECONDS
@@ -85,14 +126,15 @@ def training_part(
     word: Established | None,
     statuses: Mapping[str, Status],
     now: float,
+    outlook: Outlook = NOTHING_KNOWN,
 ) -> TrainingPart:
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
     reason, error = _trouble(facts, model_clash(status, statuses.values()))
-    progress = facts.progress or Progress(None, "", 0)
+    progress = _progress(facts, plan)
     members = word.formation.members if word else ()
-    state = state_of(status, facts, now)
+    state = state_of(status, facts, now, outlook.away_seconds)
     newcomers = state is TrainerState.TRAINING and plan is not None
     here = {m.worker for m in members}
     return TrainingPart(
@@ -120,9 +162,40 @@ def training_part(
         totals=_totals(progress, facts),
         samples_lost=progress.samples_returned,
         checkpoint=facts.checkpoint,
+        checkpoints=tuple(facts.checkpoints.values()),
+        holds=_holds(status, plan),
+        counted=_quorums(outlook),
+        waits=outlook.waits[:4000],
+        waits_for=outlook.waits_for,
+        still_seconds=max(0.0, now - outlook.moved_at) if outlook.moved_at is not None else 0.0,
         model=facts.model,
         error=error,
         error_reason=reason,
+    )
+
+
+def _progress(facts: Facts, plan: PlanView | None) -> Progress:
+    """What its program last said, unless that was of another history."""
+    said = facts.progress
+    if said is None or said.formation is None or plan is None or said.formation.lineage == plan.lineage:
+        return said or Progress(None, "", 0)
+    return replace(said, step=0)
+
+
+def _holds(status: Status, plan: PlanView | None) -> bool:
+    return plan is not None and status.lineage == plan.lineage and status.stage in _WITH_STATE
+
+
+def _quorums(outlook: Outlook) -> tuple[Quorum, ...]:
+    """The newest, where there are too many to tell: the base comes first and is never left out."""
+    counted = [*outlook.counted[:1], *outlook.counted[1:][1 - COUNTED_MOST :]]
+    return tuple(
+        Quorum(
+            number=formation.number,
+            aggregator=formation.aggregator,
+            voters=tuple(Voter(worker=m.worker, pod_uid=m.pod, incarnation=m.incarnation) for m in living),
+        )
+        for formation, living in counted
     )
 
 

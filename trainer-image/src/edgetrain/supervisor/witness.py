@@ -2,9 +2,20 @@
 
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from edgetrain.local import Broken, Built, Checkpointed, Failed, Finished, Message, Progress, Warned
+from edgetrain.local import (
+    Broken,
+    Built,
+    Checkpointed,
+    Failed,
+    Finished,
+    HeldCheckpoints,
+    Message,
+    Progress,
+    Warned,
+)
 from edgetrain.rundir import Heartbeat, write_heartbeat
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.training import Facts
@@ -13,6 +24,7 @@ from edgetrain_protocol.report import Checkpoint
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.2
+CHECKPOINTS_TOLD = 3
 
 
 class Witness:
@@ -31,9 +43,11 @@ class Witness:
                 facts.progress = message
                 self._beat(message)
             case Checkpointed(lineage, step, digest, path):
-                facts.checkpoint = Checkpoint(
-                    lineage=lineage, step=step, digest=digest, path=path, at=time.time()
-                )
+                saved = Checkpoint(lineage=lineage, step=step, digest=digest, path=path, at=time.time())
+                facts.checkpoint = saved
+                self._hold([*facts.checkpoints.values(), saved])
+            case HeldCheckpoints(found):
+                self._hold([Checkpoint(**asdict(one)) for one in found])
             case Finished(path, _):
                 facts.finished, facts.model = True, path
             case Failed(reason, error):
@@ -46,6 +60,11 @@ class Witness:
                 facts.recovering = True
             case Built():
                 self._recovered(now)
+
+    def _hold(self, checkpoints: list[Checkpoint]) -> None:
+        """The newest of them: the engine keeps few, and clears older ones away."""
+        newest = sorted({(c.lineage, c.step): c for c in checkpoints}.items())[-CHECKPOINTS_TOLD:]
+        self.facts.checkpoints = dict(newest)
 
     def _beat(self, progress: Progress) -> None:
         now = time.time()

@@ -1,0 +1,108 @@
+"""The last resort: workers are heard, they should train, and nobody does.
+
+Every wait of a group ends by its own rules. Where one does not, by a fault of ours or of the network's that
+no rule foresees, it is named here with all that its members say they wait for, and the least drastic thing
+that may help is done: first another formation, then another lineage, each less often than the one before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.stored import Stall
+from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.report import TrainerState, TrainingPart
+
+STALL_SECONDS = 60.0
+"""From the last step, or from the last worker's getting ready, to the condition `Stalled`."""
+STEPS = 10
+"""A group whose steps take long is given so many of them."""
+COLD_SECONDS = 600.0
+"""As long as it has committed no step: nobody knows how long one takes."""
+LONGEST_SECONDS = 3600.0
+"""Between what is done about it: twice as long each time, up to this."""
+
+LATE_SECONDS, LATE_STEPS = 10.0, 5
+"""Members of a formation are said to wait where no step has come for longer than both."""
+
+_COULD_TRAIN = frozenset(
+    {
+        TrainerState.WAITING,
+        TrainerState.JOINING,
+        TrainerState.TRAINING,
+        TrainerState.PAUSED,
+        TrainerState.HUNG,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Resort:
+    """What to do about it now."""
+
+    stall: Stall | None
+    nudge: bool = False
+    renew: str = ""
+    """Why another lineage is to be started."""
+
+
+def stalled(scene: Scene) -> str:
+    """Who waits for whom, by which rule; empty where steps go on, or need not."""
+    parts = {
+        w: p for w, p in scene.hearing.parts.items() if p.state in _COULD_TRAIN and p.lineage == scene.lineage
+    }
+    spec = scene.seen.job.spec
+    if scene.plan is None or scene.plan.phase is not Phase.TRAIN or len(parts) < spec.nodes.min:
+        return ""
+    still = _still(scene, parts)
+    if still < patience(list(parts.values())):
+        return ""
+    return f"nobody has trained for {_coarse(still)} s: {_chain(scene, parts)}"
+
+
+def waiting(scene: Scene) -> str:
+    """Who waits for whom in a formation that commits nothing just now; empty where steps come as usual."""
+    parts = {w: p for w, p in scene.hearing.parts.items() if p.state is TrainerState.TRAINING}
+    still = _still(scene, parts) if parts else 0.0
+    usual = max((p.step_seconds for p in parts.values()), default=0.0)
+    if still < max(LATE_SECONDS if usual else STALL_SECONDS, LATE_STEPS * usual):
+        return ""
+    return f"no step for {_coarse(still)} s: {_chain(scene, parts)}"
+
+
+def _still(scene: Scene, parts: Mapping[str, TrainingPart]) -> float:
+    """Seconds since any of these got on."""
+    return min(p.still_seconds + scene.hearing.silence(w) for w, p in parts.items())
+
+
+def _coarse(seconds: float) -> int:
+    """In steps of ten: a text that changes with each look would be written each time."""
+    return int(seconds // 10 * 10)
+
+
+def _chain(scene: Scene, parts: Mapping[str, TrainingPart]) -> str:
+    said = [f"{w}: {p.waits or p.state}" for w, p in sorted(parts.items())[:20]]
+    text = "; ".join(said)
+    for worker in scene.records:
+        text = text.replace(worker, scene.node_of(worker))
+    return text
+
+
+def patience(parts: list[TrainingPart]) -> float:
+    """Seconds without a step that are too many for these."""
+    usual = max(p.step_seconds for p in parts)
+    cold = not usual and any(p.state is TrainerState.TRAINING for p in parts)
+    return max(STALL_SECONDS, STEPS * usual, COLD_SECONDS if cold else 0.0)
+
+
+def resort(scene: Scene) -> Resort:
+    """What is due now: nothing, a nudge, or another lineage, in turn."""
+    before, why = scene.stored.stall, stalled(scene)
+    if not why:
+        return Resort(None)
+    if before is None:
+        return Resort(Stall(since=scene.now, steps=1, at=scene.now), nudge=True)
+    if scene.now < before.at + min(STALL_SECONDS * 2.0 ** (before.steps - 1), LONGEST_SECONDS):
+        return Resort(before)
+    after = before.model_copy(update={"steps": before.steps + 1, "at": scene.now})
+    return Resort(after, renew=why)

@@ -1,0 +1,298 @@
+"""A job is never stuck: after any faults a step is committed again, soon, and without the last resort.
+
+Each mend is broken on purpose as well, to see that these tests notice.
+"""
+
+import itertools
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edgetrain.group import machine, policy
+from edgetrain_operator.core import lineage
+from edgetrain_operator.core.hearing import Knowledge
+from tests.model.job import Job, all_of, training_job
+
+DEEP = os.environ.get("EDGETRAIN_EXPLORE") == "deep"
+BOUND_SECONDS = 30.0
+"""From the last fault's end to the next step; what was killed takes up to a second to start."""
+ORDERS_OF_FOUR = list(itertools.permutations(range(4)))
+ORDERS_OF_FIVE = list(itertools.permutations(range(5)))[:: 1 if DEEP else 11]
+SEEDS = range(300 if DEEP else 12)
+
+
+def commits(job: Job) -> None:
+    """A step is committed within the bound, and the last resort had no part in it."""
+    assert job.commits_again(BOUND_SECONDS), job.why()
+    assert "NobodyTrains" not in job.world.told, job.why()
+
+
+def whole(job: Job) -> None:
+    """All nodes train together in the end."""
+    assert job.run(60, job.whole), job.why()
+
+
+# --- the faults of users
+
+
+def power_cut(job: Job, order: tuple[int, ...], gap: float) -> None:
+    all_of(job, job.power_off)
+    job.run(20)
+    for index in order:
+        job.power_on(index)
+        job.run(gap)
+
+
+@pytest.mark.parametrize("order", [*ORDERS_OF_FOUR, *ORDERS_OF_FIVE])
+def test_a_site_comes_back_in_any_order_from_the_newest_durable_step(order: tuple[int, ...]) -> None:
+    job = training_job(len(order), seed=hash(order) % 997)
+    durable = job.world.stored.durable_step
+    power_cut(job, order, gap=random.Random(str(order)).choice([0.2, 3.0, 9.0]))
+    commits(job)
+    origin = job.world.plan.origin
+    assert (job.lineage, origin and origin.step) == (2, durable)
+    whole(job)
+
+
+def rolling_deletion(job: Job) -> None:
+    for index in range(len(job.nodes)):
+        job.delete_pod(index)
+        job.run(8)
+
+
+def deletion_faster_than_newcomers(job: Job) -> None:
+    for index in range(len(job.nodes)):
+        job.delete_pod(index)
+        job.run(0.5)
+
+
+def all_programs_fail(job: Job) -> None:
+    all_of(job, job.fail_program)
+
+
+def all_pods_deleted(job: Job) -> None:
+    all_of(job, job.delete_pod)
+
+
+def all_programs_killed(job: Job) -> None:
+    all_of(job, job.kill_trainer)
+
+
+def last_one_back_first(job: Job) -> None:
+    power_cut(job, tuple(reversed(range(len(job.nodes)))), 6.0)
+
+
+def site_offline_then_its_leader_deleted(job: Job) -> None:
+    job.offline = set(range(len(job.nodes)))
+    job.run(10)
+    leader = job.index[job.world.plan.groups[0].aggregator]
+    job.peace()
+    job.delete_pod(leader)
+
+
+def operator_away_while_all_restart(job: Job) -> None:
+    job.operator_up = False
+    all_of(job, job.fail_program)
+    job.run(10)
+    job.take_over()
+
+
+def late_reports(job: Job) -> None:
+    job.late = set(range(len(job.nodes)))
+    all_of(job, job.fail_program)
+    job.run(8)
+
+
+def one_way_links(job: Job) -> None:
+    job.cut_one_way(0, 1)
+    job.cut_one_way(2, 1)
+    job.run(15)
+
+
+FAULTS = (
+    rolling_deletion,
+    deletion_faster_than_newcomers,
+    all_programs_fail,
+    all_pods_deleted,
+    all_programs_killed,
+    last_one_back_first,
+    site_offline_then_its_leader_deleted,
+    operator_away_while_all_restart,
+    late_reports,
+    one_way_links,
+)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_it_trains_again_after(fault: Callable[[Job], None], size: int) -> None:
+    if fault is one_way_links and size < 3:
+        pytest.skip("needs a third")
+    job = training_job(size, seed=size)
+    fault(job)
+    job.peace()
+    commits(job)
+    whole(job)
+
+
+def test_below_min_nothing_new_begins_and_enough_begin_at_once() -> None:
+    """Three of four are needed and two are there: no lineage is raised for those two."""
+    job = training_job(4, nodes={"min": 3})
+    all_of(job, job.power_off)
+    job.run(20)
+    for index in (0, 1):
+        job.power_on(index)
+    job.run(40)
+    assert job.lineage == 1
+    job.power_on(2)
+    job.power_on(3)
+    commits(job)
+    assert job.lineage == 2
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_program_that_hangs_is_put_out_whoever_it_is(leads: bool) -> None:
+    job = training_job(4)
+    leader = job.index[job.world.plan.groups[0].aggregator]
+    victim = leader if leads else (leader + 1) % 4
+    job.hang(victim)
+    job.run(policy.LATE_SECONDS + 2)
+    others = [at for at, index, _ in job.commits if index != victim and at > job.now - 0.6]
+    assert others, job.why()
+    job.run(20)
+    assert job.world.lines()[job.nodes[victim]] == "Hung"
+    job.come_back(victim)
+    whole(job)
+
+
+# --- anything at any time
+
+
+def some_faults(job: Job, rng: random.Random) -> list[Callable[[], None]]:
+    everybody = range(len(job.nodes))
+
+    def one() -> int:
+        return rng.choice(everybody)
+
+    def several() -> list[int]:
+        return rng.sample(everybody, rng.randint(2, len(everybody)))
+
+    return [
+        lambda: job.power_off(one()),
+        lambda: all_of(job, job.power_off, several()),
+        lambda: all_of(job, job.power_on, several()),
+        lambda: job.delete_pod(one()),
+        lambda: all_pods_deleted(job),
+        lambda: all_programs_fail(job),
+        lambda: job.fail_program(one()),
+        lambda: job.kill_trainer(one()),
+        lambda: job.stop(one()),
+        lambda: job.wake(one()),
+        lambda: job.freeze(one()),
+        lambda: job.thaw(one()),
+        lambda: job.hang(one()),
+        lambda: job.partition(set(several())),
+        lambda: job.cut_one_way(*rng.sample(everybody, 2)),
+        job.mend_links,
+        lambda: job.offline.update(several()),
+        lambda: job.late.add(one()),
+        lambda: setattr(job, "operator_up", False),
+        job.take_over,
+    ]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_befell_it_it_trains_again(seed: int) -> None:
+    rng = random.Random(seed)
+    job = training_job(rng.choice([3, 4, 5, 6]), seed)
+    faults = some_faults(job, rng)
+    for _ in range(8):
+        rng.choice(faults)()
+        job.run(rng.choice([0.1, 1.0, 3.0, 10.0]))
+    job.peace()
+    commits(job)
+    whole(job)
+
+
+# --- the mends, broken
+
+
+def attempts_that_never_commit(job: Job) -> None:
+    """The newest formation could vote again, an older one that counts all the same cannot."""
+    leader, second = (job.index[w] for w in job.world.plan.groups[0].succession[:2])
+    job.builds_fail = True
+    job.power_off(leader)
+    job.run(2.0)
+    job.delete_pod(second)
+    job.power_on(leader)
+    job.delete_pod(leader)
+    job.run(1.0)
+    job.builds_fail = False
+
+
+def hung_leader(job: Job) -> None:
+    job.hang(job.index[job.world.plan.groups[0].aggregator])
+
+
+def slow_votes(job: Job) -> None:
+    job.slow_disk = 1.5
+    job.kill_trainer(0)
+    job.kill_trainer(1)
+
+
+def staggered(job: Job) -> None:
+    power_cut(job, tuple(reversed(range(len(job.nodes)))), 6.0)
+
+
+def builds_that_fail(job: Job) -> None:
+    """Most are put out for a while, and nobody says anything when that while is over."""
+    job.builds_fail = True
+    job.kill_trainer(0)
+    job.run(5)
+    job.builds_fail = False
+
+
+SCENARIOS = (attempts_that_never_commit, builds_that_fail, hung_leader, slow_votes, staggered)
+"""In which the mends below count: nothing is mended by hand before a step is asked for."""
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_the_mends_hold(scenario: Callable[[Job], None]) -> None:
+    job = training_job(4)
+    scenario(job)
+    commits(job)
+
+
+def _only_newest(scene: Any, formation: Any) -> list[Knowledge]:
+    return [Knowledge(k.base, k.counted[-1:]) for k in _best_informed(scene, formation)]
+
+
+_best_informed = lineage._best_informed
+
+MUTANTS: dict[str, tuple[Callable[[Job], None], list[tuple[Any, str, Any]]]] = {
+    "who began from a checkpoint gives nothing": (
+        staggered,
+        [(Job, "gives", lambda job, donor: donor.whole)],
+    ),
+    "nothing is looked at again": (builds_that_fail, [(policy, "LOOK_SECONDS", 1e9)]),
+    "the operator looks at the newest formation alone": (
+        attempts_that_never_commit,
+        [(lineage, "_best_informed", _only_newest)],
+    ),
+    "who leads is not watched": (hung_leader, [(policy, "trusted", lambda *_: True)]),
+    "every call is given the same time": (slow_votes, [(machine, "LONGEST_CALL_SECONDS", 1.0)]),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_without_a_mend_it_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario, changes = MUTANTS[name]
+    for where, what, instead in changes:
+        monkeypatch.setattr(where, what, instead)
+    job = training_job(4)
+    scenario(job)
+    with pytest.raises(AssertionError):
+        commits(job)
