@@ -51,6 +51,11 @@ def aftermath(
     return Aftermath(start - over, min(step.at for step in fresh) - start, min(full) - start)
 
 
+def last_resorts(test: Bed) -> int:
+    """How often the job was found stalled; it must never come to that."""
+    return len(test.events("NobodyTrains"))
+
+
 def restore(test: Bed) -> None:
     """All links whole, all nodes on, the operator there: what a fault that failed half-way has left."""
     test.lab.heal()

@@ -99,6 +99,14 @@ class Bed:
         text = self.lab.kubectl("-n", self.namespace, "get", "etj", self.job, "-o", "json")
         return JobStatus.model_validate(json.loads(text).get("status", {}))
 
+    def events(self, reason: str) -> list[str]:
+        """The messages of the job's Events of a reason."""
+        about = f"involvedObject.name={self.job},reason={reason}"
+        text = self.lab.kubectl(
+            "-n", self.namespace, "get", "events", "--field-selector", about, "-o", "json"
+        )
+        return [event["message"] for event in json.loads(text)["items"]]
+
     def wait_training(self, count: int, seconds: float = 120) -> None:
         """Until `count` nodes train, by the job's status and by their newest steps."""
         began = time.time()

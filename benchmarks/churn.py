@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.aftermath import Aftermath, aftermath, explain, restore
+from benchmarks.aftermath import Aftermath, aftermath, explain, last_resorts, restore
 from benchmarks.audit import Audit, audit, audit_rows
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.faults import FAULTS, Struck
@@ -41,6 +41,7 @@ class Outcome:
     """None: it never trained again."""
     found: Audit | None
     """None: it never trained at all."""
+    last_resorts: int
 
 
 def main() -> int:
@@ -85,11 +86,12 @@ def churned(test: Bed, seed: int) -> Outcome:
             print(f"  FAILED: seed {seed}: {failed}", flush=True)
             explain(test, f"churn-{seed}")
         time.sleep(1)
-        test.journal.read()
+        resorts = last_resorts(test)
         restore(test)
         test.end()
+    test.journal.read()
     test.journal.close()
-    return judged(test, seed, struck if trains else [])
+    return judged(test, seed, struck if trains else [], resorts)
 
 
 def strike_all(test: Bed, chance: random.Random, struck: list[Struck]) -> None:
@@ -99,12 +101,12 @@ def strike_all(test: Bed, chance: random.Random, struck: list[Struck]) -> None:
         print(f"  {time.strftime('%T', time.localtime(struck[-1].began))} {struck[-1]}", flush=True)
 
 
-def judged(test: Bed, seed: int, struck: Sequence[Struck]) -> Outcome:
+def judged(test: Bed, seed: int, struck: Sequence[Struck], resorts: int) -> Outcome:
     steps, begun = test.journal.steps, test.journal.begun
     after = aftermath(struck, steps, begun, len(test.nodes)) if struck else None
     found = audit(steps, SAMPLES) if steps else None
     print(f"  {after}\n  {found}", flush=True)
-    return Outcome(seed, after, found)
+    return Outcome(seed, after, found, resorts)
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -114,7 +116,9 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
     again = Row(
         f"of {len(outcomes)} seeds: train again", len(trained), "seeds", Goal("==", len(outcomes)), failed
     )
-    return [again, *times(trained), *audit_rows([o.found for o in outcomes if o.found])]
+    resorts = [outcome.last_resorts for outcome in outcomes]
+    stalled = Row("last resorts taken (Stalled)", sum(resorts), "times", Goal("==", 0), resorts)
+    return [again, stalled, *times(trained), *audit_rows([o.found for o in outcomes if o.found])]
 
 
 def times(trained: Sequence[Aftermath]) -> list[Row]:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.aftermath import Aftermath, aftermath, explain, restore
+from benchmarks.aftermath import Aftermath, aftermath, explain, last_resorts, restore
 from benchmarks.audit import Audit, audit, audit_rows
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.faults import Struck, cut_power
@@ -47,6 +47,7 @@ class Return:
     went_on_from: int | None
     """The step below the first one of the lineage that trains now; None: none does."""
     after: Aftermath | None
+    last_resorts: int
 
 
 def main() -> int:
@@ -94,7 +95,7 @@ def returned(test: Bed, order: tuple[str, ...]) -> Return:
     except (LabError, TimeoutError) as failed:
         print(f"  FAILED: {order}: {failed}", flush=True)
         explain(test, f"site-{'-'.join(order)}")
-        outcome = Return(order, durable, None, None)
+        outcome = Return(order, durable, None, None, last_resorts(test))
     print(f"  {outcome}", flush=True)
     return outcome
 
@@ -112,7 +113,7 @@ def back(test: Bed, order: tuple[str, ...], durable: int) -> Return:
     time.sleep(1)
     steps = test.journal.read()
     after = aftermath([struck], steps, test.journal.begun, len(test.nodes))
-    return Return(order, durable, first_after(steps, began) - 1, after)
+    return Return(order, durable, first_after(steps, began) - 1, after, last_resorts(test))
 
 
 def wait_settled(test: Bed) -> None:
@@ -146,9 +147,12 @@ def rows(returns: Sequence[Return], found: Sequence[Audit]) -> list[Row]:
     back = [r.after for r in returns if r.after]
     right = [r for r in returns if r.went_on_from is not None and r.went_on_from >= r.durable]
     nexts, wholes = [after.to_next for after in back], [after.to_whole for after in back]
+    # Each job's are counted by every one of its orders: the events stay.
+    resorts = [r.last_resorts for r in returns]
     every = Goal("==", len(returns))
     counted = [
         Row(f"of {len(returns)} orders: train again", len(back), "orders", every, wholes),
+        Row("last resorts taken (Stalled)", sum(resorts), "times", Goal("==", 0), resorts),
         Row("from the newest durable step", len(right), "orders", every, [r.durable for r in returns]),
     ]
     timed = (

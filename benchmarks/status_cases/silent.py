@@ -1,6 +1,5 @@
 """Who is waited for, who was never heard, who is not there any more, and what was lost."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -99,9 +98,11 @@ def steps_lost(test: Bed) -> Iterator[Told]:
 
 def lost_by_events(test: Bed) -> list[int]:
     """What the job's events say of steps lost."""
-    text = test.lab.kubectl("-n", test.namespace, "get", "events", "-o", "json")
-    messages = [one["message"] for one in json.loads(text)["items"] if one["reason"] == "NewLineage"]
-    return [int(found[1]) for message in messages if (found := re.search(r"(\d+) known steps lost", message))]
+    return [
+        int(found[1])
+        for message in test.events("NewLineage")
+        if (found := re.search(r"(\d+) known steps lost", message))
+    ]
 
 
 CASES = (
