@@ -101,10 +101,8 @@ class Bed:
 
     def events(self, reason: str) -> list[str]:
         """The messages of the job's Events of a reason."""
-        about = f"involvedObject.name={self.job},reason={reason}"
-        text = self.lab.kubectl(
-            "-n", self.namespace, "get", "events", "--field-selector", about, "-o", "json"
-        )
+        about = f"--field-selector=involvedObject.name={self.job},reason={reason}"
+        text = self.lab.kubectl("-n", self.namespace, "get", "events", about, "-o", "json")
         return [event["message"] for event in json.loads(text)["items"]]
 
     def wait_training(self, count: int, seconds: float = 120) -> None:

@@ -87,21 +87,21 @@ def one_job(test: Bed, name: str, orders: Sequence[tuple[str, ...]], returns: li
 
 def returned(test: Bed, order: tuple[str, ...]) -> Return:
     """All off, and on in this order."""
-    durable = 0
+    durable, resorts = 0, last_resorts(test)
     try:
         wait_settled(test)
         durable = newest_of_two(test)
-        outcome = back(test, order, durable)
+        outcome = back(test, order, durable, resorts)
     except (LabError, TimeoutError) as failed:
         print(f"  FAILED: {order}: {failed}", flush=True)
         explain(test, f"site-{'-'.join(order)}")
-        outcome = Return(order, durable, None, None, last_resorts(test))
+        outcome = Return(order, durable, None, None, last_resorts(test) - resorts)
     print(f"  {outcome}", flush=True)
     return outcome
 
 
-def back(test: Bed, order: tuple[str, ...], durable: int) -> Return:
-    """Where it went on from.
+def back(test: Bed, order: tuple[str, ...], durable: int, resorts: int) -> Return:
+    """Where it went on from; `resorts` were taken before.
 
     Raises:
         TimeoutError: it did not.
@@ -113,7 +113,7 @@ def back(test: Bed, order: tuple[str, ...], durable: int) -> Return:
     time.sleep(1)
     steps = test.journal.read()
     after = aftermath([struck], steps, test.journal.begun, len(test.nodes))
-    return Return(order, durable, first_after(steps, began) - 1, after, last_resorts(test))
+    return Return(order, durable, first_after(steps, began) - 1, after, last_resorts(test) - resorts)
 
 
 def wait_settled(test: Bed) -> None:
@@ -147,7 +147,6 @@ def rows(returns: Sequence[Return], found: Sequence[Audit]) -> list[Row]:
     back = [r.after for r in returns if r.after]
     right = [r for r in returns if r.went_on_from is not None and r.went_on_from >= r.durable]
     nexts, wholes = [after.to_next for after in back], [after.to_whole for after in back]
-    # Each job's are counted by every one of its orders: the events stay.
     resorts = [r.last_resorts for r in returns]
     every = Goal("==", len(returns))
     counted = [

@@ -98,11 +98,8 @@ def steps_lost(test: Bed) -> Iterator[Told]:
 
 def lost_by_events(test: Bed) -> list[int]:
     """What the job's events say of steps lost."""
-    return [
-        int(found[1])
-        for message in test.events("NewLineage")
-        if (found := re.search(r"(\d+) known steps lost", message))
-    ]
+    said = (re.search(r"(\d+) known steps lost", message) for message in test.events("NewLineage"))
+    return [int(found[1]) for found in said if found]
 
 
 CASES = (
