@@ -24,7 +24,14 @@ MUTABLE: list[dict[str, Any]] = [
     {"nodes": {"min": 2}},
     {"nodes": {"max": 7}},
     {"nodes": {"exclude": ["edge-3"]}},
-    {"runPolicy": {"backoffLimit": 1, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 5}},
+    {
+        "runPolicy": {
+            "backoffLimit": 1,
+            "backoffLimitPerNode": 0,
+            "activeDeadlineSeconds": 60,
+            "ttlSecondsAfterFinished": 5,
+        }
+    },
 ]
 
 

@@ -2,27 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from edgetrain_operator.core.model import Defaults
-from edgetrain_operator.kube.client import Credentials, Kube
 from edgetrain_operator.kube.errors import Conflict, KubeError
 from edgetrain_operator.kube.resources import NODES, Resource
-from edgetrain_operator.runtime.metrics import Metrics
-from edgetrain_operator.runtime.node_table import NodeTable
-from edgetrain_operator.runtime.reconcile import Reconciler
 from edgetrain_protocol.names import EDGE_NODE_LABEL
 from edgetrain_protocol.report import TrainerState
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, program, set_ready
+from tests.support.replicas import DEFAULTS, Crash, Replica, condition, pod_on, settle, with_replicas
 from tests.support.scripted_fleet import ScriptedFleet
-
-T = TypeVar("T")
-DEFAULTS = Defaults("registry.example/edgetrain:test", "fleet.example:8443")
 
 
 @pytest.fixture(autouse=True)
@@ -31,65 +23,6 @@ def _no_nodes(api: ApiServer, namespace: str) -> Iterator[None]:
     program(api, namespace, "main.py")
     yield
     drop_nodes(api)
-
-
-class Crash(Exception):
-    """The process dies here."""
-
-
-class FailingKube(Kube):
-    """A connection that ends after so many writes, as that of a process that is killed does."""
-
-    writes_left = 10**9
-
-    async def _send(self, method: str, *rest: Any) -> Any:
-        if method != "GET":
-            if self.writes_left <= 0:
-                raise Crash
-            self.writes_left -= 1
-        return await super()._send(method, *rest)
-
-
-class Replica:
-    """One operator's reconciling part."""
-
-    def __init__(self, kube: FailingKube, fleet: ScriptedFleet) -> None:
-        self.kube, self.nodes = kube, NodeTable()
-        self.reconciler = Reconciler(kube, self.nodes, fleet, DEFAULTS, Metrics(CollectorRegistry()))
-
-    async def look(self) -> None:
-        """What the sweep does."""
-        self.nodes.sweep([raw async for raw in self.kube.list(NODES, None, EDGE_NODE_LABEL)])
-
-    async def settle(self, namespace: str, name: str = "digits", steps: int = 6) -> None:
-        for _ in range(steps):
-            await self.look()
-            try:
-                await self.reconciler.reconcile((namespace, name))
-            except Conflict:
-                continue
-
-
-def with_replicas(api: ApiServer, fleet: ScriptedFleet, *tasks: Callable[[Replica], Awaitable[T]]) -> list[T]:
-    """Run each task with an operator of its own, all at the same time."""
-
-    async def one(task: Callable[[Replica], Awaitable[T]]) -> T:
-        kube = await FailingKube.connect(Credentials(str(api.kubeconfig)))
-        assert isinstance(kube, FailingKube)
-        try:
-            return await task(Replica(kube, fleet))
-        finally:
-            await kube.close()
-
-    async def all_of_them() -> list[T]:
-        return list(await asyncio.gather(*(one(task) for task in tasks)))
-
-    return asyncio.run(all_of_them())
-
-
-def settle(api: ApiServer, fleet: ScriptedFleet, namespace: str) -> None:
-    """A new operator comes, does what is to be done, and goes."""
-    with_replicas(api, fleet, lambda replica: replica.settle(namespace))
 
 
 def shape(api: ApiServer, namespace: str) -> dict[str, list[str]]:
@@ -113,19 +46,6 @@ def stored(api: ApiServer, namespace: str) -> dict[str, Any]:
     (found,) = [c for c in items(api, "configmaps", namespace) if "plan.json" in c.get("data", {})]
     document: dict[str, Any] = json.loads(found["data"]["plan.json"])
     return document
-
-
-def pod_on(api: ApiServer, namespace: str, node: str) -> dict[str, Any]:
-    pods = [
-        p for p in items(api, "pods", namespace) if p["metadata"]["annotations"]["edgetrain.io/node"] == node
-    ]
-    return max(pods, key=lambda pod: int(pod["metadata"]["labels"]["edgetrain.io/attempt"]))
-
-
-def condition(api: ApiServer, namespace: str, kind: str) -> dict[str, Any]:
-    status = get(api, "etj", "digits", namespace)["status"]
-    (found,) = [c for c in status["conditions"] if c["type"] == kind]
-    return dict(found)
 
 
 CLAIM = {"checkpoint": {"claim": {"size": "1Gi"}}}
@@ -435,6 +355,48 @@ def test_a_finished_job_is_complete_and_deleted_after_its_time(api: ApiServer, n
     patch_status(api, "pod", pod["metadata"]["name"], namespace, {"status": {"phase": "Succeeded"}})
     settle(api, fleet, namespace)
     assert items(api, "etj", namespace) == []
+
+
+def test_last_words_outlive_their_pod(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    api.apply(job(namespace, runPolicy={"backoffLimit": 0}))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    name = pod_on(api, namespace, "edge-a")["metadata"]["name"]
+    end = {"exitCode": 1, "reason": "Error", "message": "ModuleNotFoundError: No module named 'edgetrain'"}
+    trainer = {
+        "name": "trainer",
+        "image": "i",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 1,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": end},
+    }
+    words = {"status": {"phase": "Running", "containerStatuses": [trainer]}}
+    patch_status(api, "pod", name, namespace, words)
+    settle(api, fleet, namespace)
+    api.kubectl("delete", "pod", name, "-n", namespace, "--force", "--grace-period=0")
+    settle(api, fleet, namespace)
+    assert "No module named 'edgetrain'" in condition(api, namespace, "Failed")["message"]
+    (line,) = get(api, "etj", "digits", namespace)["status"]["nodes"]
+    assert line["state"] == "Failed" and "No module named 'edgetrain'" in line["message"]
+
+
+def test_a_node_without_its_label_is_named_while_it_is_there(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    make_node(api, "edge-b")
+    api.apply(job(namespace))
+    fleet = ScriptedFleet()
+    settle(api, fleet, namespace)
+    api.kubectl("label", "node", "edge-b", f"{EDGE_NODE_LABEL}-")
+    settle(api, fleet, namespace)
+    settle(api, fleet, namespace)  # another operator, which never saw the label
+    hint = f"edge-b had one and lacks the label {EDGE_NODE_LABEL}"
+    assert hint in condition(api, namespace, "Scheduled")["message"]
+    api.kubectl("delete", "node", "edge-b")
+    settle(api, fleet, namespace)
+    assert hint not in condition(api, namespace, "Scheduled")["message"]
 
 
 def test_nothing_is_written_where_nothing_changed(api: ApiServer, namespace: str) -> None:

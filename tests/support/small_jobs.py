@@ -17,7 +17,7 @@ width = {width}
 model = torch.nn.Linear(8, width)
 model, optimizer = session.wrap(model, torch.optim.SGD(model.parameters(), lr=0.1))
 x, y = torch.randn({samples}, 8), torch.randn({samples}, width)
-for batch in session.batches((x, y), batch_size=16, epochs=100000, seed=1):
+for batch in session.batches((x, y), batch_size=16, epochs={epochs}, seed=1):
     optimizer.zero_grad()
     session.backward(((model(batch.x) - batch.y) ** 2).mean())
     optimizer.step()
@@ -25,8 +25,8 @@ session.finish(model)
 """
 
 
-def program(*, before: str = "", width: str = "4", samples: int = 256) -> Json:
-    text = MODEL.format(before=before, width=width, samples=samples)
+def program(*, before: str = "", width: str = "4", samples: int = 256, epochs: int = 100_000) -> Json:
+    text = MODEL.format(before=before, width=width, samples=samples, epochs=epochs)
     return {"command": ["python", "-c", text]}
 
 

@@ -18,12 +18,13 @@ from edgetrain_operator.core.model import (
     Observed,
     PodView,
     Refusal,
+    Subject,
 )
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION
+from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION, Env
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Quorum, Report, TrainerState, TrainingPart, Voter
 from edgetrain_protocol.status import Condition, JobStatus
@@ -51,7 +52,8 @@ class World:
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
     furthest: tuple[int, int] = (0, 0)
-    refusal: Refusal | None = None
+    refusals: dict[Subject, Refusal] = field(default_factory=dict)
+    strangers: dict[str, NodeView] = field(default_factory=dict)
     defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
@@ -80,7 +82,8 @@ class World:
             highest_step=self.furthest[1],
             token="token",
             ca_bundle="ca",
-            refusal=self.refusal,
+            refusals=dict(self.refusals),
+            strangers=dict(self.strangers),
         )
 
     def step(self) -> Decision:
@@ -128,6 +131,7 @@ class World:
             uid=f"pod-{self.made}",
             node=meta["annotations"][NODE_ANNOTATION],
             attempt=int(meta["labels"][ATTEMPT_LABEL]),
+            fleet_address=_fleet_address(manifest),
             created=self.now,
         )
         self.pods[pod.uid] = pod
@@ -254,6 +258,11 @@ class World:
     def lines(self) -> dict[str, str]:
         """Node -> state, from status."""
         return {line.node: str(line.state) for line in self.status.nodes}
+
+
+def _fleet_address(manifest: dict[str, Any]) -> str:
+    variables = manifest["spec"]["containers"][0]["env"]
+    return next(str(v["value"]) for v in variables if v["name"] == Env.FLEET_ADDRESS)
 
 
 def trained(*nodes: str, **spec: Any) -> World:

@@ -19,6 +19,8 @@ from tests.support.group import LocalGroup, Worker
 
 FAKE = Path(__file__).parent / "fake_trainer.py"
 ENDLESS = 1_000_000
+OOM_KILLED = "import os; open(os.environ['EDGETRAIN_CGROUP'] + '/memory.events', 'w').write('oom_kill 5')"
+"""What the kernel writes when it has killed."""
 
 Start = Callable[..., LocalGroup]
 
@@ -160,6 +162,21 @@ def test_garbage_on_the_control_port_harms_nobody(start: Start) -> None:
     [
         ([sys.executable, "-c", "raise RuntimeError('no such sensor')"], "ProgramFailed", "no such sensor"),
         (["/no/such/command"], "CommandNotFound", "/no/such/command"),
+        (
+            [sys.executable, "-c", "import os, sys; sys.stderr.write('tensor bug'); os.abort()"],
+            "ProgramFailed",
+            "ended by a signal 5 times, at last by SIGABRT: tensor bug",
+        ),
+        (
+            [sys.executable, "-c", f"{OOM_KILLED}; os.kill(os.getpid(), 9)"],
+            "OutOfMemory",
+            "a limit of 128 MiB, 127 MiB in use at most",
+        ),
+        (
+            [sys.executable, "-c", f"{OOM_KILLED}; raise RuntimeError('a reader was killed')"],
+            "ProgramFailed",
+            "status 1 (the kernel killed a part of it for memory: a limit of 128 MiB",
+        ),
     ],
 )
 def test_a_program_that_fails_ends_the_container_with_its_last_words(
@@ -168,8 +185,11 @@ def test_a_program_that_fails_ends_the_container_with_its_last_words(
     group = LocalGroup(tmp_path, lambda _: command, 1)
     try:
         group.give(group.plan())
-        group.start()
         worker = group.workers[0]
+        limits = {"memory.events": "oom_kill 4", "memory.max": str(128 << 20), "memory.peak": str(127 << 20)}
+        for name, text in limits.items():
+            (worker.directory / name).write_text(text)
+        group.start_one(worker, EDGETRAIN_CGROUP=str(worker.directory))
         assert worker.process is not None
         assert worker.process.wait(20) == 1
         said = (worker.directory / "termination-log").read_text()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
-from edgetrain_operator.core.model import ContainerTrouble, DeleteJob, DeletePod, Forget, Refusal
+from edgetrain_operator.core.model import ContainerTrouble, DeleteJob, DeletePod, Forget
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.names import EDGE_NODE_LABEL
 from edgetrain_protocol.plan import Phase
@@ -194,7 +194,6 @@ TROUBLES = [
         "CommandNotFound",
         "python /program/main.py",
     ),
-    (ContainerTrouble("trainer", "OOMKilled", ""), "OutOfMemory", "limit"),
     (
         ContainerTrouble("", "Unschedulable", "0/1 nodes: insufficient cpu"),
         "PodUnschedulable",
@@ -288,17 +287,6 @@ def test_too_few_nodes_names_those_that_cannot_have_a_worker() -> None:
     world.settle()
     scheduled = world.condition("Scheduled")
     assert scheduled.reason == "TooFewNodes" and "b: the node is cordoned" in scheduled.message
-
-
-def test_a_refused_pod_is_said_and_tried_again_later() -> None:
-    world = World.of("a")
-    world.refusal = Refusal("PodsRefused", "violates PodSecurity: hostPath", world.now + 10)
-    world.settle()
-    assert not world.pods
-    assert world.condition("Scheduled").reason == "PodsRefused"
-    world.pass_time(11)
-    world.step()
-    assert world.pods
 
 
 def test_old_kubelets_are_shown_as_unsupported() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from edgetrain_operator.core.model import ContainerEnd
 from edgetrain_operator.core.observe import node_view, own, pod_view, time_text, unix_time
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.settings import BadSetting, Settings
@@ -77,7 +78,52 @@ def test_running_out_of_memory_is_the_programs_failure() -> None:
     end = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     pod = pod_view(raw_pod(**trainer(2, lastState=end)))
     assert pod.crashes == 2
-    assert pod.trouble is not None and pod.trouble.reason == "OOMKilled"
+    assert [(end.container, end.reason) for end in pod.ends] == [("trainer", "OOMKilled")]
+
+
+def test_ends_are_told_of_each_container_with_its_limit_and_which_start_it_was() -> None:
+    status = trainer(2, state={"running": {}}, lastState={"terminated": {"exitCode": 1, "message": "no\n"}})
+    status["initContainerStatuses"] = [
+        {"name": "profiler", "restartCount": 4, "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}
+    ]
+    raw = raw_pod(**status)
+    raw["spec"] = {"containers": [{"name": "trainer", "resources": {"limits": {"memory": "128Mi"}}}]}
+    assert pod_view(raw).ends == (
+        ContainerEnd("trainer", "", 1, "no", 1, "128Mi"),
+        ContainerEnd("profiler", "Error", 3, "", 4),
+    )
+    assert pod_view(raw).trouble is None and not pod_view(raw).idle
+
+
+@pytest.mark.parametrize("code", [0, 137, 143, 255])
+def test_ends_from_outside_and_good_ones_say_nothing(code: int) -> None:
+    assert not pod_view(raw_pod(**trainer(1, lastState={"terminated": {"exitCode": code}}))).ends
+    well = {"terminated": {"exitCode": 0, "reason": "OOMKilled"}}
+    assert not pod_view(raw_pod(**trainer(0, state=well))).ends, "a child of it was, and it got over it"
+
+
+def test_a_pod_that_its_node_puts_out_says_why() -> None:
+    raw = raw_pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+    assert pod_view(raw).ends == (
+        ContainerEnd("pod", "Evicted", message="The node was low on resource: memory."),
+    )
+    assert not pod_view(raw_pod(phase="Failed")).ends
+
+
+def test_a_trainer_is_idle_between_its_starts_alone() -> None:
+    waiting, ended = {"waiting": {"reason": "CrashLoopBackOff"}}, {"terminated": {"exitCode": 1}}
+    assert pod_view(raw_pod(**trainer(1, state=waiting, lastState=ended))).idle
+    assert pod_view(raw_pod(**trainer(1, state=ended))).idle
+    assert not pod_view(raw_pod(**trainer(1, state={"running": {}}, lastState=ended))).idle
+    assert not pod_view(raw_pod(**trainer(state={"waiting": {"reason": "ContainerCreating"}}))).idle
+
+
+def test_the_address_that_a_pod_dials_is_its_own() -> None:
+    raw = raw_pod()
+    raw["spec"] = {
+        "containers": [{"name": "trainer", "env": [{"name": "EDGETRAIN_FLEET_ADDRESS", "value": "old:1"}]}]
+    }
+    assert pod_view(raw).fleet_address == "old:1"
 
 
 def test_waiting_is_trouble_only_where_something_is_wrong() -> None:

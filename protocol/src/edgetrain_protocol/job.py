@@ -168,15 +168,29 @@ class Elastic(Document):
     """A group of which nobody is heard stays in the plan this long."""
 
 
+class CleanPodPolicy(StrEnum):
+    NONE = "None"
+    RUNNING = "Running"
+    ALL = "All"
+
+
 class RunPolicy(Document):
     """When the job ends, and what is kept. Mutable."""
 
     active_deadline_seconds: int | None = Field(None, ge=1, le=31536000)
     """The job has failed if it runs longer than this."""
     backoff_limit: int = Field(6, ge=0, le=1000)
-    """Failures of the program, over all workers, before the job has failed."""
+    """Failures of the program, over all workers but those left out, before the job has failed. What ends it
+    on several members of one formation counts once."""
+    backoff_limit_per_node: int | None = Field(None, ge=0, le=1000)
+    """Failures of the program on one node before that node is left out, while nodes.min others are there;
+    half of backoffLimit, rounded up, where unset. No less than backoffLimit: no node is left out."""
     ttl_seconds_after_finished: int | None = Field(None, ge=0, le=31536000)
     """The job is deleted this long after its end; never where unset."""
+    clean_pod_policy: CleanPodPolicy = CleanPodPolicy.RUNNING
+    """Which pods are deleted once the job has ended and they had 30 s to end by themselves. Running: those
+    that still run; the others stay, with their logs. All: these too. None: none, and one that does not
+    end by itself goes on starting again."""
 
 
 # Of JobSpec and not of Program, whose default has nothing to run and would break its own rule.

@@ -139,6 +139,8 @@ class NodeState(StrEnum):
     LOST = "Lost"
     FAILED = "Failed"
     FINISHED = "Finished"
+    STOPPED = "Stopped"
+    """Ended with the job, which is suspended or over, before it had finished."""
     UNSUPPORTED = "Unsupported"
 
 

@@ -15,6 +15,7 @@ from edgetrain_protocol.status import JobProgress, JobStatus, NodeState, NodeSta
 STATE_STYLE = {
     NodeState.TRAINING: "green",
     NodeState.FINISHED: "green",
+    NodeState.STOPPED: "green",
     NodeState.JOINING: "cyan",
     NodeState.STARTING: "cyan",
     NodeState.PENDING: "cyan",

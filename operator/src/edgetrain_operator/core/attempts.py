@@ -63,8 +63,16 @@ def _with_pod(record: WorkerRecord | None, pod: PodView) -> WorkerRecord:
         record = _raised(record or WorkerRecord(node=pod.node, attempt=0), to=pod.attempt)
     if pod.attempt < record.attempt:
         return record
-    crashes = max(record.pod_crashes, pod.crashes)
-    return record.model_copy(update={"pod_uid": pod.uid, "pod_crashes": crashes})
+    return _with_crash(record.model_copy(update={"pod_uid": pod.uid}), pod)
+
+
+def _with_crash(record: WorkerRecord, pod: PodView) -> WorkerRecord:
+    """A restart for a failure counts one, however many restarts there were before it: power cuts were
+    restarts too. What happened while nobody looked may so be missed, and nothing is counted that was not."""
+    counted = max(record.pod_restart, record.pod_crashes)  # Once there was only the second.
+    if pod.crashes <= counted:
+        return record
+    return record.model_copy(update={"pod_crashes": record.pod_crashes + 1, "pod_restart": pod.crashes})
 
 
 def _with_report(record: WorkerRecord, stamped: StampedReport | None) -> WorkerRecord:
@@ -91,6 +99,7 @@ def _raised(record: WorkerRecord, to: int | None = None) -> WorkerRecord:
             "retry_at": 0.0,
             "crashes": record.crashes + record.pod_crashes,
             "pod_crashes": 0,
+            "pod_restart": 0,
             "silent_since": 0.0,
             # It is the same process's coming and going that must not churn the plan.
             "left_at": 0.0,

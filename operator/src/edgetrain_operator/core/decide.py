@@ -1,16 +1,36 @@
 """observe -> decide -> apply: the middle. One pure function over everything that was observed."""
 
+from collections.abc import Collection
+
 from edgetrain_operator.core import attempts, children, lifecycle, volumes
+from edgetrain_operator.core.causes import attributed
+from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
+from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.membership import why_leaves
-from edgetrain_operator.core.model import Action, Create, Decision, DeletePod, Event, MarkOver, Observed
+from edgetrain_operator.core.model import (
+    CA,
+    SERVER,
+    TOKEN,
+    Action,
+    Create,
+    Decision,
+    DeletePod,
+    Event,
+    MarkOver,
+    Observed,
+    Subject,
+)
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, place
 from edgetrain_operator.core.planning import Planned, plan_next
 from edgetrain_operator.core.pods import worker_pod
+from edgetrain_operator.core.refusals import of_kind
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_operator.core.words import remembered
 from edgetrain_protocol.report import VOTES_LOST
+from edgetrain_protocol.status import JobStatus
 
 BUSY_SECONDS = 1.0
 """Between looks while somebody is silent: silence makes no event."""
@@ -20,12 +40,8 @@ STEADY_SECONDS = 5.0
 
 def decide(seen: Observed) -> Decision:
     """What follows from the observations. Deciding again over its own result changes nothing."""
-    records = attempts.noted(seen)
-    placement = _placement(seen)
-    scene = Scene(seen, records, placement)
-    found = lifecycle.verdict(scene)
+    scene, found = _look(seen)
     if found is not None:
-        scene = Scene(seen, records, Placement())
         wound = lifecycle.wind_down(scene, found)
         planned, actions, timers = plan_next(scene, stop=True), wound[0], [wound[1]]
     else:
@@ -33,24 +49,39 @@ def decide(seen: Observed) -> Decision:
         placed_records, placed, timer = _pods(scene, planned.stored.workers)
         stored = planned.stored.model_copy(update={"workers": placed_records})
         planned = Planned(stored, planned.events, planned.requeue_at)
-        actions, timers = placed, [timer, placement.look_again_at, _next_look(scene)]
+        actions, timers = placed, [timer, scene.placement.look_again_at, _next_look(scene)]
     after = status(scene, planned.stored, found)
+    events = (*limit_events(seen.stored.workers, scene.records), *planned.events)
     return Decision(
         stored=planned.stored,
         actions=(*_over(scene), *actions),
         status=after,
-        events=planned.events,
+        events=events,
         status_events=transitions(seen.job.status, after),
         requeue_at=min((t for t in (*timers, *planned.requeue_at) if t is not None), default=None),
-        reason=_reason(actions, planned.events),
+        reason=_reason(actions, events),
     )
 
 
-def _placement(seen: Observed) -> Placement:
+def status_unwritten(seen: Observed) -> JobStatus:
+    """What there is to say while no plan can be written: of the one that is stored, not of the next."""
+    scene, found = _look(seen)
+    return status(scene, seen.stored, found)
+
+
+def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
+    """What is there, and why no worker shall train, if none shall."""
+    records = limited(seen, attributed(seen, remembered(seen, attempts.noted(seen))))
+    scene = Scene(seen, records, _placement(seen, left_out(records)))
+    found = lifecycle.verdict(scene)
+    return (scene, None) if found is None else (Scene(seen, records, Placement()), found)
+
+
+def _placement(seen: Observed, without: Collection[str]) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
     plan = seen.stored.plan
     senior = {m.node for group in plan.groups for m in group.members} if plan else set()
-    return place(seen.nodes, seen.job.spec, holders, senior, seen.now)
+    return place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
 
 
 def _pods(
@@ -59,27 +90,33 @@ def _pods(
     """Pods to make and to delete, the records to write before, and when to look again."""
     seen, records = scene.seen, dict(records)
     actions: list[Action] = list(_deletions(scene))
-    refused_until = seen.refusal.retry_at if seen.refusal and seen.refusal.retry_at > seen.now else None
     made: list[Action] = []
-    later = [refused_until]
+    later: list[float | None] = [_deletions_due(seen)]
     for node in scene.placement.add:
         attempt = attempts.next_attempt(seen, records, node)
         records[worker_name(node)] = attempt.record
-        if not attempt.create:
-            later.append(attempt.record.retry_at or None)
-        elif refused_until is None:
+        barred = seen.barred_until(SERVER, TOKEN, CA, Subject("node", node))
+        later.append(barred if attempt.create else attempt.record.retry_at or None)
+        if attempt.create and barred is None:
             actions += [DeletePod(p.name, p.uid, "another takes its place") for p in attempt.superseded]
             made += _creations(seen, node, attempt.record.attempt)
     if made:
-        # Before the pods that mount them; there already, usually.
-        made = [Create(children.token_secret(seen.job, seen.token), "for the workers"), *made]
+        # Before the pods that mount it; there already, usually.
+        ever = any(record.pod_uid or record.attempt > 1 for record in records.values())
+        secret = children.token_secret(seen.job, seen.token)
+        made = [Create(secret, "for the workers", TOKEN, again=ever), *made]
     return records, (*actions, *made), min((t for t in later if t is not None), default=None)
 
 
 def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
     why = "the node matches" if attempt == 1 else f"attempt {attempt}, the last pod has ended"
-    claims = [Create(manifest, f"for the worker on {node}") for manifest in volumes.claims(seen.job, node)]
-    return [*claims, Create(worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults), f"{node}: {why}")]
+    subject = Subject("node", node)
+    claims = [
+        Create(manifest, f"for the worker on {node}", subject, again=attempt > 1)
+        for manifest in volumes.claims(seen.job, node)
+    ]
+    pod = worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults)
+    return [*claims, Create(pod, f"{node}: {why}", subject)]
 
 
 def _deletions(scene: Scene) -> list[DeletePod]:
@@ -89,7 +126,12 @@ def _deletions(scene: Scene) -> list[DeletePod]:
         why = _why_delete(scene, pod.node, pod.uid, pod.attempt)
         if pod.living and why:
             found.append(DeletePod(pod.name, pod.uid, why))
-    return found
+    return [action for action in found if scene.seen.barred_until(SERVER, action.subject) is None]
+
+
+def _deletions_due(seen: Observed) -> float | None:
+    due = (refusal.retry_at for refusal in of_kind(seen, "pod").values())
+    return min((at for at in due if at > seen.now), default=None)
 
 
 def _why_delete(scene: Scene, node: str, uid: str, attempt: int) -> str:

@@ -101,6 +101,16 @@ class Hearing:
         return frozenset(worker for lost in said for worker in lost) - set(newest.members)
 
     @cached_property
+    def incarnations(self) -> Mapping[str, str]:
+        """Of the newest formation's members, as they say."""
+        newest = self.formation
+        return {
+            worker: part.incarnation
+            for worker, part in self.parts.items()
+            if newest and part.formation and part.formation.number == newest.number
+        }
+
+    @cached_property
     def parts(self) -> Mapping[str, TrainingPart]:
         """Of all workers that are heard."""
         return {w: part for w in self.seen.reports if self.heard(w) and (part := self.training(w))}

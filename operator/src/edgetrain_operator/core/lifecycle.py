@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget
+from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget, PodView
 from edgetrain_operator.core.observe import unix_time
 from edgetrain_operator.core.scene import Scene
-from edgetrain_operator.core.troubles import node_trouble
-from edgetrain_protocol.job import JobSpec
+from edgetrain_operator.core.troubles import failure_trouble
+from edgetrain_protocol.job import CleanPodPolicy, JobSpec
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.status import ConditionType, JobStatus
@@ -53,7 +53,7 @@ def is_over(status: JobStatus) -> bool:
 
 
 def failures(scene: Scene) -> int:
-    return sum(record.failures for record in scene.records.values())
+    return sum(record.counted_failures for record in scene.records.values())
 
 
 def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float | None]:
@@ -61,10 +61,11 @@ def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float |
     if found.end is End.SUSPENDED:
         return _suspend(scene)
     living = [pod for pod in scene.seen.pods if pod.living]
+    leaving = _leaving(scene)
     ended = unix_time(scene.seen.job.status.completion_time) or scene.now
     if scene.now < ended + WIND_DOWN_SECONDS and living:
         return (), ended + WIND_DOWN_SECONDS
-    leave: list[Action] = [DeletePod(p.name, p.uid, "the job is over") for p in living]
+    leave: list[Action] = [DeletePod(p.name, p.uid, "the job is over") for p in leaving]
     if not any(not pod.ended for pod in scene.seen.pods) or scene.now >= ended + WIND_DOWN_SECONDS:
         leave.append(Forget("the job is over"))
     ttl = scene.seen.job.spec.run_policy.ttl_seconds_after_finished
@@ -73,6 +74,17 @@ def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float |
     if scene.now >= ended + ttl:
         return (*leave, DeleteJob(f"over for runPolicy.ttlSecondsAfterFinished ({ttl})")), None
     return tuple(leave), ended + ttl
+
+
+def _leaving(scene: Scene) -> list[PodView]:
+    """Pods that runPolicy.cleanPodPolicy does not leave to those who want to read their logs."""
+    match scene.seen.job.spec.run_policy.clean_pod_policy:
+        case CleanPodPolicy.NONE:
+            return []
+        case CleanPodPolicy.RUNNING:
+            return [pod for pod in scene.seen.pods if pod.living]
+        case CleanPodPolicy.ALL:
+            return [pod for pod in scene.seen.pods if not pod.deleting]
 
 
 def _suspend(scene: Scene) -> tuple[tuple[Action, ...], float | None]:
@@ -137,9 +149,9 @@ def _failed(scene: Scene) -> Verdict | None:
     count = failures(scene)
     if count <= policy.backoff_limit:
         return None
-    found = [t for worker in sorted(scene.records) if (t := node_trouble(scene, worker))]
-    reason = found[0].reason if found else "ProgramFailed"
-    text = f": {found[0].message}" if found else ""
+    last = failure_trouble(scene)
+    reason = last.reason if last else "ProgramFailed"
+    text = f"; the last: {last.message}" if last else ""
     return Verdict(
         End.FAILED, reason, f"{count} failures, runPolicy.backoffLimit is {policy.backoff_limit}{text}"
     )

@@ -40,8 +40,12 @@ def known_formation(scene: Scene) -> KnownFormation | None:
             aggregator=heard.aggregator,
             members={worker: uids.get(worker, "") for worker in heard.members},
         )
+    if known is None:
+        return None
+    said = {w: i for w, i in scene.hearing.incarnations.items() if w in known.members}
+    known = known.model_copy(update={"incarnations": known.incarnations | said})
     newest = max(scene.hearing.knowledge, key=lambda k: k.rank, default=None)
-    if known is None or newest is None or newest.rank < (known.base, _highest(known.counted)):
+    if newest is None or newest.rank < (known.base, _highest(known.counted)):
         return known
     return known.model_copy(update={"base": newest.base, "counted": newest.counted})
 
@@ -185,7 +189,7 @@ def _may_come_back(scene: Scene, worker: str) -> bool:
     if record is None or scene.given_up(worker):
         return False
     if scene.seen.job.spec.storage.checkpoint is not None:
-        return record.node in scene.seen.nodes
+        return record.node in scene.seen.nodes and not record.left_out
     uids = {m.worker: m.pod_uid for m in scene.members}
     return uids.get(worker, record.pod_uid) in scene.pods
 

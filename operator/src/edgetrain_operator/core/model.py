@@ -45,6 +45,20 @@ class ContainerTrouble:
 
 
 @dataclass(frozen=True)
+class ContainerEnd:
+    """How a container, or the whole pod, ended last, where it was not well: the kubelet's word and text."""
+
+    container: str
+    reason: str
+    exit_code: int = 0
+    message: str = ""
+    ordinal: int = 0
+    """Which of the container's starts it was, from 0."""
+    memory_limit: str = ""
+    """As a quantity; empty where there is none."""
+
+
+@dataclass(frozen=True)
 class PodView:
     """One of the job's own pods."""
 
@@ -56,8 +70,14 @@ class PodView:
     deleting: bool = False
     ready: bool = False
     crashes: int = 0
-    """Restarts of the trainer container, where its last end was the program's own doing."""
+    """Restarts of the trainer container, for whatever reason; 0 where its last end was none of the program's
+    doing."""
     trouble: ContainerTrouble | None = None
+    ends: tuple[ContainerEnd, ...] = ()
+    idle: bool = False
+    """Its trainer has ended and waits to be started again."""
+    fleet_address: str = ""
+    """host:port that it dials; what was the installation's when it was made."""
     created: float = 0.0
 
     @property
@@ -93,12 +113,26 @@ class Defaults:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod."""
+
+    kind: Literal["job", "node", "pod"]
+    name: str
+
+
+PLAN, TOKEN, CA, SERVER = (Subject("job", name) for name in ("plan", "token", "ca", "server"))
+"""SERVER: nothing is wrong with the object, the API server has trouble."""
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Something that the job needs would not be had (Pod Security, quota, a bad field, its size)."""
 
     reason: str
     message: str
     retry_at: float
+    times: int = 1
+    """One after another."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +159,22 @@ class Observed:
     """The furthest that any worker ever said to have come, in the newest lineage that any spoke of."""
     token: str = ""
     ca_bundle: str = ""
-    refusal: Refusal | None = None
+    refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+    """What was refused when it was last tried."""
     program_missing: str = ""
     """What is wrong with the ConfigMap that holds the program; looked at while no worker runs."""
+    strangers: Mapping[str, NodeView] = field(default_factory=dict)
+    """Nodes that had a worker of the job and are no edge nodes (any more)."""
     taken: frozenset[str] = frozenset()
     """Names of ours that the API server says belong to somebody else."""
 
     def pods_on(self, node: str) -> tuple[PodView, ...]:
         return self._by_node.get(node, ())
+
+    def barred_until(self, *subjects: Subject) -> float | None:
+        """When the last of these may be tried again; None where all may now."""
+        due = [self.refusals[subject].retry_at for subject in subjects if subject in self.refusals]
+        return max((at for at in due if at > self.now), default=None)
 
     @cached_property
     def _by_node(self) -> Mapping[str, tuple[PodView, ...]]:
@@ -148,6 +190,14 @@ class Create:
 
     manifest: Manifest
     reason: str
+    subject: Subject
+    again: bool = False
+    """It was made before and is there for all that is known: a refusal (of a quota that it fills itself) is
+    no hindrance."""
+
+    @property
+    def kind(self) -> str:
+        return str(self.manifest["kind"])
 
 
 @dataclass(frozen=True)
@@ -155,6 +205,10 @@ class DeletePod:
     name: str
     uid: str
     reason: str
+
+    @property
+    def subject(self) -> Subject:
+        return Subject("pod", self.name)
 
 
 @dataclass(frozen=True)
@@ -176,8 +230,14 @@ class Forget:
 class DeleteJob:
     reason: str
 
+    @property
+    def subject(self) -> Subject:
+        return Subject("job", "end")
 
-Action = Create | DeletePod | MarkOver | Forget | DeleteJob
+
+Written = Create | DeletePod | DeleteJob
+"""What the API server is asked for, and may refuse."""
+Action = Written | MarkOver | Forget
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
+from edgetrain_operator.core.lifecycle import End, Verdict
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
-from edgetrain_operator.core.troubles import Trouble, node_trouble
+from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_operator.core.troubles import UNHEARD, Trouble, node_trouble
+from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.status import NodeState, NodeStatus
 
 NODES_MAX = 100
-MESSAGE_MAX = 400
+MESSAGE_MAX = 800
 
 _OF_REPORT = {
     TrainerState.STARTING: NodeState.STARTING,
@@ -34,10 +37,12 @@ _WORST_FIRST = (
     NodeState.STARTING,
     NodeState.JOINING,
     NodeState.TRAINING,
+    NodeState.STOPPED,
     NodeState.FINISHED,
 )
 _STOPS = frozenset({"ImagePullFailed", "NoImageForArchitecture", "CommandNotFound"})
 """Troubles that keep a worker from starting at all."""
+_FINAL = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.LOST})
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class _State:
     message: str = ""
 
 
-def node_lines(scene: Scene, plan: Plan | None) -> list[NodeStatus]:
-    """All nodes of the job, worst first; the caller cuts."""
+def node_lines(scene: Scene, plan: Plan | None, found: Verdict | None) -> list[NodeStatus]:
+    """All nodes of the job, worst first; the caller cuts. `found`: the job does not run."""
     before = {line.worker: line for line in scene.seen.job.status.nodes}
     members = {m.worker for group in plan.groups for m in group.members} if plan else set()
     leaders = {group.aggregator for group in plan.groups} if plan else set()
@@ -55,11 +60,15 @@ def node_lines(scene: Scene, plan: Plan | None) -> list[NodeStatus]:
         _line(
             scene,
             worker,
-            _worker_state(scene, worker, worker in members, before.get(worker)),
+            _worker_state(scene, worker, worker in members, before.get(worker), found),
             worker in leaders,
         )
         for worker, record in scene.records.items()
-        if scene.seen.pods_on(record.node) or worker in members or record.node in scene.placement.wanted
+        if scene.seen.pods_on(record.node)
+        or worker in members
+        or record.node in scene.placement.wanted
+        or record.left_out
+        or (found and worker in before)
     ]
     lines += [
         NodeStatus(
@@ -73,33 +82,69 @@ def node_lines(scene: Scene, plan: Plan | None) -> list[NodeStatus]:
     return sorted(lines, key=lambda line: (_WORST_FIRST.index(line.state), line.node))
 
 
-def _worker_state(scene: Scene, worker: str, member: bool, before: NodeStatus | None) -> _State:
+def _worker_state(
+    scene: Scene, worker: str, member: bool, before: NodeStatus | None, found: Verdict | None
+) -> _State:
     record, hearing = scene.records[worker], scene.hearing
     pod, trouble = scene.pods.get(record.pod_uid), node_trouble(scene, worker)
+    message = trouble.message if trouble else ""
+    if record.left_out:
+        return _State(NodeState.FAILED, message)
     part = hearing.training(worker)
     if part is not None and hearing.heard(worker):
-        return _State(_OF_REPORT[part.state], trouble.message if trouble else "")
+        return _State(_OF_REPORT[part.state], message)
+    if found is not None:
+        return _as_it_ended(scene, record, before, trouble, found)
     if pod is not None and pod.phase == "Succeeded":
         return _State(NodeState.FINISHED)
     if pod is not None and pod.phase == "Failed":
-        return _State(NodeState.FAILED, "its pod failed; the next one is made after a back-off")
+        return _State(NodeState.FAILED, _and_next(record, message or "its pod failed"))
+    if pod is not None and scene.down(pod):
+        return _State(NodeState.FAILED, message or "its trainer has ended and waits to be started again")
     if record.silent_since and (part is not None or member):
-        return _dark(record.silent_since, member)
+        return _dark(record.silent_since, member, trouble)
     if member and before is not None:
         return _State(before.state, before.message)  # Just after a take-over: nothing is known that is newer.
+    if pod is None and record.retry_at:
+        return _State(NodeState.FAILED if trouble else NodeState.PENDING, _and_next(record, message))
     return _without_reports(pod is not None and pod.phase == "Running", trouble)
 
 
-def _dark(since: float, member: bool) -> _State:
-    text = f"not heard since {time_text(since)}"
+def _as_it_ended(
+    scene: Scene, record: WorkerRecord, before: NodeStatus | None, trouble: Trouble | None, found: Verdict
+) -> _State:
+    """Of a job that is over or suspended, whatever has become of the pod since."""
+    sighting = record.sighting
+    well = sighting is not None and sighting.pod_uid == record.pod_uid and sighting.ended_well
+    if found.end is End.COMPLETE and well:
+        return _State(NodeState.FINISHED)
+    if trouble is not None and trouble.reason not in UNHEARD:
+        return _State(NodeState.FAILED, trouble.message)
+    if record.silent_since or trouble is not None:
+        return _dark(record.silent_since, False, trouble)
+    if before is not None and before.state in _FINAL:
+        return _State(before.state, before.message)
+    return _State(NodeState.STOPPED, f"ended with the job: {found.reason}")
+
+
+def _and_next(record: WorkerRecord, text: str) -> str:
+    when = f"the next pod is made at {time_text(record.retry_at)}" if record.retry_at else ""
+    return "; ".join(words for words in (text, when) if words)
+
+
+def _dark(since: float, member: bool, trouble: Trouble | None) -> _State:
+    text = trouble.message if trouble else f"not heard since {time_text(since)}"
     return _State(NodeState.PAUSED if member else NodeState.LOST, text)
 
 
 def _without_reports(running: bool, trouble: Trouble | None) -> _State:
-    if trouble is not None and trouble.reason in _STOPS:
+    if trouble is None:
+        return _State(NodeState.STARTING if running else NodeState.PENDING)
+    if trouble.reason in UNHEARD:
+        return _State(NodeState.LOST, trouble.message)
+    if trouble.reason in _STOPS:
         return _State(NodeState.FAILED, trouble.message)
-    state = NodeState.STARTING if running else NodeState.PENDING
-    return _State(state, trouble.message if trouble else "")
+    return _State(NodeState.STARTING if running else NodeState.PENDING, trouble.message)
 
 
 def _line(scene: Scene, worker: str, found: _State, aggregator: bool) -> NodeStatus:
@@ -116,5 +161,5 @@ def _line(scene: Scene, worker: str, found: _State, aggregator: bool) -> NodeSta
         samples_per_second=round(part.own_samples_per_second, 1) if part and trains else 0.0,
         bandwidth_bits_per_second=round(rate.bits_per_second, -3) if rate else None,
         aggregator=aggregator,
-        message=found.message[:MESSAGE_MAX],
+        message=clipped(found.message, MESSAGE_MAX),
     )

@@ -4,9 +4,16 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from edgetrain_operator.core.ends import container_ends
 from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodView, Taint
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import ATTEMPT_LABEL, DISK_EXIT_STATUS, NODE_ANNOTATION, TRAINER_CONTAINER
+from edgetrain_protocol.names import (
+    ATTEMPT_LABEL,
+    DISK_EXIT_STATUS,
+    NODE_ANNOTATION,
+    TRAINER_CONTAINER,
+    Env,
+)
 from edgetrain_protocol.status import JobStatus
 
 NOT_THE_PROGRAMS_DOING = frozenset({0, 137, 143, 255, DISK_EXIT_STATUS})
@@ -15,7 +22,7 @@ full disk."""
 OTHER_ARCHITECTURE = "exec format error"
 """What the kernel says of a program that is built for another one."""
 STARTING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
-ENDS_OF_NOTE = frozenset({"StartError", "ContainerCannotRun", "OOMKilled"})
+ENDS_OF_NOTE = frozenset({"StartError", "ContainerCannotRun"})
 
 Raw = Mapping[str, Any]
 
@@ -85,15 +92,16 @@ def pod_view(raw: Raw) -> PodView:
         ready=conditions.get("Ready", {}).get("status") == "True",
         crashes=_crashes(status),
         trouble=_container_trouble(status) or _not_scheduled(conditions),
+        ends=container_ends(raw),
+        idle=_idle(status),
+        fleet_address=_fleet_address(raw),
         created=unix_time(meta.get("creationTimestamp")),
     )
 
 
 def _crashes(status: Raw) -> int:
-    """Restarts of the trainer, unless its last end was none of the program's doing.
-
-    The kubelet keeps the last end alone. After a power cut the count is therefore too low rather
-    than too high, until the program fails again.
+    """Restarts of the trainer, unless its last end was none of the program's doing: the kubelet keeps the
+    last end alone.
     """
     for container in status.get("containerStatuses") or ():
         if container["name"] == TRAINER_CONTAINER:
@@ -101,6 +109,21 @@ def _crashes(status: Raw) -> int:
             blameless = end.get("exitCode", 0) in NOT_THE_PROGRAMS_DOING and end.get("reason") != "OOMKilled"
             return 0 if blameless else int(container.get("restartCount", 0))
     return 0
+
+
+def _idle(status: Raw) -> bool:
+    for container in status.get("containerStatuses") or ():
+        if container["name"] == TRAINER_CONTAINER:
+            state = container.get("state") or {}
+            started_before = "terminated" in state or "terminated" in (container.get("lastState") or {})
+            return started_before and "running" not in state
+    return False
+
+
+def _fleet_address(raw: Raw) -> str:
+    containers = (raw.get("spec") or {}).get("containers") or ()
+    variables = (v for c in containers if c["name"] == TRAINER_CONTAINER for v in c.get("env") or ())
+    return next((v.get("value", "") for v in variables if v["name"] == Env.FLEET_ADDRESS), "")
 
 
 def _container_trouble(status: Raw) -> ContainerTrouble | None:
@@ -111,7 +134,8 @@ def _container_trouble(status: Raw) -> ContainerTrouble | None:
         reason = waiting.get("reason", "")
         if reason and reason not in STARTING_NORMALLY:
             return ContainerTrouble(container["name"], reason, waiting.get("message", ""))
-        for end in (state.get("terminated") or {}, last.get("terminated") or {}):
+        before = {} if "running" in state else last.get("terminated") or {}
+        for end in (state.get("terminated") or {}, before):
             message = end.get("message", "")
             if end.get("reason") in ENDS_OF_NOTE or OTHER_ARCHITECTURE in message:
                 return ContainerTrouble(container["name"], end["reason"], message)

@@ -17,6 +17,7 @@ from edgetrain_protocol.names import EDGE_NODE_LABEL
 
 OLDEST_KUBELET = (1, 29)
 """The first with native sidecars on by default."""
+LEFT_OUT = "left out: its program failed too often"
 DARK_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
@@ -50,14 +51,17 @@ def place(
     holders: Collection[str],
     senior: Collection[str],
     now: float,
+    left_out: Collection[str] = (),
 ) -> Placement:
     """Decide over all nodes at once.
 
     Args:
         holders: nodes that have a living pod.
         senior: holders that are members of the plan: of too many, they stay.
+        left_out: nodes on which the program failed too often.
     """
     remove = {name: why for name in sorted(holders) if (why := _why_end(nodes.get(name), name, spec))}
+    remove |= dict.fromkeys(sorted(set(left_out) & set(holders) - set(remove)), LEFT_OUT)
     staying = sorted((n for n in holders if n not in remove), key=lambda n: (n not in senior, n))
     keep, surplus = staying[: spec.nodes.max], staying[spec.nodes.max :]
     remove |= dict.fromkeys(surplus, f"spec.nodes.max is {spec.nodes.max}")
@@ -65,6 +69,7 @@ def place(
         n for n in sorted(nodes.values(), key=lambda n: n.name) if n.name not in holders and matches(n, spec)
     ]
     refused = {n.name: why for n in free if (why := refusal(n, spec, now))}
+    refused |= {n.name: LEFT_OUT for n in free if n.name in left_out}
     able = [n.name for n in free if n.name not in refused]
     room = max(spec.nodes.max - len(keep), 0)
     refused |= dict.fromkeys(able[room:], f"spec.nodes.max is {spec.nodes.max}")
@@ -73,7 +78,7 @@ def place(
         add=tuple(able[:room]),
         remove=remove,
         refused=refused,
-        unsupported=frozenset(n.name for n in free if _too_old(n)),
+        unsupported=frozenset(n.name for n in free if not can_run(n)),
         look_again_at=min(
             (d for n in free if (d := n.ready_since + spec.elastic.join_delay_seconds) > now), default=None
         ),
@@ -82,7 +87,7 @@ def place(
 
 def refusal(node: NodeView, spec: JobSpec, now: float) -> str:
     """Why this node gets no new pod; empty where it may."""
-    if _too_old(node):
+    if not can_run(node):
         return f"kubelet {node.kubelet} is older than 1.29 and has no native sidecars: update the node"
     if node.deleting:
         return "the node is being deleted"
@@ -120,9 +125,10 @@ def _why_end(node: NodeView | None, name: str, spec: JobSpec) -> str:
     )
 
 
-def _too_old(node: NodeView) -> bool:
+def can_run(node: NodeView) -> bool:
+    """Whether its kubelet knows what a worker's pod asks for."""
     found = re.match(r"v?(\d+)\.(\d+)", node.kubelet)
-    return found is not None and _pair(found.groups()) < OLDEST_KUBELET
+    return found is None or _pair(found.groups()) >= OLDEST_KUBELET
 
 
 def _pair(numbers: Sequence[str]) -> tuple[int, int]:

@@ -61,6 +61,11 @@ class Scene:
         """Its node's name, for people; its own where no record is left."""
         return self.records[worker].node if worker in self.records else worker
 
+    def down(self, pod: PodView) -> bool:
+        """Whether its trainer does not run, by the word of a kubelet that is heard: newer than its own."""
+        node = self.seen.nodes.get(pod.node)
+        return pod.idle and node is not None and node.ready
+
     def given_up(self, worker: str) -> bool:
         """Silent for longer than the job waits for anybody."""
         record = self.records.get(worker)

@@ -10,7 +10,14 @@ from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
-from edgetrain_operator.core.troubles import Trouble, job_troubles, node_trouble
+from edgetrain_operator.core.troubles import (
+    Trouble,
+    deletion_troubles,
+    job_troubles,
+    node_trouble,
+    others,
+    without_worker,
+)
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import (
@@ -26,12 +33,14 @@ from edgetrain_protocol.status import (
 
 PROGRESS_SECONDS = 10.0
 """Between writes for progress and rates alone."""
+MISSING_MAX = 20
+"""Nodes that are named in one message."""
 
 
 def status(scene: Scene, stored: StoredPlan, found: Verdict | None) -> JobStatus:
     """status as it should be."""
     job, before = scene.seen.job, scene.seen.job.status
-    lines = node_lines(scene, stored.plan)
+    lines = node_lines(scene, stored.plan, found)
     said = _said(scene, stored, lines, found)
     over = found is not None and found.end is not End.SUSPENDED
     suspended = found is not None and found.end is End.SUSPENDED
@@ -44,7 +53,7 @@ def status(scene: Scene, stored: StoredPlan, found: Verdict | None) -> JobStatus
         selector=worker_selector(job.uid),
         aggregator=office.node if office and plan and plan.groups else "",
         plan=PlanRef(lineage=plan.lineage, revision=plan.revision) if plan else before.plan,
-        progress=_progress(scene, stored),
+        progress=_progress(scene, stored, any(line.state is NodeState.TRAINING for line in lines)),
         election=_election(office) if office else before.election,
         start_time=None if suspended else before.start_time or time_text(scene.now),
         completion_time=(before.completion_time or time_text(scene.now)) if over else None,
@@ -85,8 +94,9 @@ _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
     ConditionType.COMPLETE: ("True", None),
     ConditionType.FAILED: (None, "True"),
 }
-_NOT_AS_IT_SHOULD = (NodeState.PAUSED, NodeState.LOST, NodeState.FAILED, NodeState.HUNG)
-_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", *End})
+_BAD = frozenset({NodeState.PAUSED, NodeState.LOST, NodeState.FAILED, NodeState.HUNG})
+_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", "NodeLeftOut", *End})
+"""Of these there is no Event, or there was one when it happened."""
 
 
 def _said(
@@ -96,6 +106,7 @@ def _said(
     special = [
         t for line in lines if line.worker in scene.records and (t := node_trouble(scene, line.worker))
     ]
+    special += deletion_troubles(scene)
     return [
         _of_end(ConditionType.SUSPENDED, End.SUSPENDED, found, "NotSuspended"),
         _scheduled(scene, general, found),
@@ -116,9 +127,19 @@ def _of_end(kind: ConditionType, end: End, found: Verdict | None, otherwise: str
 def _scheduled(scene: Scene, troubles: Sequence[Trouble], found: Verdict | None) -> conditions.Said:
     if found is not None:
         return ConditionType.SCHEDULED, False, found.end, "no workers are wanted"
+    left = without_worker(scene, refused=not troubles)
+    hint = f"; {left}" if left else ""
     if troubles:
-        return ConditionType.SCHEDULED, False, troubles[0].reason, troubles[0].message
-    return ConditionType.SCHEDULED, True, "NodesFound", f"{len(scene.placement.wanted)} nodes have a worker"
+        text = troubles[0].message + others(troubles) + hint
+        return ConditionType.SCHEDULED, False, troubles[0].reason, text
+    wanted = scene.placement.wanted
+    held = sum(any(pod.living for pod in scene.seen.pods_on(node)) for node in wanted)
+    return (
+        ConditionType.SCHEDULED,
+        True,
+        "NodesFound",
+        f"{held} of {len(wanted)} nodes have a worker's pod{hint}",
+    )
 
 
 def _training(
@@ -155,8 +176,11 @@ def _training(
 
 def _all_dark(scene: Scene, stored: StoredPlan) -> bool:
     """Nobody of a group that has trained is heard: it trains on, for all that is known."""
-    members = [m.worker for group in stored.plan.groups for m in group.members] if stored.plan else []
-    return bool(members) and stored.formation is not None and not scene.hearing.any_heard(members)
+    members = [m for group in stored.plan.groups for m in group.members] if stored.plan else []
+    if stored.formation is None or scene.hearing.any_heard(m.worker for m in members):
+        return False
+    pods = [scene.pods.get(m.pod_uid) for m in members]
+    return any(pod is None or not scene.down(pod) for pod in pods)
 
 
 def _degraded(
@@ -165,12 +189,13 @@ def _degraded(
     kind = ConditionType.DEGRADED
     if found is not None:
         return kind, False, found.end, ""
+    named = {trouble.node for trouble in troubles}
+    bad = [line for line in lines if line.state in _BAD and line.node not in named]
     if troubles:
-        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
-        return kind, True, troubles[0].reason, troubles[0].message + more
-    bad = [line.node for line in lines if line.state in _NOT_AS_IT_SHOULD]
+        missing = f"; {_by_state(bad)}" if bad else ""
+        return kind, True, troubles[0].reason, troubles[0].message + others(troubles) + missing
     if bad:
-        return kind, True, "WorkersMissing", f"not training: {', '.join(bad[:20])}"
+        return kind, True, "WorkersMissing", _by_state(bad)
     short = [line.node for line in lines if line.state is not NodeState.TRAINING]
     if short or not lines:
         return kind, True, "FewerWorkers", f"not training yet: {', '.join(short[:20]) or 'all'}"
@@ -180,6 +205,14 @@ def _degraded(
 def _stalled(scene: Scene, found: Verdict | None) -> conditions.Said:
     text = stall.stalled(scene) if found is None else ""
     return ConditionType.STALLED, bool(text), "NobodyTrains" if text else "NotStalled", text
+
+
+def _by_state(lines: Sequence[NodeStatus]) -> str:
+    """A dark worker is not said to train, nor not to: it is Paused or Lost as far as anybody knows."""
+    nodes: dict[str, list[str]] = {}
+    for line in lines[:MISSING_MAX]:
+        nodes.setdefault(line.state, []).append(line.node)
+    return "; ".join(f"{state}: {', '.join(names)}" for state, names in nodes.items())
 
 
 def _word(found: Verdict | None, said: Sequence[conditions.Said], lines: Sequence[NodeStatus]) -> str:
@@ -202,20 +235,21 @@ def _counts(scene: Scene, lines: Sequence[NodeStatus]) -> WorkerCounts:
     )
 
 
-def _progress(scene: Scene, stored: StoredPlan) -> JobProgress:
-    """From the member that is furthest in the present lineage."""
+def _progress(scene: Scene, stored: StoredPlan, trains: bool) -> JobProgress:
+    """From the member that is furthest in the present lineage. A speed only while somebody trains."""
     parts = [p for w in scene.seen.reports if (p := scene.hearing.training(w)) and p.lineage == scene.lineage]
     before = scene.seen.job.status.progress
     if not parts:
-        return before.model_copy(update={"durable_step": stored.durable_step})
+        speed = {} if trains else {"samples_per_second": 0.0, "eta_seconds": None}
+        return before.model_copy(update={"durable_step": stored.durable_step, **speed})
     first = max(parts, key=lambda part: part.step)
     return JobProgress(
         step=first.step,
         epoch=first.epoch,
         percent=round(first.percent, 2),
         loss=first.loss,
-        samples_per_second=round(first.samples_per_second, 1),
-        eta_seconds=_eta(first),
+        samples_per_second=round(first.samples_per_second, 1) if trains else 0.0,
+        eta_seconds=_eta(first) if trains else None,
         durable_step=stored.durable_step,
     )
 

@@ -4,7 +4,9 @@ Times in it are the operator's (Unix, seconds). They change only when something 
 every heartbeat: each change is a write that every reconcile after it must wait for.
 """
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.plan import Plan
@@ -17,6 +19,39 @@ MAX_BYTES = 700_000
 
 class TooLarge(ValueError):
     """The document would not fit its ConfigMap; the text says what to do."""
+
+
+WORDS_MAX = 600
+"""Characters of a container's last words."""
+
+
+class LastEnd(Tolerant):
+    """How a container ended last, where it did not end well; outlives the pod, whose log does not."""
+
+    reason: ShortText
+    """CamelCase, as in conditions."""
+    words: Annotated[str, StringConstraints(max_length=WORDS_MAX)] = ""
+    """The last that it said, or what the kubelet said of it."""
+    at: float = 0.0
+    """When that was first seen."""
+    pod_uid: ShortText = ""
+    ordinal: int = -1
+    """Which start of the container it was, from 0; -1 where its supervisor alone has told of it."""
+    incarnation: ShortText = ""
+    """Which start of the program had reported last by then."""
+    settled: bool = False
+    """Whether one that started later has got ready."""
+
+
+class Sighting(Tolerant):
+    """What was seen of a worker's pod, for an operator that begins to look later."""
+
+    pod_uid: ShortText
+    running_since: float = 0.0
+    """When it was first seen running without having been heard; 0 where it never was."""
+    heard: bool = False
+    """Whether its supervisor ever was."""
+    ended_well: bool = False
 
 
 class WorkerRecord(Tolerant):
@@ -35,19 +70,48 @@ class WorkerRecord(Tolerant):
     """Failures of its program in earlier pods."""
     pod_crashes: int = 0
     """Failures of its program in the present pod, as counted so far."""
+    pod_restart: int = 0
+    """The newest restart of the present pod's trainer that is counted there."""
     failed_incarnations: int = 0
     """Failures that it reported itself."""
     failed_incarnation: ShortText = ""
     """The last of those."""
+    failed_in: ShortText = ""
+    """Lineage and number of the formation in which it failed last."""
+    common: int = 0
+    """Its failures that other members of the same formation had as well: no fault of the node."""
+    stands_for: int = 0
+    """Those of them for which it counts once against the job's limit."""
+    left_out: LongText = ""
+    """The program's last words, where the node is left out because it failed too often."""
     left_at: float = 0.0
     """When it was put out of the plan."""
     silent_since: float = 0.0
     """When it was last heard before it fell silent; 0 while it is heard."""
+    sighting: Sighting | None = None
+    """Of its newest pod that was seen."""
+    last_ends: dict[ShortText, LastEnd] = Field(default_factory=dict, max_length=4)
+    """By container; of the pod as a whole under "pod"."""
 
     @property
     def failures(self) -> int:
         """A failure may be seen in the pod, in a report, or in both: counted once."""
         return max(self.crashes + self.pod_crashes, self.failed_incarnations)
+
+    @property
+    def own_failures(self) -> int:
+        """Those that count against the node."""
+        return self.failures - self.common
+
+    @property
+    def counted_failures(self) -> int:
+        """Those that count against the job: a node that is left out costs it no more."""
+        return self.stands_for + (0 if self.left_out else self.own_failures)
+
+    def forgiven(self) -> "WorkerRecord":
+        """With nothing against it."""
+        counts = dict.fromkeys(("crashes", "pod_crashes", "failed_incarnations", "common", "stands_for"), 0)
+        return self.model_copy(update={**counts, "left_out": ""})
 
 
 class Office(Tolerant):
@@ -76,6 +140,8 @@ class KnownFormation(Tolerant):
     aggregator: Name
     members: dict[Name, ShortText] = Field(max_length=1000)
     """Worker -> uid of the pod with which it was in."""
+    incarnations: dict[Name, ShortText] = Field(default_factory=dict, max_length=1000)
+    """Worker -> which start of its program was in; of those who have said."""
     base: int = 0
     """The newest formation known to have committed, by those who said what is counted."""
     counted: tuple[Quorum, ...] = Field((), max_length=16)

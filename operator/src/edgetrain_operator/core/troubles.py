@@ -1,13 +1,18 @@
 """What keeps workers from running, in words that name the thing and the mend."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from edgetrain_operator.core import refusals
 from edgetrain_operator.core.model import ContainerTrouble, PodView
-from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.observe import OTHER_ARCHITECTURE, time_text
+from edgetrain_operator.core.placement import matches
 from edgetrain_operator.core.pods import command_of, image_of
 from edgetrain_operator.core.scene import Scene
-from edgetrain_protocol.names import EDGE_NODE_LABEL
+from edgetrain_operator.core.stored import LastEnd, WorkerRecord
+from edgetrain_operator.core.words import clipped
+from edgetrain_protocol.names import EDGE_NODE_LABEL, PROFILER_CONTAINER
 from edgetrain_protocol.report import DISK_FAILED, TrainerState
 
 IMAGE = frozenset(
@@ -24,11 +29,26 @@ image that is not for it."""
 START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
 ARCHITECTURE_LABEL = "kubernetes.io/arch"
 IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
+LAST_WORDS_MAX = 200
+"""Of a node that is left out: they are stored, and stay for as long as it is."""
 TEXT_MAX = 600
 """Of what somebody else wrote, in a message of ours."""
+OTHERS_MAX = 5
+"""Of further troubles, named in the message of the first."""
 
+NEVER_HEARD_SECONDS = 60.0
+"""From the start of a worker's containers to its supervisor's first word, usually two seconds; and from its
+last word, where its node is heard all the while."""
+NOT_STARTED_SECONDS = 120.0
+"""From a pod's making to its containers; fetching an image may take longer, which is worth a word."""
+UNHEARD = frozenset({"NeverHeard", "NotHeard"})
+ADDRESS_MEND = (
+    "see that this address reaches the operator's fleet API from the node "
+    "(its name, firewalls, fleet.address of the chart)"
+)
 MENDS = {
-    "ProgramFailed": "see `kubectl logs` of its pod, container trainer",
+    "ProfilerFailed": "see `kubectl logs` of its pod, container profiler",
+    "OutOfMemory": "raise the container's memory limit in template.spec.containers or overrides, or use less",
     "CommandNotFound": "check program.command and what program.image holds",
     "ModelMismatch": "all workers must run the same program with the same settings",
     "EmptyDataset": "check storage.data and the program's data set on this node",
@@ -47,11 +67,14 @@ class Trouble:
 
 def job_troubles(scene: Scene) -> Iterator[Trouble]:
     """What concerns no node in particular."""
-    if scene.seen.refusal:
-        yield Trouble(scene.seen.refusal.reason, scene.seen.refusal.message[:TEXT_MAX])
+    for refusal in refusals.of_kind(scene.seen, "job").values():
+        yield Trouble(refusal.reason, refusal.message)
     if scene.seen.program_missing:
         yield Trouble("ProgramMissing", scene.seen.program_missing)
     placement, spec = scene.placement, scene.seen.job.spec
+    refused = refusals.of_nodes(scene.seen, placement.add)
+    if refused and len(placement.wanted) - len(refused) < spec.nodes.min:
+        yield Trouble(next(iter(refused.values())).reason, refusals.summary(refused))
     if not placement.wanted and not placement.refused:
         yield Trouble("NoMatchingNodes", _no_match(scene))
     elif len(placement.wanted) < spec.nodes.min:
@@ -63,11 +86,87 @@ def job_troubles(scene: Scene) -> Iterator[Trouble]:
         )
 
 
+def deletion_troubles(scene: Scene) -> Iterator[Trouble]:
+    """Pods that shall go and may not."""
+    for refusal in refusals.of_kind(scene.seen, "pod").values():
+        yield Trouble(refusal.reason, refusal.message)
+
+
 def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     """The newest that is known of a worker; its own word before the kubelet's."""
     record = scene.records[worker]
+    if record.left_out:
+        return left_out_trouble(record)
+    refusal = refusals.of_nodes(scene.seen, scene.placement.add).get(record.node)
+    if refusal:
+        return Trouble(refusal.reason, f"{record.node}: {refusal.message}", record.node)
     pod = scene.pods.get(record.pod_uid)
-    return _reported(scene, worker) or (_of_pod(scene, pod) if pod else None)
+    return (
+        _reported(scene, worker)
+        or (_of_pod(scene, pod) if pod else None)
+        or _last_ended(record, settled=False)
+        or (_silent(scene, record, pod) if pod else None)
+    )
+
+
+def failure_trouble(scene: Scene) -> Trouble | None:
+    """Of the worker that has failed last, where one is known."""
+    failed = [record for record in scene.records.values() if record.failures]
+    found = [(_last_time(record), record.node, t) for record in failed if (t := _failure(scene, record))]
+    return max(found, key=lambda item: item[:2])[2] if found else None
+
+
+def others(troubles: Sequence[Trouble]) -> str:
+    """What a message about the first of them adds about the rest."""
+    rest = [f"{t.reason} on {t.node}" if t.node else t.reason for t in troubles[1:]]
+    more = [f"{len(rest) - OTHERS_MAX} more"] if len(rest) > OTHERS_MAX else []
+    return f" (also {', '.join([*rest[:OTHERS_MAX], *more])})" if rest else ""
+
+
+def without_worker(scene: Scene, refused: bool) -> str:
+    """Nodes without a worker that people may miss one on, and why; empty where there are none.
+
+    Args:
+        refused: those too that match and can have none.
+    """
+    found = list(_strangers(scene))
+    if refused:
+        found += [f"{node}: {why}" for node, why in sorted(scene.placement.refused.items())]
+    more = f"; and {len(found) - OTHERS_MAX} more" if len(found) > OTHERS_MAX else ""
+    return f"without one: {'; '.join(found[:OTHERS_MAX])}{more}" if found else ""
+
+
+def _strangers(scene: Scene) -> Iterator[str]:
+    """Nodes that had a worker, are there, and are no longer asked for."""
+    spec = scene.seen.job.spec
+    for record in sorted(scene.records.values(), key=lambda record: record.node):
+        node = scene.seen.nodes.get(record.node) or scene.seen.strangers.get(record.node)
+        if node is None or matches(node, spec) or node.name in spec.nodes.exclude:
+            continue
+        lacks = (
+            "is not selected by spec.nodes.selector any more"
+            if EDGE_NODE_LABEL in node.labels
+            else f"lacks the label {EDGE_NODE_LABEL}"
+        )
+        yield f"{node.name} had one and {lacks}"
+
+
+def _failure(scene: Scene, record: WorkerRecord) -> Trouble | None:
+    return _reported(scene, worker_name(record.node)) or _last_ended(record, settled=True)
+
+
+def _last_time(record: WorkerRecord) -> float:
+    return max((end.at for end in record.last_ends.values()), default=0.0)
+
+
+def left_out_trouble(record: WorkerRecord) -> Trouble:
+    """Of a node on which the program failed too often."""
+    back = f"mend it and set that to {record.own_failures} or more, or name it in nodes.exclude for a while"
+    text = (
+        f"{record.node}: left out after {record.own_failures} failures (runPolicy.backoffLimitPerNode): "
+        f"{record.left_out}; to have it back, {back}"
+    )
+    return Trouble("NodeLeftOut", text, record.node)
 
 
 def _no_match(scene: Scene) -> str:
@@ -85,16 +184,82 @@ def _reported(scene: Scene, worker: str) -> Trouble | None:
     if part is None or (part.state is not TrainerState.FAILED and not part.error_reason):
         return None
     reason = part.error_reason or "ProgramFailed"
-    text = (part.error or "the program ended with an error").strip()[-TEXT_MAX:]
+    return _with_mend(reason, (part.error or "the program ended with an error").strip(), node)
+
+
+def _with_mend(reason: str, text: str, node: str) -> Trouble:
     mend = MENDS.get(reason)
-    return Trouble(reason, f"{node}: {text}" + (f"; {mend}" if mend else ""), node)
+    return Trouble(reason, f"{node}: {clipped(text, TEXT_MAX)}" + (f"; {mend}" if mend else ""), node)
+
+
+def _last_ended(record: WorkerRecord, settled: bool) -> Trouble | None:
+    """What ended last; `settled`: even where a later start has got ready since."""
+    found = {c: end for c, end in record.last_ends.items() if settled or not end.settled}
+    if not found:
+        return None
+    container, end = max(found.items(), key=lambda item: (item[1].at, item[0] != PROFILER_CONTAINER))
+    return _with_mend(end.reason, _told(container, end), record.node)
+
+
+def _told(container: str, end: LastEnd) -> str:
+    words = end.words or "its last words are no longer kept"
+    return f"profiler: {words}" if container == PROFILER_CONTAINER else words
+
+
+def _silent(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
+    return _not_started(scene, pod) or _unheard(scene, record, pod)
+
+
+def _not_started(scene: Scene, pod: PodView) -> Trouble | None:
+    """The kubelet gives no reason while it fetches an image or waits for a volume: its events have it."""
+    waited = scene.now - pod.created
+    if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS:
+        return None
+    view = scene.seen.nodes.get(pod.node)
+    if view is not None and not view.ready:
+        return Trouble("NodeNotReady", f"{pod.node}: its pod waits for the node to be Ready", pod.node)
+    text = f"no container runs {waited // 60 * 60:.0f} s after the pod was made: it may be fetching its image"
+    return Trouble("NotStarted", f"{pod.node}: {text}; `kubectl describe pod {pod.name}` says more", pod.node)
+
+
+def _unheard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
+    """Who should be heard, by all that its kubelet says of it: it runs, and has run for long enough."""
+    view, sighting = scene.seen.nodes.get(record.node), record.sighting
+    dark = view is not None and not view.ready
+    if (
+        pod.phase != "Running"
+        or pod.deleting
+        or pod.idle
+        or dark
+        or sighting is None
+        or sighting.pod_uid != pod.uid
+    ):
+        return None
+    since = record.silent_since if sighting.heard else sighting.running_since
+    if not since or scene.now - max(since, scene.seen.since) < NEVER_HEARD_SECONDS:
+        return None
+    stamped, logs = scene.hearing.report(worker_name(record.node)), f"`kubectl logs {pod.name} -c trainer`"
+    reason = "NotHeard" if sighting.heard else "NeverHeard"
+    what = "not heard" if sighting.heard else "its supervisor has never been heard"
+    text = f"{record.node}: {what} since {time_text(since)}, though its node is Ready and its pod runs"
+    if stamped is not None and scene.now - (stamped.measured_received or 0.0) < NEVER_HEARD_SECONDS:
+        return Trouble(reason, f"{text} and its profiler is heard: see {logs}", record.node)
+    return Trouble(reason, f"{text}: {_dials(scene, pod)}; see {logs}", record.node)
+
+
+def _dials(scene: Scene, pod: PodView) -> str:
+    present = scene.seen.defaults.fleet_address
+    dialled = pod.fleet_address or present
+    if dialled != present:
+        return f"it dials {dialled}, and the installation's address is {present} by now: delete its pod"
+    return f"it dials {dialled}: {ADDRESS_MEND}"
 
 
 def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
     if pod.trouble is None or not pod.living:
         return None
     why, node = pod.trouble, pod.node
-    text = why.message[:TEXT_MAX]
+    text = clipped(why.message, TEXT_MAX)
     image = image_of(scene.seen.job, scene.seen.nodes.get(node), scene.seen.defaults)
     if any(words in why.message for words in NO_PLATFORM):
         return Trouble("NoImageForArchitecture", f"{node}: {_foreign(scene, node, image)}: {text}", node)
@@ -103,12 +268,6 @@ def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
         return Trouble("ImagePullFailed", f"{node}: {had}; {IMAGE_MEND}", node)
     if why.reason in START:
         return Trouble("CommandNotFound", f"{node}: {_start_text(scene, why, image)}: {text}", node)
-    if why.reason == "OOMKilled":
-        return Trouble(
-            "OutOfMemory",
-            f"{node}: {why.container} ran out of memory: raise its limit, or shrink the batch",
-            node,
-        )
     if why.reason == "Unschedulable":
         return Trouble("PodUnschedulable", f"{node}: {text}", node)
     return Trouble(why.reason, f"{node}: {why.container}: {text}", node)

@@ -19,6 +19,8 @@ from edgetrain_operator.kube.resources import Resource
 
 REQUEST_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
+WRITE_SECONDS = 10
+"""For the API server to answer a write: a webhook that hangs is then named by it, within our own time."""
 FIELD_MANAGER = "edgetrain-operator"
 PAGE = 500
 
@@ -146,6 +148,8 @@ class Kube:
         verb: str = "",
     ) -> Object:
         outcome, began = "ok", time.monotonic()
+        if method != "GET":
+            query = {"timeout": f"{WRITE_SECONDS}s", **(query or {})}
         try:
             return await self._send(method, path, query, body, content_type)
         except KubeError as error:

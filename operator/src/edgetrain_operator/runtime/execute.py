@@ -1,69 +1,153 @@
-"""Actions, carried out one after another. Any of them may be the last: the next reconcile goes on."""
+"""Actions, carried out one after another. What one of them is refused holds up nothing that can do without.
+
+Any of them may be the last: the next reconcile goes on.
+"""
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
-from edgetrain_operator.core.model import Action, Create, DeleteJob, DeletePod, Forget, Job, MarkOver
+from edgetrain_operator.core import refusals
+from edgetrain_operator.core.model import (
+    CA,
+    SERVER,
+    TOKEN,
+    Action,
+    Create,
+    DeleteJob,
+    DeletePod,
+    Forget,
+    Job,
+    MarkOver,
+    Subject,
+    Written,
+)
 from edgetrain_operator.core.observe import own
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
-from edgetrain_operator.kube.errors import AlreadyExists, Refused
-from edgetrain_operator.kube.resources import BY_KIND, JOBS, PODS
+from edgetrain_operator.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Refused
+from edgetrain_operator.kube.resources import BY_KIND, CLAIMS, JOBS, PODS
 from edgetrain_operator.runtime.memory import JobMemory
 from edgetrain_operator.runtime.metrics import Metrics
+
+IN_VAIN_SECONDS = 2.0
+"""What refusals may take of one reconcile: a webhook that hangs for each pod must not hold up the status."""
+
+OF_THE_OBJECT = (Refused, NotFound, Conflict)
+"""Answers about one object, which say nothing of another."""
 
 log = logging.getLogger(__name__)
 
 
-async def execute(
-    kube: Kube,
-    fleet: FleetState,
-    job: Job,
-    memory: JobMemory,
-    actions: Iterable[Action],
-    now: float,
-    metrics: Metrics,
-) -> None:
-    """Raises:
-    KubeError: the actions before it are done, the others are not.
-    """
-    for action in actions:
-        log.info("%s/%s: %s: %s", job.namespace, job.name, type(action).__name__, action.reason)
-        metrics.actions.labels(type(action).__name__).inc()
+class Execution:
+    """Of one decision's actions."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        fleet: FleetState,
+        job: Job,
+        memory: JobMemory,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._kube, self._fleet, self._job, self._memory = kube, fleet, job, memory
+        self._metrics, self._clock = metrics, clock
+        self._in_vain = 0.0
+        self._refused: set[Subject] = set()
+        self.left = False
+        """Whether actions wait for the next reconcile because these took too long."""
+
+    async def run(self, actions: Iterable[Action]) -> None:
+        """Carry out what can be; what is refused is in the memory afterwards."""
+        for action in actions:
+            match action:
+                case MarkOver(pod_uid):
+                    self._log(action)
+                    self._fleet.mark_over(pod_uid)
+                case Forget():
+                    self._log(action)
+                    self._fleet.forget(self._job.uid)
+                case _:
+                    if not self._hopeless(action):
+                        await self._attempt(action)
+
+    def _hopeless(self, action: Written) -> bool:
+        """Whether it would fail for what has failed before it, or has to wait for its turn."""
+        needs = {SERVER, TOKEN, CA, action.subject} if isinstance(action, Create) else {SERVER}
+        if needs & self._refused:
+            return True
+        self.left = self.left or self._in_vain > IN_VAIN_SECONDS
+        return self.left
+
+    async def _attempt(self, action: Written) -> None:
+        self._log(action)
+        began = time.monotonic()
+        try:
+            await self._write(action)
+        except KubeError as error:
+            self.failed(action.subject, *_named(action), error)
+            self._in_vain += time.monotonic() - began
+
+    async def _write(self, action: Written) -> None:
         match action:
-            case Create(manifest):
-                if not await _create(kube, job, memory, manifest, now):
-                    return
+            case Create():
+                await self._create(action)
             case DeletePod(name, uid):
-                await kube.delete(PODS, name, job.namespace, uid)
-            case MarkOver(pod_uid):
-                fleet.mark_over(pod_uid)
-            case Forget():
-                fleet.forget(job.uid)
+                await self._kube.delete(PODS, name, self._job.namespace, uid)
+                self._memory.accept(action.subject)
             case DeleteJob():
-                await kube.delete(JOBS, job.name, job.namespace, job.uid)
+                await self._kube.delete(JOBS, self._job.name, self._job.namespace, self._job.uid)
+
+    async def _create(self, action: Create) -> None:
+        resource, name = BY_KIND[action.kind], str(action.manifest["metadata"]["name"])
+        try:
+            await self._kube.create(resource, action.manifest)
+        except AlreadyExists:
+            if resource is PODS:
+                await self._claim_name(name)
+        except Refused as error:
+            if not action.again and name not in self._memory.made:
+                raise
+            log.info("%s is taken to be there: %s", name, error)
+        if resource is not PODS:
+            self._memory.made.add(name)
+        if resource is not CLAIMS:  # The node's pod comes after its claims.
+            self._memory.accept(action.subject)
+
+    async def _claim_name(self, name: str) -> None:
+        """The pod is there: ours, made by an operator that died before it saw it, or somebody else's."""
+        found = await self._kube.find(PODS, name, self._job.namespace)
+        if found and not own([found], self._job.uid):
+            self._memory.taken |= {name}
+
+    def failed(self, subject: Subject, reason: str, what: str, error: KubeError) -> None:
+        """Remember that `what` was not had: for a fault of its own, or for a trouble of the API server."""
+        if isinstance(error, OF_THE_OBJECT):
+            self.refuse(subject, reason, refusals.told(what, error.said), error.retry_after)
+        else:
+            text = (
+                f"the API server does not take {what}: {error.said[: refusals.SAID_MAX]}; it is tried again"
+            )
+            self.refuse(SERVER, "ApiServerUnavailable", text, error.retry_after)
+
+    def refuse(self, subject: Subject, reason: str, message: str, retry_after: float | None = None) -> None:
+        log.warning("%s/%s: %s: %s", self._job.namespace, self._job.name, reason, message)
+        self._metrics.refusals.labels(reason).inc()
+        self._refused.add(subject)
+        self._memory.refuse(subject, reason, message, self._clock(), retry_after)
+
+    def _log(self, action: Action) -> None:
+        log.info("%s/%s: %s: %s", self._job.namespace, self._job.name, type(action).__name__, action.reason)
+        self._metrics.actions.labels(type(action).__name__).inc()
 
 
-async def _create(kube: Kube, job: Job, memory: JobMemory, manifest: dict[str, object], now: float) -> bool:
-    """False where the API server refused: what would follow it needs it."""
-    resource = BY_KIND[str(manifest["kind"])]
-    try:
-        await kube.create(resource, manifest)
-    except AlreadyExists:
-        if resource is PODS:
-            await _claim_name(kube, job, memory, manifest)
-    except Refused as error:
-        memory.refuse("PodsRefused", f"{error}; mend the job or what refuses it, it is tried again", now)
-        return False
-    else:
-        if resource is PODS:
-            memory.accepted()
-    return True
-
-
-async def _claim_name(kube: Kube, job: Job, memory: JobMemory, manifest: dict[str, object]) -> None:
-    """The pod is there: ours, made by an operator that died before it saw it, or somebody else's."""
-    name = str(manifest["metadata"]["name"])  # type: ignore[index]
-    found = await kube.find(PODS, name, job.namespace)
-    if found and not own([found], job.uid):
-        memory.taken |= {name}
+def _named(action: Written) -> tuple[str, str]:
+    """The reason for the status where it is refused, and what is."""
+    match action:
+        case Create():
+            return "PodsRefused", f"its {action.kind}"
+        case DeletePod(name):
+            return "DeletionRefused", f"deleting pod {name}"
+        case DeleteJob():
+            return "DeletionRefused", "deleting the job"

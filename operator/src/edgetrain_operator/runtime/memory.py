@@ -1,15 +1,17 @@
 """What a reconciler remembers between reconciles. All of it may be lost at any moment."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
-from edgetrain_operator.core.model import Decision, Job, Refusal
+from edgetrain_operator.core.model import Decision, Job, NodeView, Refusal, Subject
 
 Key = tuple[str, str]
 """Namespace, name."""
 
 REFUSED_SECONDS = 5.0
-LONGEST_REFUSED_SECONDS = 300.0
+LONGEST_REFUSED_SECONDS = 60.0
+"""What was mended shall be noticed within a minute, and asking costs one request."""
 
 
 @dataclass
@@ -19,9 +21,16 @@ class JobMemory:
     job: Job
     decision: Decision | None = None
     """The last one that was carried out."""
-    refusal: Refusal | None = None
-    refusals: int = 0
+    refusals: dict[Subject, Refusal] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    """Names of claims and Secrets that were made, or were there."""
+    conflicts: int = 0
+    """Reconciles, one after another, in which somebody wrote first."""
     taken: frozenset[str] = frozenset()
+    strangers: Mapping[str, NodeView] = field(default_factory=dict)
+    """As last read."""
+    strangers_read: float = field(default=float("-inf"))
+    """Monotonic."""
     ca_bundle: str = ""
     """As last applied."""
     served: tuple[int, int] = (0, 0)
@@ -29,12 +38,26 @@ class JobMemory:
     status_written: float = field(default=float("-inf"))
     """Monotonic."""
 
-    def refuse(self, reason: str, message: str, now: float) -> None:
-        delay = min(REFUSED_SECONDS * 2.0**self.refusals, LONGEST_REFUSED_SECONDS)
-        self.refusal, self.refusals = Refusal(reason, message, now + delay), self.refusals + 1
+    def refuse(
+        self, subject: Subject, reason: str, message: str, now: float, at_least: float | None = None
+    ) -> None:
+        """Remember a refusal, and how long to wait: longer each time, and no less than `at_least` seconds."""
+        held = self.refusals.get(subject)
+        times = held.times + 1 if held else 1
+        delay = min(REFUSED_SECONDS * 2.0 ** (times - 1), LONGEST_REFUSED_SECONDS)
+        self.refusals[subject] = Refusal(reason, message, now + max(delay, at_least or 0.0), times)
 
-    def accepted(self) -> None:
-        self.refusal, self.refusals = None, 0
+    def accept(self, subject: Subject) -> None:
+        self.refusals.pop(subject, None)
+
+    def forget_idle(self, wanted: Collection[Subject], now: float) -> None:
+        """Drop what could have been tried again by now and is wanted no more."""
+        idle = [s for s, refusal in self.refusals.items() if refusal.retry_at <= now and s not in wanted]
+        for subject in idle:
+            del self.refusals[subject]
+
+    def try_all_again(self) -> None:
+        self.refusals = {s: replace(refusal, retry_at=0.0, times=0) for s, refusal in self.refusals.items()}
 
     @property
     def since_status(self) -> float:
@@ -51,6 +74,8 @@ class Memory:
         held = self._jobs.get(key)
         if held is None or held.job.uid != job.uid:
             held = self._jobs[key] = JobMemory(job)
+        if held.job.generation != job.generation:
+            held.try_all_again()  # Somebody may just have mended it.
         held.job = job
         return held
 

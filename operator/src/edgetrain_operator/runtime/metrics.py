@@ -8,6 +8,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from edgetrain_operator.core.model import Action
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REFUSALS = (
+    "PodsRefused",
+    "DeletionRefused",
+    "PlanRefused",
+    "PlanTooLarge",
+    "CARefused",
+    "ApiServerUnavailable",
+)
 RESULTS = ("ok", "conflict", "error")
 BACKFILL_RESULTS = ("written", "refused", "dropped")
 
@@ -49,6 +57,12 @@ class Metrics:
         self.actions = Counter(
             "edgetrain_operator_actions_total", "What was done for jobs.", ["action"], registry=registry
         )
+        self.refusals = Counter(
+            "edgetrain_operator_refusals_total",
+            "What the API server did not take, by the reason that the job's status gives.",
+            ["reason"],
+            registry=registry,
+        )
         self.elections = Counter(
             "edgetrain_operator_elections_total", "Elections that changed an aggregator.", registry=registry
         )
@@ -63,6 +77,11 @@ class Metrics:
         self.lineages = Counter(
             "edgetrain_operator_lineages_total",
             "Lineages begun because a majority was lost.",
+            registry=registry,
+        )
+        self.left_out = Counter(
+            "edgetrain_operator_nodes_left_out_total",
+            "Nodes left out of a job because its program failed too often on them.",
             registry=registry,
         )
         self.backfill_reports = Counter(
@@ -83,6 +102,8 @@ class Metrics:
             self.reconciles.labels(result)
         for action in get_args(Action):
             self.actions.labels(action.__name__)
+        for reason in REFUSALS:
+            self.refusals.labels(reason)
         for result in BACKFILL_RESULTS:
             self.backfill_reports.labels(result)
 

@@ -2,6 +2,7 @@
 
 The order of applying is the point: the plan's ConfigMap is written before the plan is served and
 before the pods are made whose attempts it names; status and events come last, and tell of what is.
+They come also where something before them failed, and say so.
 """
 
 import logging
@@ -12,26 +13,43 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from edgetrain_operator.core import children, lifecycle
-from edgetrain_operator.core.decide import decide
-from edgetrain_operator.core.model import Create, Decision, Defaults, DeletePod, Job, Observed, PodView
+from edgetrain_operator.core.decide import decide, status_unwritten
+from edgetrain_operator.core.failure_limits import left_out
+from edgetrain_operator.core.model import (
+    CA,
+    PLAN,
+    Create,
+    Decision,
+    Defaults,
+    DeletePod,
+    Job,
+    Observed,
+    PodView,
+    Written,
+)
 from edgetrain_operator.core.naming import plan_config_map_name
 from edgetrain_operator.core.observe import job_view, own, pod_view
-from edgetrain_operator.core.status import status_due
+from edgetrain_operator.core.status import status_due, transitions
 from edgetrain_operator.core.stored import DOCUMENT_KEY, StoredPlan, TooLarge
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
+from edgetrain_operator.kube.errors import Conflict, KubeError
 from edgetrain_operator.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS
-from edgetrain_operator.runtime.execute import execute
+from edgetrain_operator.runtime.execute import Execution
 from edgetrain_operator.runtime.memory import JobMemory, Key, Memory
 from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.recorder import record
 from edgetrain_operator.runtime.status_writer import write_invalid, write_status
+from edgetrain_operator.runtime.strangers import strangers
 from edgetrain_protocol.names import MANAGED_BY, NODE_ANNOTATION
 
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
+
+CONFLICTS_TOLD = 4
+"""From so many of them one after another, without a write in between, the job's status tells of them."""
 
 
 class Reconciler:
@@ -65,21 +83,23 @@ class Reconciler:
         memory = self.memory.of(key, job)
         seen, version = await self._observe(job, memory)
         decision = await self._decide(seen)
-        if not await self._store(seen, decision, version, memory):
-            seen = replace(seen, refusal=memory.refusal)
-            await write_status(self._kube, job, decide(seen).status)
-            return memory.refusal.retry_at - seen.now if memory.refusal else None
-        await self._ensure_ca(job, memory)
-        await execute(self._kube, self._fleet, job, memory, decision.actions, seen.now, self._metrics)
-        if (
-            memory.refusal is not None
-            and memory.refusal is seen.refusal
-            and seen.now >= memory.refusal.retry_at
-        ):
-            memory.accepted()  # Tried again, or no longer wanted: not refused, in any case.
-        memory.decision = decision
+        doing = Execution(self._kube, self._fleet, job, memory, self._metrics, self._clock)
+        written = await self._store(seen, decision, version, memory, doing)
+        if written:
+            await self._ensure_ca(job, memory, doing)
+            await doing.run(decision.actions)
+            memory.decision = decision
+            wanted = {action.subject for action in decision.actions if isinstance(action, Written)}
+            memory.forget_idle({CA, *wanted}, seen.now)
+        if not written or memory.refusals != seen.refusals:
+            decision = self._retold(replace(seen, refusals=dict(memory.refusals)), decision, written)
         await self._tell(job, memory, decision, seen.now)
-        return self._again(decision, memory, seen.now)
+        return self._again(decision, memory, seen.now, doing.left)
+
+    def _retold(self, seen: Observed, decision: Decision, written: bool) -> Decision:
+        """The decision with a status that knows what was refused, and no plan that was not written."""
+        status = decide(replace(seen, stored=decision.stored)).status if written else status_unwritten(seen)
+        return replace(decision, status=status, status_events=transitions(seen.job.status, status))
 
     async def _job(self, key: Key) -> Job | None:
         """The job, or None where there is nothing to do for it (any more)."""
@@ -113,22 +133,24 @@ class Reconciler:
         pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
         mine = own([held], job.uid) if held else []
         views = tuple(pod_view(raw) for raw in own(pods, job.uid))
+        stored, nodes = _parse(mine[0]["data"]) if mine else StoredPlan(), self._nodes.nodes
         seen = Observed(
             job=job,
             now=self._clock(),
             since=self._since,
             defaults=self._defaults,
-            nodes=self._nodes.nodes,
+            nodes=nodes,
             pods=views,
-            stored=_parse(mine[0]["data"]) if mine else StoredPlan(),
+            stored=stored,
             reports=reports,
             rates=rates,
             heard_revision=heard,
             highest_lineage=furthest[0],
             highest_step=furthest[1],
             token=self._fleet.token_for(job.uid),
-            refusal=memory.refusal,
+            refusals=dict(memory.refusals),
             program_missing=await self._program_missing(job, views),
+            strangers=await strangers(self._kube, job, stored, nodes, memory),
             taken=memory.taken,
         )
         return seen, mine[0]["metadata"]["resourceVersion"] if mine else None
@@ -161,17 +183,30 @@ class Reconciler:
         return bool(self._nodes.put(raw) if raw else self._nodes.drop(name))
 
     async def _store(
-        self, seen: Observed, decision: Decision, version: str | None, memory: JobMemory
+        self, seen: Observed, decision: Decision, version: str | None, memory: JobMemory, doing: Execution
     ) -> bool:
-        """Write the plan over the version that was read, then serve it. False where it does not fit."""
+        """Write the plan over the version that was read, then serve it. False where it could not be
+        written: all else that was decided rests on it.
+
+        Raises:
+            Conflict: decide anew; told on the job instead where that has not helped.
+        """
         if decision.stored != seen.stored:
             try:
                 manifest = children.plan_config_map(seen.job, decision.stored, version)
+                await (self._kube.replace if version else self._kube.create)(CONFIG_MAPS, manifest)
             except TooLarge as error:
-                memory.refuse("PlanTooLarge", str(error), seen.now)
+                doing.refuse(PLAN, "PlanTooLarge", str(error))
                 return False
-            await (self._kube.replace if version else self._kube.create)(CONFIG_MAPS, manifest)
+            except KubeError as error:
+                memory.conflicts += isinstance(error, Conflict)
+                if isinstance(error, Conflict) and memory.conflicts < CONFLICTS_TOLD:
+                    raise
+                doing.failed(PLAN, "PlanRefused", "the plan's ConfigMap", error)
+                return False
             self._count(seen.stored, decision.stored)
+        memory.conflicts = 0
+        memory.accept(PLAN)
         plan = decision.stored.plan
         if plan is not None and memory.served != (plan.lineage, plan.revision):
             self._fleet.publish(seen.job.uid, plan)
@@ -186,13 +221,20 @@ class Reconciler:
         steps = [stored.stall.steps if stored.stall else 0 for stored in (before, after)]
         self._metrics.stalls.inc(steps[1] > steps[0])
         changed = before.office and after.office and before.office.worker != after.office.worker
+        out = left_out(after.workers) - left_out(before.workers)
+        self._metrics.left_out.inc(len(out))
         self._metrics.elections.inc(bool(changed) or (before.office is None and after.office is not None))
 
-    async def _ensure_ca(self, job: Job, memory: JobMemory) -> None:
+    async def _ensure_ca(self, job: Job, memory: JobMemory, doing: Execution) -> None:
         bundle = self._fleet.ca_bundle()
         if memory.ca_bundle != bundle and not lifecycle.is_over(job.status):
-            await self._kube.apply(CONFIG_MAPS, children.ca_config_map(job, bundle))
+            try:
+                await self._kube.apply(CONFIG_MAPS, children.ca_config_map(job, bundle))
+            except KubeError as error:
+                doing.failed(CA, "CARefused", "the CA's ConfigMap", error)
+                return
             memory.ca_bundle = bundle
+        memory.accept(CA)
 
     async def _tell(self, job: Job, memory: JobMemory, decision: Decision, now: float) -> None:
         if not status_due(job.status, decision.status, memory.since_status):
@@ -201,8 +243,9 @@ class Reconciler:
         memory.status_written = time.monotonic()
         await record(self._kube, job, decision.status_events, now)
 
-    def _again(self, decision: Decision, memory: JobMemory, now: float) -> float | None:
-        times = [decision.requeue_at, memory.refusal.retry_at if memory.refusal else None]
+    def _again(self, decision: Decision, memory: JobMemory, now: float, left: bool) -> float | None:
+        retries = [refusal.retry_at for refusal in memory.refusals.values() if refusal.retry_at > now]
+        times = [decision.requeue_at, now if left else None, *retries]
         due = min((t for t in times if t is not None), default=None)
         return None if due is None else max(due - now, 0.05)
 

@@ -44,6 +44,12 @@ class Program:
     _writer: asyncio.StreamWriter | None = None
     _answered: float | None = None
 
+    @property
+    def spoken(self) -> str:
+        """The end of what it wrote to standard error."""
+        words = [line for line in self.last_words if line.strip()]
+        return "\n".join(words[-12:])[-2500:] or "it said nothing"
+
     async def run(self, command: Sequence[str], on_hung: Callable[[bool], None]) -> int:
         """Start it and wait for its end; returns its exit status, negative for a signal.
 

@@ -13,6 +13,7 @@ from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
 from edgetrain.local import Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
+from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk, Disk
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
@@ -53,6 +54,7 @@ class Supervisor:
         self._settings, self._command = settings, command
         self._loop = asyncio.get_running_loop()
         self._disk = Disk(settings.state_dir)
+        self._killings = Killings()
         self._metrics = Metrics()
         self._witness = Witness(settings.run_dir, self._metrics)
         self._facts = self._witness.facts
@@ -93,9 +95,10 @@ class Supervisor:
 
     async def _live(self) -> int:
         starts: deque[float] = deque(maxlen=STARTS)
+        ended = ""
         while True:
             if len(starts) == STARTS and time.monotonic() - starts[0] < STARTS_SECONDS:
-                return self._failed("ProgramFailed", f"the program was ended by a signal {STARTS} times")
+                return self._failed("ProgramFailed", f"ended by a signal {STARTS} times, at last by {ended}")
             starts.append(time.monotonic())
             status, program = await self._run_once()
             if status is None:
@@ -104,7 +107,10 @@ class Supervisor:
                 return self._ended_well(status)
             if status != ASKED_FOR_RESTART and status > 0:
                 return self._failed(*self._last_words(program, status))
+            if status == -signal.SIGKILL and (memory := self._killings.new()):
+                return self._failed("OutOfMemory", f"the kernel killed the program for memory: {memory}")
             if status < 0:
+                ended = f"{signal.Signals(-status).name}: {program.spoken}"
                 log.warning("the program was ended by %s: starting it again", signal.Signals(-status).name)
 
     async def _run_once(self) -> tuple[int | None, Program]:
@@ -135,8 +141,8 @@ class Supervisor:
     def _last_words(self, program: Program, status: int) -> tuple[str, str]:
         if self._facts.error_reason and self._facts.error:  # as the engine put it
             return self._facts.error_reason, self._facts.error
-        words = [line for line in program.last_words if line.strip()]
-        return "ProgramFailed", f"the program ended with status {status}: " + "\n".join(words[-12:])[-2500:]
+        killed = f" (the kernel killed a part of it for memory: {m})" if (m := self._killings.new()) else ""
+        return "ProgramFailed", f"the program ended with status {status}{killed}: {program.spoken}"
 
     def _failed(self, reason: str, text: str, status: int = 1) -> int:
         log.error("%s: %s", reason, text)
