@@ -7,11 +7,14 @@ from pathlib import Path
 from benchmarks.bed import Bed
 from benchmarks.faults import Struck
 from benchmarks.steps import BEGIN_MARK, STEP_MARK, Begin, Step
+from benchmarks.waiting import wait_for
 from edgelab.demo.install import OPERATOR_NAMESPACE
 from edgelab.errors import LabError
 
 KEPT = Path(__file__).parent.parent / "build" / "benchmarks"
 """Where the logs of what failed are kept."""
+START_SECONDS = 300.0
+"""For programs to begin: on a busy machine torch's import alone takes a minute."""
 _SHOWN_LINES = 3
 
 
@@ -35,12 +38,7 @@ def aftermath(
     struck: Sequence[Struck], steps: Sequence[Step], begun: Sequence[Begin], whole: int
 ) -> Aftermath | None:
     """None where training has not come back to `whole` members, or a program killed never began again."""
-    over = max(fault.ended for fault in struck)
-    killed = {node: fault.began for fault in struck if fault.kills for node in fault.nodes}
-    again = [
-        min((b.at for b in begun if b.node == node and b.at > at), default=None)
-        for node, at in killed.items()
-    ]
+    over, again = max(fault.ended for fault in struck), begun_again(struck, begun)
     if None in again:
         return None
     start = max([over, *(at for at in again if at is not None)])
@@ -49,6 +47,30 @@ def aftermath(
     if not full:
         return None
     return Aftermath(start - over, min(step.at for step in fresh) - start, min(full) - start)
+
+
+def begun_again(struck: Sequence[Struck], begun: Sequence[Begin]) -> list[float | None]:
+    """When each program that faults killed began next, None where it has not; Unix times, seconds."""
+    killed = {node: fault.began for fault in struck if fault.kills for node in fault.nodes}
+    return [
+        min((one.at for one in begun if one.node == node and one.at > at), default=None)
+        for node, at in killed.items()
+    ]
+
+
+def wait_whole_again(test: Bed, struck: Sequence[Struck], quiet_seconds: float) -> None:
+    """Until all nodes train, which has to come so soon after all programs killed have begun again.
+
+    Raises:
+        TimeoutError: it did not, or a program never began.
+    """
+
+    def started() -> bool:
+        test.journal.read()
+        return None not in begun_again(struck, test.journal.begun)
+
+    wait_for(started, START_SECONDS, "all programs killed to begin again", every=0.3)
+    test.wait_training(len(test.nodes), quiet_seconds)
 
 
 def last_resorts(test: Bed) -> int:

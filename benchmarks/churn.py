@@ -11,7 +11,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.aftermath import Aftermath, aftermath, explain, last_resorts, restore
+from benchmarks.aftermath import (
+    START_SECONDS,
+    Aftermath,
+    aftermath,
+    explain,
+    last_resorts,
+    restore,
+    wait_whole_again,
+)
 from benchmarks.audit import Audit, audit, audit_rows
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.faults import FAULTS, Struck
@@ -23,8 +31,7 @@ SEEDS = int(os.environ.get("SEEDS", "30"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 FAULTS_EACH = int(os.environ.get("FAULTS", "8"))
 QUIET_SECONDS = float(os.environ.get("QUIET_SECONDS", "180"))
-"""After the last fault; who does not train by then is taken never to."""
-START_SECONDS = 300.0
+"""After the last fault, and the start of what was killed; who does not train by then is taken never to."""
 BETWEEN_SECONDS = (0.5, 8.0)
 SAMPLES = 4000
 LINKS = ("100mbit", "50mbit", "50mbit", "20mbit", "50mbit", "50mbit")
@@ -80,7 +87,7 @@ def churned(test: Bed, seed: int) -> Outcome:
                 storage={"checkpoint": {"claim": {"size": "64Mi"}}},
             )
             strike_all(test, random.Random(seed), struck)
-            test.wait_training(len(test.nodes), QUIET_SECONDS)
+            wait_whole_again(test, struck, QUIET_SECONDS)
             trains = True
         except (LabError, TimeoutError) as failed:
             print(f"  FAILED: seed {seed}: {failed}", flush=True)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from benchmarks.aftermath import START_SECONDS
 from benchmarks.audit import audit, audit_rows, history_of
 from benchmarks.baselines import torchft
 from benchmarks.bed import Bed, bed, edges
@@ -21,7 +22,6 @@ from benchmarks.waiting import sleep_until
 MINUTES = float(os.environ.get("MINUTES", "30"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 EVERY_SECONDS = 29.0
-START_SECONDS = 300.0
 FAULT_FREE_SECONDS = 60.0
 SAMPLES = 4000
 SAMPLE_SECONDS = 0.01

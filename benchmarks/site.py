@@ -15,7 +15,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.aftermath import Aftermath, aftermath, explain, last_resorts, restore
+from benchmarks.aftermath import (
+    START_SECONDS,
+    Aftermath,
+    aftermath,
+    explain,
+    last_resorts,
+    restore,
+    wait_whole_again,
+)
 from benchmarks.audit import Audit, audit, audit_rows
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.faults import Struck, cut_power
@@ -27,8 +35,7 @@ from edgelab.errors import LabError
 ORDERS = int(os.environ.get("ORDERS", "24"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 QUIET_SECONDS = float(os.environ.get("QUIET_SECONDS", "120"))
-"""From the last node's Ready; who does not train by then is taken never to."""
-START_SECONDS = 300.0
+"""From the start of the last program; who does not train by then is taken never to."""
 CHECKPOINT_EVERY_SECONDS = 8
 SETTLED_SECONDS = 3.0
 """From a checkpoint on two disks until its record is sure to be in the job's plan."""
@@ -109,7 +116,7 @@ def back(test: Bed, order: tuple[str, ...], durable: int, resorts: int) -> Retur
     began = time.time()
     cut_power(test, order)
     struck = Struck("power cut of all", order, began, time.time(), kills=True)
-    test.wait_training(len(test.nodes), QUIET_SECONDS)
+    wait_whole_again(test, [struck], QUIET_SECONDS)
     time.sleep(1)
     steps = test.journal.read()
     after = aftermath([struck], steps, test.journal.begun, len(test.nodes))
