@@ -11,6 +11,7 @@ from benchmarks.aftermath import Aftermath, aftermath
 from benchmarks.audit import Audit, audit
 from benchmarks.faults import Struck
 from benchmarks.living import Absence, Committed, goodput, living_seconds, longest_wait
+from benchmarks.site import Return, first_after, rows
 from benchmarks.steps import Begin, Journal, Step
 
 SAMPLES = 4
@@ -181,3 +182,23 @@ def test_goodput_is_one_where_those_who_live_lose_nothing() -> None:
 
 def test_the_longest_wait_may_be_that_before_the_end() -> None:
     assert longest_wait([Committed(9.0, 1), Committed(12.0, 1), Committed(15.5, 1)], FAULTY) == 14.5
+
+
+# --- what a site went on from
+
+
+def test_a_site_goes_on_from_below_the_first_step_of_its_newest_lineage() -> None:
+    before = [replace(line(step, 0), at=float(step), lineage=1) for step in (1, 2, 3, 4)]
+    after = [replace(line(step, 0), at=20.0 + step, lineage=2) for step in (3, 4, 5)]
+    assert first_after([*before, *after], moment=10.0) == 3
+
+
+def test_an_order_counts_where_it_trains_again_and_where_nothing_durable_was_lost() -> None:
+    back = Aftermath(starting=5.0, to_next=1.0, to_whole=2.0)
+    returns = [
+        Return(("a",), durable=7, went_on_from=7, after=back, last_resorts=0),
+        Return(("b",), durable=7, went_on_from=6, after=back, last_resorts=1),
+        Return(("c",), durable=7, went_on_from=None, after=None, last_resorts=0),
+    ]
+    values = [row.value for row in rows(returns, [])]
+    assert values[:3] == [2, 1, 1]
