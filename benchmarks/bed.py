@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -203,6 +204,8 @@ def bare_bed(
     name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH, images: Images | None = None
 ) -> Iterator[Bed]:
     """As `bed`, without the operator. With real images the program comes by `program_from_config_map`."""
+    # Whoever ends a run, such as timeout(1), shall find no lab left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     lab = Lab(f"bench-{name}", say=lambda text: print(f"  {text}", flush=True))
     lab.down()
     try:
