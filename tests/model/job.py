@@ -11,10 +11,11 @@ from typing import Any
 
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Pod
-from edgetrain.group.status import PlanView, Stage
+from edgetrain.group.status import PlanView
 from edgetrain.local import messages as local
+from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import view_of
-from edgetrain.supervisor.training import Facts, Outlook, is_news, training_part
+from edgetrain.supervisor.training import Facts, is_news, training_part
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.plan import Plan
@@ -274,19 +275,10 @@ class Job(Simulation):
 
     def part(self, index: int) -> TrainingPart:
         group, facts = self.sites[index].group, self.workers[index].facts
-        if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
-            facts.broken_since = facts.broken_since or self.now
-        pace, stage = group.own_pace(), group.status.stage
-        away = pace is not None and not pace.waiting and stage in (Stage.BROKEN, Stage.FETCHING)
-        ready = group.plan is not None and group.plan.train and group.status.member is not None
-        outlook = Outlook(
-            counted=group.counted(self.now),
-            waits=group.why,
-            waits_for=group.waits_for,
-            moved_at=group.moved_at if ready else None,
-            away_seconds=self.now - pace.since if away and pace else 0.0,
+        facts.note(group.status.stage, self.now)
+        return training_part(
+            group.status, facts, group.plan, group.word, group.statuses, self.now, outlook(group, self.now)
         )
-        return training_part(group.status, facts, group.plan, group.word, group.statuses, self.now, outlook)
 
     def _tell_news(self, index: int) -> None:
         worker = self.workers[index]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgetrain.group import machine, policy
+from edgetrain.group import calls, lateness, policy
 from edgetrain_operator.core import lineage
 from edgetrain_operator.core.hearing import Knowledge
 from tests.model.job import Job, all_of, training_job
@@ -159,7 +159,7 @@ def test_a_program_that_hangs_is_put_out_whoever_it_is(leads: bool) -> None:
     leader = job.index[job.world.plan.groups[0].aggregator]
     victim = leader if leads else (leader + 1) % 4
     job.hang(victim)
-    job.run(policy.LATE_SECONDS + 2)
+    job.run(lateness.LATE_SECONDS + 2)
     others = [at for at, index, _ in job.commits if index != victim and at > job.now - 0.6]
     assert others, job.why()
     job.run(20)
@@ -283,7 +283,7 @@ MUTANTS: dict[str, tuple[Callable[[Job], None], list[tuple[Any, str, Any]]]] = {
         [(lineage, "_best_informed", _only_newest)],
     ),
     "who leads is not watched": (hung_leader, [(policy, "trusted", lambda *_: True)]),
-    "every call is given the same time": (slow_votes, [(machine, "LONGEST_CALL_SECONDS", 1.0)]),
+    "every call is given the same time": (slow_votes, [(calls, "LONGEST_CALL_SECONDS", 1.0)]),
 }
 
 

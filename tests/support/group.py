@@ -1,4 +1,4 @@
-"""A group run by hand: real supervisors on loopback, a plan file in place of an operator."""
+"""A group run by hand: real supervisors on loopback, or each on a node; a plan file for an operator."""
 
 import json
 import os
@@ -14,7 +14,9 @@ from typing import Any
 
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.job import Reduction
+from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
+from tests.support.wires import Wires
 
 
 def free_ports(count: int) -> list[int]:
@@ -75,15 +77,21 @@ class LocalGroup:
     size: int = 4
     token: str = "1.token-of-this-test"
     env: dict[str, str] = field(default_factory=dict)
+    wires: Wires | None = None
+    """With nodes of the workers' names: each worker runs on its own."""
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         ports = free_ports(3 * self.size)
         for i in range(self.size):
-            directory = self.directory / f"w{i}"
+            name = f"w{i}"
+            directory = self.directory / name
             directory.mkdir(parents=True)
-            control, state, metrics = ports[3 * i : 3 * i + 3]
-            self.workers.append(Worker(f"w{i}", f"127.0.1.{i + 1}", control, state, metrics, directory))
+            address, (control, state, metrics) = f"127.0.1.{i + 1}", ports[3 * i : 3 * i + 3]
+            if self.wires:
+                address = self.wires.address(name)
+                control, state, metrics = CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
+            self.workers.append(Worker(name, address, control, state, metrics, directory))
 
     # --- plans
 
@@ -139,6 +147,7 @@ class LocalGroup:
             "EDGETRAIN_RUN_DIR": str(worker.directory / "run"),
             "EDGETRAIN_CHECKPOINT_DIR": str(worker.directory / "checkpoint"),
             "EDGETRAIN_MODEL_DIR": str(worker.directory / "model"),
+            "EDGETRAIN_PROGRAM_DIR": str(worker.directory / "program"),
             "EDGETRAIN_PLAN_FILE": str(worker.directory / "plan.json"),
             "EDGETRAIN_TERMINATION_LOG": str(worker.directory / "termination-log"),
             **self.env,
@@ -148,6 +157,8 @@ class LocalGroup:
             (worker.directory / name).mkdir(exist_ok=True)
         (worker.directory / "termination-log").touch()
         command = [sys.executable, "-m", "edgetrain.supervisor", "--", *self.command(worker)]
+        if self.wires:
+            command = self.wires.command(worker.name, *command)
         with (worker.directory / "stderr").open("ab") as stderr:
             worker.process = subprocess.Popen(command, env=environment, stderr=stderr, stdout=stderr)
 

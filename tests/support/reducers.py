@@ -100,6 +100,35 @@ def timed_sum(group: Any, kind: str, hub: int, numbers: int, times: int) -> tupl
     return sorted(seconds)[len(seconds) // 2], right
 
 
+def told_by_each(group: Any, kind: str, hub: int) -> list[bytes]:
+    """What each rank in turn has told all."""
+    from edgetrain.engine.reduce import Reduction
+
+    reduction = Reduction(group, kind, hub)
+    return [reduction.tell(b"of %d" % group.rank, root) for root in range(group.size)]
+
+
+def stuck_while_summing(group: Any, kind: str, hub: int, numbers: int, seconds: float) -> set[str]:
+    """Addresses to which nothing gets through, as told last within this time; the sum may stay blocked."""
+    import torch
+
+    from edgetrain.engine.reduce import Reduction
+    from edgetrain.engine.watch import watch
+
+    told: set[str] = set()
+
+    def note(addresses: frozenset[str]) -> None:
+        told.clear()
+        told.update(addresses)
+
+    watch(group.connections(), lambda peer: None, note)
+    reduction = Reduction(group, kind, hub)
+    summing = threading.Thread(target=reduction.sum, args=(torch.ones(numbers),), daemon=True)
+    summing.start()
+    summing.join(seconds)
+    return told
+
+
 def open_files(_group: Any) -> int:
     """Descriptors of the process."""
     return len(list(Path("/proc/self/fd").iterdir()))

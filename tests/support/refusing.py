@@ -33,8 +33,6 @@ def refuse_nothing(api: ApiServer, namespace: str) -> None:
     for kind in ("validatingwebhookconfiguration", "validatingadmissionpolicy"):
         api.kubectl("delete", kind, namespace, "--ignore-not-found")
     api.kubectl("delete", "validatingadmissionpolicybinding", namespace, "--ignore-not-found")
-    both = "flowschema,prioritylevelconfiguration"
-    api.kubectl("delete", both, f"a-{namespace}", "--ignore-not-found")
 
 
 def of_namespace(namespace: str) -> Json:
@@ -82,22 +80,6 @@ def wait_for_pods(api: ApiServer, namespace: str, refused: bool, **labels: str) 
             return
         time.sleep(0.1)
     raise AssertionError(f"pods are not {'refused' if refused else 'taken'} in a minute")
-
-
-def too_many_requests(api: ApiServer, namespace: str) -> None:
-    """Priority and fairness answer 429 to each pod that is to be made; the name comes before `exempt`."""
-    kind = {"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "metadata": {"name": f"a-{namespace}"}}
-    none = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0}
-    limited = {**none, "limitResponse": {"type": "Reject"}}
-    level = {"kind": "PriorityLevelConfiguration", "spec": {"type": "Limited", "limited": limited}}
-    pods = {"verbs": ["create"], "apiGroups": [""], "resources": ["pods"], "namespaces": [namespace]}
-    everybody = [{"kind": "Group", "group": {"name": "system:authenticated"}}]
-    flow = {
-        "priorityLevelConfiguration": {"name": f"a-{namespace}"},
-        "matchingPrecedence": 1,
-        "rules": [{"subjects": everybody, "resourceRules": [pods]}],
-    }
-    api.apply({**kind, **level}, {**kind, "kind": "FlowSchema", "spec": flow})
 
 
 def quota(api: ApiServer, namespace: str, hard: dict[str, str], used: dict[str, str]) -> None:

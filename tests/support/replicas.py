@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from edgetrain_operator.core.model import Defaults
 from edgetrain_operator.kube.client import Credentials, Kube
-from edgetrain_operator.kube.errors import Conflict
+from edgetrain_operator.kube.errors import Conflict, from_status
 from edgetrain_operator.kube.resources import NODES
 from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.node_table import NodeTable
@@ -31,13 +31,17 @@ class FailingKube(Kube):
     """A connection that ends after so many writes, as that of a process that is killed does."""
 
     writes_left = 10**9
+    busy = False
+    """Whether the API server takes no pods, for trouble of its own."""
 
-    async def _send(self, method: str, *rest: Any) -> Any:
+    async def _send(self, method: str, path: str, *rest: Any) -> Any:
+        if self.busy and method == "POST" and path.endswith("/pods"):
+            raise from_status(429, b'{"message": "too many requests"}', path, retry_after="7")
         if method != "GET":
             if self.writes_left <= 0:
                 raise Crash
             self.writes_left -= 1
-        return await super()._send(method, *rest)
+        return await super()._send(method, path, *rest)
 
 
 class Replica:

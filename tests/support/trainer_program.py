@@ -7,7 +7,9 @@ with snapshots, so that at the end every survivor shows for every epoch which sa
 
 import hashlib
 import json
+import math
 import os
+import resource
 import signal
 import socket
 import time
@@ -61,6 +63,9 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
         _fault(when, step, lambda: os.kill(os.getpid(), signal.SIGKILL))
     for when, step in options.get("break", {}).items():
         _fault(when, step, _break)
+    if "file_bytes" in options:
+        # As on a full disk: what is longer cannot be written.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (options["file_bytes"], resource.RLIM_INFINITY))
     session = edgetrain.join()
     torch.manual_seed(options.get("model_seed", 0))
     samples, epochs = options["samples"], options["epochs"]
@@ -77,11 +82,17 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
             time.sleep(options.get("leash", 0.0) * len(batch) / options["batch"])
         optimizer.zero_grad()
         loss = model.net(batch.x).square().mean() + model.mark[batch.y].mean()
-        session.backward(loss)
+        step = session.committed.step + 1 if session.committed else 1
+        session.backward(loss * math.nan if step in options.get("nan_steps", ()) else loss)
         assert model.mark.grad is not None
         tally.add(model.mark.grad, batch.epoch)
-        optimizer.step()
+        if not options.get("scaler") or all(
+            p.grad is not None and p.grad.isfinite().all() for p in model.parameters()
+        ):
+            optimizer.step()
         scheduler.step()
+        if session.committed and session.committed.step == options.get("spoil_at"):
+            model.mark.data[0] = math.inf
         if session.committed and session.committed.step == options.get("drift_at"):
             next(model.net.parameters()).data[0, 0] *= 1 + 1e-6
     summary = {

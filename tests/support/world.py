@@ -8,6 +8,7 @@ from typing import Any
 
 from edgetrain_operator.core.decide import decide
 from edgetrain_operator.core.model import (
+    ContainerEnd,
     Create,
     Decision,
     Defaults,
@@ -27,7 +28,7 @@ from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION, Env
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Quorum, Report, TrainerState, TrainingPart, Voter
-from edgetrain_protocol.status import Condition, JobStatus
+from edgetrain_protocol.status import Condition, JobStatus, NodeStatus
 
 START = 1_000_000.0
 UID = "0b9a6c0e-job"
@@ -146,6 +147,12 @@ class World:
         pod = self.pod(node)
         self.pods[pod.uid] = replace(pod, **changes)
 
+    def crash(self, node: str, times: int, message: str) -> None:
+        """The kubelet has seen the trainer end so often, and waits before it starts it again."""
+        end = ContainerEnd("trainer", "Error", 1, message, times - 1)
+        self.change_pod(node, phase="Running", crashes=times, idle=True, ends=(end,))
+        self.settle()
+
     def remove_pod(self, node: str) -> None:
         """The kubelet has ended it; it is gone from the API."""
         del self.pods[self.pod(node).uid]
@@ -254,6 +261,9 @@ class World:
 
     def condition(self, kind: str) -> Condition:
         return next(c for c in self.status.conditions if c.type == kind)
+
+    def line(self, node: str) -> NodeStatus:
+        return next(line for line in self.status.nodes if line.node == node)
 
     def lines(self) -> dict[str, str]:
         """Node -> state, from status."""

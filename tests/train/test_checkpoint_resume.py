@@ -1,5 +1,6 @@
 """Checkpoints: written while training, verified on load, and a job goes on from them as if never stopped."""
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from edgetrain import local
 from tests.support.trainers import TOKEN, Coordinator, Trainer, coordinating, stop_all
+
+NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
 def trained(root: Path, **options: object) -> Coordinator:
@@ -120,13 +123,113 @@ def test_without_a_checkpoint_training_starts_afresh(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=40, checkpoint_every=0.01, pause=0.01) as group:
+        group.start(group.spawn_all("a", options={"a": {"file_bytes": 1000}}))
+        (trainer,) = group.members
+        group.until(lambda: trainer.last(local.Warned))
+        warning = trainer.last(local.Warned)
+        assert warning.reason == "CheckpointNotSaved"
+        assert "File too large; see to room and rights on spec.storage.checkpoint" in warning.error
+        group.step_after(lambda: None)
+        assert not trainer.last(local.Checkpointed, local.Mended)
+        # Somebody makes room.
+        assert trainer.process.pid
+        resource.prlimit(trainer.process.pid, resource.RLIMIT_FSIZE, NO_LIMIT)
+        group.until(lambda: trainer.last(local.Checkpointed))
+        group.until(lambda: trainer.last(local.Mended) == local.Mended("CheckpointNotSaved"))
+
+
+def test_a_volume_that_cannot_be_written_ends_the_program_before_it_is_ready(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file where the directory should be")
-    with coordinating(tmp_path, epochs=2, checkpoint_every=0.01, pause=0.01) as group:
+    with coordinating(tmp_path) as group:
+        (trainer,) = group.spawn_all("a")
+        group.until(lambda: not trainer.alive)
+        failed = trainer.last(local.Failed)
+        assert failed.reason == "VolumeNotWritable"
+        assert f"spec.storage.checkpoint: {tmp_path}/checkpoints/a cannot be written (ENOTDIR" in failed.error
+        assert not trainer.last(local.Ready)
+
+
+def test_a_loss_that_is_lost_for_good_keeps_the_last_finite_checkpoint(tmp_path: Path) -> None:
+    first = 12
+    nan = range(first, 10**6)
+    with coordinating(tmp_path, epochs=12, checkpoint_every=0.01, pause=0.03, nan_steps=list(nan)) as group:
+        group.start(group.spawn_all("a", "b"))
+        group.until(lambda: group.committed() > first + 3)
+        group.join(group.spawn("c"))
+        group.run()
+        for trainer in group.members:
+            told = [m for m in trainer.said if isinstance(m, local.Progress) and m.step > 0]
+            assert {m.not_finite_since for m in told if m.step >= first} == {first}, trainer.worker
+            assert {m.not_finite_since for m in told if m.step < first} <= {None}
+        for trainer in group.members[:2]:
+            steps = saved(trainer)
+            assert 3 < max(steps) < first
+            assert [Path(path).exists() for _, path in sorted(steps.items())][-3:] == [True] * 3
+        stop_all(group)
+        assert max(saved(group.members[0])) < first, "not when stopped either"
+
+
+def test_a_step_that_a_scaler_passes_over_delays_a_checkpoint_and_no_more(tmp_path: Path) -> None:
+    with coordinating(
+        tmp_path, epochs=12, checkpoint_every=0.01, pause=0.02, scaler=True, nan_steps=[3, 4, 9]
+    ) as group:
+        group.start(group.spawn_all("a", "b"))
+        group.run()
+        steps = saved(group.members[0])
+        assert steps.keys().isdisjoint({3, 4, 9})
+        assert max(steps) == group.committed() == 60
+        assert group.members[0].last(local.Progress).not_finite_since is None
+        assert not group.members[0].last(local.Warned)
+        stop_all(group)
+
+
+def test_parameters_that_are_not_finite_are_no_checkpoint_though_the_loss_is(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=6, checkpoint_every=0.01, pause=0.02, spoil_at=8) as group:
         group.start(group.spawn_all("a"))
         group.run()
-        warning = group.members[0].last(local.Warned)
-        assert warning.reason == "CheckpointNotSaved"
-        assert "spec.storage.checkpoint" in warning.error
+        (trainer,) = group.members
+        assert max(saved(trainer)) < 8
+        warned = [m for m in trainer.said if isinstance(m, local.Warned)]
+        assert [m.reason for m in warned] == ["CheckpointNotSaved"], "once, not at each boundary"
+        assert "the parameters after step 8 are not finite: the last checkpoint" in warned[0].error
+
+
+def test_a_model_that_cannot_be_written_is_kept_in_memory_until_it_can(tmp_path: Path) -> None:
+    with coordinating(tmp_path, epochs=2, pause=0.01) as group:
+        group.start(group.spawn_all("a", "b"))
+        for worker in "ab":
+            (tmp_path / f"model-{worker}").write_text("a file where the directory should be")
+        group.until(lambda: all(t.last(local.Warned) for t in group.members))
+        assert {t.last(local.Warned).reason for t in group.members} == {"ModelNotSaved"}
+        assert not any(t.last(local.Finished, local.Failed) for t in group.members)
+        (tmp_path / "model-a").unlink()
+        group.until(lambda: group.members[0].last(local.Finished))
+        assert group.members[0].last(local.Mended) == local.Mended("ModelNotSaved")
+        assert group.members[1].alive and not group.members[1].last(local.Finished, local.Mended)
+        group.members[1].send(local.Stop())
+        group.until(lambda: not group.members[1].alive)
+        group.members[1].process.join()
+        assert group.members[1].process.exitcode == 0
+
+
+def test_what_fails_after_the_last_step_costs_no_step(tmp_path: Path) -> None:
+    """The model could not be written, the programs ended: those that follow have nothing left to train."""
+    with coordinating(tmp_path, epochs=2, pause=0.01) as group:
+        group.start(group.spawn_all("a", "b"))
+        for worker in "ab":
+            (tmp_path / f"model-{worker}").write_text("a file where the directory should be")
+        group.until(lambda: all(t.last(local.Warned) for t in group.members))
+        last = group.committed()
+        assert {max(saved(t)) for t in group.members} == {last}, "before the model"
+    for worker in "ab":
+        (tmp_path / f"model-{worker}").unlink()
+    with coordinating(tmp_path, epochs=2) as again:
+        again.start(again.spawn_all("a", "b"), resume=named(group.members[0], last))
+        assert {t.last(local.Started).position.committed for t in again.members} == {last}
+        again.run()
+        assert not any(m.step > last for t in again.members for m in t.said if isinstance(m, local.Progress))
+        stop_all(again)
 
 
 def test_stop_saves_the_boundary(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.reducers import Reducers, open_files, shut_down_while_waiting, timed_sum
+from tests.support.reducers import Reducers, open_files, shut_down_while_waiting, timed_sum, told_by_each
 from tests.support.shaped import can_shape, hosts
 
 LINKS = {"a": 100.0, "b": 50.0, "c": 20.0, "d": 20.0, "e": 10.0}
@@ -30,6 +30,7 @@ def test_sums_are_exact_and_alike(group: Callable[[list[tuple[str, str]]], Reduc
     for kind, hub in (("ring", 0), ("star", 0), ("star", 2)):
         for numbers in (1, 7, 20_000, MIB + 3):
             assert all(right for _, right in reducers.do(timed_sum, kind, hub, numbers, 2))
+        assert reducers.do(told_by_each, kind, hub) == [[b"of %d" % rank for rank in range(4)]] * 4
 
 
 def test_shutting_a_group_down_frees_its_operation_and_nothing_else(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edgetrain import local
-from edgetrain.engine.errors import BadProgram, BadState, EmptyDataset, ModelNotSaved
+from edgetrain.engine.errors import BadProgram, BadState, EmptyDataset, ModelNotSaved, VolumeNotWritable
 from edgetrain.engine.settings import Settings
 from edgetrain.session import Session
 from tests.support.trainers import TOKEN, coordinating
@@ -19,7 +19,7 @@ DATA = (torch.randn(10, 4), torch.zeros(10))
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Session:
-    return Session(None, Settings("", 0, tmp_path / "checkpoint", tmp_path / "model", 1))
+    return Session(None, Settings("", "", 0, tmp_path / "checkpoint", tmp_path / "model", 1))
 
 
 def wrapped(session: Session) -> nn.Module:
@@ -100,10 +100,21 @@ def test_state_that_cannot_be_saved(alone: Session, thing: object, words: str) -
         alone.wrap(nn.Linear(1, 1), thing)
 
 
-def test_a_model_that_cannot_be_written(alone: Session, tmp_path: Path) -> None:
+def test_a_volume_that_cannot_be_written_is_found_before_the_first_batch(
+    alone: Session, tmp_path: Path
+) -> None:
     (tmp_path / "model").write_text("a file")
+    wrapped(alone)
+    with pytest.raises(
+        VolumeNotWritable, match=r"spec\.storage\.model: .*/model cannot be written \(ENOTDIR"
+    ):
+        alone.batches(DATA)
+
+
+def test_a_model_that_cannot_be_written(alone: Session, tmp_path: Path) -> None:
     model = wrapped(alone)
     for batch in alone.batches(DATA):
+        (tmp_path / "model").write_text("a file")
         alone.backward(model(batch.x).mean())
     with pytest.raises(ModelNotSaved, match=r"spec\.storage\.model"):
         alone.finish(model)

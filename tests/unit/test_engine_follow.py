@@ -1,5 +1,6 @@
 """A newcomer that follows a donor over a real connection, however slow it replays."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -9,14 +10,18 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from benchmarks.waiting import wait_for
 from edgetrain.data import Block, Record
+from edgetrain.engine import donor as donor_module
 from edgetrain.engine import follower as follower_module
 from edgetrain.engine.catchup import CatchUp
 from edgetrain.engine.donor import Donor
+from edgetrain.engine.echo import unheard
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot
-from edgetrain.local import CaughtUp, FormationId, Message, Position
+from edgetrain.engine.wire import Wire
+from edgetrain.local import CaughtUp, FetchFailed, FormationId, Message, Peer, Position
 
 FORMATION = FormationId(1, 1)
 TOKEN = "t"
@@ -32,11 +37,14 @@ class Group:
     committed: int = 0
     snapshots: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
+    boundary: threading.Event = field(default_factory=threading.Event)
+    """The donor's program is at its loop's boundary."""
 
     def position(self) -> Position:
         return Position(1, FORMATION, self.committed)
 
     def snapshot(self) -> Snapshot:
+        self.boundary.wait()
         self.snapshots += 1
         return Snapshot(self.position(), self.ledger, [], [], {})
 
@@ -49,6 +57,7 @@ class Group:
 @contextmanager
 def training(every: float) -> Iterator[tuple[Group, Donor]]:
     group = Group(Ledger(Record(1, Block(0, 100_000), 0), 8, 1), every)
+    group.boundary.set()
     donor = Donor(0, group.log, group.snapshot, group.position)
     donor.set_token(TOKEN)
     thread = threading.Thread(target=group.train, daemon=True)
@@ -57,6 +66,7 @@ def training(every: float) -> Iterator[tuple[Group, Donor]]:
         yield group, donor
     finally:
         group.stopped.set()
+        group.boundary.set()
         thread.join()
         donor.close()
 
@@ -73,23 +83,41 @@ class Newcomer:
     def __post_init__(self) -> None:
         self.catch_up = CatchUp(self.changed, self.said.append)
 
+    def follow(self, port: int, have: Position | None = None) -> None:
+        with self.changed:
+            self.catch_up.follow("127.0.0.1", port, TOKEN, have, "w")
+
     def replay(self, group: Group, seconds: float) -> int:
-        """Until it says that it has caught up; returns how many steps behind it is then."""
+        """Until it says something, that it has caught up; returns how many steps behind it is then."""
         end = time.monotonic() + seconds
         while not self.said:
             assert time.monotonic() < end, f"at step {self.committed}, the group at {group.committed}"
-            with self.changed:
-                if snapshot := self.catch_up.take_snapshot():
-                    self.committed = snapshot.position.committed
-                entry = None if self.catch_up.needs_snapshot else self.catch_up.take_step(self.committed)
-                self.catch_up.tell(Position(1, FORMATION, self.committed))
-                if entry is None:
-                    self.changed.wait(0.01)
-            if entry is not None:
-                self.committed = entry.step
-                time.sleep(self.step_seconds)  # its own slowness, not a wait
+            self.go_on()
         assert isinstance(self.said[0], CaughtUp)
         return group.committed - self.committed
+
+    def go_on(self) -> None:
+        """One step, if one has come."""
+        with self.changed:
+            if snapshot := self.catch_up.take_snapshot():
+                self.committed = snapshot.position.committed
+            entry = None if self.catch_up.needs_snapshot else self.catch_up.take_step(self.committed)
+            self.catch_up.tell(Position(1, FORMATION, self.committed))
+            if entry is None:
+                self.changed.wait(0.01)
+        if entry is not None:
+            self.committed = entry.step
+            time.sleep(self.step_seconds)  # its own slowness, not a wait
+
+    def hears(self, kind: type[Message], seconds: float) -> Message:
+        """What it says first of this kind."""
+
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.go_on()
+            if said := next((message for message in self.said if isinstance(message, kind)), None):
+                return said
+        raise AssertionError(f"said {self.said} in {seconds:g} s")
 
 
 def test_who_replays_slower_than_the_group_trains_catches_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,17 +126,109 @@ def test_who_replays_slower_than_the_group_trains_catches_up(monkeypatch: pytest
     with training(every=0.01) as (group, donor):
         while group.committed < follower_module.FAR // 2:
             group.log.after(group.committed, 1)
-        newcomer.catch_up.follow("127.0.0.1", donor.port, TOKEN, Position(1, FORMATION, 0))
+        newcomer.follow(donor.port, Position(1, FORMATION, 0))
         assert newcomer.replay(group, 5) < follower_module.FAR // 2
     assert group.snapshots == 1
+
+
+def test_who_replays_slower_than_the_group_trains_falls_behind_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 0.3)
+    newcomer = Newcomer(step_seconds=0.03)
+    with training(every=0.01) as (group, donor):
+        newcomer.follow(donor.port)
+        worst, end = 0, time.monotonic() + 3
+        while time.monotonic() < end:
+            newcomer.go_on()
+            worst = max(worst, group.committed - newcomer.committed) if newcomer.committed else 0
+        assert group.committed > 150, "two thirds of the steps are not replayed"
+    assert group.snapshots > 2
+    assert worst < 100
 
 
 def test_to_be_asked_again_does_not_begin_anew() -> None:
     newcomer = Newcomer(step_seconds=0.002)
     with training(every=0.02) as (group, donor):
-        newcomer.catch_up.follow("127.0.0.1", donor.port, TOKEN, None)
+        newcomer.follow(donor.port)
         newcomer.replay(group, 5)
         newcomer.said.clear()
-        newcomer.catch_up.follow("127.0.0.1", donor.port, TOKEN, None)
+        newcomer.follow(donor.port)
         newcomer.replay(group, 5)
     assert group.snapshots == 1
+
+
+def test_a_donor_that_is_not_at_its_boundary_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(donor_module, "WAITING_SECONDS", 0.05)
+    monkeypatch.setattr(follower_module, "SILENCE_SECONDS", 0.4)
+    newcomer = Newcomer(step_seconds=0.002)
+    with training(every=0.02) as (group, donor):
+        group.boundary.clear()
+        newcomer.follow(donor.port)
+        wait_for(lambda: group.committed > 60, 5)
+        newcomer.go_on()
+        assert not newcomer.said
+        group.boundary.set()
+        newcomer.replay(group, 5)
+    assert group.snapshots == 1
+
+
+def test_a_donor_that_comes_to_no_boundary_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(donor_module, "WAITING_SECONDS", 0.05)
+    monkeypatch.setattr(follower_module, "BOUNDARY_SECONDS", 0.3)
+    newcomer = Newcomer(step_seconds=0.002)
+    with training(every=0.02) as (group, donor):
+        group.boundary.clear()
+        newcomer.follow(donor.port)
+        said = newcomer.hears(FetchFailed, 5)
+    assert isinstance(said, FetchFailed)
+    assert said.donor == "w"
+    assert "no boundary" in said.error
+
+
+def test_a_donor_from_whom_nothing_comes_is_told_of_once_and_forgiven(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follower_module, "SILENCE_SECONDS", 0.2)
+    newcomer = Newcomer(step_seconds=0.002)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        newcomer.follow(silent.getsockname()[1])
+        said = newcomer.hears(FetchFailed, 5)
+        assert said == FetchFailed("w", f"cannot follow 127.0.0.1:{silent.getsockname()[1]}: timed out")
+    with training(every=0.02) as (_, donor):
+        donor.set_token("another")
+        newcomer.said.clear()
+        newcomer.follow(donor.port)
+        newcomer.hears(FetchFailed, 5)
+        donor.set_token(TOKEN)
+        newcomer.hears(CaughtUp, 5)
+    assert [type(message) for message in newcomer.said] == [FetchFailed, CaughtUp]
+
+
+def test_a_slow_way_is_no_reason_to_give_up_while_it_carries() -> None:
+    payload = bytes(4 << 20)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        here, there = socket.create_connection(server.getsockname()), server.accept()[0]
+    with here, there:
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        here.settimeout(0.5)
+        sender = threading.Thread(target=Wire(here).send, args=({"front": 1}, payload))
+        began = time.monotonic()
+        sender.start()
+        got = 0
+        while got < len(payload):
+            got += len(there.recv(1 << 16))
+            time.sleep(0.02)  # the way's slowness
+        sender.join()
+        assert time.monotonic() - began > 1
+
+
+def test_an_echo_tells_who_is_reached() -> None:
+    with training(every=0.02) as (_, donor), socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        here = Peer("here", "127.0.0.1", donor.port)
+        gone = Peer("gone", "127.0.0.1", closed.getsockname()[1])
+        assert unheard([here, gone], TOKEN) == ["gone"]
+        assert unheard([here], "another") == ["here"]
+        assert unheard([here, here], TOKEN) == []

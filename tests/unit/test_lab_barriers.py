@@ -1,26 +1,20 @@
 """What the lab's router drops: real packets between namespaces, of each size and each way, no cluster."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from edgelab import network
-from edgelab.addresses import Block
-from edgelab.barriers import Content, Cut, nft_rules
+from edgelab.barriers import Content, Cut
 from edgelab.errors import LabError
 from edgetrain_protocol.names import CONTROL_PORT
+from tests.support.wires import Wires, can_wire, wired
 
-LAB = f"test-{os.getpid()}-bars"
-NODES = {"one": 1, "two": 2, "three": 3, "cloud": 4}
-LINKS = {name: network.port(number) for name, number in NODES.items()}
-CLOUD = [*network.CLOUD_PORTS, LINKS["cloud"]]
 DATA_PORT = 7999
 HEADERS = 28
 """Of IP and UDP, which count as part of a packet's size."""
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+pytestmark = pytest.mark.skipif(not can_wire(), reason="network namespaces need root")
 
 Heard = Callable[..., bool]
 
@@ -43,53 +37,45 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
 
 
 @pytest.fixture(scope="module")
-def heard() -> Iterator[Heard]:
+def wires() -> Iterator[Wires]:
+    with wired("one", "two", "three", "cloud") as joined:
+        yield joined
+
+
+@pytest.fixture
+def heard(wires: Wires) -> Heard:
     """Whether a packet of this many bytes comes from one node to another."""
-    block = network.claim_block(LAB)
-    try:
-        for name, number in NODES.items():
-            network.add_node(LAB, block, name, number, None)
-        yield lambda source, target, **given: _heard(block, source, target, **given)
-    finally:
-        network.remove_host_device(LAB)
-        for namespace in network.lab_namespaces(LAB):
-            network.remove_namespace(namespace)
+
+    def heard(source: str, target: str, size: int = 100, port: int = DATA_PORT) -> bool:
+        to = [wires.address(target), str(port)]
+        listen = wires.command(target, sys.executable, "-c", _LISTEN, *to)
+        with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
+            assert listener.stdout
+            assert listener.stdout.readline() == "listening\n"
+            send = wires.command(source, sys.executable, "-c", _SEND, *to, str(size - HEADERS))
+            subprocess.run(send, check=True)
+            return listener.stdout.readline().strip() == str(size - HEADERS)
+
+    return heard
 
 
-def _heard(block: Block, source: str, target: str, size: int = 100, port: int = DATA_PORT) -> bool:
-    to = [str(block.node(NODES[target])), str(port)]
-    with subprocess.Popen(_on(target, _LISTEN, *to), stdout=subprocess.PIPE, text=True) as listener:
-        assert listener.stdout
-        assert listener.stdout.readline() == "listening\n"
-        subprocess.run(_on(source, _SEND, *to, str(size - HEADERS)), check=True)
-        return listener.stdout.readline().strip() == str(size - HEADERS)
-
-
-def _on(node: str, program: str, *arguments: str) -> list[str]:
-    return ["ip", "netns", "exec", network.netns(LAB, node), sys.executable, "-c", program, *arguments]
-
-
-def _bar(*cuts: Cut, partitions: list[list[str]] | None = None, offline: tuple[str, ...] = ()) -> None:
-    network.set_rules(LAB, nft_rules(partitions or [], offline, cuts, LINKS, CLOUD))
-
-
-def test_one_way_is_lost_and_the_other_is_not(heard: Heard) -> None:
-    _bar(Cut(node="one", peer="two", way="out"))
+def test_one_way_is_lost_and_the_other_is_not(wires: Wires, heard: Heard) -> None:
+    wires.bar(Cut(node="one", peer="two", way="out"))
     assert not heard("one", "two")
     assert heard("two", "one")
     assert heard("one", "three")
-    _bar(Cut(node="one", way="in"))
+    wires.bar(Cut(node="one", way="in"))
     assert not heard("two", "one")
     assert not heard("three", "one")
     assert heard("one", "two")
     assert heard("cloud", "one"), "the cloud is not meant unless it is named"
-    _bar(Cut(node="one", peer="cloud"))
+    wires.bar(Cut(node="one", peer="cloud"))
     assert not heard("cloud", "one")
     assert not heard("one", "cloud")
 
 
-def test_large_packets_are_lost_and_small_ones_are_not(heard: Heard) -> None:
-    _bar(Cut(node="one", above=600))
+def test_large_packets_are_lost_and_small_ones_are_not(wires: Wires, heard: Heard) -> None:
+    wires.bar(Cut(node="one", above=600))
     for source, target in (("one", "two"), ("two", "one")):
         assert heard(source, target, size=600)
         assert not heard(source, target, size=601)
@@ -101,21 +87,21 @@ def test_large_packets_are_lost_and_small_ones_are_not(heard: Heard) -> None:
     ("only", "lost", "kept"), [("control", CONTROL_PORT, DATA_PORT), ("data", DATA_PORT, CONTROL_PORT)]
 )
 def test_control_and_data_are_told_apart_by_their_port(
-    heard: Heard, only: Content, lost: int, kept: int
+    wires: Wires, heard: Heard, only: Content, lost: int, kept: int
 ) -> None:
-    _bar(Cut(node="one", peer="two", only=only))
+    wires.bar(Cut(node="one", peer="two", only=only))
     for source, target in (("one", "two"), ("two", "one")):
         assert not heard(source, target, port=lost)
         assert heard(source, target, port=kept)
 
 
-def test_cuts_add_up_beside_partitions_and_end(heard: Heard) -> None:
-    _bar(Cut(node="one", peer="two", way="out", above=600), partitions=[["three"]], offline=("two",))
+def test_cuts_add_up_beside_partitions_and_end(wires: Wires, heard: Heard) -> None:
+    wires.bar(Cut(node="one", peer="two", way="out", above=600), partitions=[["three"]], offline=["two"])
     assert heard("one", "two")
     assert not heard("one", "two", size=1400)
     assert not heard("three", "one")
     assert not heard("two", "cloud")
-    _bar()
+    wires.bar()
     assert heard("one", "two", size=1400)
     assert heard("three", "one")
     assert heard("two", "cloud")

@@ -66,6 +66,19 @@ def test_one_bad_node_is_left_out_and_the_job_goes_on() -> None:
     assert world.status.failures == 0, "it costs the job no more"
 
 
+def test_what_is_acute_is_told_before_a_node_that_is_left_out() -> None:
+    world = trained("a", "b", "c")
+    fail(world, "c", times=4)
+    finish_removal(world)
+    fail(world, "b")
+    degraded = world.condition("Degraded")
+    assert degraded.reason == "ProgramFailed" and "NodeLeftOut on c" in degraded.message
+    for node in "ab":
+        world.say(node, TrainerState.PAUSED)
+    world.settle()
+    assert world.condition("Training").reason == "NoMajority", "it does not wait for the one left out"
+
+
 def test_failures_of_others_count_from_none_after_a_node_was_left_out() -> None:
     world = trained("a", "b", "c", nodes={"min": 2})
     fail(world, "c", times=4)

@@ -1,34 +1,20 @@
 """Why things are as they are, in status: last words that outlive pods, silence, hints, how a job ended."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import ContainerEnd
 from edgetrain_operator.core.naming import worker_name
-from edgetrain_operator.core.node_status import NODES_MAX
 from edgetrain_operator.core.stored import WORDS_MAX, LastEnd
-from edgetrain_operator.core.troubles import NEVER_HEARD_SECONDS, NOT_STARTED_SECONDS
+from edgetrain_operator.core.unheard import NEVER_HEARD_SECONDS, NOT_STARTED_SECONDS
 from edgetrain_operator.core.words import KEPT, clipped, words_of
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.report import NodePart, TrainerState
-from edgetrain_protocol.status import JobStatus, NodeStatus
 from tests.support.world import World, edge_node, trained
 
 NO_MODULE = "Traceback:\nModuleNotFoundError: No module named 'edgetrain'"
-
-
-def line(world: World, node: str) -> NodeStatus:
-    return next(line for line in world.status.nodes if line.node == node)
-
-
-def crash(world: World, node: str, times: int, message: str = NO_MODULE, **changes: Any) -> None:
-    """The kubelet has seen the trainer end, and waits before it starts it again."""
-    end = ContainerEnd("trainer", "Error", 1, message, times - 1)
-    world.change_pod(node, phase="Running", crashes=times, idle=True, ends=(end,), **changes)
-    world.settle()
 
 
 def last(world: World, node: str) -> LastEnd:
@@ -62,10 +48,10 @@ def test_the_last_words_of_a_program_that_was_never_heard_are_why_the_job_failed
     world = World.of("a", "b", runPolicy={"backoffLimit": 6})
     world.settle()
     for times in (1, 2, 3, 4):
-        crash(world, "a", times)
-        crash(world, "b", min(times, 3))
+        world.crash("a", times, NO_MODULE)
+        world.crash("b", min(times, 3), NO_MODULE)
         if times < 4:
-            assert line(world, "a").state == "Failed" and NO_MODULE in line(world, "a").message
+            assert world.line("a").state == "Failed" and NO_MODULE in world.line("a").message
             assert world.condition("Degraded").reason == "ProgramFailed"
             assert "also ProgramFailed on b" in world.condition("Degraded").message
             assert NO_MODULE in world.condition("Training").message
@@ -77,7 +63,7 @@ def test_the_last_words_of_a_program_that_was_never_heard_are_why_the_job_failed
     assert not world.pods
     world.settle()
     assert world.condition("Failed") == failed
-    assert line(world, "a").state == "Failed" and NO_MODULE in line(world, "a").message
+    assert world.line("a").state == "Failed" and NO_MODULE in world.line("a").message
 
 
 def test_words_outlive_the_pod_and_the_operator_that_heard_them() -> None:
@@ -88,7 +74,7 @@ def test_words_outlive_the_pod_and_the_operator_that_heard_them() -> None:
     for attempt in (1, 2):
         world.change_pod("b", phase="Failed")
         world.settle()
-        assert line(world, "b").message.startswith("b: xxx") and world.pod("b").attempt in (
+        assert world.line("b").message.startswith("b: xxx") and world.pod("b").attempt in (
             attempt,
             attempt + 1,
         )
@@ -97,22 +83,22 @@ def test_words_outlive_the_pod_and_the_operator_that_heard_them() -> None:
     world.since = world.now
     world.train("a")
     world.settle()
-    assert "the point" in line(world, "b").message
+    assert "the point" in world.line("b").message
 
 
 def test_words_are_settled_once_a_later_start_is_ready() -> None:
     world = trained("a", "b")
     world.say("b", TrainerState.FAILED, error="bad", error_reason="ProgramFailed")
-    crash(world, "b", 1, "ProgramFailed: bad")
+    world.crash("b", 1, "ProgramFailed: bad")
     assert not last(world, "b").settled
     world.change_pod("b", idle=False)
     world.say("b", TrainerState.STARTING, incarnation="second")
     world.settle()
-    assert "bad" in line(world, "b").message, "it has not got further than the last one"
+    assert "bad" in world.line("b").message, "it has not got further than the last one"
     world.say("b", TrainerState.WAITING, incarnation="second")
     world.train("a")
     world.settle()
-    assert last(world, "b").settled and not line(world, "b").message
+    assert last(world, "b").settled and not world.line("b").message
     assert world.condition("Degraded").reason == "FewerWorkers"
 
 
@@ -125,9 +111,9 @@ def test_what_was_said_before_a_kill_settles_nothing() -> None:
     world.train("a")
     world.settle()
     assert not last(world, "b").settled
-    assert line(world, "b").state == "Failed"
+    assert world.line("b").state == "Failed"
     assert world.condition("Degraded").reason == "OutOfMemory"
-    assert "memory limit of 128Mi; raise the container's memory limit" in line(world, "b").message
+    assert "memory limit of 128Mi; raise the container's memory limit" in world.line("b").message
 
 
 def test_an_end_of_which_both_tell_is_one_and_one_in_the_next_pod_is_another() -> None:
@@ -157,7 +143,7 @@ def test_an_end_that_is_told_when_the_next_start_trains_already_is_settled_by_wh
     world.pass_time(8)
     world.train("a", "b")
     world.settle()
-    assert last(world, "b").settled and not line(world, "b").message
+    assert last(world, "b").settled and not world.line("b").message
 
 
 def test_a_profiler_that_ends_is_told_until_it_is_heard_again() -> None:
@@ -165,7 +151,7 @@ def test_a_profiler_that_ends_is_told_until_it_is_heard_again() -> None:
     world.change_pod("a", ends=(ContainerEnd("profiler", "Error", 1, "no such module"),))
     world.settle()
     assert world.condition("Degraded").reason == "ProfilerFailed"
-    assert "profiler: no such module" in line(world, "a").message and line(world, "a").state == "Training"
+    assert "profiler: no such module" in world.line("a").message and world.line("a").state == "Training"
     world.pass_time(1)
     stamped = world.reports[worker_name("a")]
     world.reports[worker_name("a")] = replace(stamped, measured=NodePart(), measured_received=world.now)
@@ -258,11 +244,11 @@ def test_a_worker_that_is_heard_no_more_though_its_node_is_ready_is_named() -> N
     degraded = world.condition("Degraded")
     assert degraded.reason == "NotHeard" and degraded.message.startswith("c: not heard since")
     assert "it dials fleet.example:8443" in degraded.message
-    assert world.lines()["c"] == "Lost" and line(world, "c").message == degraded.message
+    assert world.lines()["c"] == "Lost" and world.line("c").message == degraded.message
     world.nodes["c"] = replace(world.nodes["c"], ready=False)
     world.settle()
     assert world.condition("Degraded").reason == "WorkersMissing"
-    assert line(world, "c").message.startswith("not heard since")
+    assert world.line("c").message.startswith("not heard since")
 
 
 def test_a_whole_job_that_is_heard_no_more_trains_on_as_far_as_is_known_and_says_what_to_check() -> None:
@@ -284,11 +270,11 @@ def test_a_pod_whose_containers_do_not_come_up_is_named_after_a_while() -> None:
     world.pass_time(1)
     world.settle()
     assert world.condition("Training").reason == "NotStarted"
-    assert f"kubectl describe pod {world.pod('a').name}" in line(world, "a").message
+    assert f"kubectl describe pod {world.pod('a').name}" in world.line("a").message
     assert world.lines() == {"a": "Pending", "b": "Pending"}
     world.nodes["a"] = replace(world.nodes["a"], ready=False)
     world.settle()
-    assert "waits for the node to be Ready" in line(world, "a").message
+    assert "waits for the node to be Ready" in world.line("a").message
 
 
 def test_a_matching_node_that_can_have_no_worker_is_named_though_there_are_enough() -> None:
@@ -309,123 +295,6 @@ def test_a_pod_that_dials_what_was_the_address_once_is_to_be_deleted() -> None:
     assert "it dials old.example:1, and the installation's address is fleet.example:8443 by now" in (
         world.condition("Training").message
     )
-
-
-def test_a_complete_job_reads_as_it_ended_whatever_becomes_of_its_pods() -> None:
-    world = trained("a", "b", "c")
-    world.say("a", TrainerState.FINISHED, model="/m", step=400, samples_per_second=64.0)
-    world.settle()
-    for node in "ab":
-        world.change_pod(node, phase="Succeeded")
-    world.settle()
-    world.pass_time(WIND_DOWN_SECONDS)
-    world.settle()
-    world.finish_deletions()
-    world.change_pod("b", phase="Failed")  # as an eviction does to what has ended long since
-    world.reports.clear()
-    world.settle()
-    ended = {"a": "Finished", "b": "Finished", "c": "Stopped"}
-    assert world.lines() == ended and line(world, "c").message == "ended with the job: Finished"
-    world.pods.clear()
-    world.since = world.now
-    for _ in range(2):
-        world.pass_time(1000)
-        world.settle()
-        assert world.lines() == ended
-    assert (world.status.phase, world.status.workers.training) == ("Complete", 0)
-    assert (world.status.progress.samples_per_second, world.status.progress.eta_seconds) == (0.0, None)
-    assert JobStatus.model_validate(world.status.to_wire()) == world.status
-
-
-def test_all_finished_nodes_read_so_though_status_has_no_line_for_each() -> None:
-    names = [f"n{number:03d}" for number in range(NODES_MAX + 10)]
-    world = trained(*names, nodes={"max": 200})
-    world.say(names[0], TrainerState.FINISHED, model="/m", step=400)
-    world.settle()
-    for name in names:
-        world.change_pod(name, phase="Succeeded")
-    world.settle()
-    world.pods.clear()
-    world.reports.clear()
-    world.settle()
-    assert [line.state for line in world.status.nodes] == ["Finished"] * NODES_MAX
-
-
-def test_who_was_never_heard_when_the_job_ended_reads_so() -> None:
-    world = trained("a", "b")
-    world.nodes["c"] = edge_node("c")
-    world.settle()
-    world.change_pod("c", phase="Running")
-    world.settle()
-    world.pass_time(NEVER_HEARD_SECONDS)
-    world.train("a", "b")
-    world.settle()
-    for node in "ab":
-        world.say(node, TrainerState.FINISHED, model="/m", step=400, samples_per_second=64.0)
-    world.settle()
-    assert world.lines() == {"a": "Finished", "b": "Finished", "c": "Lost"}
-    assert world.status.progress.samples_per_second == 0.0
-    world.pods.clear()
-    world.reports.clear()
-    world.settle()
-    assert world.lines() == {"a": "Finished", "b": "Finished", "c": "Lost"}
-    assert "never been heard" in line(world, "c").message
-
-
-def test_who_was_silent_or_had_failed_when_the_job_ended_reads_so() -> None:
-    world = trained("a", "b", "c")
-    crash(world, "c", 1, "ProgramFailed: no camera")
-    world.pass_time(8)
-    world.train("a", number=2)
-    world.settle()
-    world.say("a", TrainerState.FINISHED, model="/m", step=400)
-    world.settle()
-    world.change_pod("a", phase="Succeeded")
-    world.pass_time(WIND_DOWN_SECONDS)
-    world.settle()
-    world.pods.clear()
-    world.settle()
-    assert world.lines() == {"a": "Finished", "b": "Lost", "c": "Failed"}
-    assert "not heard since" in line(world, "b").message and "no camera" in line(world, "c").message
-
-
-def test_workers_of_a_suspended_job_do_not_train() -> None:
-    world = trained("a", "b")
-    world.say("a", TrainerState.TRAINING, step=20, samples_per_second=64.0)
-    world.settle()
-    assert world.status.progress.samples_per_second == 64.0
-    world.reports.clear()
-    world.since = world.now
-    world.spec = {"suspend": True}
-    world.settle()
-    assert world.status.progress.samples_per_second == 0.0
-    world.pass_time(WIND_DOWN_SECONDS)
-    world.settle()
-    world.pods.clear()
-    world.reports.clear()
-    world.settle()
-    assert world.lines() == {"a": "Stopped", "b": "Stopped"}
-    assert world.status.workers.training == 0
-    world.spec = {"suspend": False}
-    world.settle()
-    assert set(world.lines().values()) == {"Pending"}
-
-
-@pytest.mark.parametrize(
-    ("policy", "left"), [("Running", {"a"}), ("All", set()), ("None", {"a", "b"}), (None, {"a"})]
-)
-def test_pods_that_stay_when_the_job_has_ended(policy: str | None, left: set[str]) -> None:
-    world = trained("a", "b", runPolicy={"cleanPodPolicy": policy} if policy else {})
-    world.say("a", TrainerState.FINISHED)
-    world.settle()
-    world.change_pod("a", phase="Succeeded")
-    world.settle()
-    assert not any(pod.deleting for pod in world.pods.values()), "all may end by themselves first"
-    world.pass_time(WIND_DOWN_SECONDS)
-    world.settle()
-    world.finish_deletions()
-    assert {pod.node for pod in world.pods.values()} == left
-    assert world.lines()["a"] == "Finished"
 
 
 def test_a_node_that_has_lost_its_label_is_named_until_it_is_gone_or_has_it_again() -> None:
@@ -472,7 +341,7 @@ def test_a_job_whose_programs_all_wait_to_be_started_again_does_not_train() -> N
     """Nobody is heard, and by the kubelets' word nobody runs."""
     world = trained("a", "b")
     for node in "ab":
-        crash(world, node, 1, "ProgramFailed: boom")
+        world.crash(node, 1, "ProgramFailed: boom")
     world.pass_time(8)
     world.settle()
     training = world.condition("Training")
@@ -504,4 +373,4 @@ def test_a_node_that_waits_for_its_next_pod_says_until_when() -> None:
     for _ in range(2):
         world.change_pod("a", phase="Failed")
         world.settle()
-    assert "the next pod is made at" in line(world, "a").message
+    assert "the next pod is made at" in world.line("a").message

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgetrain.local import Broken, Built, FormationId, Position
+from edgetrain.local import Broken, Built, FormationId, Mended, Position, Ready, Warned
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.witness import Witness
 
@@ -22,3 +22,17 @@ def test_a_stop_for_a_newcomer_is_none(tmp_path: Path) -> None:
     witness.heard(Built(FORMATION), 10.25)
     assert witness.facts.recoveries == 0
     assert witness.facts.broken_since is None
+
+
+def test_a_warning_holds_until_it_is_mended_or_the_program_begins_again(tmp_path: Path) -> None:
+    witness = Witness(tmp_path, Metrics())
+    full, damaged = Warned("CheckpointNotSaved", "disk full"), Warned("BadCheckpoint", "cut short")
+    witness.heard(full, 1.0)
+    witness.heard(damaged, 2.0)
+    assert witness.facts.warnings == {"CheckpointNotSaved": "disk full", "BadCheckpoint": "cut short"}
+    witness.heard(Mended("CheckpointNotSaved"), 3.0)
+    witness.heard(Mended("ModelNotSaved"), 3.0)
+    assert witness.facts.warnings == {"BadCheckpoint": "cut short"}
+    witness.heard(Ready("layout", [], Position()), 4.0)
+    assert witness.facts.warnings == {}
+    assert witness.facts.error is None

@@ -38,7 +38,8 @@ class ProgramSource(Document):
     )
 
     config_map: ConfigMapSource | None = None
-    """A ConfigMap whose keys become files in /program."""
+    """A ConfigMap whose keys become files in /program. To be left as it is: a worker that starts with other
+    files than the rest is kept out, and named."""
     uri: ShortText | None = None
     """A python file or an archive to fetch into /program. Not supported yet."""
 
@@ -174,6 +175,11 @@ class CleanPodPolicy(StrEnum):
     ALL = "All"
 
 
+class OnNonFiniteLoss(StrEnum):
+    CONTINUE = "continue"
+    FAIL = "fail"
+
+
 class RunPolicy(Document):
     """When the job ends, and what is kept. Mutable."""
 
@@ -185,6 +191,9 @@ class RunPolicy(Document):
     backoff_limit_per_node: int | None = Field(None, ge=0, le=1000)
     """Failures of the program on one node before that node is left out, while nodes.min others are there;
     half of backoffLimit, rounded up, where unset. No less than backoffLimit: no node is left out."""
+    on_non_finite_loss: OnNonFiniteLoss = OnNonFiniteLoss.CONTINUE
+    """What becomes of a job whose loss was NaN or infinite in three steps in a row.
+    continue: it trains on and says so. fail: the job has failed. The checkpoints from before are kept."""
     ttl_seconds_after_finished: int | None = Field(None, ge=0, le=31536000)
     """The job is deleted this long after its end; never where unset."""
     clean_pod_policy: CleanPodPolicy = CleanPodPolicy.RUNNING

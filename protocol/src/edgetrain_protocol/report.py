@@ -85,11 +85,16 @@ DISK_FAILED, VOTES_LOST = "DiskFailed", "VotesLost"
 """Reasons of a worker that takes no part: its votes cannot be kept, or are gone with its disk."""
 
 
+PROGRAM_DIFFERS = "ProgramDiffers"
+"""Reason of a worker whose program's files are not the others'."""
+
+
 class TrainingPart(Tolerant):
     """From the supervisor."""
 
     state: TrainerState
     incarnation: ShortText
+    program: ShortText = Field("", description="Hash of the program's files; empty where not known.")
     lineage: int = 0
     revision_held: int = 0
     formation: Formation | None = None
@@ -102,6 +107,9 @@ class TrainingPart(Tolerant):
     epoch: int = 0
     percent: float = 0.0
     loss: float | None = None
+    loss_not_finite_since: int | None = Field(
+        None, description="The first of the last steps in a row whose loss was not finite."
+    )
     samples: int = 0
     samples_per_second: float = Field(0.0, description="Of the group.")
     share: float = Field(
@@ -131,6 +139,10 @@ class TrainingPart(Tolerant):
     error: LongText | None = None
     error_reason: ShortText | None = Field(
         None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint..."
+    )
+    warning: LongText | None = Field(None, description="What is wrong now though training survives it.")
+    warning_reason: ShortText | None = Field(
+        None, description="CamelCase: CheckpointNotSaved, BadCheckpoint, ModelNotSaved..."
     )
 
     @property

@@ -41,3 +41,15 @@ def read_heartbeat(run_dir: Path) -> Heartbeat | None:
         return Heartbeat(**known)
     except (OSError, ValueError, TypeError):
         return None
+
+
+def ask_for_reports(run_dir: Path) -> Path:
+    """Tell the profiler that training is over; returns the file that it makes once it has handed all over.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    drained = run_dir / DRAINED_FILE
+    drained.unlink(missing_ok=True)
+    (run_dir / FINISHING_FILE).touch()
+    return drained

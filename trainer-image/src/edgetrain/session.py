@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from edgetrain.data import Order, Record
 from edgetrain.engine.alone import Alone
-from edgetrain.engine.checkpoint import write_atomically
+from edgetrain.engine.checkpoint import Checkpoints, write_atomically
 from edgetrain.engine.errors import BadProgram, ModelNotSaved, TrainingError
 from edgetrain.engine.examples import Batch, Examples
 from edgetrain.engine.flat import Flat, layout_of
@@ -23,11 +24,14 @@ from edgetrain.engine.meter import Meter
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Stateful, check
 from edgetrain.engine.turn import Step, Turn
-from edgetrain.local import Failed, Link, Message
+from edgetrain.engine.volumes import try_volumes
+from edgetrain.local import Failed, Link, Mended, Message, Warned
 
 MODEL_FILE = "model.safetensors"
 IGNORED_SAMPLES = 2
 """Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
+MODEL_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
+"""Seconds between tries to write the model: five minutes in all, for somebody to make room."""
 
 
 class Engine(Protocol):
@@ -43,6 +47,8 @@ class Engine(Protocol):
     def next_turn(self) -> Turn | None: ...
 
     def reduce_step(self, turn: Turn, loss: float, computed: int) -> None: ...
+
+    def hold_on(self, seconds: float) -> bool: ...
 
     def finish(self, model_path: str, digest: str) -> None: ...
 
@@ -128,6 +134,7 @@ class Session:
 
         Raises:
             EmptyDataset: there are no samples.
+            VolumeNotWritable: model or checkpoints could not be written later.
             BadProgram: `wrap` was not called before, or this twice.
         """
         with self._reported():
@@ -171,7 +178,7 @@ class Session:
 
         Raises:
             BadProgram: the loop was left before its end.
-            ModelNotSaved: the volume is full or not writable.
+            ModelNotSaved: the volume is full or not writable, and was not mended in five minutes.
         """
         with self._reported():
             chosen = model if model is not None else self._model
@@ -182,23 +189,31 @@ class Session:
                 )
             path = self._settings.model_dir / MODEL_FILE
             data = to_safetensors({name: t.detach().clone() for name, t in chosen.state_dict().items()})
-            try:
-                write_atomically(path, data)
-            except OSError as error:
-                raise ModelNotSaved(
-                    f"the model could not be written to {path}: {error}; see to spec.storage.model"
-                ) from error
+            self._write_model(self._engine, path, data)
             self._engine.finish(str(path), hashlib.sha256(data).hexdigest())
             return str(path)
+
+    def _write_model(self, engine: Engine, path: Path, data: bytes) -> None:
+        """What is trained is kept in memory while somebody may be making room for it."""
+        pauses = iter(MODEL_PAUSES)
+        while failed := _not_written(path, data):
+            engine.send(Warned(failed.reason, str(failed)))
+            pause = next(pauses, None)
+            if pause is None or not engine.hold_on(pause):
+                raise failed
+        engine.send(Mended(ModelNotSaved.reason))
 
     def _start(self, ledger: Ledger, settings: str) -> Engine:
         if self._model is None:
             raise BadProgram("session.batches needs the model: call session.wrap(model, optimizer) before")
         if self._engine is not None:
             raise BadProgram("session.batches was called twice: one call gives all epochs")
-        flat = Flat(self._model)
+        flat, volumes = Flat(self._model), {"spec.storage.model": self._settings.model_dir}
         if self._link is None:
+            try_volumes(volumes)
             return Alone(flat, ledger)
+        own = Checkpoints(self._settings.checkpoint_dir, self._settings.worker, self._settings.job).own
+        try_volumes({"spec.storage.checkpoint": own, **volumes})
         optimizers = [thing for thing in self._objects if isinstance(thing, torch.optim.Optimizer)]
         layout = layout_of(self._model, optimizers, [settings])
         return Loop(self._link, self._settings, flat, ledger, layout, self._objects)
@@ -238,6 +253,15 @@ class Session:
                 with contextlib.suppress(ConnectionError):
                     self._link.send(Failed(error.reason, str(error)))
             raise
+
+
+def _not_written(path: Path, data: bytes) -> ModelNotSaved | None:
+    """Write the model; returns what was wrong."""
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        return ModelNotSaved(f"the model could not be written to {path}: {error}; see to spec.storage.model")
+    return None
 
 
 def _number(value: float | torch.Tensor) -> float:

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
+from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget, PodView
 from edgetrain_operator.core.observe import unix_time
 from edgetrain_operator.core.scene import Scene
-from edgetrain_operator.core.troubles import failure_trouble
-from edgetrain_protocol.job import CleanPodPolicy, JobSpec
+from edgetrain_operator.core.troubles import failure_trouble, node_trouble
+from edgetrain_protocol.job import CleanPodPolicy, JobSpec, OnNonFiniteLoss
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.status import ConditionType, JobStatus
 
+MODEL_NOT_SAVED = "ModelNotSaved"
 WIND_DOWN_SECONDS = 30.0
 """For workers to end by themselves when the job is over, so that their logs stay."""
 
@@ -140,12 +143,34 @@ def _finished(scene: Scene) -> Verdict | None:
     return None
 
 
+def _in_vain(scene: Scene) -> Verdict | None:
+    """Where to train on, or anew, would come to the same."""
+    if scene.seen.job.spec.run_policy.on_non_finite_loss is OnNonFiniteLoss.FAIL and (
+        text := diverged(scene)
+    ):
+        return Verdict(End.FAILED, LOSS_NOT_FINITE, f"{text}; runPolicy.onNonFiniteLoss is fail")
+    if scene.stored.durable_step is not None:
+        return None  # It goes on from there, not from the first step.
+    unsaved = [
+        trouble
+        for worker in sorted(scene.records)
+        if (part := scene.hearing.training(worker)) and part.state is TrainerState.FAILED
+        if (trouble := node_trouble(scene, worker)) and trouble.reason == MODEL_NOT_SAVED
+    ]
+    if not unsaved:
+        return None
+    text = "training ended, and neither a model nor a checkpoint could be saved"
+    return Verdict(End.FAILED, MODEL_NOT_SAVED, f"{text}: {unsaved[0].message}")
+
+
 def _failed(scene: Scene) -> Verdict | None:
     policy, started = scene.seen.job.spec.run_policy, unix_time(scene.seen.job.status.start_time)
     deadline = policy.active_deadline_seconds
     if deadline is not None and started and scene.now - started >= deadline:
         text = f"not complete after runPolicy.activeDeadlineSeconds ({deadline})"
         return Verdict(End.FAILED, "DeadlineExceeded", text)
+    if in_vain := _in_vain(scene):
+        return in_vain
     count = failures(scene)
     if count <= policy.backoff_limit:
         return None

@@ -59,6 +59,13 @@ class ContainerEnd:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    reason: str
+    message: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
 class PodView:
     """One of the job's own pods."""
 

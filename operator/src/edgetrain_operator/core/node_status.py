@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from edgetrain_operator.core.lifecycle import End, Verdict
+from edgetrain_operator.core.model import Trouble
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import WorkerRecord
-from edgetrain_operator.core.troubles import UNHEARD, Trouble, node_trouble
+from edgetrain_operator.core.troubles import UNHEARD, node_trouble
 from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Plan

@@ -12,6 +12,7 @@ from edgetrain_operator.core.durability import with_durable
 from edgetrain_operator.core.lineage import NewLineage, branched, known_formation, new_lineage
 from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS, Membership, membership
 from edgetrain_operator.core.model import Event
+from edgetrain_operator.core.program_pin import with_program
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import KnownFormation, Office, StoredPlan, WorkerRecord
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
@@ -49,7 +50,7 @@ def plan_next(scene: Scene, stop: bool) -> Planned:
     plan = _plan(scene, found.members, office, formation, renewal)
     if resort.nudge:
         plan = plan.model_copy(update={"nudge": plan.nudge + 1})
-    stored = with_durable(scene, stored)
+    stored = with_program(scene, with_durable(scene, stored))
     stored = stored.model_copy(update={"office": office, "formation": formation, "stall": resort.stall})
     stored = stored.model_copy(update={"plan": _revised(scene, plan, stored.durable_step)})
     events = _events(scene, found, office if changed else None, renewal)

@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from edgetrain_operator.core import conditions, stall
 from edgetrain_operator.core.children import worker_selector
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
-from edgetrain_operator.core.model import Event
+from edgetrain_operator.core.model import Event, Trouble
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
 from edgetrain_operator.core.troubles import (
-    Trouble,
+    NODE_LEFT_OUT,
     deletion_troubles,
     job_troubles,
     node_trouble,
     others,
+    training_troubles,
     without_worker,
 )
 from edgetrain_protocol.plan import Phase
@@ -95,7 +96,7 @@ _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
     ConditionType.FAILED: (None, "True"),
 }
 _BAD = frozenset({NodeState.PAUSED, NodeState.LOST, NodeState.FAILED, NodeState.HUNG})
-_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", "NodeLeftOut", *End})
+_NO_TROUBLE = frozenset({"Starting", "FewerWorkers", NODE_LEFT_OUT, *End})
 """Of these there is no Event, or there was one when it happened."""
 
 
@@ -107,11 +108,13 @@ def _said(
         t for line in lines if line.worker in scene.records and (t := node_trouble(scene, line.worker))
     ]
     special += deletion_troubles(scene)
+    settled = [trouble for trouble in special if trouble.reason == NODE_LEFT_OUT]
+    acute = [trouble for trouble in special if trouble.reason != NODE_LEFT_OUT]
     return [
         _of_end(ConditionType.SUSPENDED, End.SUSPENDED, found, "NotSuspended"),
         _scheduled(scene, general, found),
-        _training(scene, stored, lines, [*general, *special], found),
-        _degraded(scene, lines, special, found),
+        _training(scene, stored, lines, [*general, *acute], found),
+        _degraded(scene, lines, [*training_troubles(scene), *acute, *settled], found),
         _stalled(scene, found),
         _of_end(ConditionType.COMPLETE, End.COMPLETE, found, "NotComplete"),
         _of_end(ConditionType.FAILED, End.FAILED, found, "NotFailed"),

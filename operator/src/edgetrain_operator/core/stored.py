@@ -167,6 +167,8 @@ class StoredPlan(Tolerant):
     """Members whom their group reports lost -> when that was first seen."""
     first_ready: float = 0.0
     """When the first worker was ready, before there was a plan."""
+    program: ShortText = ""
+    """Hash of the files of the program that it trains."""
     durable: Checkpoint | None = None
     durable_on: tuple[Name, ...] = Field((), max_length=1000)
     """Workers that hold it."""

@@ -1,19 +1,22 @@
 """What keeps workers from running, in words that name the thing and the mend."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from edgetrain_operator.core import refusals
-from edgetrain_operator.core.model import ContainerTrouble, PodView
+from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
+from edgetrain_operator.core.divergence import diverged
+from edgetrain_operator.core.model import ContainerTrouble, PodView, Trouble
 from edgetrain_operator.core.naming import worker_name
-from edgetrain_operator.core.observe import OTHER_ARCHITECTURE, time_text
+from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.placement import matches
 from edgetrain_operator.core.pods import command_of, image_of
+from edgetrain_operator.core.program_pin import differs
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import LastEnd, WorkerRecord
+from edgetrain_operator.core.unheard import silent
 from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import EDGE_NODE_LABEL, PROFILER_CONTAINER
-from edgetrain_protocol.report import DISK_FAILED, TrainerState
+from edgetrain_protocol.report import DISK_FAILED, PROGRAM_DIFFERS, TrainerState
 
 IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -29,6 +32,7 @@ image that is not for it."""
 START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
 ARCHITECTURE_LABEL = "kubernetes.io/arch"
 IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
+NODE_LEFT_OUT = "NodeLeftOut"
 LAST_WORDS_MAX = 200
 """Of a node that is left out: they are stored, and stay for as long as it is."""
 TEXT_MAX = 600
@@ -36,33 +40,22 @@ TEXT_MAX = 600
 OTHERS_MAX = 5
 """Of further troubles, named in the message of the first."""
 
-NEVER_HEARD_SECONDS = 60.0
-"""From the start of a worker's containers to its supervisor's first word, usually two seconds; and from its
-last word, where its node is heard all the while."""
-NOT_STARTED_SECONDS = 120.0
-"""From a pod's making to its containers; fetching an image may take longer, which is worth a word."""
 UNHEARD = frozenset({"NeverHeard", "NotHeard"})
-ADDRESS_MEND = (
-    "see that this address reaches the operator's fleet API from the node "
-    "(its name, firewalls, fleet.address of the chart)"
-)
 MENDS = {
+    LOSS_NOT_FINITE: "lower the learning rate or clip gradients in a new job",
     "ProfilerFailed": "see `kubectl logs` of its pod, container profiler",
     "OutOfMemory": "raise the container's memory limit in template.spec.containers or overrides, or use less",
     "CommandNotFound": "check program.command and what program.image holds",
     "ModelMismatch": "all workers must run the same program with the same settings",
     "EmptyDataset": "check storage.data and the program's data set on this node",
+    "NoData": "see whether packets of full size pass both ways: a tunnel's MTU, a firewall, a NAT",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
     DISK_FAILED: "the next start takes part again if the disk can be written then",
+    PROGRAM_DIFFERS: "undo the edit of the program's ConfigMap or image, or make a new job",
+    "VolumeNotWritable": "workers run as user 65532: check spec.storage and the directory on the node",
+    "ModelNotSaved": "make room on spec.storage.model, or check who owns its directory",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
 }
-
-
-@dataclass(frozen=True)
-class Trouble:
-    reason: str
-    message: str
-    node: str = ""
 
 
 def job_troubles(scene: Scene) -> Iterator[Trouble]:
@@ -92,6 +85,12 @@ def deletion_troubles(scene: Scene) -> Iterator[Trouble]:
         yield Trouble(refusal.reason, refusal.message)
 
 
+def training_troubles(scene: Scene) -> Iterator[Trouble]:
+    """What is wrong with the training as a whole."""
+    if text := diverged(scene):
+        yield Trouble(LOSS_NOT_FINITE, f"{text}: {MENDS[LOSS_NOT_FINITE]}")
+
+
 def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     """The newest that is known of a worker; its own word before the kubelet's."""
     record = scene.records[worker]
@@ -104,8 +103,9 @@ def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     return (
         _reported(scene, worker)
         or (_of_pod(scene, pod) if pod else None)
+        or _warned(scene, worker)
         or _last_ended(record, settled=False)
-        or (_silent(scene, record, pod) if pod else None)
+        or (silent(scene, record, pod) if pod else None)
     )
 
 
@@ -166,7 +166,7 @@ def left_out_trouble(record: WorkerRecord) -> Trouble:
         f"{record.node}: left out after {record.own_failures} failures (runPolicy.backoffLimitPerNode): "
         f"{record.left_out}; to have it back, {back}"
     )
-    return Trouble("NodeLeftOut", text, record.node)
+    return Trouble(NODE_LEFT_OUT, text, record.node)
 
 
 def _no_match(scene: Scene) -> str:
@@ -181,10 +181,21 @@ def _no_match(scene: Scene) -> str:
 
 def _reported(scene: Scene, worker: str) -> Trouble | None:
     part, node = scene.hearing.training(worker), scene.records[worker].node
+    failed = part is not None and part.state is TrainerState.FAILED
+    if not failed and (text := differs(scene, worker)):
+        return _with_mend(PROGRAM_DIFFERS, text, node)
     if part is None or (part.state is not TrainerState.FAILED and not part.error_reason):
         return None
     reason = part.error_reason or "ProgramFailed"
     return _with_mend(reason, (part.error or "the program ended with an error").strip(), node)
+
+
+def _warned(scene: Scene, worker: str) -> Trouble | None:
+    """What its training survives, as long as it says so."""
+    part, node = scene.hearing.training(worker), scene.records[worker].node
+    if part is None or not part.warning_reason:
+        return None
+    return _with_mend(part.warning_reason, part.warning or "", node)
 
 
 def _with_mend(reason: str, text: str, node: str) -> Trouble:
@@ -204,55 +215,6 @@ def _last_ended(record: WorkerRecord, settled: bool) -> Trouble | None:
 def _told(container: str, end: LastEnd) -> str:
     words = end.words or "its last words are no longer kept"
     return f"profiler: {words}" if container == PROFILER_CONTAINER else words
-
-
-def _silent(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
-    return _not_started(scene, pod) or _unheard(scene, record, pod)
-
-
-def _not_started(scene: Scene, pod: PodView) -> Trouble | None:
-    """The kubelet gives no reason while it fetches an image or waits for a volume: its events have it."""
-    waited = scene.now - pod.created
-    if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS:
-        return None
-    view = scene.seen.nodes.get(pod.node)
-    if view is not None and not view.ready:
-        return Trouble("NodeNotReady", f"{pod.node}: its pod waits for the node to be Ready", pod.node)
-    text = f"no container runs {waited // 60 * 60:.0f} s after the pod was made: it may be fetching its image"
-    return Trouble("NotStarted", f"{pod.node}: {text}; `kubectl describe pod {pod.name}` says more", pod.node)
-
-
-def _unheard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
-    """Who should be heard, by all that its kubelet says of it: it runs, and has run for long enough."""
-    view, sighting = scene.seen.nodes.get(record.node), record.sighting
-    dark = view is not None and not view.ready
-    if (
-        pod.phase != "Running"
-        or pod.deleting
-        or pod.idle
-        or dark
-        or sighting is None
-        or sighting.pod_uid != pod.uid
-    ):
-        return None
-    since = record.silent_since if sighting.heard else sighting.running_since
-    if not since or scene.now - max(since, scene.seen.since) < NEVER_HEARD_SECONDS:
-        return None
-    stamped, logs = scene.hearing.report(worker_name(record.node)), f"`kubectl logs {pod.name} -c trainer`"
-    reason = "NotHeard" if sighting.heard else "NeverHeard"
-    what = "not heard" if sighting.heard else "its supervisor has never been heard"
-    text = f"{record.node}: {what} since {time_text(since)}, though its node is Ready and its pod runs"
-    if stamped is not None and scene.now - (stamped.measured_received or 0.0) < NEVER_HEARD_SECONDS:
-        return Trouble(reason, f"{text} and its profiler is heard: see {logs}", record.node)
-    return Trouble(reason, f"{text}: {_dials(scene, pod)}; see {logs}", record.node)
-
-
-def _dials(scene: Scene, pod: PodView) -> str:
-    present = scene.seen.defaults.fleet_address
-    dialled = pod.fleet_address or present
-    if dialled != present:
-        return f"it dials {dialled}, and the installation's address is {present} by now: delete its pod"
-    return f"it dials {dialled}: {ADDRESS_MEND}"
 
 
 def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:

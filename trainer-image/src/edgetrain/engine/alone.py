@@ -30,11 +30,15 @@ class Alone:
 
     def reduce_step(self, turn: Turn, loss: float, computed: int) -> None:
         self.meter.computed(computed)
-        self._ledger = self._ledger.committed()
         number = self.last.number + 1 if self.last else 1
+        self._ledger = self._ledger.committed(number, loss)
         self.last = Step(number, turn.epoch, loss, turn.positions, 1)
         progress = replace(self.meter.progress, step=number, epoch=turn.epoch, loss=loss)
         self.meter.committed(progress, computed)
+
+    def hold_on(self, seconds: float) -> bool:
+        """Whoever has started it is told at once."""
+        return False
 
     def finish(self, model_path: str, digest: str) -> None:
         """The model is saved; there is nothing to wait for."""

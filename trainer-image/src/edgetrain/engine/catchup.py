@@ -6,7 +6,7 @@ from collections.abc import Callable
 from edgetrain.engine.follower import Follower
 from edgetrain.engine.replay import Entry
 from edgetrain.engine.state import Snapshot
-from edgetrain.local import CaughtUp, Form, Message, Position
+from edgetrain.local import CaughtUp, FetchFailed, Form, Message, Position
 
 
 class CatchUp:
@@ -15,15 +15,17 @@ class CatchUp:
     def __init__(self, changed: threading.Condition, send: Callable[[Message], None]) -> None:
         self._changed, self._send = changed, send
         self._follower: Follower | None = None
-        self._told = False
+        self._donor = ""
+        self._told: type[Message] | None = None
+        """What was said last of the donor that is followed now."""
 
-    def follow(self, address: str, port: int, token: str, have: Position | None) -> None:
+    def follow(self, address: str, port: int, token: str, have: Position | None, donor: str = "") -> None:
         """Follow this donor from now on; `have` is where the state at hand stands, None if it is no use.
 
         Who follows it already goes on as it is: a slow device is asked in again before it has caught up,
         and would begin from the start for ever.
         """
-        self._told = False
+        self._told, self._donor = None, donor
         if self._follower and self._follower.follows(address, port, token):
             return
         self.stop()
@@ -34,7 +36,7 @@ class CatchUp:
         me = form.members[form.rank].worker
         donor = next((p for p in form.members if p.worker in form.current and p.worker != me), None)
         if donor and not self._follower:
-            self.follow(donor.address, donor.state_port, token, have)
+            self.follow(donor.address, donor.state_port, token, have, donor.worker)
 
     def stop(self) -> None:
         if self._follower:
@@ -54,7 +56,15 @@ class CatchUp:
         return self._follower.take_step(committed) if self._follower else None
 
     def tell(self, position: Position) -> None:
-        """Say, once, that the donor's front has been reached."""
-        if self._follower and not self._told and self._follower.caught_up(position.committed):
-            self._told = True
-            self._send(CaughtUp(position))
+        """Say, once, that the donor's front has been reached, or that nothing comes from it."""
+        if not self._follower:
+            return
+        if self._follower.error:
+            self._say(FetchFailed(self._donor, self._follower.error))
+        elif self._follower.caught_up(position.committed):
+            self._say(CaughtUp(position))
+
+    def _say(self, message: Message) -> None:
+        if self._told is not type(message):
+            self._told = type(message)
+            self._send(message)

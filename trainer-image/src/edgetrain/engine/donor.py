@@ -5,18 +5,23 @@ Threads of its own: training only stops for the copy at its next loop boundary.
 
 import contextlib
 import socket
+import threading
 from collections.abc import Callable
 
 from edgetrain.acceptor import Acceptor
 from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot, encode
-from edgetrain.engine.wire import Wire, WireError
+from edgetrain.engine.wire import Frame, Wire, WireError, frame
 from edgetrain.local import Position
 
 AUTHENTICATE_SECONDS = 10.0
 SEND_SECONDS = 60.0
 """A newcomer that takes nothing for so long is given up: its thread and snapshot must not stay for good."""
+UNHEARD_SECONDS = 10
+"""The same of one whose kernel acknowledges nothing: by then it tries again, or elsewhere."""
 POLL_SECONDS = 0.2
+WAITING_SECONDS = 1.0
+"""So often a newcomer is told that its snapshot waits for the loop's boundary."""
 MOST_NEWCOMERS = 16
 
 
@@ -50,13 +55,17 @@ class Donor:
                 return
             wire.prove(self._token, server=True)
             connection.settimeout(SEND_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_SECONDS * 1000)
             while True:
-                request, _ = wire.receive()
-                self._answer(wire, request)
+                request, payload = wire.receive()
+                if request["want"] == "echo":
+                    wire.send(self._front(), memoryview(payload))
+                else:
+                    self._answer(wire, request)
 
     def _answer(self, wire: Wire, request: dict[str, object]) -> None:
         if request["want"] == "snapshot":
-            wire.send(self._front(), encode(self._take_snapshot()))
+            self._send_snapshot(wire)
             return
         try:
             entry = self._log.after(int(str(request["after"])), POLL_SECONDS)
@@ -67,6 +76,24 @@ class Donor:
             wire.send(self._front())
         else:
             wire.send(_header(entry) | self._front(), entry.total.numpy().tobytes())
+
+    def _send_snapshot(self, wire: Wire) -> None:
+        """Made beside: the newcomer hears meanwhile that we are there, and that its data get through."""
+        made: list[Frame] = []
+
+        def make() -> None:
+            snapshot = encode(self._take_snapshot())
+            made.append(frame(self._front(), snapshot))
+
+        maker = threading.Thread(target=make, name="snapshot", daemon=True)
+        maker.start()
+        while maker.is_alive():
+            maker.join(WAITING_SECONDS)
+            if maker.is_alive():
+                wire.send({"waiting": True})
+        if not made:
+            raise WireError("no snapshot could be made")
+        wire.push(made[0])
 
     def _front(self) -> dict[str, object]:
         position = self._position()

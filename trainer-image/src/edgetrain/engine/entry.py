@@ -85,7 +85,7 @@ def enter(
 def spread(reduction: Reduction, flat: Flat, root: int) -> torch.Tensor | None:
     """The parameters and buffers of rank `root`, for all others to take over, bit by bit."""
     data = flat.whole()
-    reduction.group.broadcast(data, root)
+    reduction.spread(data, root)
     return None if reduction.group.rank == root else data
 
 

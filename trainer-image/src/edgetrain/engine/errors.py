@@ -45,3 +45,9 @@ class BadCheckpoint(TrainingError):
 
 class ModelNotSaved(TrainingError):
     reason = "ModelNotSaved"
+
+
+class VolumeNotWritable(TrainingError):
+    """Found before the first step."""
+
+    reason = "VolumeNotWritable"

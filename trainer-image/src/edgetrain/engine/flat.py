@@ -42,15 +42,23 @@ class Flat:
                     room.copy_(_dense(value).detach().reshape(-1)).mul_(samples)
             into[-2], into[-1] = loss * samples, samples
 
-    def unpack(self, total: Tensor) -> float:
-        """Set every gradient and float buffer to the group's mean; returns the mean loss."""
+    @staticmethod
+    def loss(total: Tensor) -> float:
+        """The mean loss in a reduced vector."""
+        return float(total[-2] / total[-1].clamp(min=1.0))
+
+    def finite(self) -> bool:
+        """Whether all parameters are finite. Buffers may hold infinities on purpose, as masks do."""
+        return all(bool(weight.isfinite().all()) for weight in self._weights)
+
+    def unpack(self, total: Tensor) -> None:
+        """Set every gradient and float buffer to the group's mean."""
         means = total[:-1] / total[-1].clamp(min=1.0)
         rooms = self._rooms(means)
         for parameter, room in zip(self._trained, rooms, strict=False):
             self._set_gradient(parameter, room)
         for buffer, room in zip(self._float_buffers, rooms[len(self._trained) :], strict=True):
             buffer.copy_(room.view_as(buffer))
-        return float(means[-1])
 
     def clear_gradients(self) -> None:
         """Empty gradients, for a step that is to change nothing."""

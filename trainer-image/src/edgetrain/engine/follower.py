@@ -8,9 +8,11 @@ import socket
 import threading
 import time
 from collections import deque
+from typing import Any
 
 import torch
 
+from edgetrain.engine.echo import ECHO
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.replay import Entry
 from edgetrain.engine.state import Snapshot, decode
@@ -20,7 +22,9 @@ from edgetrain.local import FormationId, Position
 AHEAD = 4
 """Steps held ready: enough to keep the program busy."""
 CONNECT_SECONDS = 5.0
-SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 5.0
+"""Without a byte: a donor says every second that it is there, whatever it waits for."""
+BOUNDARY_SECONDS = 60.0
 """A donor captures at its next loop boundary: a long step is no failure."""
 RETRY_SECONDS = 0.2
 FAR = 32
@@ -28,8 +32,8 @@ FAR = 32
 NEAR = 2
 """Steps behind at which one has caught up: the others wait at their boundary for so few."""
 PATIENCE_SECONDS = 5.0
-"""After so long of following in vain another snapshot is taken, and where that leaves one has to do: who
-replays more slowly than the others train never comes nearer."""
+"""After so long of following in vain, and twice as long as a snapshot took, another one is taken, and where
+that leaves one has to do: who replays more slowly than the others train only falls behind."""
 
 
 class Follower:
@@ -46,8 +50,9 @@ class Follower:
         self._first = True
         self._renewed = False
         """Replaying was too slow, and a snapshot was taken instead."""
-        self._since = time.monotonic() if have else float("inf")
-        """When a state to go on from was first at hand."""
+        self._since = time.monotonic()
+        """When a state to go on from was last at hand, or the donor near."""
+        self._patience = PATIENCE_SECONDS
         self._steps: deque[Entry] = deque()
         self._snapshot: Snapshot | None = None
         self._front = -1
@@ -104,6 +109,7 @@ class Follower:
             except (OSError, ValueError, KeyError) as error:
                 with self._wake:
                     self.error = f"cannot follow {self._address}:{self._port}: {error}"
+                    self._wake.notify_all()
                     self._wake.wait_for(lambda: self._closed, RETRY_SECONDS)
 
     def _follow(self, wire: Wire) -> None:
@@ -112,12 +118,16 @@ class Follower:
                 self._fetch(wire)
             else:
                 wire.send({"want": "step", "after": self._wanted})
-                self._keep(*wire.receive())
+                self._keep(*_answer(wire))
             self.error = ""
 
     def _fetch(self, wire: Wire) -> None:
+        # Before a donor stops to copy its state: does anything of size come back?
+        wire.send({"want": "echo"}, ECHO)
+        _answer(wire)
+        asked = time.monotonic()
         wire.send({"want": "snapshot"})
-        _, payload = wire.receive()
+        _, payload = _answer(wire)
         snapshot = decode(bytes(payload))
         with self._wake:
             self._steps.clear()
@@ -125,7 +135,8 @@ class Follower:
             self._wanted, self._lineage = snapshot.position.committed, snapshot.position.lineage
             # The donor has gone on meanwhile: where it stands is learnt from its next answer.
             self._front = -1
-            self._since = min(self._since, time.monotonic())
+            self._since = time.monotonic()
+            self._patience = max(PATIENCE_SECONDS, 2 * (self._since - asked))
             self._wake.notify_all()
 
     def _keep(self, header: dict[str, object], payload: bytearray) -> None:
@@ -144,9 +155,23 @@ class Follower:
         """To a snapshot: far behind at the start, or still behind when patience is over."""
         behind = self._front - (self._wanted or 0)
         far, self._first = self._first and behind > FAR, False
-        slow = behind > NEAR and not self._renewed and time.monotonic() > self._since + PATIENCE_SECONDS
+        now = time.monotonic()
+        if behind <= NEAR:
+            self._since = now
+        slow = now > self._since + self._patience
         self._renewed |= slow
         return far or slow
+
+
+def _answer(wire: Wire) -> tuple[dict[str, Any], bytearray]:
+    """Raises WireError: nothing comes any more, or the donor does not come to its boundary."""
+    asked = time.monotonic()
+    while True:
+        header, payload = wire.receive()
+        if "waiting" not in header:
+            return header, payload
+        if time.monotonic() > asked + BOUNDARY_SECONDS:
+            raise WireError(f"the donor has come to no boundary in {BOUNDARY_SECONDS:g} s")
 
 
 def _entry(header: dict[str, object], payload: bytearray) -> Entry:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from edgetrain.engine.echo import unheard
 from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, connected, shut_down
 from edgetrain.engine.reduce import Reduction
 from edgetrain.engine.seat import Operation, Seat
@@ -27,6 +28,8 @@ from edgetrain.local import (
     Message,
     Position,
     StoreSet,
+    Stuck,
+    TryLinks,
 )
 from edgetrain.local.codec import pack_bytes, unpack_bytes
 
@@ -70,6 +73,12 @@ class Formations:
             store = self._store(message.formation)
         store.put(message.key, unpack_bytes(message.value_b64))
 
+    def try_links(self, message: TryLinks, token: str) -> None:
+        with self._changed:
+            seat = self.seat
+            if seat and seat.id == message.formation and not seat.left:
+                threading.Thread(target=self._try, args=(seat, token), name="echo", daemon=True).start()
+
     def halt(self, halt: Halt) -> None:
         """Leave the formation and say so."""
         with self._changed:
@@ -100,6 +109,7 @@ class Formations:
             self._changed.wait_for(lambda: operation.done or seat.left)
             try:
                 settle(operation.outcome())
+                self._unheard(seat, frozenset())
             except GroupBroken as error:
                 self._break(seat, str(error), error.addresses)
                 raise
@@ -142,7 +152,7 @@ class Formations:
         if seat.left:
             return
         self._leave()
-        suspects = [peer.worker for peer in seat.form.members if peer.address in addresses]
+        suspects = _workers(seat, addresses)
         named = suspects if len(suspects) == 1 else []
         self._say(lambda: Broken(seat.id, self._position(), error, named))
 
@@ -161,6 +171,23 @@ class Formations:
         timer.daemon = True
         timer.start()
 
+    def _unheard(self, seat: Seat, workers: frozenset[str]) -> None:
+        if workers != seat.unheard:
+            seat.unheard = workers
+            self._tell_stuck(seat)
+
+    def _tell_stuck(self, seat: Seat) -> None:
+        if not seat.left:
+            self._send(Stuck(seat.id, sorted(seat.silent | seat.unheard)))
+
+    # By a thread of its own.
+
+    def _try(self, seat: Seat, token: str) -> None:
+        others = [peer for rank, peer in enumerate(seat.form.members) if rank != seat.form.rank]
+        workers = frozenset(unheard(others, token))
+        with self._changed:
+            self._unheard(seat, workers)
+
     # By the formation's thread: a constructor that is blocked on a dead peer cannot be freed.
 
     def _live(self, seat: Seat) -> None:
@@ -174,7 +201,7 @@ class Formations:
         if self._built(seat, group):
             connections = group.connections()
             self.traffic.follow(connections, form)
-            watch(connections, lambda peer: self._closed(seat, peer))
+            watch(connections, lambda peer: self._closed(seat, peer), lambda to: self._stuck(seat, to))
             hub = [peer.worker for peer in form.members].index(form.aggregator)
             seat.serve(Reduction(group, form.reduction, hub), self._changed)
 
@@ -201,7 +228,12 @@ class Formations:
             self._send(BuildFailed(seat.id, missing, error))
             self._changed.notify_all()
 
-    # By the thread that watches the connections, then by a timer's.
+    # By the thread that watches the connections, and by a timer's.
+
+    def _stuck(self, seat: Seat, addresses: frozenset[str]) -> None:
+        with self._changed:
+            seat.silent = frozenset(_workers(seat, addresses))
+            self._tell_stuck(seat)
 
     def _closed(self, seat: Seat, peer: str) -> None:
         if not seat.left:
@@ -210,6 +242,10 @@ class Formations:
     def _lost(self, seat: Seat, peer: str) -> None:
         with self._changed:
             self._break(seat, f"{peer} has closed its connection", frozenset({peer}))
+
+
+def _workers(seat: Seat, addresses: frozenset[str]) -> list[str]:
+    return [peer.worker for peer in seat.form.members if peer.address in addresses]
 
 
 def _unreachable(seat: Seat) -> list[str]:

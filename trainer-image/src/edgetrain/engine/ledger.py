@@ -1,6 +1,7 @@
 """What all members of a formation know alike, beside the tensors: record, shares, the step in hand. Pure."""
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -22,6 +23,8 @@ class Ledger:
     """Of the batch, by holder, summing to 1."""
     samples: int = 0
     """In committed steps."""
+    not_finite_since: int | None = None
+    """The first of the last committed steps in a row whose loss was not finite."""
     returned: int = 0
     """Samples that went back into the record with a lost member."""
     cut: Cut | None = None
@@ -61,12 +64,15 @@ class Ledger:
             return replace(self, record=kept.after, returned=returned, cut=None, cut_in=None)
         return replace(self, cut=kept, returned=returned)
 
-    def committed(self) -> Self:
-        """After the step in hand was committed."""
+    def committed(self, step: int, loss: float) -> Self:
+        """After the step in hand was committed, as this number and with this mean loss."""
         if self.cut is None:
             raise ValueError("no step is in hand")
-        done = self.samples + self.cut.samples
-        return replace(self, record=self.cut.after, samples=done, cut=None, cut_in=None)
+        done, since = self.samples + self.cut.samples, self.not_finite_since
+        if self.cut.samples:
+            since = None if math.isfinite(loss) else since or step
+        rest = replace(self, record=self.cut.after, samples=done, cut=None, cut_in=None)
+        return replace(rest, not_finite_since=since)
 
     def with_speeds(self, speeds: Mapping[str, float], *, alike: bool) -> Self:
         """With the next shares, from the members' samples a second; `alike`: equal ones."""
@@ -84,6 +90,7 @@ class Ledger:
             "weights": dict(self.weights),
             "samples": self.samples,
             "returned": self.returned,
+            "not_finite_since": self.not_finite_since,
             "cut": self.cut.to_json() if self.cut else None,
             "cut_in": list(self.cut_in) if self.cut_in else None,
         }
@@ -99,6 +106,7 @@ class Ledger:
             weights={str(name): float(weight) for name, weight in document["weights"].items()},
             samples=int(document["samples"]),
             returned=int(document["returned"]),
+            not_finite_since=document.get("not_finite_since"),
             cut=Cut.from_json(document["cut"]) if document["cut"] else None,
             cut_in=FormationId(*document["cut_in"]) if document["cut_in"] else None,
         )

@@ -1,31 +1,28 @@
 """The loop's boundary, where state is whole: captured, replaced, saved, and where steps begin.
 
-Owns the member of the job and what serves it: the thread that reads the supervisor's orders, the
-state server, the writer of checkpoints.
+Owns the member of the job and what serves it: the reader of orders, the state server, the checkpoints.
 """
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 
-from edgetrain.engine.checkpoint import Checkpoints
 from edgetrain.engine.donor import Donor
 from edgetrain.engine.errors import ModelMismatch
 from edgetrain.engine.flat import Flat, first_difference, hash_of
+from edgetrain.engine.keeping import Keeping
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.member import Member
 from edgetrain.engine.meter import Meter
-from edgetrain.engine.saver import Saver
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state import Snapshot, Stateful, capture, restore
 from edgetrain.engine.turn import Step, Superseded, Turn
 from edgetrain.local import (
-    Checkpointed,
     Fetch,
     Finished,
     Form,
     Halt,
-    HeldCheckpoints,
     Hold,
     Link,
     LinkClosed,
@@ -35,17 +32,17 @@ from edgetrain.local import (
     Position,
     Ready,
     Reform,
-    Resume,
     Serve,
     Start,
     Started,
     Stop,
     StoreSet,
-    Warned,
+    TryLinks,
 )
 
 RESTART = 75
 """Exit status that asks the supervisor for a fresh start of the program (EX_TEMPFAIL)."""
+LOOK_SECONDS = 0.5
 
 
 class Loop:
@@ -61,7 +58,6 @@ class Loop:
         objects: Sequence[Stateful],
     ) -> None:
         self._link, self._layout, self._objects = link, layout, objects
-        self._worker = settings.worker
         self._fresh = ledger
         self.meter = Meter(link.offer)
         self.member = Member(flat, ledger, layout, send=self.send, meter=self.meter)
@@ -72,11 +68,12 @@ class Loop:
         self._finishing = False
         self._begun = False
         """It holds the state from which a lineage begins, in sync with nobody yet."""
-        self._checkpoints = Checkpoints(settings.checkpoint_dir, settings.worker)
-        self._saver = Saver(self._checkpoints, self.send)
-        self._donor = Donor(settings.state_port, self.member.log, self._capture_for_donor, self._position)
+        self._keeping = Keeping(settings, self.member, flat, self._capture, self.send)
+        self._donor = Donor(
+            settings.state_port, self.member.log, self._capture_for_donor, lambda: self.member.position
+        )
         threading.Thread(target=self._read_orders, name="link", daemon=True).start()
-        self._tell_checkpoints(without=())
+        self._keeping.tell_held()
         self.send(Ready(hash_of(layout), layout, self.member.position))
 
     def send(self, message: Message) -> None:
@@ -92,7 +89,10 @@ class Loop:
             ModelMismatch, BadState: this program does not fit the job.
         """
         self._arrive()
-        return self._wait(lambda: self.member.over)
+        turn = self._wait(lambda: self.member.over)
+        if turn is None:
+            self._keeping.at_the_end()
+        return turn
 
     def reduce_step(self, turn: Turn, loss: float, computed: int) -> None:
         """Make the gradients of `turn` the group's committed mean, or empty where this member has none.
@@ -107,9 +107,23 @@ class Loop:
     def last(self) -> Step | None:
         return self.member.last
 
+    def hold_on(self, seconds: float) -> bool:
+        """Stay for so long with the trained state, and help the others over the last step; true: try again.
+
+        Raises:
+            SystemExit: the supervisor asked to stop, or is gone, or the state is to go back in time.
+        """
+        orders, due = self._orders, time.monotonic() + seconds
+        self._finishing = True
+        self._arrive()
+        self._wait(lambda: orders.stop or orders.closed or time.monotonic() >= due, look=LOOK_SECONDS)
+        if orders.stop or orders.closed:
+            raise SystemExit(0 if orders.stop else 1)
+        return True
+
     def finish(self, model_path: str, digest: str) -> None:
         """Tell where the model is, and stay to help the others over the last step until told to stop."""
-        self._saver.wait()
+        self._keeping.wait()
         self._finishing = True
         self.send(Finished(model_path, digest))
         self._arrive()
@@ -122,12 +136,10 @@ class Loop:
         with self._changed:
             self._park()
             self._changed.wait_for(lambda: not self._captures_wanted or not self.member.in_sync)
-            if self.member.save_due:
-                self.member.save_due = False
-                if self._saves():
-                    self._saver.save(self._capture())
+            self._keeping.at_boundary()
 
-    def _wait(self, done: Callable[[], bool]) -> Turn | None:
+    def _wait(self, done: Callable[[], bool], look: float | None = None) -> Turn | None:
+        """`look`: seconds after which `done` may have changed without a word."""
         while True:
             with self._changed:
                 self._park()
@@ -138,7 +150,7 @@ class Loop:
                         return self._go(turn)
                     todo = self._due()
                 if not todo:
-                    self._changed.wait()
+                    self._changed.wait(look)
                     continue
             todo()
 
@@ -177,19 +189,14 @@ class Loop:
         return None
 
     def _stop(self) -> None:
-        self._saver.wait()
-        with self._changed:
-            # Every member: nobody knows which of the nodes will be there to go on.
-            snapshot = self._capture() if self.member.in_sync else None
-        if snapshot:
-            self._saver.save_now(snapshot)
+        self._keeping.at_stop()
         raise SystemExit(0)
 
     def _start(self, start: Start) -> None:
         if self.member.position.committed and not start.resume:
             # The initial state is not kept: only a new process has it.
             raise SystemExit(RESTART)
-        snapshot = self._find(start.resume) if start.resume else None
+        snapshot = self._keeping.find(start.resume) if start.resume else None
         with self._changed:
             # What a donor has sent so far goes on from another state than this.
             self.member.catch_up.stop()
@@ -204,20 +211,6 @@ class Loop:
             self._begun = True
             self._changed.notify_all()
         self.send(Started(self.member.position))
-
-    def _find(self, resume: Resume) -> Snapshot | None:
-        snapshot, damages = self._checkpoints.find(resume.lineage, resume.step, resume.digest)
-        for damage in damages:
-            self.send(Warned(damage.reason, str(damage)))
-        if snapshot is None:
-            # Whoever counted on us for it must hear that we have it no more.
-            self._tell_checkpoints(without=(resume.lineage, resume.step, resume.digest))
-        return snapshot
-
-    def _tell_checkpoints(self, without: tuple[int, int, str] | tuple[()]) -> None:
-        held = [m for m in self._checkpoints.held() if (m.lineage, m.step, m.identity) != without]
-        told = [Checkpointed(m.lineage, m.step, m.identity, str(m.path)) for m in held]
-        self.send(HeldCheckpoints(told))
 
     def _load(self, snapshot: Snapshot) -> None:
         self._restore(snapshot)
@@ -242,28 +235,12 @@ class Loop:
         with self._changed:
             self._captures_wanted += 1
             try:
-                self._changed.wait_for(self._may_capture)
+                # Also what a lineage begins with: others wait for it to form a group with us.
+                self._changed.wait_for(lambda: self._parked and (self.member.in_sync or self._begun))
                 return self._capture()
             finally:
                 self._captures_wanted -= 1
                 self._changed.notify_all()
-
-    def _may_capture(self) -> bool:
-        """State is whole at the boundary: that of a committed step, or that from which a lineage begins. Who
-        began from a checkpoint is in no formation yet, and others wait for its state to form one."""
-        return self._parked and (self.member.in_sync or self._begun)
-
-    def _position(self) -> Position:
-        return self.member.position
-
-    def _saves(self) -> bool:
-        """Whether this member is one of those that write checkpoints: two, so that one may be lost."""
-        seat = self.member.formations.seat
-        if not seat:
-            return False
-        workers = [peer.worker for peer in seat.form.members]
-        hub = workers.index(seat.form.aggregator)
-        return self._worker in (workers[hub], workers[(hub + 1) % len(workers)])
 
     # --- the link's thread
 
@@ -285,6 +262,8 @@ class Loop:
                 formations.halt(message)
             case StoreSet():
                 formations.store_set(message)
+            case TryLinks():
+                formations.try_links(message, self._orders.token)
             case Serve():
                 self._orders.token = message.token
                 self._donor.set_token(message.token)
@@ -305,8 +284,13 @@ class Loop:
             case Fetch():
                 self._begun = False
                 self.member.formations.leave()
-                have = self.member.usable
-                self.member.catch_up.follow(message.donor_address, message.state_port, message.token, have)
+                self.member.catch_up.follow(
+                    message.donor_address,
+                    message.state_port,
+                    message.token,
+                    self.member.usable,
+                    message.donor,
+                )
             case Reform():
                 self._orders.reform = True
             case Hold():

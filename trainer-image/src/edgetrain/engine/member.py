@@ -187,7 +187,7 @@ class Member(Holdings):
         """Commit what is prepared: all who count hold it, or somebody has committed it."""
         prepared = self.position.prepared
         if prepared:
-            done = self.ledger.committed()
+            done = self.ledger.committed(prepared.step, self._flat.loss(self._scratch))
             self._commit(Entry(prepared.step, prepared.formation, self._scratch, done), self.ledger.cut)
 
     def _attempt(self, seat: Seat, turn: Turn) -> bool:
@@ -239,7 +239,8 @@ class Member(Holdings):
 
     def _voted(self, seat: Seat, step: int, outcome: Outcome) -> None:
         speeds = dict(zip(seat.holders, outcome.speeds, strict=True))
-        ledger = self.ledger.committed().with_speeds(speeds, alike=seat.form.shares == "equal")
+        done = self.ledger.committed(step, self._flat.loss(self._scratch))
+        ledger = done.with_speeds(speeds, alike=seat.form.shares == "equal")
         self._compare, self._drifted = False, outcome.drifted
         self.held, self.save_due = outcome.held, outcome.save
         if outcome.save:
@@ -260,7 +261,8 @@ class Member(Holdings):
             self.ledger = entry.ledger
             self.in_hand = None
             self.log.append(replace(entry, total=entry.total.clone()))
-        loss = self._flat.unpack(entry.total)
+        self._flat.unpack(entry.total)
+        loss = self._flat.loss(entry.total)
         parts = [part for part in cut.slices.values() if part] if cut else []
         positions = tuple(position for part in parts for position in part)
         epoch, lineage = entry.ledger.record.epoch, entry.formation.lineage
@@ -276,6 +278,7 @@ class Member(Holdings):
             epoch=step.epoch,
             percent=100.0 * ledger.record.part_done(ledger.epochs),
             loss=step.loss,
+            not_finite_since=ledger.not_finite_since,
             samples=ledger.samples,
             samples_returned=ledger.returned,
             reduce_bytes=self._flat.bytes,

@@ -44,11 +44,18 @@ class Reduction:
     def tell(self, text: bytes, root: int) -> bytes:
         """Rank `root`'s bytes, on every rank."""
         size = torch.tensor([len(text)])
-        self.group.broadcast(size, root)
+        self.spread(size, root)
         own = self.group.rank == root
         data = torch.frombuffer(bytearray(text) if own else bytearray(int(size)), dtype=torch.uint8)
-        self.group.broadcast(data, root)
+        self.spread(data, root)
         return data.numpy().tobytes()
+
+    def spread(self, tensor: torch.Tensor, root: int) -> None:
+        """Rank `root`'s tensor, on every rank, in place."""
+        if self._kind == "star":
+            hand_round(self.group, tensor, root, self._hub)
+        else:
+            self.group.broadcast(tensor, root)
 
 
 def ring(group: Group, tensor: torch.Tensor) -> None:
@@ -71,6 +78,20 @@ def cut_in_pieces(tensor: torch.Tensor) -> list[torch.Tensor]:
     size = tensor.numel() * tensor.element_size()
     count = max(1, min(PIECES, size // PIECE_BYTES))
     return list(tensor.tensor_split(count))
+
+
+def hand_round(group: Group, tensor: torch.Tensor, root: int, hub: int) -> None:
+    """Rank `root`'s tensor to all by way of rank `hub`: over the links that a star uses, and no other."""
+    if group.rank == root != hub:
+        group.wait_for(group.send(tensor, hub, 0))
+    elif group.rank == hub:
+        if root != hub:
+            group.wait_for(group.receive(tensor, root, 0))
+        others = [rank for rank in range(group.size) if rank not in (hub, root)]
+        for work in [group.send(tensor, rank, 0) for rank in others]:
+            group.wait_for(work)
+    else:
+        group.wait_for(group.receive(tensor, hub, 0))
 
 
 def _merge(group: Group, tensor: torch.Tensor) -> None:

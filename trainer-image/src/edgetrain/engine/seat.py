@@ -49,6 +49,10 @@ class Seat:
         """Members' incarnations, by rank, once entered."""
         self.left = False
         """For good: a formation is never returned to."""
+        self.silent: frozenset[str] = frozenset()
+        """Workers to whom nothing gets through on the group's own connections."""
+        self.unheard: frozenset[str] = frozenset()
+        """Workers whose echo did not come when it was tried."""
         self._next: Operation | None = None
 
     @property

@@ -18,6 +18,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 @dataclass(frozen=True)
 class Settings:
     worker: str
+    job: str
+    """Its uid; empty where the program runs alone."""
     state_port: int
     checkpoint_dir: Path
     model_dir: Path
@@ -32,6 +34,7 @@ class Settings:
         """
         return cls(
             worker=env.get(Env.WORKER, ""),
+            job=env.get(Env.JOB_UID, ""),
             state_port=_number(env, Env.STATE_PORT, STATE_PORT),
             checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)),
             model_dir=Path(env.get(Env.MODEL_DIR, "model")),

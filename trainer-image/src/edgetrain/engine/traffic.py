@@ -8,15 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edgetrain.engine import tcp_info
 from edgetrain.local import Form
 
 LOOK_SECONDS = 1.0
 """Between two looks: a hundred members' connections are not to be asked at each of a hundred steps."""
 SITE, WAN = "site", "wan"
-
-_COUNTERS = struct.Struct("=QQ")
-_ACKNOWLEDGED = 120
-"""Offset of tcpi_bytes_acked in Linux' tcp_info, followed by tcpi_bytes_received: part of its stable ABI."""
 
 
 @dataclass
@@ -30,9 +27,8 @@ class _Line:
 
     def look(self) -> None:
         with contextlib.suppress(OSError, struct.error):
-            size = _ACKNOWLEDGED + _COUNTERS.size
-            info = self.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
-            self.sent, self.received = _COUNTERS.unpack_from(info, _ACKNOWLEDGED)
+            info = tcp_info.read(self.connection)
+            self.sent, self.received = info.acked, info.received
 
 
 class Traffic:

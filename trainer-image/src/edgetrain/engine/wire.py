@@ -20,6 +20,16 @@ class WireError(ConnectionError):
     """The connection failed, or the other end is not who it should be."""
 
 
+Frame = tuple[bytes, bytes | memoryview]
+
+
+def frame(header: dict[str, Any], payload: bytes | memoryview = b"") -> Frame:
+    """A message, ready to be pushed: of a large payload the hash takes a while."""
+    document = dict(header, bytes=len(payload), sha256=hashlib.sha256(payload).hexdigest())
+    text = json.dumps(document).encode()
+    return len(text).to_bytes(4, "big") + text, payload
+
+
 class Wire:
     """One authenticated connection."""
 
@@ -42,11 +52,13 @@ class Wire:
             raise WireError("the other end does not know this job's token")
 
     def send(self, header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
-        document = dict(header, bytes=len(payload), sha256=hashlib.sha256(payload).hexdigest())
-        text = json.dumps(document).encode()
+        self.push(frame(header, payload))
+
+    def push(self, parts: Frame) -> None:
+        """Raises WireError: closed, or nothing could be sent for as long as the connection's time-out."""
         try:
-            self._socket.sendall(len(text).to_bytes(4, "big") + text)
-            self._socket.sendall(payload)
+            for part in parts:
+                self._push(memoryview(part))
         except OSError as error:
             raise WireError(str(error)) from error
 
@@ -63,6 +75,11 @@ class Wire:
 
     def close(self) -> None:
         self._socket.close()
+
+    def _push(self, view: memoryview) -> None:
+        # Not sendall: its time-out is for all of it, however long the way.
+        while view:
+            view = view[self._socket.send(view[:_PIECE]) :]
 
     def _exactly(self, count: int) -> bytearray:
         data = bytearray(count)

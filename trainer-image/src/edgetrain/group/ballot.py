@@ -134,6 +134,17 @@ class Ballot:
 
     # --- messages
 
+    def on_said(self, sender: Pod, message: Said) -> tuple["Ballot", Actions]:
+        match message:
+            case Call():
+                return self.on_call(sender, message)
+            case Vote():
+                return self.on_vote(message)
+            case Refusal():
+                return self.on_refusal(message)
+            case Established():
+                return self.on_established(message)
+
     def on_call(self, sender: Pod, call: Call) -> tuple["Ballot", Actions]:
         """`sender` is the caller."""
         if reason := self._refuses(call):

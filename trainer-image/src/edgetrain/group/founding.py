@@ -56,7 +56,7 @@ def _lineage(view: View) -> list[Status]:
         and s.pod in view.plan.pods
         and s.member is not None
         and not s.hung
-        and s.layout == view.own.layout
+        and s.alike(view.own)
         and view.barred.get(s.pod.worker, 0.0) <= view.now
     ]
 

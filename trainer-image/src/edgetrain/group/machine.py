@@ -1,34 +1,29 @@
 """One supervisor's part in its group: events in, effects out.
 
-Puts together the ballot (what may be done) and the policy (what should be done now), with what is
-known of the others and of the own trainer. Events come with the time; effects are carried out in
-their order by the supervisor, which is all that it does about the group.
+Puts together the ballot (what may be done) and the policy (what should be done now), with what is known of
+the others and of the own trainer. Events come with the time; effects are carried out in their order.
 """
 
 from dataclasses import replace
 
-from edgetrain.group import policy
-from edgetrain.group.ballot import Actions, Ballot, Call, Established, Refusal, Said
+from edgetrain.group import lateness, links, policy
+from edgetrain.group.ballot import Established
+from edgetrain.group.bars import Bars
+from edgetrain.group.calls import Calls
 from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send, VotesLost
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
-from edgetrain.group.rules import Outcome, Rules, Verdict, Vote
+from edgetrain.group.rules import Rules, Verdict, Vote
 from edgetrain.group.standing import own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Stage, Status
 from edgetrain.group.trainer import OwnTrainer
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
+from edgetrain.group.witnesses import Witnesses
 from edgetrain.local import messages as local
 
-CALL_SECONDS = 1.0
-"""Who has not voted by then is left out of the next call."""
-LONGEST_CALL_SECONDS = 8.0
-"""Each call after one that not all answered gets twice as long: starved processors are never in time."""
 RECORD_SECONDS = 1.0
 """Who has been in no formation for so long shows its votes, so that all know alike what is lacking."""
-RETRY_SECONDS = 0.3
-"""After a call that failed for want of members: somebody else may have come."""
 BAR_SECONDS = 2.0
-LONG_BAR_SECONDS = 10.0
 
 
 class Group(OwnTrainer):
@@ -46,19 +41,14 @@ class Group(OwnTrainer):
         """Why nothing is done just now, or what was done last: for people."""
         self.waits_for: tuple[str, ...] = ()
         """Workers, where nothing is done for want of them."""
-        self._records: dict[Pod, Record] = {}
+        self._witnesses = Witnesses()
         self._votes_lost = False
-        self._call_due = 0.0
-        self._unanswered = 0
-        """Calls in a row that somebody did not answer."""
-        self._retry_at = 0.0
+        self._calls = Calls()
         self._situation: tuple[object, float] = (None, now)
-        self._barred: dict[str, float] = {}
-        self._bars: dict[str, int] = {}
+        self._bars = Bars()
         self._lagging: frozenset[str] = frozenset()
         self._invited: dict[str, tuple[float, str]] = {}
         self._reform_asked: float | None = None
-        self._highest = 0
         self._announced: Status | None = None
         self._shown: Record | None = None
 
@@ -79,12 +69,11 @@ class Group(OwnTrainer):
 
     def on_record(self, record: Record, now: float) -> list[Effect]:
         """What a pod has voted for, with which of its trainer's incarnations are over."""
-        self._know(record)
+        self._witnesses.note(record)
         self._recall(record)
-        if self.ballot:
-            own = self.ballot.own
-            if own and any(m in record.ended for m in own.formation.members):
-                self._withdraw()
+        own = self.ballot.own if self.ballot else None
+        if own and any(m in record.ended for m in own.formation.members):
+            self._withdraw()
         return self._settle(now)
 
     def on_pace(self, worker: str, pace: Pace) -> None:
@@ -96,27 +85,24 @@ class Group(OwnTrainer):
         same = before and (before.formation, before.step, before.waiting) == pace[:3]
         self.paces[worker] = pace._replace(since=before.since) if before and same else pace
 
-    def own_pace(self) -> Pace | None:
-        return self.paces.get(self.pod.worker)
-
     def on_said(self, sender: Pod, message: Between, now: float) -> list[Effect]:
         if isinstance(message, Asked):
             self.asked(message)
         elif self.ballot:
             if isinstance(message, Vote):
-                self._know(message.record)
-            self._run(*_heard(self.ballot, sender, message), now)
+                self._witnesses.note(message.record)
+            self._run(*self.ballot.on_said(sender, message), now)
         return self._settle(now)
 
     def on_time(self, now: float) -> list[Effect]:
         own = self.ballot.own if self.ballot else None
-        if own and now >= self._call_due:
+        if own and now >= self._calls.due:
             voted = {vote.voter for vote in own.votes}
             for member in own.formation.members:
                 if member not in voted:
-                    self._bar(member.worker, now, BAR_SECONDS)
-                    self._effects.append(Log(f"{member.worker} did not vote in {self._patience:g} s"))
-            self._unanswered += 1
+                    self._bars.bar(member.worker, now, BAR_SECONDS)
+                    self._effects.append(Log(f"{member.worker} did not vote in {self._calls.patience:g} s"))
+            self._calls.not_answered()
             self._withdraw()
         return self._settle(now)
 
@@ -129,8 +115,9 @@ class Group(OwnTrainer):
         newer = self.ballot is None or plan.lineage > self.ballot.record.lineage
         if newer and plan.founders:
             self.begin(plan)
-            self._lagging, self._invited, self._reform_asked, self._highest = frozenset(), {}, None, 0
-            for record in self._records.values():
+            self._lagging, self._invited, self._reform_asked = frozenset(), {}, None
+            self._calls = Calls()
+            for record in self._witnesses.all():
                 self._recall(record)
         elif self.plan and plan.nudge > self.plan.nudge:
             self._try_anew()
@@ -143,9 +130,9 @@ class Group(OwnTrainer):
 
     # --- the trainer
 
-    def on_ready(self, member: Member, layout: str, now: float) -> list[Effect]:
+    def on_ready(self, member: Member, layout: str, now: float, program: str = "") -> list[Effect]:
         """A trainer process has come to its loop."""
-        self.ready(member, layout)
+        self.ready(member, layout, program)
         self.moved_at = now
         return self._settle(now)
 
@@ -184,20 +171,19 @@ class Group(OwnTrainer):
         return effects
 
     def _doubt(self, now: float) -> None:
-        view = self._seen(now) if self.ballot and self.plan and self._member else None
-        self.status = replace(self.status, doubts=policy.doubts(view) if view else ())
+        view = self.see(now) if self.ballot and self.plan and self._member else None
+        self.status = replace(self.status, doubts=lateness.doubts(view) if view else ())
 
     def _move(self, now: float) -> bool:
         self.wake_at = now + policy.LOOK_SECONDS
         if self.ballot is None or self.plan is None:
             return False
-        if self.ballot.own is not None:
-            self.wake_at = self._call_due
+        calling = self.ballot.own is not None
+        if calling or now < self._calls.retry_at:
+            self.wake_at = self._calls.due if calling else self._calls.retry_at
             return False
-        if now < self._retry_at:
-            self.wake_at = self._retry_at
-            return False
-        move = policy.decide(self._view(now))
+        self.try_links(links.is_named(view := self._view(now)))
+        move = policy.decide(view)
         if not isinstance(move, Invite):
             self.why, self.waits_for = move.why, move.waits_for if isinstance(move, Nothing) else ()
         return self._make(move, now)
@@ -211,7 +197,7 @@ class Group(OwnTrainer):
             case CallVote(formation, why):
                 members = ", ".join(m.worker for m in formation.members)
                 self._effects.append(Log(f"calls formation {formation.number} of {members}: {why}"))
-                self._call_due = now + self._patience
+                self._calls.begin(now)
                 assert self.ballot is not None
                 self._run(*self.ballot.call(formation), now)
             case AskReform(why):
@@ -221,19 +207,13 @@ class Group(OwnTrainer):
                 self._invite(pod, donor, now)
             case PutOut(worker, why):
                 self._effects.append(Log(f"puts {worker} out: {why}"))
-                times = self._bars[worker] = self._bars.get(worker, 0) + 1
-                self._bar(worker, now, LONG_BAR_SECONDS * 2 ** min(times - 1, 5))
+                self._bars.put_out(worker, self.status.formation, now)
         return True
-
-    @property
-    def _patience(self) -> float:
-        """Seconds that a call waits for its votes."""
-        return min(CALL_SECONDS * 2.0**self._unanswered, LONGEST_CALL_SECONDS)
 
     def _try_anew(self) -> None:
         """All stand still by the operator's word: what was held against anybody counts no more."""
-        self._barred, self._bars, self._lagging, self._invited = {}, {}, frozenset(), {}
-        self._retry_at, self._reform_asked, self._unanswered = 0.0, None, 0
+        self._bars, self._lagging, self._invited = Bars(), frozenset(), {}
+        self._calls, self._reform_asked = Calls(highest=self._calls.highest), None
         self.break_up()
         self._effects.append(Log("the operator asks all who stand still to try anew"))
 
@@ -249,61 +229,47 @@ class Group(OwnTrainer):
             self._effects.append(Send(pod, asked))
 
     def _view(self, now: float) -> View:
-        view = self._seen(now)
+        view = self.see(now)
         situation = policy.situation(view)
         if situation != self._situation[0]:
             self._situation = (situation, now)
         return replace(view, since=self._situation[1])
 
-    def _seen(self, now: float) -> View:
+    def see(self, now: float) -> View:
+        """What decisions look at."""
         assert self.ballot is not None and self.plan is not None
         record = self.ballot.record
         formation = own_formation(record, self._member, self.status.formation, self.statuses.values())
+        others = self._witnesses.counting(self.ballot, {status.pod for status in self.statuses.values()})
         return View(
             me=self.pod,
             now=now,
             plan=self.plan,
-            statuses={**self.statuses, self.pod.worker: self._own_status()},
+            statuses={**self.statuses, self.pod.worker: self.own_status(self.statuses)},
             formation=formation,
             superseded=superseded(record, formation, self.statuses.values()),
-            ended=frozenset(m for r in (*self._records.values(), record) for m in r.ended),
-            counted=frozenset(Rules().counted([*self._shown_by_others(), record])),
+            ended=frozenset(m for r in (*self._witnesses.all(), record) for m in r.ended),
+            counted=frozenset(Rules().counted([*others, record])),
             paces=self.paces,
-            barred=self._barred,
+            barred=self._bars.until,
+            judged=self._bars.judged,
             lagging=self._lagging,
             invited=self._invited,
             reform_asked=self._reform_asked,
-            highest=self._highest,
+            highest=self._calls.highest,
         )
 
     # --- carrying out
 
     def formed(self, word: Established) -> None:
         super().formed(word)
-        self._unanswered = 0
+        self._calls.established()
         self._reform_asked, self._lagging, self._invited = None, frozenset(), {}
 
     def failed(self, formation: Formation, verdict: Verdict, now: float) -> None:
-        outcome = verdict.outcome
-        self._effects.append(Log(f"formation {formation.number}: {outcome.value}: {verdict.reason}"))
-        self._highest = max(self._highest, formation.number, verdict.promised)
+        self._effects.append(Log(f"formation {formation.number}: {verdict.outcome.value}: {verdict.reason}"))
+        self._calls.failed(formation, verdict, now)
         self._lagging |= {m.worker for m in verdict.lagging}
-        if outcome in (Outcome.OUTNUMBERED, Outcome.INCONSISTENT):
-            self._retry_at = now + RETRY_SECONDS
-
-    def _know(self, record: Record) -> None:
-        before = self._records.get(record.pod)
-        newer = before is None or (record.lineage, record.serial) >= (before.lineage, before.serial)
-        if newer:
-            self._records[record.pod] = record
-
-    def _shown_by_others(self) -> list[Record]:
-        """Records of this lineage: of those heard, and of those who said that an incarnation ended."""
-        assert self.ballot is not None
-        heard = {status.pod for status in self.statuses.values()}
-        lineage = self.ballot.record.lineage
-        shown = {p: r for p, r in self._records.items() if p in heard and r.lineage == lineage}
-        return list(({record.pod: record for record in self.ballot.declared} | shown).values())
 
     def _recall(self, shown: Record) -> None:
         """Take in what another pod shows; do we know of all that it shows us to have had a part in?"""
@@ -318,24 +284,8 @@ class Group(OwnTrainer):
         if self.ballot:
             self.ballot = self.ballot.withdraw()
 
-    def _bar(self, worker: str, now: float, seconds: float) -> None:
-        self._barred[worker] = max(self._barred.get(worker, 0.0), now + seconds)
-
-    def _own_status(self) -> Status:
-        ballot = self.ballot
-        return replace(
-            self.status,
-            member=self._member,
-            layout=self._layout,
-            lineage=ballot.record.lineage if ballot else 0,
-            base=ballot.record.base.number if ballot else 0,
-            closed=ballot.closed if ballot else 0,
-            revision=self.plan.revision if self.plan else 0,
-            reach=tuple(sorted(self.statuses)),
-        )
-
     def _announce(self, now: float) -> None:
-        self.status = self._own_status()
+        self.status = self.own_status(self.statuses)
         if self.status != self._announced:
             self._announced = self.status
             self._effects.append(Announce(self.status))
@@ -345,28 +295,6 @@ class Group(OwnTrainer):
             self._shown = record
             self._effects.append(Announce(record))
 
-    def counted(self, now: float) -> list[tuple[Formation, tuple[Member, ...]]]:
-        """What the next vote must have enough of, as far as is known: formations, their living members."""
-        if self.ballot is None or self.plan is None:
-            return []
-        view = self._seen(now)
-        present = [s.member for s in view.statuses.values() if s.member]
-        found = sorted(view.doubtful(present), key=lambda f: f.number)
-        return [(f, tuple(m for m in f.members if m not in view.ended)) for f in found]
-
     def greeting(self) -> list[Status | Record]:
         """The first words on a new connection: before any vote, so that a pod sees what it has forgotten."""
-        record = [self.ballot.record] if self.ballot else []
-        return [self._own_status(), *record]
-
-
-def _heard(ballot: Ballot, sender: Pod, message: Said) -> tuple[Ballot, Actions]:
-    match message:
-        case Call():
-            return ballot.on_call(sender, message)
-        case Vote():
-            return ballot.on_vote(message)
-        case Refusal():
-            return ballot.on_refusal(message)
-        case Established():
-            return ballot.on_established(message)
+        return [self.own_status(self.statuses), *([self.ballot.record] if self.ballot else [])]

@@ -6,6 +6,7 @@ going on. This is about getting on: who calls, when, and whom.
 
 from collections.abc import Hashable
 
+from edgetrain.group import lateness, links
 from edgetrain.group.founding import INVITE_SECONDS, found, started_in
 from edgetrain.group.members import Formation, Member
 from edgetrain.group.rules import Rules
@@ -16,16 +17,18 @@ CAUSE_SECONDS = 0.05
 """A group that broke waits so long to hear who is gone, before it is built again with everybody."""
 BOUNDARY_SECONDS = 1.5
 """The longest that members stopped at a boundary wait for one another, and for newcomers to come up to it."""
-LATE_SECONDS = 2.0
-LATE_STEPS = 5.0
-"""Alive but late: all others wait for it longer than both, and than so many of its own usual steps."""
 LOOK_SECONDS = 0.5
 """Nothing is waited for longer without looking again: also what nobody is told of changes."""
-COLD_SECONDS = 60.0
-"""As long as nobody knows how long its steps take."""
 JOIN_SECONDS = 1.0
 """Newcomers that have caught up wait so long for others that are on their way."""
 REFORM_SECONDS = 5.0
+NAMED_SECONDS = 1.5
+"""Data do not pass between two: by then both have tried, beside, whether they pass to others."""
+STARVED_SECONDS = 1.0
+"""A newcomer to whom nothing comes from its donor is given so long before it is sent to the next."""
+
+
+NO_DATA = "it is heard, but no data pass between it and others"
 
 
 def decide(view: View) -> Move:
@@ -48,8 +51,8 @@ def follow(view: View, formation: Formation) -> Nothing:
     present = [m for m in formation.members if view.fit(m)]
     if not view.enough(present):
         return paused(view, formation, present)
-    if late := waited_for(view, formation):
-        return Nothing(why=_late(view, late), waits_for=(late,))
+    if late := lateness.waited_for(view, formation):
+        return Nothing(why=lateness.told(view, late), waits_for=(late,))
     return Nothing(why=f"{leader(view, formation) or 'nobody'} leads")
 
 
@@ -65,13 +68,16 @@ def situation(view: View) -> Hashable:
     stages = [_stage(view, m, view.formation) for m in view.formation.members if view.fit(m)]
     lost = len(stages) < len(view.formation.members)
     broken = lost or Stage.BROKEN in stages
-    return view.formation.number, broken, not broken and Stage.STOPPED in stages
+    stuck = not broken and bool(links.stuck_pairs(view, view.formation))
+    return view.formation.number, broken, not broken and Stage.STOPPED in stages, stuck
 
 
 def leader(view: View, formation: Formation) -> str | None:
-    """The first in the line of succession who is heard and hears enough of the formation."""
+    """The first in the line of succession who is heard and hears enough of the formation. Who is to be put
+    out, as its data do not pass, leads only where nobody else can."""
     members = {m.worker: m for m in formation.members}
-    for worker in view.plan.in_line(frozenset(members)):
+    worst = links.cut_off(view, formation)
+    for worker in sorted(view.plan.in_line(frozenset(members)), key=lambda w: w == worst):
         able = view.fit(members[worker]) and _hears_enough(view, worker, formation)
         if able and trusted(view, worker, formation):
             return worker
@@ -120,30 +126,18 @@ def rebuild(
     """The formation failed: go on with those who are left."""
     if not view.plan.train:
         return Nothing(why="the plan says wait")
-    if not lost and view.now < view.since + CAUSE_SECONDS:
-        return Nothing(view.since + CAUSE_SECONDS, "somebody's group broke; who is gone is not known yet")
-    if victim := unreachable(view, formation, present):
-        return PutOut(victim, "its connections to other members cannot be built")
+    victim = links.to_put_out(view, formation, present)
+    due = view.since + (NAMED_SECONDS if victim else CAUSE_SECONDS)
+    if not lost and view.now < due:
+        return Nothing(due, "somebody's group broke; who is gone is not known yet")
+    if victim:
+        return PutOut(victim, NO_DATA)
     wanted = [m for m in present if m.home in view.plan.pods] or present
     why = f"lost {', '.join(lost)}" if lost else f"broken at {', '.join(broken)}"
     for members in (wanted, present):
         if view.enough(members):
             return view.propose(members, why)
     return paused(view, formation, present)
-
-
-def unreachable(view: View, formation: Formation, present: list[Member]) -> str | None:
-    """One end of a pair that cannot connect: named by most, then last in the line of succession."""
-    here = {m.worker for m in present}
-    named: dict[str, int] = {}
-    for worker in here:
-        status = view.statuses[worker]
-        if status.stage is Stage.BROKEN and status.formation == formation.number:
-            for suspect in here.intersection(status.suspects) - {worker}:
-                named[suspect] = named.get(suspect, 0) + 1
-                named.setdefault(worker, 0)
-    line = view.plan.in_line(frozenset(named) - {view.me.worker})
-    return max(line, key=lambda w: (named[w], line.index(w)), default=None)
 
 
 def cross_boundary(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
@@ -165,21 +159,26 @@ def cross_boundary(view: View, formation: Formation, present: list[Member], stag
 
 def steady(view: View, formation: Formation, present: list[Member], stages: dict[str, Stage]) -> Move:
     """All are in: let newcomers come, follow the plan, put out who holds all others up."""
-    if late := latecomer(view, formation):
+    if late := lateness.latecomer(view, formation):
         others = [m for m in present if m.worker != late]
         if view.enough(others):
-            return PutOut(late, _late(view, late))
-        text = f"{_late(view, late)}, and without it the others are no majority"
+            return PutOut(late, lateness.told(view, late))
+        text = f"{lateness.told(view, late)}, and without it the others are no majority"
         return Nothing(why=text, waits_for=(late,))
+    if victim := links.to_put_out(view, formation, present):
+        if view.now < view.since + NAMED_SECONDS:
+            due = view.since + NAMED_SECONDS
+            return Nothing(due, "data do not pass; who else is concerned is not known yet")
+        return PutOut(victim, NO_DATA)
     if any(stage is not Stage.TRAINING for stage in stages.values()):
-        return Nothing(view.now + LATE_SECONDS, "the formation is being built")
+        return Nothing(view.now + lateness.LATE_SECONDS, "the formation is being built")
     if move := invitation(view, formation):
         return move
     asked = view.reform_asked is not None and view.now < view.reform_asked + REFORM_SECONDS
     if not asked and (why := due_change(view, formation)):
         return AskReform(why)
-    if slow := waited_for(view, formation):
-        return Nothing(why=_late(view, slow), waits_for=(slow,))
+    if slow := lateness.waited_for(view, formation):
+        return Nothing(why=lateness.told(view, slow), waits_for=(slow,))
     return Nothing(why="training")
 
 
@@ -192,7 +191,7 @@ def newcomers(view: View, formation: Formation) -> list[Status]:
         and s.pod == pod
         and s.member is not None
         and s.member not in formation.members
-        and s.layout == view.own.layout
+        and s.alike(view.own)
         and not s.hung
         and not s.finished
         and s.lineage == view.plan.lineage
@@ -208,15 +207,18 @@ def invitation(view: View, formation: Formation) -> Invite | None:
     for status in newcomers(view, formation):
         at, donor = view.invited.get(status.pod.worker, (None, ""))
         coming = status.stage is Stage.CAUGHT_UP or (at is not None and view.now < at + INVITE_SECONDS)
-        if not coming or donor not in here:
-            return Invite(status.pod, donor_of(view, formation))
+        starved = donor in status.stuck and at is not None and view.now >= at + STARVED_SECONDS
+        if not coming or donor not in here or starved:
+            return Invite(status.pod, donor_of(view, formation, donor, starved))
     return None
 
 
-def donor_of(view: View, formation: Formation) -> Member:
-    """The next in the line of succession: a good link, and leading is work enough for the first."""
+def donor_of(view: View, formation: Formation, last: str, starved: bool) -> Member:
+    """The second in the line of succession: a good link, and leading is work enough for the first. Who has a
+    donor keeps it, and goes to the next in the line where nothing comes from it."""
     line = view.plan.in_line(frozenset(m.worker for m in formation.members))
-    donor = line[min(1, len(line) - 1)]
+    place = line.index(last) + starved if last in line else 1
+    donor = line[place % len(line)]
     return next(m for m in formation.members if m.worker == donor)
 
 
@@ -238,41 +240,3 @@ def due_change(view: View, formation: Formation) -> str:
     if plan.in_line(members)[0] != formation.aggregator:
         return "the plan has another aggregator"
     return "the plan has other terms" if plan.terms != formation.terms else ""
-
-
-def waited_for(view: View, formation: Formation) -> str | None:
-    """Who alone keeps all others waiting; never ourselves, who cannot tell."""
-    paces = {m.worker: view.paces.get(m.worker) for m in formation.members}
-    working = [w for w, p in paces.items() if p is None or p.formation != formation.number or not p.waiting]
-    if len(working) != 1 or len(paces) < 2 or working[0] == view.me.worker:
-        return None
-    pace = paces[working[0]]
-    return working[0] if pace is not None and pace.formation == formation.number else None
-
-
-def latecomer(view: View, formation: Formation) -> str | None:
-    """Who keeps all others waiting beyond a multiple of its own step time."""
-    late = waited_for(view, formation)
-    if late is None:
-        return None
-    usual = view.paces[late].usual
-    patience = max(LATE_SECONDS, LATE_STEPS * usual) if usual else COLD_SECONDS
-    return late if view.now >= _waits_since(view, formation, late) + patience else None
-
-
-def _waits_since(view: View, formation: Formation, late: str) -> float:
-    return max(view.paces[m.worker].since for m in formation.members if m.worker in view.paces)
-
-
-def _late(view: View, late: str) -> str:
-    away = view.now - view.paces[late].since
-    # In tens: what is told changes with it.
-    how_long = f"{away // 10 * 10:.0f} s" if away >= 10 else "some seconds"
-    return f"all others wait for {late}, whose program has not come back for {how_long}"
-
-
-def doubts(view: View) -> tuple[str, ...]:
-    """Whom we find so late that it should not lead, and be put out."""
-    formation = view.formation
-    late = latecomer(view, formation) if formation and not view.superseded else None
-    return (late,) if late else ()

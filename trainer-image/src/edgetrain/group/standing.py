@@ -5,6 +5,7 @@ from collections.abc import Collection
 from edgetrain.group.members import Formation, Member
 from edgetrain.group.record import Record
 from edgetrain.group.status import Status
+from edgetrain.group.view import View
 
 
 def own_formation(
@@ -27,3 +28,10 @@ def superseded(record: Record, formation: Formation | None, others: Collection[S
         return True
     newest = formation.number if formation else 0
     return any(s.lineage == record.lineage and s.formation > newest for s in others)
+
+
+def needed(view: View) -> list[tuple[Formation, tuple[Member, ...]]]:
+    """What the next vote must have enough of, as far as is known: formations, with their living members."""
+    present = [status.member for status in view.statuses.values() if status.member]
+    found = sorted(view.doubtful(present), key=lambda formation: formation.number)
+    return [(f, tuple(m for m in f.members if m not in view.ended)) for f in found]

@@ -44,15 +44,25 @@ class Status:
     closed: int = 0
     """The highest number that it will not vote for any more."""
     layout: str = ""
+    program: str = ""
+    """Hash of its program's files; empty where that is not known."""
     reach: tuple[str, ...] = ()
     """Workers that it hears."""
     suspects: tuple[str, ...] = ()
     """Of a broken formation: whom its trainer could not reach."""
     doubts: tuple[str, ...] = ()
     """Members that keep it and all others waiting, as it sees them."""
+    stuck: tuple[str, ...] = ()
+    """Workers to whom our data do not get through, though they are heard: in the last formation, until the
+    next one; of one that fetches, the donor from whom nothing comes."""
     hung: bool = False
     """Its trainer does not answer."""
     finished: bool = False
+
+    def alike(self, other: "Status") -> bool:
+        """Whether both train the same: else replicas would drift apart, most of the time without a word."""
+        known = self.program and other.program
+        return self.layout == other.layout and (not known or self.program == other.program)
 
 
 class Pace(NamedTuple):

@@ -27,9 +27,13 @@ class OwnTrainer:
         self.word: Established | None = None
         """What its formation was made by; None where it is in none."""
         self._member: Member | None = None
-        self._layout = ""
+        self._layout = self._program = ""
         self._asked: Asked | None = None
         """Where it shall fetch from, once it may."""
+        self._donor = ""
+        """Whom it was last told to fetch from."""
+        self._tried: Established | None = None
+        """The formation whose links it was told to try."""
         self._halting = False
         self.moved_at = 0.0
         """When its trainer last got on: became ready to train, took a state, or committed a step."""
@@ -38,8 +42,8 @@ class OwnTrainer:
 
     # --- its process
 
-    def ready(self, member: Member, layout: str) -> None:
-        self._member, self._layout = member, layout
+    def ready(self, member: Member, layout: str, program: str) -> None:
+        self._member, self._layout, self._program = member, layout, program
         if self.ballot:
             self.ballot = self.ballot.on_member(member)
         self._stage(Stage.FRESH)
@@ -48,7 +52,7 @@ class OwnTrainer:
 
     def ended(self, member: Member, now: float) -> None:
         self._member, self.word, self._asked, self._halting = None, None, None, False
-        self.status = replace(self.status, formation=0, hung=False, suspects=(), committed=0)
+        self.status = replace(self.status, formation=0, hung=False, suspects=(), stuck=(), committed=0)
         self._stage(Stage.STARTING)
         if self.ballot:
             self._run(*self.ballot.on_ended(member), now)
@@ -66,7 +70,7 @@ class OwnTrainer:
             self._effects.append(Order(local.Halt(formation_id(self.word))))
         self.ballot = Ballot(record, member=self._member, position=position)
         self.word, self._asked, self._halting = None, None, False
-        self.status = replace(self.status, formation=0, committed=0, suspects=())
+        self.status = replace(self.status, formation=0, committed=0, suspects=(), stuck=())
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
 
@@ -103,6 +107,8 @@ class OwnTrainer:
                 self.status = replace(self.status, suspects=tuple(unreachable))
                 self._effects.append(Order(local.Halt(formation)))
                 self._stage(Stage.BROKEN)
+            case local.Stuck(formation, peers) if self._is_in(formation):
+                self.status = replace(self.status, stuck=tuple(peers))
             case local.Broken(formation, position, error, _):
                 self._effects.append(Log(f"formation {formation.number} broke: {error}"))
                 self._left(formation, position, Stage.BROKEN, now)
@@ -110,8 +116,13 @@ class OwnTrainer:
                 self._left(formation, position, self._halted_as(), now)
             case local.CaughtUp(position) if self.status.stage is Stage.FETCHING:
                 self.moved_at = now
+                self.status = replace(self.status, stuck=())
                 self._at(position)
                 self._stage(Stage.CAUGHT_UP)
+            case local.FetchFailed(donor, error) if donor == self._donor and self._fetches():
+                self._effects.append(Log(f"nothing comes from {donor}: {error}"))
+                self.status = replace(self.status, stuck=(donor,))
+                self._stage(Stage.FETCHING)
             case local.Progress():
                 self._on_progress(message, now)
 
@@ -134,10 +145,12 @@ class OwnTrainer:
         ballot = self.ballot
         if ballot is None or formation is None or formation.lineage != ballot.record.lineage:
             return
-        moving = ballot.engaged is not None or self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
-        if moving and progress.step > ballot.position.committed:
+        if (ballot.engaged is not None or self._fetches()) and progress.step > ballot.position.committed:
             self.moved_at = now
             self._at(Position(formation.lineage, formation, progress.step))
+
+    def _fetches(self) -> bool:
+        return self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
 
     def _at(self, position: Position) -> None:
         self.status = replace(self.status, committed=position.committed)
@@ -163,6 +176,28 @@ class OwnTrainer:
     @property
     def _process(self) -> tuple[str, str]:
         return self.pod.worker, self._member.incarnation if self._member else ""
+
+    def try_links(self, named: bool) -> None:
+        """Once, where we are an end of a pair between which data do not pass: which end is bad shows in how
+        it gets on with the others."""
+        if named and self.word is not None and self.word != self._tried:
+            self._effects.append(Order(local.TryLinks(formation_id(self.word))))
+        self._tried = self.word if named else None
+
+    def own_status(self, heard: Collection[str]) -> Status:
+        """`heard`: workers."""
+        ballot = self.ballot
+        return replace(
+            self.status,
+            member=self._member,
+            layout=self._layout,
+            program=self._program,
+            lineage=ballot.record.lineage if ballot else 0,
+            base=ballot.record.base.number if ballot else 0,
+            closed=ballot.closed if ballot else 0,
+            revision=self.plan.revision if self.plan else 0,
+            reach=tuple(sorted(heard)),
+        )
 
     def _is_in(self, formation: FormationId) -> bool:
         return self.word is not None and formation_id(self.word)[:2] == formation[:2]
@@ -194,8 +229,8 @@ class OwnTrainer:
         ballot, actions = ballot.adopt(asked.base)
         self.ballot = ballot
         self._effects.extend(a for a in actions if isinstance(a, Persist))
-        self.status = replace(self.status, formation=0)
-        self.word = None
+        self.status = replace(self.status, formation=0, stuck=())
+        self.word, self._donor = None, asked.donor.worker
         self._stage(Stage.FETCHING)
         self._effects.append(FetchFrom(asked.donor.home))
 
@@ -219,7 +254,7 @@ class OwnTrainer:
     def formed(self, word: Established) -> None:
         self.word, self._halting, self._asked = word, False, None
         number = word.formation.number
-        self.status = replace(self.status, formation=number, suspects=())
+        self.status = replace(self.status, formation=number, suspects=(), stuck=())
         self._stage(Stage.FORMING)
         self._effects.append(Build(word))
 

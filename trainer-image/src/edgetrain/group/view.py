@@ -62,6 +62,8 @@ class View:
     paces: dict[str, Pace] = field(default_factory=dict)
     barred: dict[str, float] = field(default_factory=dict)
     """Workers put out by judgement, not by silence -> until when they stay out."""
+    judged: frozenset[tuple[str, int]] = frozenset()
+    """Workers put out for what was said in a formation, by its number."""
     lagging: frozenset[str] = frozenset()
     """Newcomers who were found not to hold the newest state."""
     invited: dict[str, tuple[float, str]] = field(default_factory=dict)

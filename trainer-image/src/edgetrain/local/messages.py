@@ -4,12 +4,14 @@
 again in another lineage, and a late message of an old formation must not pass for one of the new.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edgetrain.local.position import Decision as Decision
 from edgetrain.local.position import FormationId as FormationId
 from edgetrain.local.position import Position as Position
 from edgetrain.local.position import Prepared as Prepared
+from edgetrain.local.progress import Progress as Progress
+from edgetrain.local.progress import Totals as Totals
 
 
 @dataclass(frozen=True)
@@ -44,50 +46,6 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Totals:
-    """Counted since the program began. In each message, since any may be missed."""
-
-    steps: int = 0
-    """Committed with samples in them; those that were replayed have none here."""
-    samples: int = 0
-    """In those steps, over all members."""
-    phase_seconds: dict[str, float] = field(default_factory=dict)
-    carried: dict[str, list[int]] = field(default_factory=dict)
-    """Bytes sent and bytes received by the formations' connections, by scope."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    formation: FormationId | None
-    phase: str
-    """data, forward, backward, reduce, vote or apply"""
-    step: int
-    """Committed steps."""
-    epoch: int = 0
-    percent: float = 0.0
-    loss: float | None = None
-    samples: int = 0
-    """Samples in committed steps, over all members."""
-    samples_per_second: float = 0.0
-    """Of the group."""
-    steps_per_second: float = 0.0
-    step_seconds: float = 0.0
-    phase_seconds: dict[str, float] = field(default_factory=dict)
-    """Of the last step, by phase."""
-    reduce_bytes: int = 0
-    interface: str = ""
-    share: float = 0.0
-    """The part of the global batch that this member got, 0 to 1."""
-    held: int = 0
-    """Newest plan revision that every member of the formation held at the last vote."""
-    samples_returned: int = 0
-    """Samples that a lost member had in hand and that went back into the record."""
-    totals: Totals = field(default_factory=Totals)
-    metrics: dict[str, float] = field(default_factory=dict)
-    """What else the program logged."""
-
-
-@dataclass(frozen=True)
 class Built:
     formation: FormationId
 
@@ -110,6 +68,14 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Stuck:
+    """Data sent to these members do not get through, though the connections stand; nobody: they do again."""
+
+    formation: FormationId
+    peers: list[str]
+
+
+@dataclass(frozen=True)
 class Halted:
     """The trainer has left the group for good: it was told to, or all voted to stop at this boundary."""
 
@@ -122,6 +88,14 @@ class CaughtUp:
     """A newcomer holds fetched state, with the steps since replayed, up to `position`."""
 
     position: Position
+
+
+@dataclass(frozen=True)
+class FetchFailed:
+    """Nothing comes from the donor. It is tried on, until another Fetch."""
+
+    donor: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -153,17 +127,24 @@ class Failed:
     """The program cannot go on; it exits with an error right after."""
 
     reason: str
-    """CamelCase: ModelMismatch, EmptyDataset, BadCheckpoint, BadState, BadProgram."""
+    """CamelCase: ModelMismatch, EmptyDataset, BadCheckpoint, BadState, BadProgram, VolumeNotWritable..."""
     error: str
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something is wrong that training survives."""
+    """Something is wrong that training survives; it holds until Mended."""
 
     reason: str
-    """CamelCase: BadCheckpoint, CheckpointNotSaved..."""
+    """CamelCase: BadCheckpoint, CheckpointNotSaved, ModelNotSaved..."""
     error: str
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was warned of is over."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -217,6 +198,13 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class TryLinks:
+    """See to whom in this formation data get through, beside it: Stuck names the others too."""
+
+    formation: FormationId
+
+
+@dataclass(frozen=True)
 class Reform:
     """Ask the others, in the next vote, to stop at that boundary: all answer Halted."""
 
@@ -235,6 +223,8 @@ class Fetch:
     donor_address: str
     state_port: int
     token: str
+    donor: str = ""
+    """The worker, as it is named in FetchFailed."""
 
 
 @dataclass(frozen=True)
@@ -275,8 +265,8 @@ class Ping:
 
 # fmt: off
 Message = (
-    Ready | Started | Progress | Built | BuildFailed | Broken | Halted | CaughtUp | Checkpointed
-    | HeldCheckpoints | Finished | Failed | Warned | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch
-    | Serve | Start | Stop | Ping
+    Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | FetchFailed
+    | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet | Form | Halt
+    | Reform | Hold | Fetch | Serve | Start | Stop | TryLinks | Ping
 )
 # fmt: on

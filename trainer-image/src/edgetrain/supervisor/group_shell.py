@@ -22,7 +22,7 @@ from edgetrain.group.effects import (
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
-from edgetrain.group.status import Pace, Stage, Status
+from edgetrain.group.status import Pace, Status
 from edgetrain.local import Fetch, Message, Progress, Serve, StoreSet
 from edgetrain.mounted import MountedFile
 from edgetrain.supervisor.book import Book
@@ -32,7 +32,6 @@ from edgetrain.supervisor.orders import form_order
 from edgetrain.supervisor.peers import Peers
 from edgetrain.supervisor.plans import is_newer, view_of
 from edgetrain.supervisor.settings import Settings
-from edgetrain.supervisor.training import Outlook
 from edgetrain.supervisor.wire import Beat, Passed, Spoken
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.series import OWN_PHASES
@@ -144,9 +143,9 @@ class GroupShell:
 
     # --- the trainer
 
-    def ready(self, member: Member, layout: str) -> None:
+    def ready(self, member: Member, layout: str, program: str) -> None:
         self._tell(Serve(self._state_token()))
-        self.do(self.group.on_ready(member, layout, self._now()))
+        self.do(self.group.on_ready(member, layout, self._now(), program))
 
     def ended(self, member: Member) -> None:
         self._beat = Beat()
@@ -226,21 +225,6 @@ class GroupShell:
         log.info("%s %s", pod.worker, why)
         self.do(self.group.on_lost(pod.worker, self._now()))
 
-    def outlook(self) -> Outlook:
-        """What is to be reported of the group's way on."""
-        group, now = self.group, self._now()
-        pace, stage = group.own_pace(), group.status.stage
-        away = pace is not None and not pace.waiting and stage in (Stage.BROKEN, Stage.FETCHING)
-        ready = group.plan is not None and group.plan.train and group.status.member is not None
-        trains = stage is Stage.TRAINING and not group.waits_for
-        return Outlook(
-            counted=group.counted(now),
-            waits="" if trains or not ready else group.why,
-            waits_for=group.waits_for,
-            moved_at=group.moved_at if ready else None,
-            away_seconds=now - pace.since if away and pace else 0.0,
-        )
-
     # --- effects
 
     def do(self, effects: Iterable[Effect]) -> None:
@@ -278,7 +262,7 @@ class GroupShell:
 
     def _fetch(self, donor: Pod) -> None:
         if known := self._book.find(donor.worker):
-            self._tell(Fetch(known.address, known.state_port, self._state_token()))
+            self._tell(Fetch(known.address, known.state_port, self._state_token(), donor.worker))
 
     def _build(self, effect: Build) -> None:
         word, formation = effect.word, effect.word.formation

@@ -12,6 +12,8 @@ from edgetrain_protocol.names import Env
 PLAN_FILE = "EDGETRAIN_PLAN_FILE"
 """A Plan as JSON, watched, in place of FLEET_ADDRESS: to run a group by hand."""
 METRICS_PORT = "EDGETRAIN_METRICS_PORT"
+PROGRAM_DIR = "EDGETRAIN_PROGRAM_DIR"
+"""Where the program's files are, in place of the pod's mount."""
 
 
 class BadSetting(ValueError):
@@ -33,6 +35,7 @@ class Settings:
     token_file: Path
     state_dir: Path
     run_dir: Path
+    program_dir: Path
     plan_file: Path | None
 
     @classmethod
@@ -67,5 +70,6 @@ class Settings:
             token_file=Path(env.get(Env.TOKEN_FILE, names.TOKEN_FILE)),
             state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
             run_dir=Path(env.get(Env.RUN_DIR, names.RUN_DIR)),
+            program_dir=Path(env.get(PROGRAM_DIR, names.PROGRAM_DIR)),
             plan_file=Path(env[PLAN_FILE]) if env.get(PLAN_FILE) else None,
         )

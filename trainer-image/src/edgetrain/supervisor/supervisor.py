@@ -12,13 +12,15 @@ from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
 from edgetrain.local import Finished, Message, Progress, Ready, Stop
-from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
+from edgetrain.rundir import FINISHING_FILE, ask_for_reports
 from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk, Disk
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
+from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import FilePlans, FleetPlans
 from edgetrain.supervisor.program import CannotStart, Program
+from edgetrain.supervisor.program_files import ProgramFiles
 from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.termination_log import leave_word
@@ -26,7 +28,7 @@ from edgetrain.supervisor.training import is_news, training_part
 from edgetrain.supervisor.witness import Witness
 from edgetrain_protocol.names import DISK_EXIT_STATUS
 from edgetrain_protocol.plan import Phase, Plan
-from edgetrain_protocol.report import TrainingPart
+from edgetrain_protocol.report import PROGRAM_DIFFERS, TrainingPart
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._disk = Disk(settings.state_dir)
         self._killings = Killings()
+        self._files = ProgramFiles(command, settings.program_dir)
         self._metrics = Metrics()
         self._witness = Witness(settings.run_dir, self._metrics)
         self._facts = self._witness.facts
@@ -119,7 +122,7 @@ class Supervisor:
         self._disk.save_member(member)
         self._program, self._member, self._facts.incarnation = program, member, program.incarnation
         # What the last process had come to, this one has not.
-        self._facts.progress = None
+        self._facts.progress, self._facts.program = None, await self._files.note()
         self._metrics.trainer_starts.inc()
         self._changed()
         try:
@@ -154,15 +157,15 @@ class Supervisor:
     # --- what the program says
 
     def _heard(self, message: Message) -> None:
+        self._witness.heard(message, self._loop.time())
         match message:
             case Ready(layout, _, _):
                 if self._member:
-                    self.shell.ready(self._member, layout)
+                    self.shell.ready(self._member, layout, self._facts.program)
                 return
             case Finished():
                 self.shell.finished()
                 self._wake.set()
-        self._witness.heard(message, self._loop.time())
         self.shell.said(message)
         if isinstance(message, Progress):
             self._progressed()
@@ -204,23 +207,18 @@ class Supervisor:
 
     def _changed(self) -> None:
         """Tell the operator at once what it acts on; the rest goes with the next report."""
-        group = self.shell.group if hasattr(self, "shell") else None
-        if group is None:
-            return
+        group = self.shell.group
         if self._telling:
             self._telling.cancel()
             self._telling = None
-        if group.status.stage in (Stage.BROKEN, Stage.STOPPED):
-            self._facts.broken_since = self._facts.broken_since or self._loop.time()
-            self._facts.recovering |= group.status.stage is Stage.BROKEN
         now = self._loop.time()
-        outlook = self.shell.outlook()
-        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now, outlook)
-        news = is_news(part, self._told)
+        self._facts.note(group.status.stage, now)
+        way = outlook(group, now)
+        part = training_part(group.status, self._facts, group.plan, group.word, group.statuses, now, way)
+        if self._reporter:
+            self._reporter.tell(part, at_once=is_news(part, self._told))
         self._told = part
         self._metrics.on_part(part)
-        if self._reporter:
-            self._reporter.tell(part, at_once=news)
         self._wake.set()
 
     async def _report_on(self) -> None:
@@ -229,6 +227,8 @@ class Supervisor:
             await asyncio.sleep(1.0)
             self._facts.volumes_gone = self._disk.look()
             self._changed()
+            if self._told and self._told.error_reason == PROGRAM_DIFFERS and await self._files.changed():
+                self._kill()  # For a fresh start.
 
     # --- the end
 
@@ -293,11 +293,9 @@ class Supervisor:
             await self._drain_profiler()
 
     async def _drain_profiler(self) -> None:
-        run_dir = self._settings.run_dir
         try:
-            (run_dir / DRAINED_FILE).unlink(missing_ok=True)
-            (run_dir / FINISHING_FILE).touch()
+            drained = ask_for_reports(self._settings.run_dir)
         except OSError as error:
             log.warning("cannot tell the profiler to hand over its reports: %s", error)
             return
-        await self._until((run_dir / DRAINED_FILE).exists, DRAIN_SECONDS + 2)
+        await self._until(drained.exists, DRAIN_SECONDS + 2)

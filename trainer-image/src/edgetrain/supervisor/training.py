@@ -1,29 +1,30 @@
 """The training part of a report, from what the supervisor knows. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from edgetrain.group.ballot import Established
-from edgetrain.group.members import Formation as GroupFormation
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.local import Progress
+from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
 from edgetrain_protocol.report import (
+    PROGRAM_DIFFERS,
     Checkpoint,
     Formation,
-    Quorum,
     Totals,
     Traffic,
     TrainerState,
     TrainingPart,
-    Voter,
 )
 
 PAUSED_SECONDS = 3.0
 """A group that has broken is usually whole again much sooner; then it never was paused."""
 HUNG_SECONDS = 10.0
 """Out of its group, and its program does not come back to the session for so long: it hangs."""
-COUNTED_MOST = 16
+
+TEXT_MAX = 4000
 
 _STATES = {
     Stage.STARTING: TrainerState.STARTING,
@@ -45,6 +46,7 @@ _NEWS = (
     "checkpoint",
     "model",
     "error_reason",
+    "warning_reason",
     "revision_held",
     "lineage",
     "counted",
@@ -54,21 +56,11 @@ _NEWS = (
 )
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """How the group sees this worker's way on."""
+class Clash(NamedTuple):
+    """Why a worker cannot train with the others."""
 
-    counted: Sequence[tuple[GroupFormation, tuple[Member, ...]]] = ()
-    """What its next vote must have enough of: each formation with its living members."""
-    waits: str = ""
-    waits_for: tuple[str, ...] = ()
-    moved_at: float | None = None
-    """Monotonic: when its trainer last got on; None while it need not."""
-    away_seconds: float = 0.0
-    """How long its program has been in its own code while it is in no formation."""
-
-
-NOTHING_KNOWN = Outlook()
+    reason: str
+    error: str
 
 
 @dataclass
@@ -84,6 +76,8 @@ class Facts:
     finished: bool = False
     error: str | None = None
     error_reason: str | None = None
+    warnings: dict[str, str] = field(default_factory=dict)
+    """Reason -> text, of what training survives; the first came first."""
     broken_since: float | None = None
     """Since when the group does not train: it broke, or stopped at a boundary."""
     recovering: bool = False
@@ -92,9 +86,17 @@ class Facts:
     recovery_seconds: float = 0.0
     recovery_seconds_total: float = 0.0
     incarnation: str = ""
+    program: str = ""
+    """Hash of its files, when it was started last."""
     lost: tuple[str, ...] = field(default_factory=tuple)
     volumes_gone: bool = False
     """The pod's own volumes were taken away under it. It trains on, from memory."""
+
+    def note(self, stage: Stage, now: float) -> None:
+        """That its group stands still, and since when; `now`: a monotonic time, seconds."""
+        if stage in (Stage.BROKEN, Stage.STOPPED):
+            self.broken_since = self.broken_since or now
+            self.recovering |= stage is Stage.BROKEN
 
 
 def state_of(status: Status, facts: Facts, now: float, away_seconds: float = 0.0) -> TrainerState:
@@ -131,7 +133,7 @@ def training_part(
     """The part as it is now; `word` is the formation that the trainer is in, `statuses` those of all who are
     heard, by worker, `now` a monotonic time."""
     heard = sorted(statuses)
-    reason, error = _trouble(facts, model_clash(status, statuses.values()))
+    reason, error = _trouble(facts, clash(status, statuses.values()), starved(status))
     progress = _progress(facts, plan)
     members = word.formation.members if word else ()
     state = state_of(status, facts, now, outlook.away_seconds)
@@ -140,6 +142,7 @@ def training_part(
     return TrainingPart(
         state=state,
         incarnation=facts.incarnation,
+        program=facts.program,
         lineage=plan.lineage if plan else 0,
         revision_held=plan.revision if plan else 0,
         formation=_formation(word),
@@ -150,6 +153,7 @@ def training_part(
         epoch=progress.epoch,
         percent=progress.percent,
         loss=progress.loss,
+        loss_not_finite_since=progress.not_finite_since,
         samples=progress.samples,
         samples_per_second=progress.samples_per_second,
         share=min(1.0, max(0.0, progress.share)),
@@ -164,13 +168,15 @@ def training_part(
         checkpoint=facts.checkpoint,
         checkpoints=tuple(facts.checkpoints.values()),
         holds=_holds(status, plan),
-        counted=_quorums(outlook),
+        counted=outlook.quorums(),
         waits=outlook.waits[:4000],
         waits_for=outlook.waits_for,
         still_seconds=max(0.0, now - outlook.moved_at) if outlook.moved_at is not None else 0.0,
         model=facts.model,
         error=error,
         error_reason=reason,
+        warning=next((text[:TEXT_MAX] for text in facts.warnings.values()), None),
+        warning_reason=next(iter(facts.warnings), None),
     )
 
 
@@ -186,36 +192,39 @@ def _holds(status: Status, plan: PlanView | None) -> bool:
     return plan is not None and status.lineage == plan.lineage and status.stage in _WITH_STATE
 
 
-def _quorums(outlook: Outlook) -> tuple[Quorum, ...]:
-    """The newest, where there are too many to tell: the base comes first and is never left out."""
-    counted = [*outlook.counted[:1], *outlook.counted[1:][1 - COUNTED_MOST :]]
-    return tuple(
-        Quorum(
-            number=formation.number,
-            aggregator=formation.aggregator,
-            voters=tuple(Voter(worker=m.worker, pod_uid=m.pod, incarnation=m.incarnation) for m in living),
-        )
-        for formation, living in counted
-    )
-
-
-def _trouble(facts: Facts, clash: str | None) -> tuple[str | None, str | None]:
+def _trouble(facts: Facts, clash: Clash | None, starving: str | None) -> tuple[str | None, str | None]:
     """Its reason and its text, the worst first."""
     if facts.error_reason:
         return facts.error_reason, facts.error
     if clash:
-        return "ModelMismatch", facts.error or clash
+        return clash
+    if starving:
+        return "NoData", starving
     if facts.volumes_gone:
         return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
     return None, facts.error
 
 
-def model_clash(status: Status, others: Iterable[Status]) -> str | None:
-    """Why a worker outside of the group is never asked in: its program trains another model."""
+def clash(status: Status, others: Iterable[Status]) -> Clash | None:
+    """Why a worker outside of the group is never asked in: it would train something else."""
     if not status.layout or status.formation:
         return None
-    differing = sorted(s.pod.worker for s in others if s.layout and s.layout != status.layout)
-    return f"its model or optimiser differs from that of {', '.join(differing[:5])}" if differing else None
+    differing = sorted((s for s in others if s.layout and not s.alike(status)), key=lambda s: s.pod.worker)
+    if not differing:
+        return None
+    who = ", ".join(s.pod.worker for s in differing[:5])
+    theirs = differing[0].program
+    if status.program and theirs and status.program != theirs:
+        what = f"the files of its program ({status.program}) differ from those of {who} ({theirs})"
+        return Clash(PROGRAM_DIFFERS, what)
+    return Clash("ModelMismatch", f"its model or optimiser differs from that of {who}")
+
+
+def starved(status: Status) -> str | None:
+    """Why a newcomer does not come in: its donor's state does not reach it."""
+    if status.stage is not Stage.FETCHING or not status.stuck:
+        return None
+    return f"it hears {', '.join(status.stuck)}, but no data come from there"
 
 
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:

@@ -12,8 +12,10 @@ from edgetrain.local import (
     Failed,
     Finished,
     HeldCheckpoints,
+    Mended,
     Message,
     Progress,
+    Ready,
     Warned,
 )
 from edgetrain.rundir import Heartbeat, write_heartbeat
@@ -39,6 +41,9 @@ class Witness:
         """`now`: a monotonic time, seconds."""
         facts = self.facts
         match message:
+            case Ready():
+                # Of the program before: this one says so itself where it is still so.
+                facts.warnings.clear()
             case Progress():
                 facts.progress = message
                 self._beat(message)
@@ -50,16 +55,24 @@ class Witness:
                 self._hold([Checkpoint(**asdict(one)) for one in found])
             case Finished(path, _):
                 facts.finished, facts.model = True, path
-            case Failed(reason, error):
-                facts.error_reason, facts.error = reason, error
-            case Warned(reason, error):
-                log.warning("%s: %s", reason, error)
-                facts.error = f"{reason}: {error}"
             case Broken():
                 facts.broken_since = facts.broken_since or now
                 facts.recovering = True
             case Built():
                 self._recovered(now)
+            case _:
+                self._trouble(message)
+
+    def _trouble(self, message: Message) -> None:
+        facts = self.facts
+        match message:
+            case Failed(reason, error):
+                facts.error_reason, facts.error = reason, error
+            case Warned(reason, error):
+                log.warning("%s: %s", reason, error)
+                facts.warnings[reason] = error
+            case Mended(reason):
+                facts.warnings.pop(reason, None)
 
     def _hold(self, checkpoints: list[Checkpoint]) -> None:
         """The newest of them: the engine keeps few, and clears older ones away."""

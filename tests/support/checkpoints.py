@@ -1,0 +1,38 @@
+"""Checkpoints of a small model, written as a job's trainer writes them."""
+
+from pathlib import Path
+
+import torch
+
+from edgetrain.data import Record
+from edgetrain.engine.checkpoint import Checkpoints
+from edgetrain.engine.errors import BadCheckpoint
+from edgetrain.engine.ledger import Ledger
+from edgetrain.engine.state import Snapshot, capture
+from edgetrain.local import Position
+
+LAYOUT = ["parameter weight [1, 2] float32", "parameter bias [1] float32"]
+
+
+def snapshot(lineage: int, step: int) -> Snapshot:
+    ledger = Ledger(Record.fresh(10, 0), 4, 1)
+    return capture(Position(lineage, None, step), ledger, LAYOUT, [torch.nn.Linear(2, 1)])
+
+
+def saved(root: Path, worker: str = "a", lineage: int = 1, steps: tuple[int, ...] = (10,)) -> Checkpoints:
+    checkpoints = Checkpoints(root, worker)
+    for step in steps:
+        checkpoints.save(snapshot(lineage, step))
+    return checkpoints
+
+
+def newest(checkpoints: Checkpoints, most: int) -> tuple[Snapshot | None, list[BadCheckpoint]]:
+    """The newest sound one up to step `most`, and what was found to be damaged on the way to it."""
+    damages: dict[str, BadCheckpoint] = {}
+    places = [(*m.place, m.identity) for m in reversed(checkpoints.held()) if m.step <= most]
+    for place in [*places, (0, 0, "")]:
+        found, more = checkpoints.find(*place)
+        damages |= {str(damage): damage for damage in more}
+        if found:
+            return found, list(damages.values())
+    return None, list(damages.values())

@@ -1,0 +1,40 @@
+"""Whether as much as a packet or two of data passes to other members and back, beside the process group.
+
+A group that waits for one member is stuck on one connection alone. Which of its ends is bad is told by how
+each of them gets on with the others.
+"""
+
+import socket
+import threading
+from collections.abc import Sequence
+
+from edgetrain.engine.wire import Wire, WireError
+from edgetrain.local import Peer
+
+TRY_SECONDS = 1.0
+"""For all of one try: connection, proof and echo take four round trips."""
+ECHO = bytes(8192)
+"""Several full packets each way."""
+
+
+def unheard(peers: Sequence[Peer], token: str) -> list[str]:
+    """Workers from whose state servers no echo has come; all are tried at once."""
+    heard: set[str] = set()
+    tries = [threading.Thread(target=_try, args=(peer, token, heard), daemon=True) for peer in peers]
+    for thread in tries:
+        thread.start()
+    for thread in tries:
+        thread.join(TRY_SECONDS)
+    return [peer.worker for peer in peers if peer.worker not in heard]
+
+
+def _try(peer: Peer, token: str, heard: set[str]) -> None:
+    try:
+        with socket.create_connection((peer.address, peer.state_port), TRY_SECONDS) as connection:
+            wire = Wire(connection)
+            wire.prove(token, server=False)
+            wire.send({"want": "echo"}, ECHO)
+            wire.receive()
+            heard.add(peer.worker)
+    except (OSError, WireError, ValueError, KeyError):
+        return

@@ -1,0 +1,52 @@
+"""Volumes are tried before the first step: hours of training must not end at a directory of root's."""
+
+import errno
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgetrain.engine.errors import VolumeNotWritable
+
+_MENDS = {
+    errno.EACCES: "a hostPath directory belongs to root, and the program runs as user {user}: "
+    "let that user own it on the node, or use a claim",
+    errno.EROFS: "mount it writable",
+    errno.ENOSPC: "make room on it",
+    errno.EDQUOT: "raise its quota, or make room on it",
+}
+
+
+def try_volumes(volumes: Mapping[str, Path]) -> None:
+    """Write, sync and remove a small file in each.
+
+    Args:
+        volumes: directories by the field of the job that says where they are. One that is not there yet
+            is tried where it would be made.
+
+    Raises:
+        VolumeNotWritable: names the directory, the field, the error and the mend.
+    """
+    for field, directory in volumes.items():
+        try:
+            _try(next(place for place in (directory, *directory.absolute().parents) if place.exists()))
+        except OSError as error:
+            raise VolumeNotWritable(_text(field, directory, error)) from error
+
+
+def _try(directory: Path) -> None:
+    probe = directory / f".try-{secrets.token_hex(4)}"
+    try:
+        with probe.open("wb") as file:
+            file.write(b"edgetrain")
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _text(field: str, directory: Path, error: OSError) -> str:
+    number = errno.EACCES if error.errno == errno.EPERM else error.errno or 0
+    mend = _MENDS.get(number, "see to it").format(user=os.getuid())
+    name = errno.errorcode.get(error.errno or 0, "no errno")
+    return f"{field}: {directory} cannot be written ({name}: {error.strerror}): {mend}"

@@ -1,0 +1,29 @@
+"""Who was put out of its group by judgement, not by silence, and for how long. Pure."""
+
+from dataclasses import dataclass, field
+
+OUT_SECONDS = 10.0
+LONGEST_DOUBLINGS = 5
+FORGET_SECONDS = 120.0
+"""Who has been back for so long is given the shortest time again."""
+
+
+@dataclass
+class Bars:
+    """Kept by each supervisor for itself: who leads judges by its own."""
+
+    until: dict[str, float] = field(default_factory=dict)
+    """Worker -> when it may come back."""
+    judged: frozenset[tuple[str, int]] = frozenset()
+    """Worker and number of the formation in which that was said for which it was put out: once is enough."""
+    _times: dict[str, int] = field(default_factory=dict)
+
+    def bar(self, worker: str, now: float, seconds: float) -> None:
+        self.until[worker] = max(self.until.get(worker, 0.0), now + seconds)
+
+    def put_out(self, worker: str, formation: int, now: float) -> None:
+        """Longer each time, unless the last time is long ago."""
+        again = now < self.until.get(worker, float("-inf")) + FORGET_SECONDS
+        times = self._times[worker] = self._times.get(worker, 0) + 1 if again else 1
+        self.judged |= {(worker, formation)}
+        self.bar(worker, now, OUT_SECONDS * 2.0 ** min(times - 1, LONGEST_DOUBLINGS))
