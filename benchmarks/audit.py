@@ -3,13 +3,21 @@
 Every member writes down each step that it commits: all its samples, and a digest of the parameters after
 it. Two members that committed a step differently are a fork; a step that nobody committed between two
 that were is lost; an epoch whose steps do not hold each sample once has lost or doubled some.
+
+A new lineage begins below the newest step of the one before and trains the steps from there on again. Those
+are rolled back and counted by themselves; what is judged for losses is the history that they leave. Two
+lineages are two histories, so a step that each has in its own way is no fork.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
-from benchmarks.steps import Step, by_number
+from benchmarks.harness import Goal, Row
+from benchmarks.steps import Step, by_step
+
+NONE = Goal("==", 0)
 
 
 @dataclass(frozen=True)
@@ -17,28 +25,54 @@ class Audit:
     """What the journals show."""
 
     steps: int
+    """Of the history that is left."""
     forked: int
     lost: int
     samples_lost: int
     samples_twice: int
+    rolled_back: int = 0
+    """Steps that a later lineage has undone."""
+    new_lineages: int = 0
+
+    @property
+    def steps_harmed(self) -> int:
+        """Where no majority is lost for good, no new lineage may undo a step either."""
+        return self.lost + self.forked + self.rolled_back
+
+    @property
+    def harm(self) -> int:
+        """Steps and samples to which anything has happened."""
+        return self.steps_harmed + self.samples_lost + self.samples_twice
 
 
 def audit(steps: Sequence[Step], samples: int) -> Audit:
     """Judge all lines that all members wrote. The last epoch is still under way and not judged."""
-    numbered = by_number(steps)
-    forked = sum(map(is_forked, numbered.values()))
-    lost = max(numbered) - min(numbered) + 1 - len(numbered)
+    trained, history = by_step(steps), history_of(steps)
     epochs: dict[int, Counter[int]] = {}
-    for lines in numbered.values():
+    for lines in history.values():
         epochs.setdefault(lines[0].epoch, Counter()).update(samples_of(lines))
     whole = [count for epoch, count in epochs.items() if epoch < max(epochs)]
     return Audit(
-        steps=len(numbered),
-        forked=forked,
-        lost=lost,
+        steps=len(history),
+        forked=sum(map(is_forked, trained.values())),
+        lost=max(history) - min(history) + 1 - len(history),
         samples_lost=sum(samples - len(count) for count in whole),
         samples_twice=sum(sum(n - 1 for n in count.values()) for count in whole),
+        rolled_back=len(trained) - len(history),
+        new_lineages=len({lineage for lineage, _ in trained}) - 1,
     )
+
+
+def history_of(steps: Iterable[Step]) -> dict[int, list[Step]]:
+    """The members' lines of each step that no later lineage has undone, by number."""
+    trained = by_step(steps)
+    first: dict[int, int] = {}
+    for lineage, number in trained:
+        first[lineage] = min(number, first.get(lineage, number))
+    ends = {
+        lineage: min([first[later] for later in first if later > lineage], default=inf) for lineage in first
+    }
+    return {number: lines for (lineage, number), lines in trained.items() if number < ends[lineage]}
 
 
 def is_forked(lines: Sequence[Step]) -> bool:
@@ -51,3 +85,20 @@ def is_forked(lines: Sequence[Step]) -> bool:
 def samples_of(lines: Sequence[Step]) -> tuple[int, ...]:
     """The samples of one step, by the word of a member that took part in it."""
     return next((line.indices for line in lines if not line.replayed), ())
+
+
+def audit_rows(found: Sequence[Audit], rolled_back: Goal | None = None) -> list[Row]:
+    """What several jobs' journals show, added up; `rolled_back` is the goal for what new lineages undo."""
+
+    def total(what: str, name: str, goal: Goal | None = NONE, unit: str = "steps") -> Row:
+        each = [getattr(one, name) for one in found]
+        return Row(what, sum(each), unit, goal, each)
+
+    return [
+        total(f"committed steps lost, of {sum(one.steps for one in found)}", "lost"),
+        total("steps forked", "forked"),
+        total("samples lost", "samples_lost", unit="samples"),
+        total("samples seen twice", "samples_twice", unit="samples"),
+        total("new lineages", "new_lineages", None, "lineages"),
+        total("steps that new lineages went back", "rolled_back", rolled_back),
+    ]

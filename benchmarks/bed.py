@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ def edges(
 
 @dataclass
 class Bed:
-    """One lab, one job."""
+    """One lab, one job at a time."""
 
     lab: Lab
     nodes: list[str]
@@ -51,6 +52,10 @@ class Bed:
     journal: Journal = field(init=False)
 
     def __post_init__(self) -> None:
+        self.open_journal()
+
+    def open_journal(self) -> None:
+        """Begin a new journal, for another job. The pods of the one before are to be gone."""
         self.journal = Journal({})
         for node in self.nodes:
             self.watch(node)
@@ -61,10 +66,10 @@ class Bed:
 
     # --- the job
 
-    def train(self, *arguments: str, name: str = "journal", **spec: Any) -> None:
+    def train(self, *arguments: str, name: str = "journal", seconds: float = 120, **spec: Any) -> None:
         """Apply a job of the journal program with these arguments, and wait until all nodes train."""
         self.start(*arguments, name=name, **spec)
-        self.wait_training(len(self.nodes))
+        self.wait_training(len(self.nodes), seconds)
 
     def start(self, *arguments: str, name: str = "journal", **spec: Any) -> None:
         """As `train`, without the wait."""
@@ -94,6 +99,12 @@ class Bed:
     def status(self) -> JobStatus:
         text = self.lab.kubectl("-n", self.namespace, "get", "etj", self.job, "-o", "json")
         return JobStatus.model_validate(json.loads(text).get("status", {}))
+
+    def events(self, reason: str) -> list[str]:
+        """The messages of the job's Events of a reason."""
+        about = f"--field-selector=involvedObject.name={self.job},reason={reason}"
+        text = self.lab.kubectl("-n", self.namespace, "get", "events", about, "-o", "json")
+        return [event["message"] for event in json.loads(text)["items"]]
 
     def wait_training(self, count: int, seconds: float = 120) -> None:
         """Until `count` nodes train, by the job's status and by their newest steps."""
@@ -193,6 +204,8 @@ def bare_bed(
     name: str, nodes: Sequence[NodeSpec], *, batch: int = BATCH, images: Images | None = None
 ) -> Iterator[Bed]:
     """As `bed`, without the operator. With real images the program comes by `program_from_config_map`."""
+    # Whoever ends a run, such as timeout(1), shall find no lab left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     lab = Lab(f"bench-{name}", say=lambda text: print(f"  {text}", flush=True))
     lab.down()
     try:

@@ -9,7 +9,7 @@ from benchmarks.audit import audit
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.pods_kept import PodsKept, bystander_evicted, start_bystander
-from benchmarks.steps import by_number, gaps
+from benchmarks.steps import by_step, gaps
 
 OFFLINE_SECONDS = float(os.environ.get("OFFLINE_SECONDS", "330"))
 """By then Kubernetes has taken from the node what does not tolerate darkness: after 300 s of it."""
@@ -49,13 +49,13 @@ def bystander_evicted_by_then(test: Bed) -> int:
 def of_its_site(test: Bed, node: str, began: float, ended: float) -> Iterator[Row]:
     """What the journals tell of that time."""
     steps = test.journal.read()
-    meanwhile = by_number(s for s in steps if began <= s.at <= ended and not s.replayed)
+    meanwhile = by_step(s for s in steps if began <= s.at <= ended and not s.replayed)
     fewer = sum(any(line.members < len(test.nodes) for line in lines) for lines in meanwhile.values())
     found, waits = audit(steps, SAMPLES), gaps(steps, began, ended)
     yield Row("steps committed meanwhile", len(meanwhile), "steps", None, (len(meanwhile),))
     yield Row("of these without that node", fewer, "steps", NONE, (fewer,))
     yield Row("longest wait for a step", max(waits), "s", None, tuple(sorted(waits)[-5:]))
-    yield Row("steps lost or forked", found.lost + found.forked, "steps", NONE, (found.steps,))
+    yield Row("steps lost or forked", found.steps_harmed, "steps", NONE, (found.steps,))
     yield Row(
         "samples lost or seen twice",
         found.samples_lost + found.samples_twice,

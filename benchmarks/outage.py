@@ -66,7 +66,7 @@ def cut_off_site(test: Bed) -> Iterator[Row]:
     yield Row("cut-off site: on without its aggregator", went_on, "s", None, (went_on,))
     yield Row(
         "cut-off site: steps lost or forked",
-        found.lost + found.forked,
+        found.steps_harmed,
         "steps",
         Goal("==", 0),
         (found.steps,),
@@ -90,7 +90,7 @@ def halves(test: Bed) -> Iterator[Row]:
     yield Row("halves: sides that went on", on, "sides", Goal("<=", 1), (on,))
     yield Row(
         "halves healed: steps lost or forked",
-        found.lost + found.forked,
+        found.steps_harmed,
         "steps",
         Goal("==", 0),
         (found.steps,),

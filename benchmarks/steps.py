@@ -5,15 +5,19 @@ A node whose power is cut still has its file, and no API server is asked, so tha
 
 import itertools
 import json
-import os
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
-MARK = "STEP "
+STEP_MARK = "STEP "
+BEGIN_MARK = "BEGIN "
 LATE_SECONDS = 2.0
 """A step is late if it comes this long after the one before; a re-forming takes less."""
+_FOLLOW_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Step:
     digest: str | None
     """Of the parameters after it."""
     loss: float
+    lineage: int = 0
+    """Which history of the model."""
+    samples: int = 0
+    """How many samples the step has, over all members; `indices` may have been left out."""
 
     @property
     def replayed(self) -> bool:
@@ -40,12 +48,25 @@ class Step:
         return not self.members
 
 
+@dataclass(frozen=True)
+class Begin:
+    """The program's first line in one process, torch imported. `at`: Unix time, seconds."""
+
+    node: str
+    at: float
+
+
+def said_after(mark: str, line: str) -> dict[str, Any] | None:
+    """What a line in the container log format says after a mark; None where the line is something else."""
+    _, found, text = line.partition(mark)
+    said: dict[str, Any] | None = json.loads(text) if found and text.endswith("}") else None
+    return said
+
+
 def parse(node: str, process: str, line: str) -> Step | None:
     """A step from a line in the container log format; None where the line is something else."""
-    _, found, text = line.partition(MARK)
-    if not found or not text.endswith("}"):
+    if (said := said_after(STEP_MARK, line)) is None:
         return None
-    said = json.loads(text)
     return Step(
         node=node,
         process=process,
@@ -56,6 +77,8 @@ def parse(node: str, process: str, line: str) -> Step | None:
         indices=tuple(said["indices"]),
         digest=said.get("digest"),
         loss=said["loss"],
+        lineage=said["lineage"],
+        samples=said["samples"],
     )
 
 
@@ -66,28 +89,65 @@ class Journal:
     logs: dict[str, Path]
     """Of each node: the directory with its pods' logs."""
     steps: list[Step] = field(default_factory=list)
-    _offsets: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
-    """By pod and inode: the kubelet renames a log that has grown to 10 MB and starts another of its name,
-    and a later pod's log may get the inode of one that was deleted."""
+    begun: list[Begin] = field(default_factory=list)
+    _open: dict[tuple[str, str, int], BinaryIO] = field(default_factory=dict)
+    """By node, pod and inode: the kubelet renames a log that has grown to 10 MB and starts another. They stay
+    open, since with a pod that is deleted its logs go too: what was opened can still be read."""
+    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self) -> list[Step]:
         """All steps so far, in no order."""
-        for node, folder in self.logs.items():
-            for file in folder.glob("*/trainer/*.log*"):
-                if file.suffix != ".gz":
-                    self._read_on(node, file)
-        return self.steps
+        with self._reading:
+            for node, folder in self.logs.items():
+                for file in folder.glob("*/trainer/*.log*"):
+                    self._open_if_new(node, file)
+            for (node, pod, _), opened in self._open.items():
+                self._read_on(node, pod, opened)
+            return list(self.steps)
 
-    def _read_on(self, node: str, file: Path) -> None:
-        with file.open("rb") as opened:
-            key = file.parent.parent.name, os.fstat(opened.fileno()).st_ino
-            opened.seek(self._offsets[key])
-            text = opened.read()
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Read all the time, so that nothing is missed of pods that are deleted."""
+        over = threading.Event()
+
+        def follow() -> None:
+            while not over.wait(_FOLLOW_SECONDS):
+                self.read()
+
+        follower = threading.Thread(target=follow, name="journal", daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            over.set()
+            follower.join()
+
+    def close(self) -> None:
+        """Let go of the files; what was read stays."""
+        with self._reading:
+            for opened in self._open.values():
+                opened.close()
+            self._open.clear()
+
+    def _open_if_new(self, node: str, file: Path) -> None:
+        try:
+            key = node, file.parent.parent.name, file.stat().st_ino
+            if file.suffix != ".gz" and key not in self._open:
+                self._open[key] = file.open("rb")
+        except FileNotFoundError:
+            return  # Its pod was deleted between the look into the directory and this one.
+
+    def _read_on(self, node: str, pod: str, opened: BinaryIO) -> None:
+        begin = opened.tell()
+        text = opened.read()
         whole = text[: text.rfind(b"\n") + 1]
-        self._offsets[key] += len(whole)
-        process = f"{file.parent.parent.name}/{file.name.partition('.')[0]}"
-        lines = whole.decode(errors="replace").splitlines()
-        self.steps += [step for line in lines if (step := parse(node, process, line))]
+        opened.seek(begin + len(whole))
+        process = f"{pod}/{Path(opened.name).name.partition('.')[0]}"
+        for line in whole.decode(errors="replace").splitlines():
+            if step := parse(node, process, line):
+                self.steps.append(step)
+            elif said := said_after(BEGIN_MARK, line):
+                self.begun.append(Begin(node, said["at"]))
 
     def newest(self) -> dict[str, Step]:
         """The latest step of each node."""
@@ -98,11 +158,11 @@ class Journal:
         return latest
 
 
-def by_number(steps: Iterable[Step]) -> dict[int, list[Step]]:
-    """The members' lines of each step."""
-    grouped: dict[int, list[Step]] = defaultdict(list)
+def by_step(steps: Iterable[Step]) -> dict[tuple[int, int], list[Step]]:
+    """The members' lines of each step, by lineage and number."""
+    grouped: dict[tuple[int, int], list[Step]] = defaultdict(list)
     for step in steps:
-        grouped[step.step].append(step)
+        grouped[step.lineage, step.step].append(step)
     return dict(grouped)
 
 
@@ -118,7 +178,7 @@ def first_without(steps: Iterable[Step], lost: str, after: float, whole: int) ->
 
 def commits(steps: Iterable[Step]) -> list[float]:
     """When each step was committed, by whoever was first, in order of time."""
-    return sorted(min(line.at for line in lines) for lines in by_number(steps).values())
+    return sorted(min(line.at for line in lines) for lines in by_step(steps).values())
 
 
 def gaps(steps: Sequence[Step], begin: float, end: float) -> list[float]:

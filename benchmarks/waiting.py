@@ -31,3 +31,8 @@ def wait_for(
         if time.monotonic() >= end:
             raise TimeoutError(f"waited {seconds:g} s for {what() if callable(what) else what}; last: {last}")
         time.sleep(every)
+
+
+def sleep_until(moment: float) -> None:
+    """Until this Unix time; not at all where it is past."""
+    time.sleep(max(0.0, moment - time.time()))

@@ -1,14 +1,19 @@
 """The program that benchmarks train: a small model that writes down every committed step.
 
 Each line on standard output that starts with `STEP ` is JSON: the step just committed, when, which
-samples this member contributed to it, and a digest of the parameters afterwards. Pods and benchmark
-run on one machine, so the times compare.
+samples are in it, and a digest of the parameters afterwards. The first line, `BEGIN `, says when the
+program began, torch imported. Pods and benchmark run on one machine, so the times compare.
+
+Whoever writes a number of seconds into its hang file has it hang for so long, as an evaluation or a call
+that does not come back does; with the word `held` behind it, it holds the interpreter meanwhile.
 """
 
 import argparse
+import ctypes
 import hashlib
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +32,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=int, default=0, help="extra forward passes for each step: sets its computing time"
     )
+    parser.add_argument(
+        "--sample-seconds",
+        type=float,
+        default=0.0,
+        help="waited for each sample: as on a device of its own, whatever this machine's processors do",
+    )
+    parser.add_argument("--hang-file", type=Path, default=Path("/tmp/hang"), help="looked for at each step")
     parser.add_argument("--digest-every", type=int, default=1)
     parser.add_argument(
         "--no-indices",
@@ -44,7 +56,19 @@ def digest(model: nn.Module) -> str:
     return summed.hexdigest()[:16]
 
 
+def hang_if_asked(file: Path) -> None:
+    if not file.exists():
+        return
+    seconds, _, held = file.read_text().partition(" ")
+    file.unlink()
+    if held:
+        ctypes.PyDLL(None).sleep(int(seconds))
+    else:
+        time.sleep(int(seconds))
+
+
 def main() -> None:
+    print("BEGIN " + json.dumps({"at": time.time()}), flush=True)
     args = arguments()
     torch.manual_seed(0)
     x = torch.randn(args.samples, args.features)
@@ -60,7 +84,9 @@ def main() -> None:
     optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     model, optimizer = session.wrap(model, optimizer)
     for batch in session.batches((x, y), batch_size=args.batch, epochs=args.epochs, seed=7):
+        hang_if_asked(args.hang_file)
         optimizer.zero_grad()
+        time.sleep(args.sample_seconds * len(batch))
         for _ in range(args.work):
             with torch.no_grad():
                 model(batch.x)
@@ -73,7 +99,8 @@ def main() -> None:
             continue
         line: dict[str, Any] = {"step": committed.step, "at": time.time()}
         line |= {"loss": committed.loss, "epoch": committed.epoch}
-        line |= {"members": committed.members, "indices": () if args.no_indices else committed.indices}
+        line |= {"lineage": committed.lineage, "members": committed.members}
+        line |= {"samples": len(committed.indices), "indices": () if args.no_indices else committed.indices}
         if committed.step % args.digest_every == 0:
             line["digest"] = digest(model)
         print("STEP " + json.dumps(line), flush=True)

@@ -65,6 +65,8 @@ class Committed:
     """How many workers' samples are in it; 0 for a step that was replayed to catch up."""
     indices: list[int]
     """Which samples those are, over all workers; empty for a step that was replayed."""
+    lineage: int = 0
+    """Which history of the model: a later one begins below the last step of the one before it."""
 
 
 class Session:
@@ -97,7 +99,7 @@ class Session:
         if step is None or self._order is None:
             return None
         indices = self._order_of(step.epoch).indices(step.positions)
-        return Committed(step.number, step.epoch, step.loss, step.members, indices)
+        return Committed(step.number, step.epoch, step.loss, step.members, indices, step.lineage)
 
     def wrap(self, model: nn.Module, *stateful: Any) -> Any:
         """Name everything that has state: the model, the optimiser, schedulers, a scaler, an average...

@@ -265,7 +265,8 @@ class Member(Holdings):
         loss = self._flat.loss(entry.total)
         parts = [part for part in cut.slices.values() if part] if cut else []
         positions = tuple(position for part in parts for position in part)
-        self.last = Step(entry.step, entry.ledger.record.epoch, loss, positions, len(parts))
+        epoch, lineage = entry.ledger.record.epoch, entry.formation.lineage
+        self.last = Step(entry.step, epoch, loss, positions, len(parts), lineage)
         self._tell(entry.formation, self.last)
 
     def _tell(self, formation: FormationId, step: Step) -> None:

@@ -28,6 +28,8 @@ class Step:
     """All of its samples, over all members; none for a step that was replayed."""
     members: int = 0
     """Whose samples are in it."""
+    lineage: int = 0
+    """Which history of the model it belongs to."""
 
 
 class Superseded(Exception):
