@@ -39,7 +39,7 @@ test: lint test-unit test-observe test-model test-train test-api test-lab ## Set
 
 .PHONY: test-unit
 test-unit: setup ## The tests that need no cluster, under a minute
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n auto tests/unit
 
 .PHONY: test-observe
 test-observe: setup ## promtool on rules and metrics, remote write to a real Prometheus, pictures
