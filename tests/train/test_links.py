@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(not can_wire(), reason="network namespaces need 
 NODES = ("a", "b", "c")
 NUMBERS = 1 << 20
 """fp32: four MiB."""
-SECONDS = STUCK_SECONDS + 2
+SECONDS = STUCK_SECONDS + 4
+"""Also for connections on which nothing is under way to be asked often enough."""
 WORKERS = ("w0", "w1", "w2", "w3")
 PROGRAM = Path(__file__).parent / "training_program.py"
 START_SECONDS = 180
@@ -51,7 +52,7 @@ def pairs(wires: Wires, reducers: Reducers, kind: str) -> set[frozenset[str]]:
         ("star", Cut(node="a", above=600), {"ab", "ac"}),
         ("star", Cut(node="c", way="out", above=600), {"ac"}),
         ("star", Cut(node="a", way="out", above=600), {"ab", "ac"}),
-        ("star", Cut(node="c", way="in"), {"ac"}),
+        ("star", Cut(node="c", way="in"), {"ac", "bc"}),
         ("star", Cut(node="b", peer="c"), set()),
         ("ring", Cut(node="c", above=600), {"ac", "bc"}),
         ("ring", Cut(node="b", peer="c", way="out"), {"bc"}),
