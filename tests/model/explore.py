@@ -1,6 +1,7 @@
 """Breadth-first over all states that can be reached within a world's bounds."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.model.symmetry import Symmetry
@@ -14,8 +15,16 @@ class Explored:
     """Most steps committed in any state: an exploration in which nothing commits proves nothing."""
 
 
-def explore(world: World, start: State, most: int = 2_000_000, *, hunt: bool = False) -> Explored:
-    """Visit everything; to `hunt` is to follow each history to its end before the next.
+def explore(
+    world: World,
+    start: State,
+    most: int = 2_000_000,
+    *,
+    hunt: bool = False,
+    visit: Callable[[State], None] = lambda state: None,
+) -> Explored:
+    """Visit everything; to `hunt` is to follow each history to its end before the next. `visit` is called
+    with each state.
 
     Raises:
         Violation: with a chain of events that leads to it, the shortest unless hunted.
@@ -28,6 +37,7 @@ def explore(world: World, start: State, most: int = 2_000_000, *, hunt: bool = F
     committed = 0
     while queue:
         state = queue.pop() if hunt else queue.popleft()
+        visit(state)
         committed = max(committed, len(state.history))
         try:
             for event, found in world.successors(state):

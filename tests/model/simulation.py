@@ -260,7 +260,7 @@ class Simulation(Trainers):
     @property
     def step(self) -> int:
         """The furthest that was committed in the newest lineage."""
-        return max(self.histories[max(self.histories)]) if self.histories else 0
+        return max(self.histories[max(self.histories)], default=0) if self.histories else 0
 
     def whole(self, workers: set[int] | None = None) -> bool:
         """All (or these) train in one formation."""

@@ -111,6 +111,8 @@ class Ballot:
     own: OwnCall | None = None
     declared: frozenset[Record] = frozenset()
     """The newest record of each other pod of which an incarnation is declared ended."""
+    empty: frozenset[Formation] = frozenset()
+    """In which nothing was committed, by the records that others have shown."""
     rules: Rules = field(default_factory=Rules, compare=False, hash=False)
 
     # --- our own calls
@@ -251,7 +253,7 @@ class Ballot:
 
     def _judge(self, own: OwnCall) -> tuple["Ballot", Actions]:
         votes = {vote.voter: vote for vote in own.votes}
-        verdict = self.rules.judge(own.formation, votes, self.declared)
+        verdict = self.rules.judge(own.formation, votes, self.declared, self.empty)
         closed = replace(self, own=None)
         if verdict.outcome is not Outcome.ESTABLISHED:
             return closed, (Failed(own.formation, verdict),)

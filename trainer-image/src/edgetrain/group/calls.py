@@ -24,6 +24,8 @@ class Calls:
     """Highest number heard of in refusals."""
     _unanswered: int = 0
     """In a row."""
+    _failed: int = 0
+    """In a row."""
 
     @property
     def patience(self) -> float:
@@ -37,9 +39,12 @@ class Calls:
         self._unanswered += 1
 
     def established(self) -> None:
-        self._unanswered = 0
+        self._unanswered = self._failed = 0
 
     def failed(self, formation: Formation, verdict: Verdict, now: float) -> None:
         self.highest = max(self.highest, formation.number, verdict.promised)
-        if verdict.outcome in (Outcome.OUTNUMBERED, Outcome.INCONSISTENT):
+        self._failed += 1
+        hopeless = verdict.outcome in (Outcome.OUTNUMBERED, Outcome.INCONSISTENT)
+        # Others have a way out at once, by another number or without some; where it is none, not in a loop.
+        if hopeless or self._failed > 2:
             self.retry_at = now + RETRY_SECONDS

@@ -1,7 +1,5 @@
-"""One supervisor's part in its group: events in, effects out.
-
-Puts together the ballot (what may be done) and the policy (what should be done now), with what is known of
-the others and of the own trainer. Events come with the time; effects are carried out in their order.
+"""One supervisor's part in its group: events in, effects out, by the ballot (what may be done) and the policy
+(what should be done now). Events come with the time; effects are carried out in their order.
 """
 
 from dataclasses import replace
@@ -13,16 +11,14 @@ from edgetrain.group.calls import Calls
 from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send, VotesLost
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
-from edgetrain.group.rules import Rules, Verdict, Vote
-from edgetrain.group.standing import own_formation, superseded
+from edgetrain.group.rules import Verdict, Vote
+from edgetrain.group.standing import empty_formations, own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Stage, Status
 from edgetrain.group.trainer import OwnTrainer
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
 from edgetrain.group.witnesses import Witnesses
 from edgetrain.local import messages as local
 
-RECORD_SECONDS = 1.0
-"""Who has been in no formation for so long shows its votes, so that all know alike what is lacking."""
 BAR_SECONDS = 2.0
 
 
@@ -50,7 +46,6 @@ class Group(OwnTrainer):
         self._invited: dict[str, tuple[float, str]] = {}
         self._reform_asked: float | None = None
         self._announced: Status | None = None
-        self._shown: Record | None = None
 
     # --- what others see and say
 
@@ -91,6 +86,7 @@ class Group(OwnTrainer):
         elif self.ballot:
             if isinstance(message, Vote):
                 self._witnesses.note(message.record)
+                self.ballot = replace(self.ballot, empty=empty_formations(self._shown_records()))
             if isinstance(message, Refusal) and message.promised < message.formation.number:
                 # Not for its number: the next call would be refused too.
                 self._lagging |= {sender.worker}
@@ -101,10 +97,9 @@ class Group(OwnTrainer):
         own = self.ballot.own if self.ballot else None
         if own and now >= self._calls.due:
             voted = {vote.voter for vote in own.votes}
-            for member in own.formation.members:
-                if member not in voted:
-                    self._bars.bar(member.worker, now, BAR_SECONDS)
-                    self._effects.append(Log(f"{member.worker} did not vote in {self._calls.patience:g} s"))
+            for worker in [m.worker for m in own.formation.members if m not in voted]:
+                self._bars.bar(worker, now, BAR_SECONDS)
+                self._effects.append(Log(f"{worker} did not vote in {self._calls.patience:g} s"))
             self._calls.not_answered()
             self._withdraw()
         return self._settle(now)
@@ -229,8 +224,7 @@ class Group(OwnTrainer):
             self._effects.append(Send(pod, asked))
 
     def _view(self, now: float) -> View:
-        view = self.see(now)
-        situation = policy.situation(view)
+        situation = policy.situation(view := self.see(now))
         if situation != self._situation[0]:
             self._situation = (situation, now)
         return replace(view, since=self._situation[1])
@@ -238,18 +232,21 @@ class Group(OwnTrainer):
     def see(self, now: float) -> View:
         """What decisions look at."""
         assert self.ballot is not None and self.plan is not None
-        record = self.ballot.record
-        formation = own_formation(record, self._member, self.status.formation, self.statuses.values())
-        others = self._witnesses.counting(self.ballot, {status.pod for status in self.statuses.values()})
+        record, heard = self.ballot.record, self.statuses.values()
+        records = self._shown_records()
+        empty = empty_formations(records)
+        formation = own_formation(record, self._member, self.status.formation, heard, empty)
         return View(
             me=self.pod,
             now=now,
             plan=self.plan,
             statuses={**self.statuses, self.pod.worker: self.own_status(self.statuses)},
             formation=formation,
-            superseded=superseded(record, formation, self.statuses.values()),
+            superseded=superseded(record, formation, heard, empty),
             ended=frozenset(m for r in (*self._witnesses.all(), record) for m in r.ended),
-            counted=frozenset(Rules().counted([*others, record])),
+            empty=empty,
+            declared=tuple(self.ballot.declared),
+            records={r.pod: r for r in records},
             paces=self.paces,
             barred=self._bars.until,
             judged=self._bars.judged,
@@ -258,6 +255,11 @@ class Group(OwnTrainer):
             reform_asked=self._reform_asked,
             highest=self._calls.highest,
         )
+
+    def _shown_records(self) -> list[Record]:
+        assert self.ballot is not None
+        heard = {status.pod for status in self.statuses.values()}
+        return [*self._witnesses.counting(self.ballot, heard), self.ballot.record]
 
     # --- carrying out
 
@@ -281,19 +283,16 @@ class Group(OwnTrainer):
             self.ballot = self.ballot.on_record(shown)
 
     def _withdraw(self) -> None:
-        if self.ballot:
-            self.ballot = self.ballot.withdraw()
+        self.ballot = self.ballot and self.ballot.withdraw()
 
     def _announce(self, now: float) -> None:
         self.status = self.own_status(self.statuses)
         if self.status != self._announced:
             self._announced = self.status
             self._effects.append(Announce(self.status))
-        record = self.ballot.record if self.ballot else None
         stands = self.status.stage not in (Stage.TRAINING, Stage.FORMING)
-        if record and record != self._shown and stands and now >= self._situation[1] + RECORD_SECONDS:
-            self._shown = record
-            self._effects.append(Announce(record))
+        if self.ballot and stands and self._witnesses.shows(self.ballot.record, now - self._situation[1]):
+            self._effects.append(Announce(self.ballot.record))
 
     def greeting(self) -> list[Status | Record]:
         """The first words on a new connection: before any vote, so that a pod sees what it has forgotten."""

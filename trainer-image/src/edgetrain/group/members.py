@@ -1,5 +1,6 @@
 """Who can be in a formation, and what a formation is."""
 
+import zlib
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -53,6 +54,11 @@ class Formation:
     """Worker."""
     revision: int = 0
     terms: Terms = DEFAULT_TERMS
+
+    @property
+    def name(self) -> str:
+        """Tells it from another of the same number: two callers may have picked that for different ones."""
+        return f"{self.number}-{zlib.crc32(repr(self.members).encode()):08x}"
 
     @property
     def founding(self) -> bool:

@@ -114,7 +114,7 @@ def lead(view: View, formation: Formation) -> Move:
 def _stage(view: View, member: Member, formation: Formation) -> Stage:
     """Where a member stands as to this formation."""
     status = view.statuses[member.worker]
-    if status.formation != formation.number:
+    if not status.was_in(formation):
         # It has not heard yet that the formation is established, or it has left for another call.
         return Stage.BROKEN if status.closed > formation.number else Stage.FORMING
     return status.stage

@@ -6,7 +6,7 @@ member of it proves that it did not. What is added: incarnations that are declar
 count, and exactly half counts with the aggregator.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -53,11 +53,19 @@ class Verdict:
 class Rules:
     """The rules, one method each, so that a test can break one and see that the exploration notices."""
 
-    def judge(self, call: Formation, votes: Mapping[Member, Vote], declared: Iterable[Record]) -> Verdict:
+    def judge(
+        self,
+        call: Formation,
+        votes: Mapping[Member, Vote],
+        declared: Iterable[Record],
+        empty: Collection[Formation] = (),
+    ) -> Verdict:
         """Judge a call for which every member of it has voted.
 
         `declared` are records of pods that said that an incarnation of their trainer is over: they
-        reduce counts, and tell what that incarnation had voted for before.
+        reduce counts, and tell what that incarnation had voted for before. `empty` are formations in which
+        nothing was or will be committed, by the record of one that does not vote here: what it swears
+        once is true for ever.
         """
         records = [*declared, *(vote.record for vote in votes.values())]
         ended = frozenset(member for record in records for member in record.ended)
@@ -66,7 +74,7 @@ class Rules:
         promised = max(record.promised for record in records)
         if promised > call.number:
             return Verdict(Outcome.OUTDATED, f"number {promised} was promised", promised=promised)
-        counted = self.counted(records) - {call}
+        counted = self.counted(records) - {call, *empty}
         for formation in counted:
             if not self.enough(formation, frozenset(votes), ended):
                 return Verdict(Outcome.OUTNUMBERED, f"too few members of formation {formation.number}")

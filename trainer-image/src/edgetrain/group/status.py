@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from edgetrain.group.members import DEFAULT_TERMS, Member, Pod, Terms
+from edgetrain.group.members import DEFAULT_TERMS, Formation, Member, Pod, Terms
 
 
 class Stage(StrEnum):
@@ -38,6 +38,7 @@ class Status:
     """Of the plan that it holds."""
     formation: int = 0
     """Number of the last formation its trainer was in."""
+    formation_name: str = ""
     base: int = 0
     """Number of the newest formation that it knows to have committed."""
     committed: int = 0
@@ -63,6 +64,10 @@ class Status:
         """Whether both train the same: else replicas would drift apart, most of the time without a word."""
         known = self.program and other.program
         return self.layout == other.layout and (not known or self.program == other.program)
+
+    def was_in(self, formation: Formation) -> bool:
+        """Whether that is the last one that its trainer was in."""
+        return self.formation == formation.number and self.formation_name in ("", formation.name)
 
 
 class Pace(NamedTuple):

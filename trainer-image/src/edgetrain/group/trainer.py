@@ -52,7 +52,9 @@ class OwnTrainer:
 
     def ended(self, member: Member, now: float) -> None:
         self._member, self.word, self._asked, self._halting = None, None, None, False
-        self.status = replace(self.status, formation=0, hung=False, suspects=(), stuck=(), committed=0)
+        self.status = replace(
+            self.status, formation=0, formation_name="", hung=False, suspects=(), stuck=(), committed=0
+        )
         self._stage(Stage.STARTING)
         if self.ballot:
             self._run(*self.ballot.on_ended(member), now)
@@ -70,7 +72,7 @@ class OwnTrainer:
             self._effects.append(Order(local.Halt(formation_id(self.word))))
         self.ballot = Ballot(record, member=self._member, position=position)
         self.word, self._asked, self._halting = None, None, False
-        self.status = replace(self.status, formation=0, committed=0, suspects=(), stuck=())
+        self.status = replace(self.status, formation=0, formation_name="", committed=0, suspects=(), stuck=())
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
 
@@ -229,7 +231,7 @@ class OwnTrainer:
         ballot, actions = ballot.adopt(asked.base)
         self.ballot = ballot
         self._effects.extend(a for a in actions if isinstance(a, Persist))
-        self.status = replace(self.status, formation=0, stuck=())
+        self.status = replace(self.status, formation=0, formation_name="", stuck=())
         self.word, self._donor = None, asked.donor.worker
         self._stage(Stage.FETCHING)
         self._effects.append(FetchFrom(asked.donor.home))
@@ -253,8 +255,8 @@ class OwnTrainer:
 
     def formed(self, word: Established) -> None:
         self.word, self._halting, self._asked = word, False, None
-        number = word.formation.number
-        self.status = replace(self.status, formation=number, suspects=(), stuck=())
+        number, name = word.formation.number, word.formation.name
+        self.status = replace(self.status, formation=number, formation_name=name, suspects=(), stuck=())
         self._stage(Stage.FORMING)
         self._effects.append(Build(word))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.record import Record
 from edgetrain.group.rules import Rules
 from edgetrain.group.status import Pace, PlanView, Status
 
@@ -57,8 +58,12 @@ class View:
     superseded: bool = False
     """Others are in a formation that was made without us."""
     ended: frozenset[Member] = frozenset()
-    counted: frozenset[Formation] = frozenset()
-    """Formations that may have committed, as far as we know: a call must have enough of each."""
+    empty: frozenset[Formation] = frozenset()
+    """In which nothing was committed, by the records that were shown."""
+    declared: tuple[Record, ...] = ()
+    """Of those who said that an incarnation of their trainer has ended."""
+    records: dict[Pod, Record] = field(default_factory=dict)
+    """Of those who are heard, ourselves included, as far as they were shown."""
     paces: dict[str, Pace] = field(default_factory=dict)
     barred: dict[str, float] = field(default_factory=dict)
     """Workers put out by judgement, not by silence -> until when they stay out."""
@@ -95,8 +100,12 @@ class View:
         return all(Rules().enough(formation, voters, self.ended) for formation in self.doubtful(members))
 
     def doubtful(self, members: list[Member]) -> list[Formation]:
-        """Formations that may have committed, of which a call of these must have enough."""
-        return [f for f in self.counted if not self._disowned(f, members)]
+        """Formations that may have committed, of which a call of these must have enough: as their votes will
+        show. What others have voted for among themselves does not count against them."""
+        theirs = [self.records[m.home] for m in members if m.home in self.records]
+        records = list({r.pod: r for r in (*self.declared, *theirs)}.values())
+        counted = Rules().counted(records) if records else set()
+        return [f for f in counted if f not in self.empty and not self._disowned(f, members)]
 
     def lacking(self, members: list[Member]) -> tuple[str, ...]:
         """Workers whose votes would help these: of each formation that they are too few of, the others."""

@@ -6,16 +6,29 @@ from edgetrain.group.ballot import Ballot
 from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 
+SHOW_SECONDS = 1.0
+"""Who has been in no formation for so long shows its votes, so that all know alike what is lacking."""
+
 
 class Witnesses:
+    """Of one supervisor."""
+
     def __init__(self) -> None:
         self._records: dict[Pod, Record] = {}
+        self._shown: Record | None = None
 
     def note(self, record: Record) -> None:
         """Unless a newer one is known."""
         before = self._records.get(record.pod)
         if before is None or (record.lineage, record.serial) >= (before.lineage, before.serial):
             self._records[record.pod] = record
+
+    def shows(self, own: Record, still_seconds: float) -> bool:
+        """Whether our own is to be shown to all now: once, for each change of it."""
+        due = own != self._shown and still_seconds >= SHOW_SECONDS
+        if due:
+            self._shown = own
+        return due
 
     def all(self) -> Collection[Record]:
         return self._records.values()
