@@ -95,6 +95,7 @@ class Bed:
         """Delete the job and wait until its pods are gone, so that the next one has the nodes to itself."""
         self.lab.kubectl("-n", self.namespace, "delete", "etj", self.job, "--wait=true")
         wait_for(lambda: not self.pods(), 60, "the pods to go")
+        self.journal.close()
 
     def status(self) -> JobStatus:
         text = self.lab.kubectl("-n", self.namespace, "get", "etj", self.job, "-o", "json")

@@ -129,6 +129,9 @@ class Journal:
                 opened.close()
             self._open.clear()
 
+    def __del__(self) -> None:
+        self.close()
+
     def _open_if_new(self, node: str, file: Path) -> None:
         try:
             key = node, file.parent.parent.name, file.stat().st_ino
