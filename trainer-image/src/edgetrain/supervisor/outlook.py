@@ -53,10 +53,12 @@ def outlook(group: Group, now: float) -> Outlook:
     away = pace is not None and not pace.waiting and stage in (Stage.BROKEN, Stage.FETCHING)
     ready = group.plan is not None and group.plan.train and group.status.member is not None
     trains = stage is Stage.TRAINING and not group.waits_for
+    # A large state over a slow link takes its time; that nothing comes of it is noticed by its bytes.
+    fetches = stage is Stage.FETCHING and not group.status.stuck
     return Outlook(
         counted=needed(group.see(now)) if group.ballot and group.plan else (),
         waits="" if trains or not ready else group.why,
         waits_for=group.waits_for,
-        moved_at=group.moved_at if ready else None,
+        moved_at=(now if fetches else group.moved_at) if ready else None,
         away_seconds=now - pace.since if away and pace else 0.0,
     )

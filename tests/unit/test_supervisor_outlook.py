@@ -1,0 +1,37 @@
+"""What a supervisor tells of its group's way on: since when its trainer stands still."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgetrain.group.machine import Group
+from edgetrain.group.members import Member, Pod
+from edgetrain.group.status import PlanView, Stage
+from edgetrain.supervisor.outlook import outlook
+
+POD = Pod("w0", "p0")
+
+
+def group(stage: Stage, stuck: tuple[str, ...] = ()) -> Group:
+    """Ready since 1 s, and told to train."""
+    made = Group(POD, None, 0.0)
+    made.on_plan(PlanView(1, 1, (POD,), ("w0",), (POD,)), 0.5)
+    made.on_ready(Member(*POD, "i1"), "layout", 1.0)
+    made.status = replace(made.status, stage=stage, stuck=stuck)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("stage", "stuck", "moved_at"),
+    [(Stage.BROKEN, (), 1.0), (Stage.FETCHING, (), 90.0), (Stage.FETCHING, ("w1",), 1.0)],
+)
+def test_who_fetches_gets_on_as_long_as_something_comes(
+    stage: Stage, stuck: tuple[str, ...], moved_at: float
+) -> None:
+    assert outlook(group(stage, stuck), 90.0).moved_at == moved_at
+
+
+def test_who_need_not_train_does_not_stand_still() -> None:
+    waiting = Group(POD, None, 0.0)
+    waiting.on_plan(PlanView(1, 1, (POD,), ("w0",), (POD,), train=False), 0.5)
+    assert outlook(waiting, 90.0).moved_at is None
