@@ -162,14 +162,6 @@ def _awaited(scene: Scene, members: Sequence[str]) -> bool:
     return any(_may_come_back(scene, w) for w in _keepers(scene, durable))
 
 
-def awaited_keepers(scene: Scene, members: Sequence[str]) -> tuple[str, ...]:
-    """Workers whose durable checkpoint a lost lineage waits for; nobody where it waits for none."""
-    durable = scene.stored.durable
-    if durable is None or not _awaited(scene, members):
-        return ()
-    return tuple(w for w in _keepers(scene, durable) if _may_come_back(scene, w))
-
-
 def _keepers(scene: Scene, checkpoint: Checkpoint) -> list[str]:
     """Who holds it, by their own word or, of those not heard since, as was noted."""
     said = {w for c, on in holders(scene).items() if _same(c, checkpoint) for w in on}
