@@ -144,8 +144,11 @@ class Bed:
         return {pod["spec"].get("nodeName", ""): pod for pod in self.all_pods()}
 
     def pod_uids(self) -> dict[str, str]:
-        """Of the job's pods, by node: another one is another pod."""
-        return {node: pod["metadata"]["uid"] for node, pod in self.pods().items()}
+        """Of the job's pods, by node: another one is another pod.
+
+        Pods of a node that was removed count for nothing: Kubernetes collects them within a minute.
+        """
+        return {node: pod["metadata"]["uid"] for node, pod in self.pods().items() if node in self.nodes}
 
     def program_pid(self, node: str) -> int:
         """The user's program on a node, by this machine's numbers."""
