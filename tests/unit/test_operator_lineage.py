@@ -8,6 +8,25 @@ from tests.support.world import World, edge_node, trained
 ON_CLAIMS = {"checkpoint": {"claim": {"size": "1Gi"}}}
 
 
+def with_newest_checkpoint_on_dark_nodes() -> tuple[World, Checkpoint, Checkpoint]:
+    """All programs are gone; a is back with the older of two checkpoints, b and c, who hold both, are dark."""
+    world = trained("a", "b", "c", storage=ON_CLAIMS)
+    older, kept = (Checkpoint(lineage=1, step=step, digest="d") for step in (4, 8))
+    world.train("a", "b", "c", step=10)
+    world.say("a", TrainerState.TRAINING, checkpoints=(older,), step=10)
+    for node in "bc":
+        world.say(node, TrainerState.TRAINING, checkpoints=(older, kept), step=10)
+    world.settle()
+    for node in "abc":
+        world.remove_pod(node)
+    world.settle()
+    world.pass_time(20)
+    world.nodes |= {node: edge_node(node, ready=False) for node in "bc"}
+    world.say("a", checkpoints=(older,))
+    world.settle()
+    return world, older, kept
+
+
 class TestNewLineage:
     def test_no_new_lineage_while_a_majority_can_vote(self) -> None:
         world = trained("a", "b", "c")
@@ -91,27 +110,22 @@ class TestNewLineage:
         assert (world.plan.lineage, world.plan.origin, world.plan.durable_step) == (2, None, None)
 
     def test_a_durable_checkpoint_on_a_dark_node_is_waited_for(self) -> None:
-        world = trained("a", "b", "c", storage=ON_CLAIMS)
-        older, kept = (Checkpoint(lineage=1, step=step, digest="d") for step in (4, 8))
-        world.train("a", "b", "c", step=10)
-        world.say("a", TrainerState.TRAINING, checkpoints=(older,), step=10)
-        for node in "bc":
-            world.say(node, TrainerState.TRAINING, checkpoints=(older, kept), step=10)
-        world.settle()
-        for node in "abc":
-            world.remove_pod(node)
-        world.settle()
-        world.pass_time(20)
-        world.nodes |= {node: edge_node(node, ready=False) for node in "bc"}
-        world.say("a", checkpoints=(older,))
-        world.settle()
+        world, older, kept = with_newest_checkpoint_on_dark_nodes()
         assert world.plan.lineage == 1
+        told = world.condition("Training")
+        assert told.reason == "WaitingForCheckpoint" and "of step 8, is on b, c" in told.message
         world.nodes["c"] = edge_node("c")
         world.settle()
         world.say("a", checkpoints=(older,))
         world.say("c", checkpoints=(older, kept))
         world.settle()
         assert world.plan.origin == Origin(step=8, lineage=1, digest="d")
+
+    def test_unless_its_nodes_are_excluded(self) -> None:
+        world, older, _ = with_newest_checkpoint_on_dark_nodes()
+        world.spec = {**world.spec, "nodes": {"exclude": ["b", "c"]}}
+        world.settle()
+        assert world.plan.origin == Origin(step=4, lineage=1, digest="d")
 
     def test_a_checkpoint_of_a_dead_history_is_none(self) -> None:
         """The lineage left the old one at step 9: what that had saved of step 10 counts no more."""

@@ -74,6 +74,20 @@ def why_lost(scene: Scene, formation: KnownFormation | None) -> str:
     return _why(scene, lost[0]) if lost[0] and all(lost) else ""
 
 
+def awaited(scene: Scene, formation: KnownFormation | None) -> str:
+    """Who is waited for, and why, where a lost lineage is not followed by another yet; empty where none is."""
+    here = [m.worker for m in scene.members if scene.hearing.heard(m.worker)]
+    why, durable = why_lost(scene, formation), scene.stored.durable
+    keepers = _awaited(scene, here) if why and here else []
+    if durable is None or not keepers:
+        return ""
+    nodes = ", ".join(sorted(scene.node_of(worker) for worker in keepers)[:10])
+    return (
+        f"{why}; the newest durable checkpoint, of step {durable.step}, is on {nodes}: waiting for it to be "
+        "heard, for spec.elastic.offlineGraceSeconds at most"
+    )
+
+
 def can_vote(scene: Scene, needed: Quorum) -> bool:
     """Whether those of its voters who are not gone for good can still decide."""
     counted = [v for v in needed.voters if not _restarted(scene, v)]
@@ -151,15 +165,15 @@ def _why(scene: Scene, lost: Quorum) -> str:
 # --- what is left
 
 
-def _awaited(scene: Scene, members: Sequence[str]) -> bool:
-    """Whether somebody who may come back has a newer durable state than all who are here."""
+def _awaited(scene: Scene, members: Sequence[str]) -> list[str]:
+    """Who may come back with a newer durable state than all who are here have."""
     durable = scene.stored.durable
     if durable is None or not scene.stored.alive(durable):
-        return False
+        return []
     best = _newest_state(scene, members)
     if best and best.step >= durable.step:
-        return False
-    return any(_may_come_back(scene, w) for w in _keepers(scene, durable))
+        return []
+    return [w for w in _keepers(scene, durable) if _may_come_back(scene, w)]
 
 
 def _keepers(scene: Scene, checkpoint: Checkpoint) -> list[str]:
@@ -178,7 +192,7 @@ def _same(one: Checkpoint, other: Checkpoint) -> bool:
 def _may_come_back(scene: Scene, worker: str) -> bool:
     """With its checkpoint: on a claim as long as there is the node, on the pod's own disk with the pod."""
     record = scene.records.get(worker)
-    if record is None or scene.given_up(worker):
+    if record is None or scene.given_up(worker) or record.node in scene.seen.job.spec.nodes.exclude:
         return False
     if scene.seen.job.spec.storage.checkpoint is not None:
         return record.node in scene.seen.nodes and not record.left_out

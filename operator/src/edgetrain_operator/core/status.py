@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edgetrain_operator.core import conditions, stall
+from edgetrain_operator.core import conditions, lineage, stall
 from edgetrain_operator.core.children import worker_selector
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
 from edgetrain_operator.core.model import Event, Trouble
@@ -167,6 +167,8 @@ def _training(
     if stored.plan and stored.plan.phase is Phase.WAIT and members < scene.seen.job.spec.nodes.min:
         text = f"{members} workers are ready, spec.nodes.min is {scene.seen.job.spec.nodes.min}"
         return kind, False, "WaitingForWorkers", text
+    if awaited := lineage.awaited(scene, stored.formation):
+        return kind, False, "WaitingForCheckpoint", awaited
     if any(line.state is NodeState.PAUSED for line in lines):
         return (
             kind,
