@@ -1,7 +1,8 @@
 """How a job goes on after faults: when it trains again and, where it does not, what each worker last said."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.bed import Bed
@@ -108,12 +109,15 @@ def explain(test: Bed, name: str) -> None:
     for file, arguments in parts.items():
         (folder / file).write_text(_answer(test, *arguments))
     print(_status_lines(test), flush=True)
+    test.journal.read()
     for node in test.nodes:
-        lines = last_lines(test, node)
+        lines = test.journal.words[node]
         (folder / f"{node}.log").write_text("\n".join(lines))
         copy_state(test, node, folder)
         for line in lines[-_SHOWN_LINES:]:
             print(f"    {node}: {line[:300]}", flush=True)
+    steps = sorted(test.journal.steps, key=lambda step: step.at)
+    (folder / "journal.jsonl").write_text("".join(f"{json.dumps(asdict(step))}\n" for step in steps))
     print(f"  all of it: {folder}", flush=True)
 
 
@@ -122,14 +126,6 @@ def copy_state(test: Bed, node: str, folder: Path) -> None:
     for file in test.lab.node(node).var.glob("lib/kubelet/pods/*/volumes/*/state/supervisor/*.json"):
         pod = file.parts[-6]
         (folder / f"{node}-{pod[:8]}-{file.name}").write_bytes(file.read_bytes())
-
-
-def last_lines(test: Bed, node: str) -> list[str]:
-    """What the newest trainer container of the job on a node logged, but for the journal's lines."""
-    logs = test.lab.node(node).pod_logs.glob(f"{test.namespace}_{test.job}-*/trainer/*.log")
-    newest = max(logs, key=lambda file: file.stat().st_mtime, default=None)
-    lines = newest.read_text(errors="replace").splitlines() if newest else []
-    return [line for line in lines if STEP_MARK not in line and BEGIN_MARK not in line]
 
 
 def _answer(test: Bed, *arguments: str) -> str:

@@ -50,6 +50,11 @@ class Outcome:
     """None: it never trained at all."""
     last_resorts: int
 
+    @property
+    def good(self) -> bool:
+        harmed = self.found is None or self.found.harm > self.found.rolled_back
+        return self.after is not None and not self.last_resorts and not harmed
+
 
 def main() -> int:
     print(f"seeds {SEED} to {SEED + SEEDS - 1}: repeat one with SEEDS=1 SEED=...", flush=True)
@@ -91,14 +96,14 @@ def churned(test: Bed, seed: int) -> Outcome:
             trains = True
         except (LabError, TimeoutError) as failed:
             print(f"  FAILED: seed {seed}: {failed}", flush=True)
-            explain(test, f"churn-{seed}")
         time.sleep(1)
-        resorts = last_resorts(test)
+        test.journal.read()
+        outcome = judged(test, seed, struck if trains else [], last_resorts(test))
+        if not outcome.good:
+            explain(test, f"churn-{seed}")
         restore(test)
         test.end()
-    test.journal.read()
-    test.journal.close()
-    return judged(test, seed, struck if trains else [], resorts)
+    return outcome
 
 
 def strike_all(test: Bed, chance: random.Random, struck: list[Struck]) -> None:

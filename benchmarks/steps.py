@@ -90,6 +90,8 @@ class Journal:
     """Of each node: the directory with its pods' logs."""
     steps: list[Step] = field(default_factory=list)
     begun: list[Begin] = field(default_factory=list)
+    words: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """What else each node's processes logged, in the order in which it was read."""
     _open: dict[tuple[str, str, int], BinaryIO] = field(default_factory=dict)
     """By node, pod and inode: the kubelet renames a log that has grown to 10 MB and starts another. They stay
     open, since with a pod that is deleted its logs go too: what was opened can still be read."""
@@ -151,6 +153,8 @@ class Journal:
                 self.steps.append(step)
             elif said := said_after(BEGIN_MARK, line):
                 self.begun.append(Begin(node, said["at"]))
+            else:
+                self.words[node].append(line)
 
     def newest(self) -> dict[str, Step]:
         """The latest step of each node."""

@@ -96,6 +96,14 @@ def test_refused_nodes_that_leave_too_few_are_why_nothing_is_scheduled() -> None
     assert world.condition("Training").reason == "PodsRefused"
 
 
+def test_one_refused_node_is_not_why_the_others_do_not_train_yet() -> None:
+    world = World.of("a", "b", "c", nodes={"min": 2})
+    refuse(world, Subject("node", "c"))
+    world.settle()
+    assert world.condition("Training").reason == "Starting"
+    assert world.condition("Degraded").reason == "PodsRefused"
+
+
 def test_a_node_waits_for_its_own_back_off_alone() -> None:
     world = trained("a", "b")
     refuse(world, Subject("node", "a"), seconds=100)

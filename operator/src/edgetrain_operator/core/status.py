@@ -161,7 +161,7 @@ def _training(
         if waits := stall.waiting(scene):
             return kind, False, "Waiting", waits
         return kind, True, "Training", "steps are being committed"
-    if troubles:
+    if troubles := _preventing(scene, troubles):
         return kind, False, troubles[0].reason, troubles[0].message
     members = len(stored.plan.groups[0].members) if stored.plan and stored.plan.groups else 0
     if stored.plan and stored.plan.phase is Phase.WAIT and members < scene.seen.job.spec.nodes.min:
@@ -177,6 +177,13 @@ def _training(
             "the workers that are heard are without a majority of their last formation",
         )
     return kind, False, "Starting", "workers are starting"
+
+
+def _preventing(scene: Scene, troubles: Sequence[Trouble]) -> list[Trouble]:
+    """Those of the troubles that keep the job from training: of single nodes only where the rest are too few."""
+    without = scene.placement.wanted - {trouble.node for trouble in troubles}
+    enough = len(without) >= max(scene.seen.job.spec.nodes.min, 1)
+    return [trouble for trouble in troubles if not (enough and trouble.node)]
 
 
 def _all_dark(scene: Scene, stored: StoredPlan) -> bool:
