@@ -180,6 +180,12 @@ class World:
         self.change_pod(node, phase="Running", ready=True)
         self.reports[worker] = StampedReport(head, TrainingPart.model_validate(part), self.now)
 
+    def measure_first(self, node: str) -> None:
+        """Of a pod that has just started the profiler is heard, and its supervisor is not yet."""
+        self.say(node)
+        worker = worker_name(node)
+        self.reports[worker] = StampedReport(self.reports[worker].head, measured_received=self.now)
+
     def train(
         self, *nodes: str, number: int = 1, aggregator: str = "", lost: tuple[str, ...] = (), step: int = 10
     ) -> None:

@@ -172,6 +172,21 @@ def test_words_of_the_newest_are_kept_and_the_document_stays_small() -> None:
     assert len(kept) == KEPT and names[0] not in kept and last(world, names[0]).reason == "ProgramFailed"
 
 
+def test_a_new_pod_whose_profiler_is_heard_first_is_not_silent() -> None:
+    """Nor given up, however long the operator has been there."""
+    world = World.of("a", "b", elastic={"offlineGraceSeconds": 60})
+    world.settle()
+    pods = set(world.pods)
+    for node in "ab":
+        world.measure_first(node)
+    for _ in range(3):
+        world.settle()
+        assert set(world.pods) == pods and not any(pod.deleting for pod in world.pods.values())
+        assert world.condition("Training").reason == "Starting"
+        assert set(world.lines().values()) == {"Starting"}
+        world.pass_time(5)
+
+
 def test_a_worker_that_nobody_ever_heard_is_named_with_the_address_that_it_dials() -> None:
     world = World.of("a", "b")
     world.settle()

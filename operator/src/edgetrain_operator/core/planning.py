@@ -93,8 +93,10 @@ def _silence_noted(scene: Scene, worker: str, record: WorkerRecord) -> WorkerRec
     silence = scene.hearing.silence(worker)
     if scene.hearing.heard(worker):
         return record.model_copy(update={"silent_since": 0.0}) if record.silent_since else record
-    # A pod that never reported and is no member is not silent: it may be fetching its image.
-    known = scene.hearing.report(worker) is not None or worker in {m.worker for m in scene.members}
+    # A pod whose supervisor never reported is not silent: it may be starting; its profiler is heard first.
+    sighting = record.sighting
+    spoke = sighting is not None and sighting.pod_uid == record.pod_uid and sighting.heard
+    known = spoke or (worker, record.pod_uid) in {(m.worker, m.pod_uid) for m in scene.members}
     if known and silence > 0 and not record.silent_since:
         return record.model_copy(update={"silent_since": scene.now - silence})
     return record
