@@ -2,7 +2,7 @@
 
 from edgetrain_operator.core.conditions import update
 from edgetrain_operator.core.status import PROGRESS_SECONDS, status_due
-from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.report import Checkpoint, TrainerState
 from edgetrain_protocol.status import ConditionType, JobProgress, JobStatus, NodeState, NodeStatus
 from tests.support.world import trained
 
@@ -61,3 +61,25 @@ def test_eta_and_rates_come_from_the_reports() -> None:
     progress = world.status.progress
     assert (progress.eta_seconds, progress.samples_per_second, progress.loss) == (150, 64.0, 0.5)
     assert JobStatus.model_validate(world.status.to_wire()).progress == progress
+
+
+def test_programs_that_start_anew_do_not_take_the_step_back() -> None:
+    world = trained("a", "b", storage={"checkpoint": {"claim": {"size": "1Gi"}}})
+    kept = Checkpoint(lineage=1, step=8, digest="d")
+    for node in "ab":
+        world.say(node, TrainerState.TRAINING, step=10, percent=20.0, checkpoints=(kept,))
+    world.settle()
+    for node in "ab":
+        world.remove_pod(node)
+    world.settle()
+    world.say("a", TrainerState.STARTING)
+    world.settle()
+    assert (world.plan.lineage, world.status.progress.step) == (1, 10)
+    for node in "ab":
+        world.say(node, checkpoints=(kept,))
+    world.settle()
+    progress = world.status.progress
+    assert (world.plan.lineage, progress.step, progress.percent) == (2, 8, 16.0)
+    world.train("a", "b", step=9)
+    world.settle()
+    assert world.status.progress.step == 9

@@ -75,7 +75,7 @@ def why_lost(scene: Scene, formation: KnownFormation | None) -> str:
 
 
 def awaited(scene: Scene, formation: KnownFormation | None) -> str:
-    """Who is waited for, and why, where a lost lineage is not followed by another yet; empty where none is."""
+    """Who is waited for, and why, where a lost lineage is not followed by another yet; else empty."""
     here = [m.worker for m in scene.members if scene.hearing.heard(m.worker)]
     why, durable = why_lost(scene, formation), scene.stored.durable
     keepers = _awaited(scene, here) if why and here else []

@@ -8,6 +8,7 @@ from edgetrain_operator.core.lifecycle import End, Verdict, failures
 from edgetrain_operator.core.model import Event, Trouble
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
+from edgetrain_operator.core.progress import progress
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Office, StoredPlan
 from edgetrain_operator.core.troubles import (
@@ -20,7 +21,6 @@ from edgetrain_operator.core.troubles import (
     without_worker,
 )
 from edgetrain_protocol.plan import Phase
-from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import (
     ConditionType,
     ElectionStatus,
@@ -54,7 +54,7 @@ def status(scene: Scene, stored: StoredPlan, found: Verdict | None) -> JobStatus
         selector=worker_selector(job.uid),
         aggregator=office.node if office and plan and plan.groups else "",
         plan=PlanRef(lineage=plan.lineage, revision=plan.revision) if plan else before.plan,
-        progress=_progress(scene, stored, any(line.state is NodeState.TRAINING for line in lines)),
+        progress=progress(scene, stored, any(line.state is NodeState.TRAINING for line in lines)),
         election=_election(office) if office else before.election,
         start_time=None if suspended else before.start_time or time_text(scene.now),
         completion_time=(before.completion_time or time_text(scene.now)) if over else None,
@@ -180,7 +180,7 @@ def _training(
 
 
 def _preventing(scene: Scene, troubles: Sequence[Trouble]) -> list[Trouble]:
-    """Those of the troubles that keep the job from training: of single nodes only where the rest are too few."""
+    """Troubles that keep the job from training: of single nodes only where the rest are too few."""
     without = scene.placement.wanted - {trouble.node for trouble in troubles}
     enough = len(without) >= max(scene.seen.job.spec.nodes.min, 1)
     return [trouble for trouble in troubles if not (enough and trouble.node)]
@@ -245,32 +245,6 @@ def _counts(scene: Scene, lines: Sequence[NodeStatus]) -> WorkerCounts:
         training=sum(line.state is NodeState.TRAINING for line in lines),
         paused=sum(line.state is NodeState.PAUSED for line in lines),
     )
-
-
-def _progress(scene: Scene, stored: StoredPlan, trains: bool) -> JobProgress:
-    """From the member that is furthest in the present lineage. A speed only while somebody trains."""
-    parts = [p for w in scene.seen.reports if (p := scene.hearing.training(w)) and p.lineage == scene.lineage]
-    before = scene.seen.job.status.progress
-    if not parts:
-        speed = {} if trains else {"samples_per_second": 0.0, "eta_seconds": None}
-        return before.model_copy(update={"durable_step": stored.durable_step, **speed})
-    first = max(parts, key=lambda part: part.step)
-    return JobProgress(
-        step=first.step,
-        epoch=first.epoch,
-        percent=round(first.percent, 2),
-        loss=first.loss,
-        samples_per_second=round(first.samples_per_second, 1) if trains else 0.0,
-        eta_seconds=_eta(first) if trains else None,
-        durable_step=stored.durable_step,
-    )
-
-
-def _eta(part: TrainingPart) -> int | None:
-    """The steps left by what share of them is done, at the present rate."""
-    if part.percent <= 0 or part.steps_per_second <= 0:
-        return None
-    return round(part.step * (100 - part.percent) / part.percent / part.steps_per_second)
 
 
 def _election(office: Office) -> ElectionStatus:
