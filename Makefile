@@ -47,7 +47,7 @@ test-observe: setup ## promtool on rules and metrics, remote write to a real Pro
 
 .PHONY: test-model
 test-model: setup ## Explore the group's protocol exhaustively
-	$(BIN)/pytest -q tests/model
+	$(BIN)/pytest -q -n auto tests/model
 
 .PHONY: test-train
 test-train: setup ## Real process groups on loopback: kills, stops, joins, checkpoints

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.bed import Bed
 from benchmarks.faults import Struck
-from benchmarks.steps import BEGIN_MARK, STEP_MARK, Begin, Step
+from benchmarks.steps import Begin, Step
 from benchmarks.waiting import wait_for
 from edgelab.demo.install import OPERATOR_NAMESPACE
 from edgelab.errors import LabError

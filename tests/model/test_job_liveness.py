@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edgetrain.group import calls, lateness, policy
+from edgetrain.group.view import View
 from tests.model.job import Job, all_of, training_job
 
 DEEP = os.environ.get("EDGETRAIN_EXPLORE") == "deep"
@@ -168,6 +169,18 @@ def test_a_program_that_hangs_is_put_out_whoever_it_is(leads: bool) -> None:
 
 
 @pytest.mark.parametrize("leads", [True, False])
+def test_of_two_one_goes_on_without_the_other_s_program(leads: bool) -> None:
+    job = training_job(2)
+    leader = job.index[job.world.plan.groups[0].aggregator]
+    victim = leader if leads else 1 - leader
+    job.hang(victim)
+    job.run(lateness.LATE_SECONDS + 2)
+    assert [at for at, index, _ in job.commits if index != victim and at > job.now - 0.6], job.why()
+    job.come_back(victim)
+    whole(job)
+
+
+@pytest.mark.parametrize("leads", [True, False])
 def test_who_is_heard_and_gets_no_data_through_is_put_out_whoever_it_is(leads: bool) -> None:
     job = training_job(4)
     leader = job.index[job.world.plan.groups[0].aggregator]
@@ -293,7 +306,21 @@ def only_two_hold_it(job: Job) -> None:
     all_of(job, job.power_on)
 
 
+def another_lost_before_the_first_step_without_one(job: Job) -> None:
+    """Too few of those who made it last are left, and who was left out is heard: its vote is wanted, though
+    its program is away."""
+    line = [job.index[worker] for worker in job.world.plan.groups[0].succession]
+    job.builds_fail = True
+    job.hang(line[3])
+    job.run(lateness.LATE_SECONDS + 1)
+    job.kill_trainer(line[0])
+    job.kill_trainer(line[1])
+    job.run(1.0)
+    job.builds_fail = False
+
+
 SCENARIOS = (
+    another_lost_before_the_first_step_without_one,
     only_two_hold_it,
     attempts_that_never_commit,
     builds_that_fail,
@@ -317,6 +344,10 @@ MUTANTS: dict[str, tuple[Callable[[Job], None], list[tuple[Any, str, Any]]]] = {
         [(Job, "gives", lambda job, donor: donor.whole)],
     ),
     "nothing is looked at again": (hung_leader, [(policy, "LOOK_SECONDS", 1e9)]),
+    "nobody votes who is not to be in": (
+        another_lost_before_the_first_step_without_one,
+        [(View, "witnesses", lambda view, members: ())],
+    ),
     "who leads is not watched": (hung_leader, [(policy, "trusted", lambda *_: True)]),
     "every call is given the same time": (slow_votes, [(calls, "LONGEST_CALL_SECONDS", 1.0)]),
 }

@@ -4,10 +4,12 @@ A fork, a lost step and a doubled step show alike: some step is committed with t
 """
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from edgetrain.group.members import Formation, Member
+from edgetrain.group.record import Accepted, Record
 from edgetrain.group.rules import Rules
 from tests.model.explore import explore
 from tests.model.world import Bounds, Violation, World
@@ -24,11 +26,18 @@ BY_CALLS = [
     (3, Bounds(calls=1, steps=1, ends=1, blocks=True)),
     (4, Bounds(calls=2, steps=1, blocks=True, missing=0)),
     (5, Bounds(calls=1, steps=1, blocks=True, missing=0)),
+    (2, Bounds(calls=3, steps=2, blocks=True, witnesses=1)),
+    (2, Bounds(calls=2, steps=2, ends=1, fetches=1, blocks=True, witnesses=1)),
+    (3, Bounds(calls=2, steps=1, blocks=True, witnesses=1)),
 ]
 DEEP = [
     (4, Bounds(calls=1, steps=1, ends=1, blocks=True, missing=0)),
     (5, Bounds(calls=1, steps=1, blocks=True, missing=1)),
     (3, Bounds(calls=2, steps=1, ends=1, fetches=1, blocks=True)),
+    (3, Bounds(calls=2, steps=2, fetches=1, blocks=True, witnesses=1)),
+    (3, Bounds(calls=1, steps=1, ends=1, blocks=True, witnesses=2)),
+    (3, Bounds(calls=3, steps=1, blocks=True, witnesses=1, missing=0)),
+    (4, Bounds(calls=2, steps=1, blocks=True, witnesses=2, missing=0)),
     (4, Bounds(calls=2, steps=1, blocks=True)),
     (5, Bounds(calls=2, steps=1, blocks=True, missing=0)),
 ]
@@ -117,6 +126,19 @@ BROKEN = [
 @pytest.mark.parametrize(("rules", "size", "bounds"), BROKEN)
 def test_the_exploration_notices_a_broken_rule(rules: type[Rules], size: int, bounds: Bounds) -> None:
     world = World(size, bounds, rules())
+    with pytest.raises(Violation):
+        explore(world, world.running(), hunt=True)
+
+
+def test_a_witness_proves_nothing_by_having_had_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept = Record.accept
+
+    def forget_soon(record: Record, formation: Formation) -> Record:
+        after = accept(record, formation)
+        return replace(after, accepted=(*after.accepted[:-1], Accepted(formation, formed=False)))
+
+    monkeypatch.setattr(Record, "accept", forget_soon)
+    world = World(2, Bounds(calls=2, steps=1, blocks=True, witnesses=1))
     with pytest.raises(Violation):
         explore(world, world.running(), hunt=True)
 

@@ -46,7 +46,8 @@ class Resumed(Simulation):
         assert ballot.member is not None
         stage = Stage.TRAINING if node.word else Stage.FRESH if node.starts else Stage.BROKEN
         record = ballot.record
-        formed = [record.base.number, *(a.formation.number for a in record.accepted if a.formed)]
+        own = [a for a in record.accepted if a.formed and ballot.member in a.formation.members]
+        formed = [record.base.number, *(a.formation.number for a in own)]
         formation = 0 if node.starts else max(formed)
         group.ballot = replace(ballot.withdraw(), pending=None, caller=None)
         group.ready(ballot.member, "layout", "")
@@ -66,7 +67,8 @@ class Resumed(Simulation):
 def left_last(node: Node) -> Established | None:
     """The formation that its trainer has left: others are told that its connections are closed."""
     record = node.ballot.record
-    last = record.accepted[-1].formation if record.accepted else record.base
+    own = [a.formation for a in record.accepted if node.ballot.member in a.formation.members]
+    last = own[-1] if own else record.base
     return None if node.starts else Established(LINEAGE, last, last.members, Decision.NONE, 0)
 
 
@@ -87,14 +89,14 @@ def called_by_newcomers(world: World, state: State) -> bool:
     return any(not base.intersection(a.formation.members) for r in records for a in r.accepted)
 
 
-# Not of three with an end: a formation that loses one before its first step may need the vote of one whom it
-# had left out, who lacks the step in doubt. That is for the operator's last resort (decision 25).
 @pytest.mark.parametrize(
     ("size", "bounds"),
     [
         (2, Bounds(calls=3, steps=2, blocks=True)),
         (3, Bounds(calls=2, steps=1, blocks=True)),
         (2, Bounds(calls=2, steps=1, ends=1, blocks=True)),
+        (3, Bounds(calls=1, steps=1, ends=1, blocks=True)),
+        (2, Bounds(calls=2, steps=1, blocks=True, witnesses=1)),
     ],
 )
 def test_from_every_state_a_step_is_committed(size: int, bounds: Bounds) -> None:

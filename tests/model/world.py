@@ -8,10 +8,10 @@ Local states and messages are numbered, and each local transition is computed on
 is a few small integers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 from edgetrain.group.ballot import (
@@ -26,7 +26,7 @@ from edgetrain.group.ballot import (
     Stopping,
     Tell,
 )
-from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Rules, Vote
 from edgetrain.local.messages import Decision, FormationId, Position, Prepared
@@ -90,6 +90,8 @@ class Bounds:
     """Each call runs in one go: see World.block."""
     missing: int = 99
     """At most so many of those whom a message of a block is for do not get it; or none gets it."""
+    witnesses: int = 0
+    """At most so many vote in a call and are not to be in its formation."""
     apply_unbuilt: bool = False
     """Wrongly: a step in doubt is applied as soon as a trainer is told to, before its group is built."""
 
@@ -148,7 +150,7 @@ class World:
         """All founders are in formation 1, have committed in it and are about to train step 1."""
         state = self.founding()
         first = Formation(1, tuple(self.member(i) for i in range(self.founders or self.size)), "w0")
-        state = self.call(state, 0, first)
+        state = self.call(state, 0, Call(LINEAGE, first))
         while state.messages:
             state = self.deliver(state, min(state.messages))
         for pod in range(self.founders or self.size):
@@ -167,22 +169,22 @@ class World:
             yield from self.calling(state)
 
     def calling(self, state: State) -> Iterator[tuple[str, State]]:
-        for pod, called in self.calls(state):
-            for number in self.numbers(state, called):
-                formation = Formation(number, called, self.aggregator(pod, called))
-                event = f"w{pod} calls {number} of {[m.worker for m in called]}"
+        for pod, called, witnesses in self.calls(state):
+            for number in self.numbers(state, (*called, *witnesses)):
+                asking = Call(LINEAGE, Formation(number, called, self.aggregator(pod, called)), witnesses)
+                event = f"w{pod} calls {number} of {names(called)}, seen by {names(witnesses) or 'nobody'}"
                 if self.bounds.blocks:
-                    yield from self.block(state, pod, formation, event)
+                    yield from self.block(state, pod, asking, event)
                 else:
-                    yield event, self.call(state, pod, formation)
+                    yield event, self.call(state, pod, asking)
 
-    def block(self, state: State, pod: int, formation: Formation, event: str) -> Iterator[tuple[str, State]]:
+    def block(self, state: State, pod: int, asking: Call, event: str) -> Iterator[tuple[str, State]]:
         """A call with all that comes of it, in one go.
 
         Calls, votes and forming connect only pods that have voted for the same number as their last. So
         any history can be put in the order of numbers, call by call, without any pod noticing.
         """
-        begun = self.call(self._without_old(state), pod, formation)
+        begun = self.call(self._without_old(state), pod, asking)
         for asked, voted in self._some_get(begun, Call):
             completed = [m for m in voted.messages if isinstance(self._things[m[1]], Vote)]
             for message in completed:
@@ -219,13 +221,14 @@ class World:
         """All but w0 are alike to this rule: so states that differ by their names can be told for one."""
         return "w0" if any(m.worker == "w0" for m in called) else f"w{pod}"
 
-    def calls(self, state: State) -> Iterator[tuple[int, tuple[Member, ...]]]:
-        """Anybody may call any set of trainers with itself in it: no policy is safer than any policy."""
+    def calls(self, state: State) -> Iterator[tuple[int, tuple[Member, ...], tuple[Member, ...]]]:
+        """Anybody may call any set of trainers with itself in it, and any others as witnesses: no policy is
+        safer than any policy."""
         members = {i: m for i in range(self.size) if (m := self.node(state, i).ballot.member)}
-        for count in range(1, len(members) + 1):
-            for chosen in combinations(members, count):
+        for chosen in _some(members, range(1, len(members) + 1)):
+            for watching in _some(members.keys() - chosen, range(self.bounds.witnesses + 1)):
                 for pod in chosen:
-                    yield pod, tuple(members[i] for i in chosen)
+                    yield pod, tuple(members[i] for i in chosen), tuple(members[i] for i in watching)
 
     def faults(self, state: State, pod: int) -> Iterator[tuple[str, State]]:
         node = self.node(state, pod)
@@ -311,8 +314,8 @@ class World:
 
     # --- carrying out
 
-    def call(self, state: State, pod: int, formation: Formation) -> State:
-        return self.act(state, pod, ("call", formation))._replace(calls=state.calls + 1)
+    def call(self, state: State, pod: int, asking: Call) -> State:
+        return self.act(state, pod, ("call", asking))._replace(calls=state.calls + 1)
 
     def deliver(self, state: State, message: tuple[int, int]) -> State:
         pod, number = message
@@ -349,7 +352,7 @@ class World:
             vote = self._things[number]
             if isinstance(vote, Vote) and message in state.messages:
                 own = self.node(state, pod).ballot.own
-                if own and len(own.votes) + 1 < len(own.formation.members):
+                if own and len(own.votes) + 1 < len(own.asking.voters):
                     state = self.deliver(state, message)
         return state
 
@@ -369,7 +372,7 @@ class World:
         if kind == "message":
             return self._heard(node, self._things[rest[0]])
         if kind == "call":
-            return self._carry(node, *node.ballot.call(rest[0]))
+            return self._carry(node, *node.ballot.call(rest[0].formation, rest[0].witnesses))
         if kind == "left":
             return self._left(node)
         if kind == "has committed in":
@@ -456,13 +459,17 @@ class World:
         """False for a message that this pod will never heed again: its delivery changes nothing."""
         ballot: Ballot = self._things[node].ballot
         match self._things[number]:
-            case (Pod(), Call(formation=formation)):
-                return formation.number > ballot.closed and ballot.member in formation.members
+            case (Pod(), Call(formation=formation) as asking):
+                return formation.number > ballot.closed and ballot.member in asking.voters
             case Vote(formation=formation):
                 return ballot.own is not None and ballot.own.formation == formation
             case Established(formation=formation):
                 return ballot.record.promised == formation.number and ballot.member in formation.members
         return True
+
+
+def _some(of: Iterable[int], counts: Iterable[int]) -> Iterator[tuple[int, ...]]:
+    return chain.from_iterable(combinations(sorted(of), count) for count in counts)
 
 
 def replace_incarnation(member: Member | None, starts: int) -> Member:

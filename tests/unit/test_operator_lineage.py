@@ -9,7 +9,7 @@ ON_CLAIMS = {"checkpoint": {"claim": {"size": "1Gi"}}}
 
 
 def with_newest_checkpoint_on_dark_nodes() -> tuple[World, Checkpoint, Checkpoint]:
-    """All programs are gone; a is back with the older of two checkpoints, b and c, who hold both, are dark."""
+    """All programs are gone; a is back with the older of two checkpoints; b and c hold both, and are dark."""
     world = trained("a", "b", "c", storage=ON_CLAIMS)
     older, kept = (Checkpoint(lineage=1, step=step, digest="d") for step in (4, 8))
     world.train("a", "b", "c", step=10)
@@ -122,7 +122,7 @@ class TestNewLineage:
         assert world.plan.origin == Origin(step=8, lineage=1, digest="d")
 
     def test_unless_its_nodes_are_excluded(self) -> None:
-        world, older, _ = with_newest_checkpoint_on_dark_nodes()
+        world, _, _ = with_newest_checkpoint_on_dark_nodes()
         world.spec = {**world.spec, "nodes": {"exclude": ["b", "c"]}}
         world.settle()
         assert world.plan.origin == Origin(step=4, lineage=1, digest="d")

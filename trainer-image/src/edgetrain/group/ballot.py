@@ -18,10 +18,19 @@ from edgetrain.local.messages import Decision, Position
 
 @dataclass(frozen=True)
 class Call:
-    """`caller` asks each member of `formation` for its vote."""
+    """The sender asks each member of `formation`, and each witness, for its vote.
+
+    Witnesses are members of older formations whose votes are needed, though they cannot be in this one: they
+    lack the newest state. After Paris, "Voting with witnesses" (ICDCS 1986).
+    """
 
     lineage: int
     formation: Formation
+    witnesses: tuple[Member, ...] = ()
+
+    @property
+    def voters(self) -> tuple[Member, ...]:
+        return (*self.formation.members, *self.witnesses)
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Established:
-    """All have voted, and enough of them: build it."""
+    """All have voted, and enough of them: the members build it."""
 
     lineage: int
     formation: Formation
@@ -91,8 +100,16 @@ Actions = tuple[Action, ...]
 
 @dataclass(frozen=True)
 class OwnCall:
-    formation: Formation
+    asking: Call
     votes: tuple[Vote, ...] = ()
+
+    @property
+    def formation(self) -> Formation:
+        return self.asking.formation
+
+    @property
+    def complete(self) -> bool:
+        return len(self.votes) == len(self.asking.voters)
 
 
 @dataclass(frozen=True)
@@ -117,11 +134,11 @@ class Ballot:
 
     # --- our own calls
 
-    def call(self, formation: Formation) -> tuple["Ballot", Actions]:
+    def call(self, formation: Formation, witnesses: tuple[Member, ...] = ()) -> tuple["Ballot", Actions]:
         """Ask for votes for `formation`, whose number we have not promised; an older call is dropped."""
-        asking = Call(self.record.lineage, formation)
-        others = [m.home for m in formation.members if m != self.member]
-        begun = replace(self, own=OwnCall(formation))
+        asking = Call(self.record.lineage, formation, witnesses)
+        others = [m.home for m in asking.voters if m != self.member]
+        begun = replace(self, own=OwnCall(asking))
         after, actions = begun.on_call(self.record.pod, asking)
         return after, (*(Tell(pod, asking) for pod in others), *actions)
 
@@ -159,12 +176,12 @@ class Ballot:
 
     def on_vote(self, vote: Vote) -> tuple["Ballot", Actions]:
         own = self.own
-        if own is None or vote.formation != own.formation or vote.voter not in own.formation.members:
+        if own is None or vote.formation != own.formation or vote.voter not in own.asking.voters:
             return self, ()
         others = tuple(v for v in own.votes if v.voter != vote.voter)
         own = replace(own, votes=(*others, vote))
         counting = replace(self, own=own)
-        return counting._judge(own) if len(own.votes) == len(own.formation.members) else (counting, ())
+        return counting._judge(own) if own.complete else (counting, ())
 
     def on_refusal(self, refusal: Refusal) -> tuple["Ballot", Actions]:
         if self.own is None or self.own.formation != refusal.formation:
@@ -232,7 +249,7 @@ class Ballot:
             return f"this is lineage {self.record.lineage}"
         if call.formation.number <= self.closed:
             return f"number {self.closed} was promised"
-        if self.member is None or self.member not in call.formation.members:
+        if self.member is None or self.member not in call.voters:
             return "this is not a member called"
         if self.record.stranger and self.record.base.founding:
             return "this lineage began without this pod, or it has forgotten how"

@@ -1,7 +1,8 @@
-"""Who was put out of its group by judgement, not by silence, and for how long. Pure."""
+"""Who is left out of calls for a while: put out by judgement, not by silence, or did not vote. Pure."""
 
 from dataclasses import dataclass, field
 
+MUTE_SECONDS = 2.0
 OUT_SECONDS = 10.0
 LONGEST_DOUBLINGS = 5
 FORGET_SECONDS = 120.0
@@ -14,16 +15,19 @@ class Bars:
 
     until: dict[str, float] = field(default_factory=dict)
     """Worker -> when it may come back."""
+    mute: dict[str, float] = field(default_factory=dict)
+    """Worker that did not answer a call -> when it is called again."""
     judged: frozenset[tuple[str, int]] = frozenset()
     """Worker and number of the formation in which that was said for which it was put out: once is enough."""
     _times: dict[str, int] = field(default_factory=dict)
 
-    def bar(self, worker: str, now: float, seconds: float) -> None:
-        self.until[worker] = max(self.until.get(worker, 0.0), now + seconds)
+    def did_not_vote(self, worker: str, now: float) -> None:
+        self.mute[worker] = now + MUTE_SECONDS
 
     def put_out(self, worker: str, formation: int, now: float) -> None:
         """Longer each time, unless the last time is long ago."""
         again = now < self.until.get(worker, float("-inf")) + FORGET_SECONDS
         times = self._times[worker] = self._times.get(worker, 0) + 1 if again else 1
         self.judged |= {(worker, formation)}
-        self.bar(worker, now, OUT_SECONDS * 2.0 ** min(times - 1, LONGEST_DOUBLINGS))
+        seconds = OUT_SECONDS * 2.0 ** min(times - 1, LONGEST_DOUBLINGS)
+        self.until[worker] = max(self.until.get(worker, 0.0), now + seconds)

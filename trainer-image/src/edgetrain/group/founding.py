@@ -57,7 +57,7 @@ def _lineage(view: View) -> list[Status]:
         and s.member is not None
         and not s.hung
         and s.alike(view.own)
-        and view.barred.get(s.pod.worker, 0.0) <= view.now
+        and view.may_be_called(s.pod.worker)
     ]
 
 

@@ -16,7 +16,7 @@ def to_put_out(view: View, formation: Formation, present: list[Member]) -> str |
     victim = cut_off(view, formation)
     if victim in (None, view.me.worker) or (victim, formation.number) in view.judged:
         return None
-    return victim if view.enough([m for m in present if m.worker != victim]) else None
+    return victim if view.can_go_on([m for m in present if m.worker != victim]) else None
 
 
 def cut_off(view: View, formation: Formation) -> str | None:

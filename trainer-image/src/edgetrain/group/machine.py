@@ -2,6 +2,7 @@
 (what should be done now). Events come with the time; effects are carried out in their order.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from edgetrain.group import lateness, links, policy
@@ -9,17 +10,15 @@ from edgetrain.group.ballot import Established, Refusal
 from edgetrain.group.bars import Bars
 from edgetrain.group.calls import Calls
 from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send, VotesLost
-from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict, Vote
+from edgetrain.group.shown_records import ShownRecords
 from edgetrain.group.standing import empty_formations, own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Stage, Status
 from edgetrain.group.trainer import OwnTrainer
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
-from edgetrain.group.witnesses import Witnesses
 from edgetrain.local import messages as local
-
-BAR_SECONDS = 2.0
 
 
 class Group(OwnTrainer):
@@ -37,7 +36,7 @@ class Group(OwnTrainer):
         """Why nothing is done just now, or what was done last: for people."""
         self.waits_for: tuple[str, ...] = ()
         """Workers, where nothing is done for want of them."""
-        self._witnesses = Witnesses()
+        self._shown = ShownRecords()
         self._votes_lost = False
         self._calls = Calls()
         self._situation: tuple[object, float] = (None, now)
@@ -57,18 +56,14 @@ class Group(OwnTrainer):
         """Its connection was closed, or it fell silent."""
         self.statuses.pop(worker, None)
         self.paces.pop(worker, None)
-        own = self.ballot.own if self.ballot else None
-        if own and any(m.worker == worker for m in own.formation.members):
-            self._withdraw()
+        self._withdraw_if(lambda voter: voter.worker == worker)
         return self._settle(now)
 
     def on_record(self, record: Record, now: float) -> list[Effect]:
         """What a pod has voted for, with which of its trainer's incarnations are over."""
-        self._witnesses.note(record)
+        self._shown.note(record)
         self._recall(record)
-        own = self.ballot.own if self.ballot else None
-        if own and any(m in record.ended for m in own.formation.members):
-            self._withdraw()
+        self._withdraw_if(lambda voter: voter in record.ended)
         return self._settle(now)
 
     def on_pace(self, worker: str, pace: Pace) -> None:
@@ -85,8 +80,9 @@ class Group(OwnTrainer):
             self.asked(message)
         elif self.ballot:
             if isinstance(message, Vote):
-                self._witnesses.note(message.record)
-                self.ballot = replace(self.ballot, empty=empty_formations(self._shown_records()))
+                self._shown.note(message.record)
+                records = self._shown.counting(self.ballot, self.statuses.values())
+                self.ballot = replace(self.ballot, empty=empty_formations(records))
             if isinstance(message, Refusal) and message.promised < message.formation.number:
                 # Not for its number: the next call would be refused too.
                 self._lagging |= {sender.worker}
@@ -97,8 +93,8 @@ class Group(OwnTrainer):
         own = self.ballot.own if self.ballot else None
         if own and now >= self._calls.due:
             voted = {vote.voter for vote in own.votes}
-            for worker in [m.worker for m in own.formation.members if m not in voted]:
-                self._bars.bar(worker, now, BAR_SECONDS)
+            for worker in [m.worker for m in own.asking.voters if m not in voted]:
+                self._bars.did_not_vote(worker, now)
                 self._effects.append(Log(f"{worker} did not vote in {self._calls.patience:g} s"))
             self._calls.not_answered()
             self._withdraw()
@@ -115,7 +111,7 @@ class Group(OwnTrainer):
             self.begin(plan)
             self._lagging, self._invited, self._reform_asked = frozenset(), {}, None
             self._calls = Calls()
-            for record in self._witnesses.all():
+            for record in self._shown.all():
                 self._recall(record)
         elif self.plan and plan.nudge > self.plan.nudge:
             self._try_anew()
@@ -189,12 +185,8 @@ class Group(OwnTrainer):
                 look = now + policy.LOOK_SECONDS
                 self.wake_at = look if until is None else min(until, look)
                 return False
-            case CallVote(formation, why):
-                members = ", ".join(m.worker for m in formation.members)
-                self._effects.append(Log(f"calls formation {formation.number} of {members}: {why}"))
-                self._calls.begin(now)
-                assert self.ballot is not None
-                self._run(*self.ballot.call(formation), now)
+            case CallVote():
+                self._call(move, now)
             case AskReform(why):
                 self._effects += [Log(f"asks all to stop at a boundary: {why}"), Order(local.Reform())]
                 self._reform_asked = now
@@ -204,6 +196,14 @@ class Group(OwnTrainer):
                 self._effects.append(Log(f"puts {worker} out: {why}"))
                 self._bars.put_out(worker, self.status.formation, now)
         return True
+
+    def _call(self, move: CallVote, now: float) -> None:
+        assert self.ballot is not None
+        members, witnesses = (names(them) for them in (move.formation.members, move.witnesses))
+        beside = f", with the votes of {witnesses}" if witnesses else ""
+        self._effects.append(Log(f"calls formation {move.formation.number} of {members}{beside}: {move.why}"))
+        self._calls.begin(now)
+        self._run(*self.ballot.call(move.formation, move.witnesses), now)
 
     def _try_anew(self) -> None:
         """All stand still by the operator's word: what was held against anybody counts no more."""
@@ -233,7 +233,7 @@ class Group(OwnTrainer):
         """What decisions look at."""
         assert self.ballot is not None and self.plan is not None
         record, heard = self.ballot.record, self.statuses.values()
-        records = self._shown_records()
+        records = self._shown.counting(self.ballot, heard)
         empty = empty_formations(records)
         formation = own_formation(record, self._member, self.status.formation, heard, empty)
         return View(
@@ -243,23 +243,19 @@ class Group(OwnTrainer):
             statuses={**self.statuses, self.pod.worker: self.own_status(self.statuses)},
             formation=formation,
             superseded=superseded(record, formation, heard, empty),
-            ended=frozenset(m for r in (*self._witnesses.all(), record) for m in r.ended),
+            ended=frozenset(m for r in (*self._shown.all(), record) for m in r.ended),
             empty=empty,
             declared=tuple(self.ballot.declared),
             records={r.pod: r for r in records},
             paces=self.paces,
             barred=self._bars.until,
+            mute=self._bars.mute,
             judged=self._bars.judged,
             lagging=self._lagging,
             invited=self._invited,
             reform_asked=self._reform_asked,
             highest=self._calls.highest,
         )
-
-    def _shown_records(self) -> list[Record]:
-        assert self.ballot is not None
-        heard = {status.pod for status in self.statuses.values()}
-        return [*self._witnesses.counting(self.ballot, heard), self.ballot.record]
 
     # --- carrying out
 
@@ -285,13 +281,18 @@ class Group(OwnTrainer):
     def _withdraw(self) -> None:
         self.ballot = self.ballot and self.ballot.withdraw()
 
+    def _withdraw_if(self, lost: Callable[[Member], bool]) -> None:
+        own = self.ballot.own if self.ballot else None
+        if own and any(map(lost, own.asking.voters)):
+            self._withdraw()
+
     def _announce(self, now: float) -> None:
         self.status = self.own_status(self.statuses)
         if self.status != self._announced:
             self._announced = self.status
             self._effects.append(Announce(self.status))
         stands = self.status.stage not in (Stage.TRAINING, Stage.FORMING)
-        if self.ballot and stands and self._witnesses.shows(self.ballot.record, now - self._situation[1]):
+        if self.ballot and stands and self._shown.shows(self.ballot.record, now - self._situation[1]):
             self._effects.append(Announce(self.ballot.record))
 
     def greeting(self) -> list[Status | Record]:

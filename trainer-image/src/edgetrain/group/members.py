@@ -1,6 +1,7 @@
 """Who can be in a formation, and what a formation is."""
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -26,6 +27,11 @@ class Member(NamedTuple):
     def founder(self) -> Self:
         """The same pod as the founding base names it: whichever incarnation."""
         return self._replace(incarnation="")
+
+
+def names(members: Iterable[Member]) -> str:
+    """Their workers', for people."""
+    return ", ".join(member.worker for member in members)
 
 
 class Terms(NamedTuple):

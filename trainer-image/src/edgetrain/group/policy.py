@@ -49,7 +49,7 @@ def leads(view: View, formation: Formation) -> bool:
 def follow(view: View, formation: Formation) -> Nothing:
     """Another leads, or nobody can: what is waited for, in words."""
     present = [m for m in formation.members if view.fit(m)]
-    if not view.enough(present):
+    if not view.can_go_on(present):
         return paused(view, formation, present)
     if late := lateness.waited_for(view, formation):
         return Nothing(why=lateness.told(view, late), waits_for=(late,))
@@ -137,6 +137,8 @@ def rebuild(
     for members in (wanted, present):
         if view.enough(members):
             return view.propose(members, why)
+    if present and view.can_go_on(present):
+        return view.propose(present, why, view.witnesses(present))
     return paused(view, formation, present)
 
 
@@ -161,7 +163,7 @@ def steady(view: View, formation: Formation, present: list[Member], stages: dict
     """All are in: let newcomers come, follow the plan, put out who holds all others up."""
     if late := lateness.latecomer(view, formation):
         others = [m for m in present if m.worker != late]
-        if view.enough(others):
+        if view.can_go_on(others):
             return PutOut(late, lateness.told(view, late))
         text = f"{lateness.told(view, late)}, and without it the others are no majority"
         return Nothing(why=text, waits_for=(late,))
@@ -196,7 +198,7 @@ def newcomers(view: View, formation: Formation) -> list[Status]:
         and not s.finished
         and s.lineage == view.plan.lineage
         and pod.worker not in view.lagging
-        and view.barred.get(pod.worker, 0.0) <= view.now
+        and view.may_be_called(pod.worker)
     ]
 
 

@@ -12,7 +12,8 @@ ENDED_KEPT = 16
 class Accepted:
     formation: Formation
     formed: bool
-    """Whether the trainer may have taken part in it. False is a proof that nothing was committed in it."""
+    """Whether something may have been committed in it, as far as this pod knows: its trainer may have taken
+    part, or it was a witness. False is a proof that nothing was."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ class Record:
     def accept(self, formation: Formation) -> Self:
         """Vote for it, which leaves every older one for good."""
         kept = tuple(a for a in self.accepted if a.formed)
+        voter = next((m for m in formation.members if m.home == self.pod), None)
         return self._changed(
-            accepted=(*kept, Accepted(formation, False)),
+            # Without a witness the others may train: that it never did is no proof.
+            accepted=(*kept, Accepted(formation, formed=voter is None)),
             promised=formation.number,
-            voter=next((m for m in formation.members if m.home == self.pod), self.voter),
+            voter=voter or self.voter,
         )
 
     def form(self, formation: Formation) -> Self:

@@ -60,7 +60,7 @@ class Rules:
         declared: Iterable[Record],
         empty: Collection[Formation] = (),
     ) -> Verdict:
-        """Judge a call for which every member of it has voted.
+        """Judge a call for which every member of it has voted, and every witness.
 
         `declared` are records of pods that said that an incarnation of their trainer is over: they
         reduce counts, and tell what that incarnation had voted for before. `empty` are formations in which
@@ -78,7 +78,8 @@ class Rules:
         for formation in counted:
             if not self.enough(formation, frozenset(votes), ended):
                 return Verdict(Outcome.OUTNUMBERED, f"too few members of formation {formation.number}")
-        return self.resume(max(counted, key=lambda f: f.number), votes)
+        called = {member: vote for member, vote in votes.items() if member in call.members}
+        return self.resume(max(counted, key=lambda f: f.number), called)
 
     def counted(self, records: Iterable[Record]) -> set[Formation]:
         """The newest formation known to have committed, and all since in which somebody may have."""
@@ -99,7 +100,12 @@ class Rules:
         return quorum.enough(len(living), len(here), aggregator_here=leads)
 
     def resume(self, newest: Formation, votes: Mapping[Member, Vote]) -> Verdict:
+        """From where the members go on. Witnesses are not asked: had one committed more than they, they would
+        hold that prepared."""
         current = self.current(newest, votes)
+        if not current:
+            text = f"none of them was in formation {newest.number}"
+            return Verdict(Outcome.LAGGING, text, lagging=frozenset(votes))
         positions = {m: votes[m].position for m in current}
         low = min(p.committed for p in positions.values())
         high = max(p.committed for p in positions.values())

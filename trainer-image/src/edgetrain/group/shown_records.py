@@ -5,12 +5,13 @@ from collections.abc import Collection
 from edgetrain.group.ballot import Ballot
 from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
+from edgetrain.group.status import Status
 
 SHOW_SECONDS = 1.0
 """Who has been in no formation for so long shows its votes, so that all know alike what is lacking."""
 
 
-class Witnesses:
+class ShownRecords:
     """Of one supervisor."""
 
     def __init__(self) -> None:
@@ -33,8 +34,8 @@ class Witnesses:
     def all(self) -> Collection[Record]:
         return self._records.values()
 
-    def counting(self, ballot: Ballot, heard: Collection[Pod]) -> list[Record]:
-        """Of the ballot's lineage: of those heard, and of those who said that an incarnation ended."""
-        lineage = ballot.record.lineage
-        shown = {p: r for p, r in self._records.items() if p in heard and r.lineage == lineage}
-        return list(({record.pod: record for record in ballot.declared} | shown).values())
+    def counting(self, ballot: Ballot, heard: Collection[Status]) -> list[Record]:
+        """Of the ballot's lineage: its own, of those heard, and of who said that an incarnation ended."""
+        own, pods = ballot.record, {status.pod for status in heard}
+        shown = {p: r for p, r in self._records.items() if p in pods and r.lineage == own.lineage}
+        return [*({record.pod: record for record in ballot.declared} | shown).values(), own]

@@ -1,5 +1,6 @@
 """What decisions look at, and what they can come to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgetrain.group.members import Formation, Member, Pod
@@ -21,6 +22,8 @@ class Nothing:
 class CallVote:
     formation: Formation
     why: str
+    witnesses: tuple[Member, ...] = ()
+    """Who is to vote, and not to be in it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class View:
     paces: dict[str, Pace] = field(default_factory=dict)
     barred: dict[str, float] = field(default_factory=dict)
     """Workers put out by judgement, not by silence -> until when they stay out."""
+    mute: dict[str, float] = field(default_factory=dict)
+    """Workers that did not answer a call -> until when they are not called."""
     judged: frozenset[tuple[str, int]] = frozenset()
     """Workers put out for what was said in a formation, by its number."""
     lagging: frozenset[str] = frozenset()
@@ -86,20 +91,43 @@ class View:
     def fit(self, member: Member) -> bool:
         """Heard, the same process as then, answering, and not put out."""
         status = self.statuses.get(member.worker)
-        if status is None or status.member != member or status.hung or member in self.ended:
-            return False
-        return self.barred.get(member.worker, 0.0) <= self.now
+        here = status is not None and status.member == member and not status.hung
+        return here and member not in self.ended and self.may_be_called(member.worker)
+
+    def may_be_called(self, worker: str) -> bool:
+        return max(self.barred.get(worker, 0.0), self.mute.get(worker, 0.0)) <= self.now
 
     def reach(self, worker: str) -> tuple[str, ...]:
         """Workers that it hears."""
         return tuple(self.statuses) if worker == self.me.worker else self.statuses[worker].reach
 
-    def enough(self, members: list[Member]) -> bool:
-        """Whether a call of these could be established, as far as we know."""
-        voters = frozenset(members)
-        return all(Rules().enough(formation, voters, self.ended) for formation in self.doubtful(members))
+    def enough(self, voters: Sequence[Member]) -> bool:
+        """Whether a call for which these vote could be established, as far as we know."""
+        here = frozenset(voters)
+        return all(Rules().enough(formation, here, self.ended) for formation in self.doubtful(voters))
 
-    def doubtful(self, members: list[Member]) -> list[Formation]:
+    def can_go_on(self, members: Sequence[Member]) -> bool:
+        """Whether these are enough, others' votes counted who are here and cannot be in."""
+        return self.enough([*members, *self.witnesses(members)])
+
+    def witnesses(self, members: Sequence[Member]) -> tuple[Member, ...]:
+        """Whose votes these lack and may have: of those who cannot be in, as they lack the newest state or
+        their programs are away. Whoever is put out too: what that is for hinders no vote.
+        """
+        votes = {m for formation in self.short(members) for m in formation.members} - self.ended
+        return tuple(sorted(m for m in votes.difference(members) if self._hears_calls(m)))
+
+    def _hears_calls(self, member: Member) -> bool:
+        status = self.statuses.get(member.worker)
+        answers = self.mute.get(member.worker, 0.0) <= self.now
+        return status is not None and status.member == member and answers
+
+    def short(self, voters: Sequence[Member]) -> list[Formation]:
+        """Formations that may have committed, of which these are too few."""
+        here = frozenset(voters)
+        return [f for f in self.doubtful(voters) if not Rules().enough(f, here, self.ended)]
+
+    def doubtful(self, members: Sequence[Member]) -> list[Formation]:
         """Formations that may have committed, of which a call of these must have enough: as their votes will
         show. What others have voted for among themselves does not count against them."""
         theirs = [self.records[m.home] for m in members if m.home in self.records]
@@ -107,14 +135,12 @@ class View:
         counted = Rules().counted(records) if records else set()
         return [f for f in counted if f not in self.empty and not self._disowned(f, members)]
 
-    def lacking(self, members: list[Member]) -> tuple[str, ...]:
+    def lacking(self, members: Sequence[Member]) -> tuple[str, ...]:
         """Workers whose votes would help these: of each formation that they are too few of, the others."""
-        voters = frozenset(members)
-        short = [f for f in self.doubtful(members) if not Rules().enough(f, voters, self.ended)]
-        away = {m.worker for f in short for m in f.members if m not in self.ended}
+        away = {m.worker for f in self.short(members) for m in f.members if m not in self.ended}
         return tuple(sorted(away - {m.worker for m in members}))
 
-    def _disowned(self, attempt: Formation, members: list[Member]) -> bool:
+    def _disowned(self, attempt: Formation, members: Sequence[Member]) -> bool:
         """Whether one of these was called into it and was never in it: its vote will prove that nobody was.
 
         Without this a group whose caller went away before its call was answered waited for it for ever.
@@ -125,8 +151,8 @@ class View:
     def number(self) -> int:
         return 1 + max(self.highest, *(s.closed for s in self.statuses.values()))
 
-    def propose(self, members: list[Member], why: str) -> CallVote:
+    def propose(self, members: list[Member], why: str, witnesses: tuple[Member, ...] = ()) -> CallVote:
         ranked = tuple(sorted(members, key=self.plan.rank))
         aggregator = self.plan.in_line(frozenset(m.worker for m in ranked))[0]
         formation = Formation(self.number(), ranked, aggregator, self.plan.revision, self.plan.terms)
-        return CallVote(formation, why)
+        return CallVote(formation, why, witnesses)
