@@ -55,10 +55,11 @@ class Bed:
         self.open_journal()
 
     def open_journal(self) -> None:
-        """Begin a new journal, for another job. The pods of the one before are to be gone."""
+        """Begin a new journal, for another job, which has no pod yet."""
         self.journal = Journal({})
         for node in self.nodes:
             self.watch(node)
+            self.journal.pass_over(node)
 
     def watch(self, node: str) -> None:
         """From now on the journal is read of this node too."""

@@ -92,17 +92,24 @@ class Journal:
     begun: list[Begin] = field(default_factory=list)
     words: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """What else each node's processes logged, in the order in which it was read."""
+    _old: set[Path] = field(default_factory=set)
+    """Directories of pods that were there before: another job's, whose logs the kubelet has not removed yet."""
     _open: dict[tuple[str, str, int], BinaryIO] = field(default_factory=dict)
     """By node, pod and inode: the kubelet renames a log that has grown to 10 MB and starts another. They stay
     open, since with a pod that is deleted its logs go too: what was opened can still be read."""
     _reading: threading.Lock = field(default_factory=threading.Lock)
+
+    def pass_over(self, node: str) -> None:
+        """Never read what the pods that this node has now have logged."""
+        self._old.update(self.logs[node].glob("*"))
 
     def read(self) -> list[Step]:
         """All steps so far, in no order."""
         with self._reading:
             for node, folder in self.logs.items():
                 for file in folder.glob("*/trainer/*.log*"):
-                    self._open_if_new(node, file)
+                    if file.parent.parent not in self._old:
+                        self._open_if_new(node, file)
             for (node, pod, _), opened in self._open.items():
                 self._read_on(node, pod, opened)
             return list(self.steps)

@@ -151,6 +151,18 @@ def test_what_a_deleted_pod_wrote_last_is_read(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_what_an_older_job_s_pods_have_left_is_passed_over(tmp_path: Path) -> None:
+    journal = Journal({"a": tmp_path})
+    for pod in ("old", "new"):
+        log = tmp_path / pod / "trainer" / "0.log"
+        log.parent.mkdir(parents=True)
+        log.write_text(f"2026 stdout F STEP {json.dumps(SAID)}\n")
+        if pod == "old":
+            journal.pass_over("a")
+    assert [step.process for step in journal.read()] == ["new/0"]
+    journal.close()
+
+
 # --- goodput
 
 NAMES = ("a", "b")
