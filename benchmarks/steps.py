@@ -93,7 +93,7 @@ class Journal:
     words: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """What else each node's processes logged, in the order in which it was read."""
     _old: set[Path] = field(default_factory=set)
-    """Directories of pods that were there before: another job's, whose logs the kubelet has not removed yet."""
+    """Directories of pods that were there before: of another job, which the kubelet has not removed yet."""
     _open: dict[tuple[str, str, int], BinaryIO] = field(default_factory=dict)
     """By node, pod and inode: the kubelet renames a log that has grown to 10 MB and starts another. They stay
     open, since with a pod that is deleted its logs go too: what was opened can still be read."""
