@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edgetrain.group import calls, lateness, policy
+from edgetrain.group.status import Stage
 from edgetrain.group.view import View
 from tests.model.job import Job, all_of, training_job
 
@@ -203,6 +204,22 @@ def test_who_comes_up_only_after_the_first_formation_of_a_lineage_is_taken_in(
     monkeypatch.setattr(Job, "gives", lambda job, donor: donor.whole)
     staggered(job)
     assert job.run(60, job.whole), job.why()
+
+
+def test_what_a_newcomer_holds_is_not_lost_with_its_donors() -> None:
+    """It had caught up, and is asked in by nobody any more: the others go on from what it holds."""
+    job = training_job(3)
+    *others, newcomer = (job.index[worker] for worker in job.world.plan.groups[0].succession)
+    job.kill_trainer(newcomer)
+    group = job.sites[newcomer].group
+    assert job.run(20, lambda: group.status.stage is Stage.CAUGHT_UP)
+    all_of(job, job.power_off, others)
+    held = group.status.committed
+    job.run(10)
+    all_of(job, job.power_on, others)
+    commits(job)
+    origin = job.world.plan.origin
+    assert origin and (origin.worker, origin.step) == (job.pods[newcomer].worker, held)
 
 
 # --- anything at any time

@@ -309,11 +309,12 @@ class Trainers(Network, ABC):
         assert trainer.donor is not None
         giver = self.sites[trainer.donor].trainer
         if giver is None or not self.sites[trainer.donor].up or not self.carries(index, trainer.donor):
-            donor = self.pods[trainer.donor].worker
             self.work(index, trainer, 1.0, lambda: self._fetched(index, trainer))
-            if self.now >= trainer.waits_since + STARVED_SECONDS:
-                trainer.waits_since = self.now
-                self.tell(index, local.FetchFailed(donor, "nothing comes"))
+            self._starves(index, trainer)
+            return
+        trainer.waits_since = self.now
+        if trainer.whole:
+            self.work(index, trainer, 1.0, lambda: self._fetched(index, trainer))
             return
         if not self.gives(giver) or self.sites[index].away:
             # Its donor waits until it has a state to give, and it takes one at its own boundary.
@@ -322,6 +323,13 @@ class Trainers(Network, ABC):
         trainer.position, trainer.content = replace(giver.position, prepared=None), giver.content
         trainer.whole = True
         self.tell(index, local.CaughtUp(trainer.position))
+        self.work(index, trainer, 1.0, lambda: self._fetched(index, trainer))
+
+    def _starves(self, index: int, trainer: Trainer) -> None:
+        assert trainer.donor is not None
+        if self.now >= trainer.waits_since + STARVED_SECONDS:
+            trainer.waits_since = self.now
+            self.tell(index, local.FetchFailed(self.pods[trainer.donor].worker, "nothing comes"))
 
     def gives(self, donor: Trainer) -> bool:
         """Whether it serves its state: as the engine's Loop._may_capture."""

@@ -1,6 +1,8 @@
 """A small real training program that writes down what each committed step was made of.
 
 python training_program.py LOG EPOCHS PAUSE
+
+A number of seconds in the file LOG.away sends it away for so long, into code of its own.
 """
 
 import json
@@ -18,6 +20,13 @@ import edgetrain
 SAMPLES, BATCH = 96, 24
 
 
+def be_away(asked: Path) -> None:
+    if asked.exists():
+        seconds = float(asked.read_text())
+        asked.unlink()
+        time.sleep(seconds)
+
+
 def main(log: Path, epochs: int, pause: float) -> None:
     def write(**line: Any) -> None:
         with log.open("a") as file:
@@ -32,6 +41,7 @@ def main(log: Path, epochs: int, pause: float) -> None:
     x = torch.randn(SAMPLES, 4, generator=torch.Generator().manual_seed(1))
     for batch in session.batches((x, x.sum(1, keepdim=True)), batch_size=BATCH, epochs=epochs):
         time.sleep(pause)
+        be_away(log.with_suffix(".away"))
         optimizer.zero_grad()
         session.backward((model(batch.x) - batch.y).square().mean())
         optimizer.step()

@@ -42,6 +42,8 @@ class Status:
     base: int = 0
     """Number of the newest formation that it knows to have committed."""
     committed: int = 0
+    whole: bool = False
+    """Its trainer holds the state of that step of this lineage: others could go on from it."""
     closed: int = 0
     """The highest number that it will not vote for any more."""
     layout: str = ""

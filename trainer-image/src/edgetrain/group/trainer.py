@@ -53,7 +53,14 @@ class OwnTrainer:
     def ended(self, member: Member, now: float) -> None:
         self._member, self.word, self._asked, self._halting = None, None, None, False
         self.status = replace(
-            self.status, formation=0, formation_name="", hung=False, suspects=(), stuck=(), committed=0
+            self.status,
+            formation=0,
+            formation_name="",
+            hung=False,
+            suspects=(),
+            stuck=(),
+            committed=0,
+            whole=False,
         )
         self._stage(Stage.STARTING)
         if self.ballot:
@@ -72,7 +79,9 @@ class OwnTrainer:
             self._effects.append(Order(local.Halt(formation_id(self.word))))
         self.ballot = Ballot(record, member=self._member, position=position)
         self.word, self._asked, self._halting = None, None, False
-        self.status = replace(self.status, formation=0, formation_name="", committed=0, suspects=(), stuck=())
+        self.status = replace(
+            self.status, formation=0, formation_name="", committed=0, whole=False, suspects=(), stuck=()
+        )
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
 
@@ -118,7 +127,7 @@ class OwnTrainer:
                 self._left(formation, position, self._halted_as(), now)
             case local.CaughtUp(position) if self.status.stage is Stage.FETCHING:
                 self.moved_at = now
-                self.status = replace(self.status, stuck=())
+                self.status = replace(self.status, stuck=(), whole=True)
                 self._at(position)
                 self._stage(Stage.CAUGHT_UP)
             case local.FetchFailed(donor, error) if donor == self._donor and self._fetches():
@@ -149,6 +158,7 @@ class OwnTrainer:
             return
         if (ballot.engaged is not None or self._fetches()) and progress.step > ballot.position.committed:
             self.moved_at = now
+            self.status = replace(self.status, whole=True)
             self._at(Position(formation.lineage, formation, progress.step))
 
     def _fetches(self) -> bool:
@@ -256,7 +266,9 @@ class OwnTrainer:
     def formed(self, word: Established) -> None:
         self.word, self._halting, self._asked = word, False, None
         number, name = word.formation.number, word.formation.name
-        self.status = replace(self.status, formation=number, formation_name=name, suspects=(), stuck=())
+        self.status = replace(
+            self.status, formation=number, formation_name=name, whole=True, suspects=(), stuck=()
+        )
         self._stage(Stage.FORMING)
         self._effects.append(Build(word))
 

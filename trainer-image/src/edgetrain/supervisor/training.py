@@ -35,9 +35,6 @@ _STATES = {
     Stage.FORMING: TrainerState.TRAINING,
     Stage.TRAINING: TrainerState.TRAINING,
 }
-_WITH_STATE = frozenset({Stage.FORMING, Stage.TRAINING, Stage.BROKEN, Stage.STOPPED, Stage.CAUGHT_UP})
-"""Stages in which the trainer has a state in memory from which others could go on."""
-
 _NEWS = (
     "state",
     "formation",
@@ -189,7 +186,7 @@ def _progress(facts: Facts, plan: PlanView | None) -> Progress:
 
 
 def _holds(status: Status, plan: PlanView | None) -> bool:
-    return plan is not None and status.lineage == plan.lineage and status.stage in _WITH_STATE
+    return plan is not None and status.lineage == plan.lineage and status.whole
 
 
 def _trouble(facts: Facts, clash: Clash | None, starving: str | None) -> tuple[str | None, str | None]:
