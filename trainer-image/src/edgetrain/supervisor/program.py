@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edgetrain.local import Message, Ping, Pong
+from edgetrain.local import Message, Ping, Pong, Stop
 from edgetrain.local.codec import BadMessage, decode, encode
 from edgetrain_protocol.names import Env
 
@@ -43,6 +43,8 @@ class Program:
     _process: Process | None = None
     _writer: asyncio.StreamWriter | None = None
     _answered: float | None = None
+    _ending: bool = False
+    """It was asked to end: that it answers no more is no sign that it hangs."""
 
     @property
     def spoken(self) -> str:
@@ -80,10 +82,12 @@ class Program:
 
     def send(self, message: Message) -> None:
         """To the program, if it lives."""
+        self._ending |= isinstance(message, Stop)
         if self._writer and not self._writer.is_closing():
             self._writer.write(encode(message))
 
     def signal(self, number: signal.Signals) -> None:
+        self._ending = True
         if self._process and self._process.returncode is None:
             self._process.send_signal(number)
 
@@ -120,7 +124,7 @@ class Program:
             slept = loop.time()
             await asyncio.sleep(PING_SECONDS)
             late = loop.time() - slept - PING_SECONDS
-            if self._answered is None:
+            if self._answered is None or self._ending:
                 continue
             if late > PING_SECONDS:
                 # We did not run either: its answers may lie unread.
