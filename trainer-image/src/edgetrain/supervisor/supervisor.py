@@ -15,6 +15,7 @@ from edgetrain.local import Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import FINISHING_FILE, ask_for_reports
 from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk, Disk
+from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.outlook import outlook
@@ -25,7 +26,6 @@ from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.termination_log import leave_word
 from edgetrain.supervisor.training import is_news, training_part
-from edgetrain.supervisor.witness import Witness
 from edgetrain_protocol.names import DISK_EXIT_STATUS
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.report import PROGRAM_DIFFERS, TrainingPart
@@ -58,8 +58,8 @@ class Supervisor:
         self._killings = Killings()
         self._files = ProgramFiles(command, settings.program_dir)
         self._metrics = Metrics()
-        self._witness = Witness(settings.run_dir, self._metrics)
-        self._facts = self._witness.facts
+        self._recorder = FactRecorder(settings.run_dir, self._metrics)
+        self._facts = self._recorder.facts
         self._program: Program | None = None
         self._member: Member | None = None
         self._stopping: str = ""
@@ -156,7 +156,7 @@ class Supervisor:
     # --- what the program says
 
     def _heard(self, message: Message) -> None:
-        self._witness.heard(message, self._loop.time())
+        self._recorder.heard(message, self._loop.time())
         match message:
             case Ready(layout, _, _):
                 if self._member:

@@ -29,7 +29,7 @@ HEARTBEAT_SECONDS = 0.2
 CHECKPOINTS_TOLD = 3
 
 
-class Witness:
+class FactRecorder:
     """Writes down what it hears; decides nothing."""
 
     def __init__(self, run_dir: Path, metrics: Metrics) -> None:
