@@ -276,6 +276,15 @@ def test_a_whole_job_that_is_heard_no_more_trains_on_as_far_as_is_known_and_says
     assert world.lines() == {"a": "Paused", "b": "Paused"}
 
 
+def test_a_pod_that_has_run_and_starts_anew_with_its_node_is_not_one_that_never_did() -> None:
+    world = trained("a", "b")
+    world.pass_time(NOT_STARTED_SECONDS)
+    for node in "ab":
+        world.change_pod(node, phase="Pending", ready=False)
+    world.settle()
+    assert "NotStarted" not in {condition.reason for condition in world.status.conditions}
+
+
 def test_a_pod_whose_containers_do_not_come_up_is_named_after_a_while() -> None:
     world = World.of("a", "b")
     world.settle()

@@ -19,19 +19,27 @@ ADDRESS_MEND = (
 
 def silent(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
     """Why it is not heard, where it should be."""
-    return _not_started(scene, pod) or _unheard(scene, record, pod)
+    return _not_started(scene, record, pod) or _unheard(scene, record, pod)
 
 
-def _not_started(scene: Scene, pod: PodView) -> Trouble | None:
+def _not_started(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
     """The kubelet gives no reason while it fetches an image or waits for a volume: its events have it."""
     waited = scene.now - pod.created
-    if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS:
+    if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS or _has_run(record, pod):
         return None
     view = scene.seen.nodes.get(pod.node)
     if view is not None and not view.ready:
         return Trouble("NodeNotReady", f"{pod.node}: its pod waits for the node to be Ready", pod.node)
     text = f"no container runs {waited // 60 * 60:.0f} s after the pod was made: it may be fetching its image"
     return Trouble("NotStarted", f"{pod.node}: {text}; `kubectl describe pod {pod.name}` says more", pod.node)
+
+
+def _has_run(record: WorkerRecord, pod: PodView) -> bool:
+    """It is pending again where its node has started anew."""
+    sighting = record.sighting
+    if sighting is None or sighting.pod_uid != pod.uid:
+        return False
+    return sighting.heard or sighting.running_since > 0
 
 
 def _unheard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
