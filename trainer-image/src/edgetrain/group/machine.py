@@ -9,7 +9,7 @@ from edgetrain.group import lateness, links, policy
 from edgetrain.group.ballot import Established, Refusal
 from edgetrain.group.bars import Bars
 from edgetrain.group.calls import Calls
-from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send, VotesLost
+from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send
 from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict, Vote
@@ -37,7 +37,6 @@ class Group(OwnTrainer):
         self.waits_for: tuple[str, ...] = ()
         """Workers, where nothing is done for want of them."""
         self._shown = ShownRecords()
-        self._votes_lost = False
         self._calls = Calls()
         self._situation: tuple[object, float] = (None, now)
         self._bars = Bars()
@@ -62,7 +61,7 @@ class Group(OwnTrainer):
     def on_record(self, record: Record, now: float) -> list[Effect]:
         """What a pod has voted for, with which of its trainer's incarnations are over."""
         self._shown.note(record)
-        self._recall(record)
+        self.recall(record)
         self._withdraw_if(lambda voter: voter in record.ended)
         return self._settle(now)
 
@@ -104,7 +103,7 @@ class Group(OwnTrainer):
 
     def on_plan(self, plan: PlanView, now: float) -> list[Effect]:
         """A newer one than that held before."""
-        if self._votes_lost:
+        if self.votes_lost:
             return []
         newer = self.ballot is None or plan.lineage > self.ballot.record.lineage
         if newer and plan.founders:
@@ -112,7 +111,7 @@ class Group(OwnTrainer):
             self._lagging, self._invited, self._reform_asked = frozenset(), {}, None
             self._calls = Calls()
             for record in self._shown.all():
-                self._recall(record)
+                self.recall(record)
         elif self.plan and plan.nudge > self.plan.nudge:
             self._try_anew()
         if plan.train and not (self.plan and self.plan.train):
@@ -262,21 +261,15 @@ class Group(OwnTrainer):
     def formed(self, word: Established) -> None:
         super().formed(word)
         self._calls.established()
-        self._reform_asked, self._lagging, self._invited = None, frozenset(), {}
+        self._reform_asked, self._lagging = None, frozenset()
+        # Not who is on its way still: asked in anew with each formation, it would be at no boundary in time.
+        members = {m.worker for m in word.formation.members}
+        self._invited = {w: asked for w, asked in self._invited.items() if w not in members}
 
     def failed(self, formation: Formation, verdict: Verdict, now: float) -> None:
         self._effects.append(Log(f"formation {formation.number}: {verdict.outcome.value}: {verdict.reason}"))
         self._calls.failed(formation, verdict, now)
         self._lagging |= {m.worker for m in verdict.lagging}
-
-    def _recall(self, shown: Record) -> None:
-        """Take in what another pod shows; do we know of all that it shows us to have had a part in?"""
-        unknown = self.ballot.record.forgets(shown, self._member) if self.ballot else None
-        if unknown is not None:
-            self.ballot, self._votes_lost = None, True
-            self._effects.append(VotesLost(shown.pod, unknown))
-        elif self.ballot:
-            self.ballot = self.ballot.on_record(shown)
 
     def _withdraw(self) -> None:
         self.ballot = self.ballot and self.ballot.withdraw()

@@ -7,7 +7,18 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from edgetrain.group.ballot import Actions, Ballot, Established, Failed, Forming, Persist, Stopping, Tell
-from edgetrain.group.effects import Announce, Asked, Build, Effect, FetchFrom, Log, Order, Send, formation_id
+from edgetrain.group.effects import (
+    Announce,
+    Asked,
+    Build,
+    Effect,
+    FetchFrom,
+    Log,
+    Order,
+    Send,
+    VotesLost,
+    formation_id,
+)
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict
@@ -38,6 +49,8 @@ class OwnTrainer:
         self.moved_at = 0.0
         """When its trainer last got on: became ready to train, took a state, or committed a step."""
         self._start_sent: tuple[int, Member] | None = None
+        self.votes_lost = False
+        """It has voted before and does not know for what: it takes no part any more."""
         self._effects: list[Effect] = []
 
     # --- its process
@@ -84,6 +97,15 @@ class OwnTrainer:
         )
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
+
+    def recall(self, shown: Record) -> None:
+        """Take in what another pod shows; do we know of all that it shows us to have had a part in?"""
+        unknown = self.ballot.record.forgets(shown, self._member) if self.ballot else None
+        if unknown is not None:
+            self.ballot, self.votes_lost = None, True
+            self._effects.append(VotesLost(shown.pod, unknown))
+        elif self.ballot:
+            self.ballot = self.ballot.on_record(shown)
 
     def estrange(self, begun: Collection[int]) -> None:
         """A lineage that others have committed a step in begins no more, whatever plan is handed on to us:

@@ -104,7 +104,10 @@ class View:
     def enough(self, voters: Sequence[Member]) -> bool:
         """Whether a call for which these vote could be established, as far as we know."""
         here = frozenset(voters)
-        return all(Rules().enough(formation, here, self.ended) for formation in self.doubtful(voters))
+        # Nobody's records show nothing that there would have to be enough of.
+        return bool(voters) and all(
+            Rules().enough(formation, here, self.ended) for formation in self.doubtful(voters)
+        )
 
     def can_go_on(self, members: Sequence[Member]) -> bool:
         """Whether these are enough, others' votes counted who are here and cannot be in."""
