@@ -22,7 +22,7 @@ BOUND_SECONDS = 30.0
 ORDERS_OF_FOUR = list(itertools.permutations(range(4)))
 ORDERS_OF_FIVE = list(itertools.permutations(range(5)))[:: 1 if DEEP else 11]
 SEEDS = range(300) if DEEP else [*range(12), 152, 164, 177, 198, 213]
-"""The last five have each found something: a plan without anybody who is left, newcomers asked in for ever."""
+"""The last five have found something: a plan without anybody who is left, newcomers asked in for ever."""
 
 
 def commits(job: Job) -> None:
