@@ -22,7 +22,7 @@ from benchmarks.waiting import wait_for
 from edgetrain_protocol.status import ConditionType, NodeState
 
 LAST_WORDS = "cannot open /dev/camera0: no such device"
-NO_MODULE = "No module named 'edgetrain."
+NO_MODULE = "ModuleNotFoundError"
 LOOKED_AT_SECONDS = 30.0
 """By then an operator that has just been started has looked at a job and written its status."""
 
