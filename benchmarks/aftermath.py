@@ -116,9 +116,17 @@ def explain(test: Bed, name: str) -> None:
         copy_state(test, node, folder)
         for line in lines[-_SHOWN_LINES:]:
             print(f"    {node}: {line[:300]}", flush=True)
-    steps = sorted(test.journal.steps, key=lambda step: step.at)
-    (folder / "journal.jsonl").write_text("".join(f"{json.dumps(asdict(step))}\n" for step in steps))
+    keep_journal(test, folder)
     print(f"  all of it: {folder}", flush=True)
+
+
+def keep_journal(test: Bed, folder: Path) -> None:
+    """All starts of programs and all steps, in the order of time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said: list[Begin | Step] = [*test.journal.begun, *test.journal.steps]
+    lines = sorted(said, key=lambda line: line.at)
+    text = "".join(f"{json.dumps({type(line).__name__: asdict(line)})}\n" for line in lines)
+    (folder / "journal.jsonl").write_text(text)
 
 
 def copy_state(test: Bed, node: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.aftermath import START_SECONDS
+from benchmarks.aftermath import KEPT, START_SECONDS, keep_journal
 from benchmarks.audit import audit, audit_rows, history_of
 from benchmarks.baselines import torchft
 from benchmarks.bed import Bed, bed, edges
@@ -70,6 +70,7 @@ def strike_all(test: Bed, faults: int, begin: float) -> list[Struck]:
 
 def judged(test: Bed, struck: Sequence[Struck], fault_free: Span, faulty: Span) -> list[Row]:
     lines = test.journal.read()
+    keep_journal(test, KEPT / "goodput")
     steps = committed(lines)
     away = [absence for fault in struck for absence in absences(fault, lines)]
     part = goodput(steps, test.nodes, test.journal.begun, away, fault_free, faulty)
