@@ -44,19 +44,17 @@ class Resumed(Simulation):
         site, ballot = self.sites[index], node.ballot
         group, position = site.group, ballot.position
         assert ballot.member is not None
-        stage = Stage.TRAINING if node.word else Stage.FRESH if node.starts else Stage.BROKEN
-        record = ballot.record
-        own = [a for a in record.accepted if a.formed and ballot.member in a.formation.members]
-        formed = [record.base.number, *(a.formation.number for a in own)]
-        formation = 0 if node.starts else max(formed)
+        last = left_last(node)
+        stage = Stage.TRAINING if node.word else Stage.BROKEN if last else Stage.FRESH
+        formation = last.formation.number if last else 0
         group.ballot = replace(ballot.withdraw(), pending=None, caller=None)
         group.ready(ballot.member, "layout", "")
         group.ballot = replace(ballot.withdraw(), pending=None, caller=None)
         group.word = node.word
         group.status = replace(group.status, stage=stage, formation=formation, committed=position.committed)
-        trainer = Trainer(ballot.member, position, node.word or left_last(node))
+        trainer = Trainer(ballot.member, position, node.word or last)
         trainer.held = node.held
-        trainer.content, trainer.whole = self._state.history[: position.committed], not node.starts
+        trainer.content, trainer.whole = self._state.history[: position.committed], last is not None
         site.disk, site.trainer, site.starts = node.disk, trainer, node.starts + 100
         self.carry(index, group.on_plan(self.plan, 0.0))
         if node.word:
@@ -65,11 +63,11 @@ class Resumed(Simulation):
 
 
 def left_last(node: Node) -> Established | None:
-    """The formation that its trainer has left: others are told that its connections are closed."""
-    record = node.ballot.record
-    own = [a.formation for a in record.accepted if node.ballot.member in a.formation.members]
-    last = own[-1] if own else record.base
-    return None if node.starts else Established(LINEAGE, last, last.members, Decision.NONE, 0)
+    """The formation that its trainer is in, or has left: others are told that its connections are closed."""
+    record, member = node.ballot.record, node.ballot.member
+    formed = (record.base, *(a.formation for a in record.accepted if a.formed))
+    last = next((f for f in reversed(formed) if member in f.members), None)
+    return Established(LINEAGE, last, last.members, Decision.NONE, 0) if last else None
 
 
 def lost_for_good(world: World, state: State) -> bool:
