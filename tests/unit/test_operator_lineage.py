@@ -118,8 +118,9 @@ class TestNewLineage:
         world.settle()
         world.say("a", checkpoints=(older,))
         world.say("c", checkpoints=(older, kept))
-        world.settle()
+        world.step()
         assert world.plan.origin == Origin(step=8, lineage=1, digest="d")
+        assert world.condition("Training").reason != "WaitingForCheckpoint", "with the decision that ends it"
 
     def test_unless_its_nodes_are_excluded(self) -> None:
         world, _, _ = with_newest_checkpoint_on_dark_nodes()

@@ -79,8 +79,7 @@ def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
 
 def _placement(seen: Observed, without: Collection[str]) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
-    plan = seen.stored.plan
-    senior = {m.node for group in plan.groups for m in group.members} if plan else set()
+    senior = {m.node for m in seen.stored.members}
     return place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
 
 

@@ -56,7 +56,7 @@ def new_lineage(
     """Whether history must start anew, and from what. `members`: who would be in it; `forced`: why it
     must in any case."""
     why = forced or why_lost(scene, formation)
-    if not why or not members or _awaited(scene, members):
+    if not why or not members or _awaited_keepers(scene, members):
         return None
     origin = _newest_state(scene, members)
     lost = max(last_known_step(scene) - (origin.step if origin else 0), 0)
@@ -74,11 +74,11 @@ def why_lost(scene: Scene, formation: KnownFormation | None) -> str:
     return _why(scene, lost[0]) if lost[0] and all(lost) else ""
 
 
-def awaited(scene: Scene, formation: KnownFormation | None) -> str:
-    """Who is waited for, and why, where a lost lineage is not followed by another yet; else empty."""
-    here = [m.worker for m in scene.members if scene.hearing.heard(m.worker)]
+def awaited(scene: Scene, formation: KnownFormation | None, members: Sequence[str]) -> str:
+    """Who is waited for, and why, where a lost lineage is not followed by another yet; else empty.
+    `members`: who would be in that."""
     why, durable = why_lost(scene, formation), scene.stored.durable
-    keepers = _awaited(scene, here) if why and here else []
+    keepers = _awaited_keepers(scene, members) if why and members else []
     if durable is None or not keepers:
         return ""
     nodes = ", ".join(sorted(scene.node_of(worker) for worker in keepers)[:10])
@@ -165,7 +165,7 @@ def _why(scene: Scene, lost: Quorum) -> str:
 # --- what is left
 
 
-def _awaited(scene: Scene, members: Sequence[str]) -> list[str]:
+def _awaited_keepers(scene: Scene, members: Sequence[str]) -> list[str]:
     """Who may come back with a newer durable state than all who are here have."""
     durable = scene.stored.durable
     if durable is None or not scene.stored.alive(durable):

@@ -115,9 +115,7 @@ def _as_it_ended(
     scene: Scene, record: WorkerRecord, before: NodeStatus | None, trouble: Trouble | None, found: Verdict
 ) -> _State:
     """Of a job that is over or suspended, whatever has become of the pod since."""
-    sighting = record.sighting
-    well = sighting is not None and sighting.pod_uid == record.pod_uid and sighting.ended_well
-    if found.end is End.COMPLETE and well:
+    if found.end is End.COMPLETE and record.sighted.ended_well:
         return _State(NodeState.FINISHED)
     if trouble is not None and trouble.reason not in UNHEARD:
         return _State(NodeState.FAILED, trouble.message)

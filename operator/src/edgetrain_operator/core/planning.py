@@ -94,9 +94,7 @@ def _silence_noted(scene: Scene, worker: str, record: WorkerRecord) -> WorkerRec
     if scene.hearing.heard(worker):
         return record.model_copy(update={"silent_since": 0.0}) if record.silent_since else record
     # A pod whose supervisor never reported is not silent: it may be starting; its profiler is heard first.
-    sighting = record.sighting
-    spoke = sighting is not None and sighting.pod_uid == record.pod_uid and sighting.heard
-    known = spoke or (worker, record.pod_uid) in {(m.worker, m.pod_uid) for m in scene.members}
+    known = record.sighted.heard or (worker, record.pod_uid) in {(m.worker, m.pod_uid) for m in scene.members}
     if known and silence > 0 and not record.silent_since:
         return record.model_copy(update={"silent_since": scene.now - silence})
     return record

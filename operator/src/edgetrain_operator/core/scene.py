@@ -36,7 +36,7 @@ class Scene:
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
-        return tuple(m for group in self.plan.groups for m in group.members) if self.plan else ()
+        return self.stored.members
 
     @cached_property
     def hearing(self) -> Hearing:

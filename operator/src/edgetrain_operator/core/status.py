@@ -163,11 +163,12 @@ def _training(
         return kind, True, "Training", "steps are being committed"
     if troubles := _preventing(scene, troubles):
         return kind, False, troubles[0].reason, troubles[0].message
-    members = len(stored.plan.groups[0].members) if stored.plan and stored.plan.groups else 0
-    if stored.plan and stored.plan.phase is Phase.WAIT and members < scene.seen.job.spec.nodes.min:
-        text = f"{members} workers are ready, spec.nodes.min is {scene.seen.job.spec.nodes.min}"
+    ready = len(stored.members)
+    if stored.plan and stored.plan.phase is Phase.WAIT and ready < scene.seen.job.spec.nodes.min:
+        text = f"{ready} workers are ready, spec.nodes.min is {scene.seen.job.spec.nodes.min}"
         return kind, False, "WaitingForWorkers", text
-    if awaited := lineage.awaited(scene, stored.formation):
+    here = [m.worker for m in stored.members if scene.hearing.heard(m.worker)]
+    if awaited := lineage.awaited(scene, stored.formation, here):
         return kind, False, "WaitingForCheckpoint", awaited
     if any(line.state is NodeState.PAUSED for line in lines):
         return (
@@ -188,10 +189,9 @@ def _preventing(scene: Scene, troubles: Sequence[Trouble]) -> list[Trouble]:
 
 def _all_dark(scene: Scene, stored: StoredPlan) -> bool:
     """Nobody of a group that has trained is heard: it trains on, for all that is known."""
-    members = [m for group in stored.plan.groups for m in group.members] if stored.plan else []
-    if stored.formation is None or scene.hearing.any_heard(m.worker for m in members):
+    if stored.formation is None or scene.hearing.any_heard(m.worker for m in stored.members):
         return False
-    pods = [scene.pods.get(m.pod_uid) for m in members]
+    pods = [scene.pods.get(m.pod_uid) for m in stored.members]
     return any(pod is None or not scene.down(pod) for pod in pods)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
-from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.plan import Member, Plan
 from edgetrain_protocol.report import Checkpoint, Quorum
 
 DOCUMENT_KEY = "plan.json"
@@ -94,6 +94,12 @@ class WorkerRecord(Tolerant):
     """By container; of the pod as a whole under "pod"."""
 
     @property
+    def sighted(self) -> Sighting:
+        """What was seen of its present pod: nothing, where that was of the one before."""
+        known = self.sighting
+        return known if known and known.pod_uid == self.pod_uid else Sighting(pod_uid=self.pod_uid)
+
+    @property
     def failures(self) -> int:
         """A failure may be seen in the pod, in a report, or in both: counted once."""
         return max(self.crashes + self.pod_crashes, self.failed_incarnations)
@@ -175,6 +181,11 @@ class StoredPlan(Tolerant):
     branches: dict[int, int] = Field(default_factory=dict, max_length=1000)
     """Lineage -> the step at which a later one left it: what it has beyond is of a dead history."""
     stall: Stall | None = None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Of all its groups."""
+        return tuple(m for group in self.plan.groups for m in group.members) if self.plan else ()
 
     @property
     def durable_step(self) -> int | None:

@@ -25,7 +25,7 @@ def silent(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
 def _not_started(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
     """The kubelet gives no reason while it fetches an image or waits for a volume: its events have it."""
     waited = scene.now - pod.created
-    if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS or _has_run(record, pod):
+    if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS or _has_run(record):
         return None
     view = scene.seen.nodes.get(pod.node)
     if view is not None and not view.ready:
@@ -34,26 +34,16 @@ def _not_started(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | 
     return Trouble("NotStarted", f"{pod.node}: {text}; `kubectl describe pod {pod.name}` says more", pod.node)
 
 
-def _has_run(record: WorkerRecord, pod: PodView) -> bool:
+def _has_run(record: WorkerRecord) -> bool:
     """It is pending again where its node has started anew."""
-    sighting = record.sighting
-    if sighting is None or sighting.pod_uid != pod.uid:
-        return False
-    return sighting.heard or sighting.running_since > 0
+    return record.sighted.heard or record.sighted.running_since > 0
 
 
 def _unheard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
     """Who should be heard, by all that its kubelet says of it: it runs, and has run for long enough."""
-    view, sighting = scene.seen.nodes.get(record.node), record.sighting
+    view, sighting = scene.seen.nodes.get(record.node), record.sighted
     dark = view is not None and not view.ready
-    if (
-        pod.phase != "Running"
-        or pod.deleting
-        or pod.idle
-        or dark
-        or sighting is None
-        or sighting.pod_uid != pod.uid
-    ):
+    if pod.phase != "Running" or pod.deleting or pod.idle or dark:
         return None
     since = record.silent_since if sighting.heard else sighting.running_since
     if not since or scene.now - max(since, scene.seen.since) < NEVER_HEARD_SECONDS:

@@ -130,8 +130,7 @@ def _settled(container: str, end: LastEnd, stamped: StampedReport | None) -> Las
 
 
 def _sighted(now: float, record: WorkerRecord, pod: PodView | None, said: TrainingPart | None) -> Sighting:
-    known = record.sighting
-    old = known if known and known.pod_uid == record.pod_uid else Sighting(pod_uid=record.pod_uid)
+    old = record.sighted
     heard, phase = old.heard or said is not None, pod.phase if pod else ""
     return Sighting(
         pod_uid=record.pod_uid,
