@@ -52,7 +52,8 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Nothing to look into; what a new lineage has undone may be as it must."""
+        """Whether there is nothing to look into. Steps that a new lineage has undone are looked into as well,
+        though that may be right."""
         return self.after is not None and not self.last_resorts and not (self.found and self.found.harm)
 
 

@@ -303,27 +303,31 @@ class Trainers(Network, ABC):
         self._leave(trainer)
         trainer.donor, trainer.word, trainer.whole, trainer.begun = donor, None, False, False
         trainer.waits_since = self.now
-        self.work(index, trainer, 0.1, lambda: self._fetched(index, trainer))
+        self._look_at_donor(index, trainer, 0.1)
 
     def _fetched(self, index: int, trainer: Trainer) -> None:
         assert trainer.donor is not None
         giver = self.sites[trainer.donor].trainer
         if giver is None or not self.sites[trainer.donor].up or not self.carries(index, trainer.donor):
-            self.work(index, trainer, 1.0, lambda: self._fetched(index, trainer))
+            self._look_at_donor(index, trainer, 1.0)
             self._starves(index, trainer)
             return
         trainer.waits_since = self.now
         if trainer.whole:
-            self.work(index, trainer, 1.0, lambda: self._fetched(index, trainer))
+            self._look_at_donor(index, trainer, 1.0)
             return
         if not self.gives(giver) or self.sites[index].away:
             # Its donor waits until it has a state to give, and it takes one at its own boundary.
-            self.work(index, trainer, 0.5, lambda: self._fetched(index, trainer))
+            self._look_at_donor(index, trainer, 0.5)
             return
         trainer.position, trainer.content = replace(giver.position, prepared=None), giver.content
         trainer.whole = True
         self.tell(index, local.CaughtUp(trainer.position))
-        self.work(index, trainer, 1.0, lambda: self._fetched(index, trainer))
+        self._look_at_donor(index, trainer, 1.0)
+
+    def _look_at_donor(self, index: int, trainer: Trainer, seconds: float) -> None:
+        """Whether it is there, so long from now."""
+        self.work(index, trainer, seconds, lambda: self._fetched(index, trainer))
 
     def _starves(self, index: int, trainer: Trainer) -> None:
         assert trainer.donor is not None

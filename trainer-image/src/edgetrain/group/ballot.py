@@ -21,7 +21,7 @@ class Call:
     """The sender asks each member of `formation`, and each witness, for its vote.
 
     Witnesses are members of older formations whose votes are needed, though they cannot be in this one: they
-    lack the newest state. After Paris, "Voting with witnesses" (ICDCS 1986).
+    lack the newest state, or their programs are away. After Paris, "Voting with witnesses" (ICDCS 1986).
     """
 
     lineage: int
@@ -30,6 +30,7 @@ class Call:
 
     @property
     def voters(self) -> tuple[Member, ...]:
+        """All whose votes it needs."""
         return (*self.formation.members, *self.witnesses)
 
 
@@ -109,6 +110,7 @@ class OwnCall:
 
     @property
     def complete(self) -> bool:
+        """All have voted."""
         return len(self.votes) == len(self.asking.voters)
 
 

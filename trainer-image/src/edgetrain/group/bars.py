@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 MUTE_SECONDS = 2.0
+"""Who did not answer a call is left out of those that follow for so long."""
 OUT_SECONDS = 10.0
 LONGEST_DOUBLINGS = 5
 FORGET_SECONDS = 120.0
@@ -22,6 +23,7 @@ class Bars:
     _times: dict[str, int] = field(default_factory=dict)
 
     def did_not_vote(self, worker: str, now: float) -> None:
+        """In time: it may be starved, or gone."""
         self.mute[worker] = now + MUTE_SECONDS
 
     def put_out(self, worker: str, formation: int, now: float) -> None:

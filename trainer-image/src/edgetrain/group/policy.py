@@ -137,7 +137,7 @@ def rebuild(
     for members in (wanted, present):
         if view.enough(members):
             return view.propose(members, why)
-    if present and view.can_go_on(present):
+    if view.can_go_on(present):
         return view.propose(present, why, view.witnesses(present))
     return paused(view, formation, present)
 

@@ -95,6 +95,7 @@ class View:
         return here and member not in self.ended and self.may_be_called(member.worker)
 
     def may_be_called(self, worker: str) -> bool:
+        """Neither put out nor mute: as a member. What a witness may be, see `witnesses`."""
         return max(self.barred.get(worker, 0.0), self.mute.get(worker, 0.0)) <= self.now
 
     def reach(self, worker: str) -> tuple[str, ...]:
@@ -103,15 +104,12 @@ class View:
 
     def enough(self, voters: Sequence[Member]) -> bool:
         """Whether a call for which these vote could be established, as far as we know."""
-        here = frozenset(voters)
         # Nobody's records show nothing that there would have to be enough of.
-        return bool(voters) and all(
-            Rules().enough(formation, here, self.ended) for formation in self.doubtful(voters)
-        )
+        return bool(voters) and not self.short(voters)
 
     def can_go_on(self, members: Sequence[Member]) -> bool:
-        """Whether these are enough, others' votes counted who are here and cannot be in."""
-        return self.enough([*members, *self.witnesses(members)])
+        """Whether these are enough, by themselves or with the votes of who is here and cannot be in."""
+        return bool(members) and (self.enough(members) or self.enough([*members, *self.witnesses(members)]))
 
     def witnesses(self, members: Sequence[Member]) -> tuple[Member, ...]:
         """Whose votes these lack and may have: of those who cannot be in, as they lack the newest state or
