@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from edgetrain_protocol.job import Reduction
 from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
 from tests.support.wires import Wires
+
+ROOT = Path(__file__).parents[2]
+TRAINING_PROGRAM = ROOT / "tests" / "train" / "training_program.py"
 
 
 def free_ports(count: int) -> list[int]:
@@ -224,3 +228,33 @@ class LocalGroup:
     def tail(self) -> str:
         started = [w for w in self.workers if (w.directory / "stderr").exists()]
         return "\n".join(f"{w.name}:\n{w.errors[-1500:]}" for w in started)
+
+
+@contextmanager
+def training_group(
+    directory: Path,
+    size: int,
+    *,
+    epochs: int = 100_000,
+    start_seconds: float,
+    wires: Wires | None = None,
+    **plan: Any,
+) -> Iterator[LocalGroup]:
+    """Workers that run the small training program, from when all of them train; w0 aggregates.
+
+    Args:
+        start_seconds: for importing torch so many times on busy cores.
+        plan: see `LocalGroup.plan`.
+    """
+
+    def command(worker: Worker) -> list[str]:
+        return [sys.executable, str(TRAINING_PROGRAM), str(worker.log), str(epochs), "0.02"]
+
+    group = LocalGroup(directory, command, size, env={"PYTHONPATH": str(ROOT)}, wires=wires)
+    try:
+        group.give(group.plan(**plan))
+        group.start()
+        wait_for(lambda: group.whole() and group.step > 3, start_seconds, group.tail)
+        yield group
+    finally:
+        group.close()

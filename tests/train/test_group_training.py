@@ -1,7 +1,6 @@
 """Real trainers under real supervisors: kills and stops of each role, and every sample accounted for."""
 
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,27 +9,17 @@ import pytest
 
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.plan import Phase
-from tests.support.group import LocalGroup, Worker
+from tests.support.group import LocalGroup, training_group
 from tests.train.training_program import SAMPLES
 
 START_SECONDS = 90
 """Importing torch four times on two busy cores."""
-PROGRAM = Path(__file__).parent / "training_program.py"
 
 
 @pytest.fixture
 def group(tmp_path: Path) -> Iterator[LocalGroup]:
-    def command(worker: Worker) -> list[str]:
-        return [sys.executable, str(PROGRAM), str(worker.log), "40", "0.02"]
-
-    group = LocalGroup(tmp_path, command, 4, env={"PYTHONPATH": str(Path(__file__).parents[2])})
-    try:
-        group.give(group.plan())
-        group.start()
-        wait_for(lambda: group.whole() and group.step > 3, START_SECONDS, group.tail)
+    with training_group(tmp_path, 4, epochs=40, start_seconds=START_SECONDS) as group:
         yield group
-    finally:
-        group.close()
 
 
 def check_accounts(group: LocalGroup) -> None:

@@ -1,9 +1,7 @@
 """Links that break in part under real process groups: who is named, and who is not."""
 
-import sys
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from benchmarks.waiting import wait_for
 from edgelab.barriers import Cut
 from edgetrain.engine.silence import STUCK_SECONDS
 from edgetrain_protocol.job import Reduction
-from tests.support.group import LocalGroup, Worker
+from tests.support.group import LocalGroup, training_group
 from tests.support.reducers import Reducers, stuck_while_summing
 from tests.support.wires import Wires, can_wire, wired
 
@@ -24,7 +22,6 @@ NUMBERS = 1 << 20
 SECONDS = STUCK_SECONDS + 4
 """Also for connections on which nothing is under way to be asked often enough."""
 WORKERS = ("w0", "w1", "w2", "w3")
-PROGRAM = Path(__file__).parent / "training_program.py"
 START_SECONDS = 180
 
 
@@ -75,20 +72,12 @@ def test_a_link_that_is_merely_slow_is_not_named(group: tuple[Wires, Reducers]) 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGroup]:
     """Four workers under real supervisors, each on a node of its own; w0 aggregates."""
-
-    def command(worker: Worker) -> list[str]:
-        return [sys.executable, str(PROGRAM), str(worker.log), "100000", "0.02"]
-
-    with wired(*WORKERS) as wires:
-        env = {"PYTHONPATH": str(Path(__file__).parents[2])}
-        group = LocalGroup(tmp_path_factory.mktemp("group"), command, 4, env=env, wires=wires)
-        try:
-            group.give(group.plan(reduction=Reduction.STAR))
-            group.start()
-            wait_for(lambda: group.whole() and group.step > 3, START_SECONDS, group.tail)
-            yield group
-        finally:
-            group.close()
+    directory, star = tmp_path_factory.mktemp("group"), Reduction.STAR
+    with (
+        wired(*WORKERS) as wires,
+        training_group(directory, 4, start_seconds=START_SECONDS, wires=wires, reduction=star) as group,
+    ):
+        yield group
 
 
 LARGE = 150
