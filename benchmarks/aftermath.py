@@ -111,22 +111,22 @@ def explain(test: Bed, name: str) -> None:
     print(_status_lines(test), flush=True)
     test.journal.read()
     for node in test.nodes:
-        lines = test.journal.words[node]
-        (folder / f"{node}.log").write_text("\n".join(lines))
         copy_state(test, node, folder)
-        for line in lines[-_SHOWN_LINES:]:
+        for line in test.journal.words[node][-_SHOWN_LINES:]:
             print(f"    {node}: {line[:300]}", flush=True)
     keep_journal(test, folder)
     print(f"  all of it: {folder}", flush=True)
 
 
 def keep_journal(test: Bed, folder: Path) -> None:
-    """All starts of programs and all steps, in the order of time."""
+    """All starts of programs and all steps, in the order of time; and what else each node's pods said."""
     folder.mkdir(parents=True, exist_ok=True)
     said: list[Begin | Step] = [*test.journal.begun, *test.journal.steps]
     lines = sorted(said, key=lambda line: line.at)
     text = "".join(f"{json.dumps({type(line).__name__: asdict(line)})}\n" for line in lines)
     (folder / "journal.jsonl").write_text(text)
+    for node in test.nodes:
+        (folder / f"{node}.log").write_text("\n".join(test.journal.words[node]))
 
 
 def copy_state(test: Bed, node: str, folder: Path) -> None:

@@ -122,6 +122,7 @@ class Newcomer:
 
 def test_who_replays_slower_than_the_group_trains_catches_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(follower_module, "FAR", 32)
     newcomer = Newcomer(step_seconds=0.05)
     with training(every=0.01) as (group, donor):
         while group.committed < follower_module.FAR // 2:

@@ -184,6 +184,29 @@ def test_when_the_aggregator_is_gone_the_one_whom_the_group_put_in_front_stays()
     assert elect(replace(left, rates=rates(b=20, c=60))).office.worker == "c"
 
 
+def test_one_that_is_back_takes_up_the_office_it_was_lost_from_at_once() -> None:
+    known = rates(a=100, b=50, c=40)
+    lost = elect(ballot(known, in_office("a", 100), now=1000.0, candidates=("b", "c"), acting="b"))
+    assert (lost.office.worker, lost.office.reason) == ("b", "node-a left")
+    back = elect(ballot(known, lost.office, now=1005.0))
+    assert (back.office.worker, back.changed) == ("a", True)
+    assert back.office.reason == "is back, with more than 1.5 times the bandwidth of node-b"
+
+
+def test_one_that_was_lost_soon_after_its_election_is_back_as_a_challenger() -> None:
+    known = rates(a=100, b=50, c=40)
+    office = in_office("a", 100, since=1000.0 - TENURE_SECONDS / 2)
+    lost = elect(ballot(known, office, now=1000.0, candidates=("b", "c"), acting="b"))
+    back = elect(ballot(known, lost.office, now=1005.0))
+    assert (back.office.worker, back.office.challenger) == ("b", "a")
+
+
+def test_one_that_is_back_with_no_better_a_link_does_not_lead() -> None:
+    lost = elect(ballot(rates(b=50, c=40), in_office("a", 100), candidates=("b", "c"), acting="b"))
+    back = elect(ballot(rates(a=60, b=50, c=40), lost.office, now=1005.0))
+    assert (back.office.worker, back.changed) == ("b", False)
+
+
 def test_succession_is_by_bandwidth_newcomers_last_and_steady() -> None:
     line = succession("b", ["a", "b", "c", "d"], rates(a=10, b=100, c=50, d=90), ["d"])
     assert line == ("b", "c", "a", "d")

@@ -102,9 +102,22 @@ def test_a_member_that_its_group_lost_and_that_is_heard_stays_and_is_a_newcomer(
     assert world.members == ["a", "b", "c"]
 
 
-def test_a_member_that_left_comes_back_when_heard_but_not_at_once() -> None:
+def test_a_member_that_left_comes_back_when_heard() -> None:
     world = trained("a", "b", "c")
     keep_talking(world, "a", "b", number=2, lost=("c",), seconds=3)
+    world.say("c", TrainerState.PAUSED)
+    world.step()
+    assert world.members == ["a", "b", "c"]
+
+
+def test_a_member_that_left_twice_in_a_minute_comes_back_not_at_once() -> None:
+    world = trained("a", "b", "c")
+    keep_talking(world, "a", "b", number=2, lost=("c",), seconds=3)
+    world.say("c", TrainerState.PAUSED)
+    world.step()
+    world.train("a", "b", "c", number=3)
+    world.settle()
+    keep_talking(world, "a", "b", number=4, lost=("c",), seconds=3)
     left = world.now
     world.say("c", TrainerState.PAUSED)
     world.step()
@@ -112,7 +125,7 @@ def test_a_member_that_left_comes_back_when_heard_but_not_at_once() -> None:
     while "c" not in world.members:
         assert world.now < left + REJOIN_SECONDS + 2
         world.pass_time(1.0)
-        world.train("a", "b", number=2, lost=("c",))
+        world.train("a", "b", number=4, lost=("c",))
         world.say("c", TrainerState.PAUSED)
         world.step()
     assert world.members == ["a", "b", "c"]

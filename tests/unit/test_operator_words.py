@@ -266,6 +266,17 @@ def test_a_worker_that_is_heard_no_more_though_its_node_is_ready_is_named() -> N
     assert world.line("c").message.startswith("not heard since")
 
 
+def test_a_worker_that_falls_silent_never_reads_as_one_that_starts() -> None:
+    world = trained("a", "b", "c")
+    said = []
+    for _ in range(12):
+        world.pass_time(1)
+        world.train("a", "b", number=2, lost=("c",))
+        world.step()
+        said.append(world.lines()["c"])
+    assert said[-1] == "Lost" and "Starting" not in said
+
+
 def test_a_whole_job_that_is_heard_no_more_trains_on_as_far_as_is_known_and_says_what_to_check() -> None:
     world = trained("a", "b")
     world.pass_time(NEVER_HEARD_SECONDS + 1)

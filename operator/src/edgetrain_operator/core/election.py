@@ -2,7 +2,8 @@
 
 A change of aggregator costs a re-forming, so a challenger must be ahead by a margin, for a while, and
 the incumbent must have been in office for some time, unless it was elected on the first measurements
-that there were. A confirmed fourfold drop waits for nothing.
+that there were. A confirmed fourfold drop waits for nothing, nor does one that was lost from the office and
+is back: it has shown for long that it is the better one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -56,7 +57,9 @@ def elect(ballot: Ballot) -> Result:
     if office is None:
         return _fill(ballot, "the first election", provisional=True)
     if office.worker not in ballot.candidates:
-        return _fill(ballot, f"{office.node} left")
+        served = ballot.now >= office.since + TENURE_SECONDS
+        predecessor = office.worker if served else office.predecessor
+        return _fill(ballot, f"{office.node} left", predecessor=predecessor)
     if not office.measured:
         return _first_measured(ballot, office)
     return _contest(ballot, office)
@@ -83,14 +86,15 @@ def steady_succession(
     return succession(aggregator, members, rates, now_last)
 
 
-def _fill(ballot: Ballot, why: str, *, provisional: bool = False) -> Result:
+def _fill(ballot: Ballot, why: str, *, provisional: bool = False, predecessor: str = "") -> Result:
     """The office is vacant. The member whom the group itself put in front keeps the office unless
     another is clearly better: a second change right after the first would cost a re-forming."""
     best = _best(ballot, ballot.candidates)
     acting = ballot.acting
     if acting in ballot.candidates and not _clearly_better(ballot, best, acting):
         best = acting
-    return Result(_office(ballot, best, why, provisional=provisional), changed=True)
+    office = _office(ballot, best, why, provisional=provisional)
+    return Result(office.model_copy(update={"predecessor": predecessor}), changed=True)
 
 
 def _first_measured(ballot: Ballot, office: Office) -> Result:
@@ -117,6 +121,10 @@ def _contest(ballot: Ballot, office: Office) -> Result:
             office, changed=False
         )  # Not measured yet by an operator that is new: no reason to move.
     office = _known_better(office, ballot.rates[office.worker])
+    back = office.predecessor
+    if back in ballot.candidates and _clearly_better(ballot, back, office.worker):
+        why = f"is back, with more than {HYSTERESIS:g} times the bandwidth of {office.node}"
+        return Result(_office(ballot, back, why, measured=True), changed=True)
     best = _best(ballot, [w for w in ballot.candidates if w != office.worker] or [office.worker])
     ahead = best != office.worker and _clearly_better(ballot, best, office.worker)
     if ahead and _dropped(ballot, office):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from edgetrain_operator.core.hearing import HEARD_SECONDS, READY
 from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Member
@@ -11,7 +12,8 @@ from edgetrain_protocol.plan import Member
 LOST_SECONDS = 1.0
 """From a group's word that a member is lost to its leaving: a worker that lives says so itself by then."""
 REJOIN_SECONDS = 5.0
-"""A worker that left comes back no sooner, so that a flapping node does not churn the plan."""
+"""A worker that has left twice in a minute comes back no sooner: a flapping node must not churn the plan."""
+STEADY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ def _why_lost(scene: Scene, worker: str) -> str:
     return ""
 
 
+def may_rejoin_at(record: WorkerRecord) -> float:
+    """From when on a worker that has left may come back; a time, which may be over."""
+    flaps = record.left_before > 0 and record.left_at - record.left_before < STEADY_SECONDS
+    return record.left_at + (REJOIN_SECONDS if flaps else 0.0)
+
+
 def _refreshed(scene: Scene, member: Member) -> Member:
     """With its present address: a pod's IP changes when its node starts again."""
     stamped = scene.hearing.report(member.worker)
@@ -78,9 +86,7 @@ def _joiner(scene: Scene, worker: str) -> Member | None:
     if stamped is None or stamped.training is None or pod is None or not pod.living:
         return None
     able = scene.hearing.heard(worker) and stamped.training.state in READY
-    settled = (
-        scene.now - record.left_at >= REJOIN_SECONDS and (stamped.training_received or 0) > record.left_at
-    )
+    settled = scene.now >= may_rejoin_at(record) and (stamped.training_received or 0) > record.left_at
     return _member(scene, stamped) if able and settled and record.node in scene.placement.keep else None
 
 

@@ -102,8 +102,10 @@ def _worker_state(
         return _State(NodeState.FAILED, _and_next(record, message or "its pod failed"))
     if pod is not None and scene.down(pod):
         return _State(NodeState.FAILED, message or "its trainer has ended and waits to be started again")
-    if record.silent_since and (part is not None or member):
-        return _dark(record.silent_since, member, trouble)
+    # Who falls silent just now is noted in its record by the plan that follows.
+    since = record.silent_since or (scene.now - hearing.silence(worker) if part is not None else 0.0)
+    if since and (part is not None or member):
+        return _dark(since, member, trouble)
     if member and before is not None:
         return _State(before.state, before.message)  # Just after a take-over: nothing is known that is newer.
     if pod is None and record.retry_at:

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from edgetrain_operator.core import election, reduction, stall
 from edgetrain_operator.core.durability import with_durable
 from edgetrain_operator.core.lineage import NewLineage, branched, known_formation, new_lineage
-from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS, Membership, membership
+from edgetrain_operator.core.membership import (
+    LOST_SECONDS,
+    REJOIN_SECONDS,
+    Membership,
+    may_rejoin_at,
+    membership,
+)
 from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.program_pin import with_program
 from edgetrain_operator.core.scene import Scene
@@ -81,7 +87,8 @@ def _remember(scene: Scene, found: Membership) -> StoredPlan:
     records = {w: _silence_noted(scene, w, record) for w, record in scene.records.items()}
     for worker in found.left:
         if worker in records:
-            records[worker] = records[worker].model_copy(update={"left_at": scene.now})
+            left = {"left_at": scene.now, "left_before": records[worker].left_at}
+            records[worker] = records[worker].model_copy(update=left)
     members = {m.worker for m in found.members}
     lost = {w: scene.stored.lost.get(w, scene.now) for w in scene.hearing.put_out if w in members}
     waits = bool(found.members) and not scene.members
@@ -127,13 +134,10 @@ def _office(
     elif formation:
         workers = [w for w in workers if w in formation.members] or workers
     acting = formation.aggregator if formation else ""
-    incumbent = scene.stored.office
-    if incumbent and incumbent.worker in scene.hearing.put_out and acting in workers:
-        # Heard, but out of its group: whom the group put in its place leads.
-        incumbent = incumbent if acting == incumbent.worker else None
-    ballot = election.Ballot(
-        workers, {m.worker: m.node for m in members}, scene.seen.rates, incumbent, acting, scene.now
-    )
+    # Who is heard, but out of its group, does not lead: whom the group put in its place does.
+    workers = [w for w in workers if w == acting or w not in scene.hearing.put_out] or workers
+    nodes = {m.worker: m.node for m in members}
+    ballot = election.Ballot(workers, nodes, scene.seen.rates, scene.stored.office, acting, scene.now)
     result = election.elect(ballot)
     return result.office, result.changed, result.look_again_at
 
@@ -244,5 +248,6 @@ def _timers(scene: Scene, found: Membership, *due: float | None) -> Iterable[flo
     yield from (time for time in due if time is not None)
     if any(m.worker in scene.hearing.put_out for m in found.members):
         yield scene.now + LOST_SECONDS
-    if any(scene.now - r.left_at < REJOIN_SECONDS for r in scene.records.values()) or found.left:
+    yield from (at for r in scene.records.values() if (at := may_rejoin_at(r)) > scene.now)
+    if found.left:
         yield scene.now + REJOIN_SECONDS

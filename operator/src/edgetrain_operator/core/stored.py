@@ -86,6 +86,8 @@ class WorkerRecord(Tolerant):
     """The program's last words, where the node is left out because it failed too often."""
     left_at: float = 0.0
     """When it was put out of the plan."""
+    left_before: float = 0.0
+    """And when the time before."""
     silent_since: float = 0.0
     """When it was last heard before it fell silent; 0 while it is heard."""
     sighting: Sighting | None = None
@@ -137,6 +139,9 @@ class Office(Tolerant):
     challenger: ShortText = ""
     """Who is ahead by more than the hysteresis."""
     challenger_since: float = 0.0
+    predecessor: ShortText = ""
+    """Worker that was lost from this office after it had served its tenure: where it comes back with the
+    better link, it takes the office up again at once."""
 
 
 class KnownFormation(Tolerant):

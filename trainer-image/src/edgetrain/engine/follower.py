@@ -27,8 +27,9 @@ SILENCE_SECONDS = 5.0
 BOUNDARY_SECONDS = 60.0
 """A donor captures at its next loop boundary: a long step is no failure."""
 RETRY_SECONDS = 0.2
-FAR = 32
-"""Steps behind at which a snapshot is less to carry, and sooner done, than all those steps."""
+FAR = 8
+"""Steps behind at which a snapshot is less to carry, and sooner done, than all those steps: a step is as
+many bytes as the parameters, a snapshot two or three times as many; the donor stops for a copy only."""
 NEAR = 2
 """Steps behind at which one has caught up: the others wait at their boundary for so few."""
 PATIENCE_SECONDS = 5.0
