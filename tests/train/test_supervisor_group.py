@@ -261,7 +261,7 @@ def test_a_vote_that_cannot_be_written_is_not_given(start: Start) -> None:
 
 
 def test_the_supervisor_never_imports_torch() -> None:
-    code = "import edgetrain.supervisor.__main__, sys; sys.exit('torch' in sys.modules)"
+    code = "import edgetrain.supervisor.main, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -17,8 +17,8 @@ TORCH_FREE = (
     "edgetrain",
     "edgetrain.fleet_client",
     "edgetrain.group.machine",
-    "edgetrain.profiler.__main__",
-    "edgetrain.supervisor.__main__",
+    "edgetrain.profiler.main",
+    "edgetrain.supervisor.main",
 )
 
 
