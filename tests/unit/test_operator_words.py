@@ -277,6 +277,15 @@ def test_a_worker_that_falls_silent_never_reads_as_one_that_starts() -> None:
     assert said[-1] == "Lost" and "Starting" not in said
 
 
+def test_a_paused_worker_that_is_heard_says_what_it_waits_for() -> None:
+    world = trained("a", "b", "c")
+    waits = f"others have gone on without us: {worker_name('a')} is to ask us in"
+    world.train("a", "b", number=2, lost=("c",))
+    world.say("c", TrainerState.PAUSED, waits=waits)
+    world.settle()
+    assert world.line("c").message == "others have gone on without us: a is to ask us in"
+
+
 def test_a_whole_job_that_is_heard_no_more_trains_on_as_far_as_is_known_and_says_what_to_check() -> None:
     world = trained("a", "b")
     world.pass_time(NEVER_HEARD_SECONDS + 1)

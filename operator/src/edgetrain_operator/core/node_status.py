@@ -93,7 +93,8 @@ def _worker_state(
         return _State(NodeState.FAILED, message)
     part = hearing.training(worker)
     if part is not None and hearing.heard(worker):
-        return _State(_OF_REPORT[part.state], message)
+        waits = scene.with_node_names(part.waits) if part.state is TrainerState.PAUSED else ""
+        return _State(_OF_REPORT[part.state], message or waits)
     if found is not None:
         return _as_it_ended(scene, record, before, trouble, found)
     if pod is not None and pod.phase == "Succeeded":

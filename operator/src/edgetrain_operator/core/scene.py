@@ -61,6 +61,12 @@ class Scene:
         """Its node's name, for people; its own where no record is left."""
         return self.records[worker].node if worker in self.records else worker
 
+    def with_node_names(self, text: str) -> str:
+        """What workers say of one another, for people."""
+        for worker in self.records:
+            text = text.replace(worker, self.node_of(worker))
+        return text
+
     def down(self, pod: PodView) -> bool:
         """Whether its trainer does not run, by the word of a kubelet that is heard: newer than its own."""
         node = self.seen.nodes.get(pod.node)

@@ -82,10 +82,7 @@ def _coarse(seconds: float) -> int:
 
 def _chain(scene: Scene, parts: Mapping[str, TrainingPart]) -> str:
     said = [f"{w}: {p.waits or p.state}" for w, p in sorted(parts.items())[:20]]
-    text = "; ".join(said)
-    for worker in scene.records:
-        text = text.replace(worker, scene.node_of(worker))
-    return text
+    return scene.with_node_names("; ".join(said))
 
 
 def patience(parts: list[TrainingPart]) -> float:
