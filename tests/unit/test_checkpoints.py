@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetrain.engine import manifest
-from edgetrain.engine.checkpoint import KEEP, Checkpoints
+from edgetrain.engine.checkpoint import ABANDONED_SECONDS, KEEP, Checkpoints, write_atomically
 from edgetrain.engine.errors import BadCheckpoint
 from edgetrain.engine.state import encode
 from tests.support.checkpoints import newest, saved, snapshot
@@ -200,3 +201,16 @@ def test_a_new_lineage_goes_before_any_step_of_an_old_one(tmp_path: Path) -> Non
     assert found is not None and (found.position.lineage, found.position.committed) == (10000, 6)
     assert sorted(names(tmp_path / "a"))[-1] == f"{manifest.stem(9999, 110)}.pt"
     assert len(names(tmp_path / "a")) == 2 * KEEP
+
+
+def test_drafts_of_a_model_that_kills_have_left_go_and_those_being_written_stay(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    names = (f".{model.name}.1", f".{model.name}.2", ".other.1")
+    left, written, other = (tmp_path / name for name in names)
+    for draft in (left, written, other):
+        draft.write_text("draft")
+    for old in (left, other):
+        os.utime(old, (0, time.time() - ABANDONED_SECONDS - 1))
+    write_atomically(model, b"model")
+    assert sorted(tmp_path.iterdir()) == sorted([model, written, other])
+    assert model.read_bytes() == b"model"

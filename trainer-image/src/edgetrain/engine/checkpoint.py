@@ -7,6 +7,7 @@ looks into all of them. The manifest is written last: without it there is no che
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import secrets
@@ -23,6 +24,9 @@ KEEP = 3
 LOCK_SECONDS = 5.0
 """For another process of this worker to end its writing: a pod whose deletion was forced may live on."""
 
+ABANDONED_SECONDS = 3600.0
+"""Nobody writes a file for so long."""
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The file has its old content or all of the new, also after a power cut.
@@ -31,6 +35,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         OSError: disk full, not writable...; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_drafts(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with draft.open("wb") as file:
@@ -46,6 +51,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _clear_drafts(path: Path) -> None:
+    """Those that a kill has left. One that is young may be another worker's, on a volume that they share."""
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError):
+            if draft.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                draft.unlink()
 
 
 class Checkpoints:
