@@ -123,8 +123,6 @@ class TestNonsense:
         [
             (report(at=time.time() + 7200), "set the clock of node node-w-a"),
             (report(worker="w-b"), "reports for itself alone"),
-            (report(training=TrainingPart(state="training", incarnation="i", step=-1)), "training.step"),
-            (report(training=TrainingPart(state="training", incarnation="i", percent=101)), "percent"),
             (
                 report(training=TrainingPart(state="training", incarnation="i", revision_held=10**15)),
                 "training.revisionHeld",
@@ -167,9 +165,31 @@ class TestNonsense:
         assert "training.loss: not a finite number" in answer
 
     @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("step", -1),
+            ("step", 10**400),
+            ("samples", 2**53),
+            ("percent", 101),
+            ("samplesPerSecond", 10**400),
+            ("stepSeconds", 1e300),
+            ("phaseSeconds", {"x" * 300: 1.0}),
+            ("totals", {"steps": 10**400}),
+        ],
+    )
+    def test_numbers_that_nobody_counts_to(self, settings: FleetSettings, field: str, value: object) -> None:
+        document = report().to_wire()
+        document["training"][field] = value
+        status, answer = raw_post(settings, json.dumps(document).encode())
+        assert status == 422
+        assert f"training.{field}" in answer
+
+    @pytest.mark.parametrize(
         ("body", "status", "says"),
         [
             (b"{", 422, "not JSON"),
+            (b"[" * 200_000, 422, "not JSON"),
+            (b'{"training":' * 50_000, 422, "not JSON"),
             (b"[]", 422, "must be a report"),
             (b'{"reports": []}', 422, "must be a report"),
             (b'{"worker": "w-a"}', 422, "node: Field required"),

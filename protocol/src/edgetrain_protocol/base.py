@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -10,6 +10,12 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 LongText = Annotated[str, StringConstraints(max_length=4096)]
+
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""What one of our programs counts. Beyond it JSON's and Prometheus' numbers are not exact, and no counter of
+ours gets there: a larger one in a report is refused, or it would end whoever makes a float of it."""
+Quantity = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
+"""What one of our programs measures: seconds, rates."""
 
 
 class Document(BaseModel):

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
+from edgetrain_protocol.base import Count, LongText, Name, Quantity, ShortText, Tolerant
 
 
 class TrainerState(StrEnum):
@@ -28,9 +28,9 @@ class TrainerState(StrEnum):
 class Formation(Tolerant):
     """The torch.distributed group that the reporter is in."""
 
-    lineage: int
-    revision: int
-    number: int
+    lineage: Count
+    revision: Count
+    number: Count
     aggregator: Name
     members: tuple[Name, ...] = Field(max_length=1000)
 
@@ -47,7 +47,7 @@ class Voter(Tolerant):
 class Quorum(Tolerant):
     """A formation that may have committed: nothing goes on without enough of its voters."""
 
-    number: int
+    number: Count
     aggregator: Name
     """Worker: exactly half is enough with it."""
     voters: tuple[Voter, ...] = Field(max_length=1000)
@@ -55,8 +55,8 @@ class Quorum(Tolerant):
 
 
 class Checkpoint(Tolerant):
-    lineage: int
-    step: int
+    lineage: Count
+    step: Count
     digest: ShortText
     path: LongText = ""
     at: float = Field(0.0, description="Unix time, seconds, when it was saved; 0 where that is not known.")
@@ -67,17 +67,17 @@ class Traffic(Tolerant):
 
     scope: ShortText
     """site: with members of the same site; wan: with those of others."""
-    sent_bytes: int = Field(0, ge=0)
-    received_bytes: int = Field(0, ge=0)
+    sent_bytes: Count = 0
+    received_bytes: Count = 0
 
 
 class Totals(Tolerant):
     """Prometheus' counters: since the program began, and of recoveries since its supervisor did."""
 
-    steps: int = Field(0, ge=0, description="Committed; those that came with another's state do not count.")
-    samples: int = Field(0, ge=0, description="In those steps, over all members.")
-    phase_seconds: dict[str, float] = Field(default_factory=dict, max_length=16)
-    recovery_seconds: float = Field(0.0, ge=0)
+    steps: Count = Field(0, description="Committed; those that came with another's state do not count.")
+    samples: Count = Field(0, description="In those steps, over all members.")
+    phase_seconds: dict[ShortText, Quantity] = Field(default_factory=dict, max_length=16)
+    recovery_seconds: Quantity = 0.0
     traffic: tuple[Traffic, ...] = Field((), max_length=8)
 
 
@@ -95,35 +95,35 @@ class TrainingPart(Tolerant):
     state: TrainerState
     incarnation: ShortText
     program: ShortText = Field("", description="Hash of the program's files; empty where not known.")
-    lineage: int = 0
-    revision_held: int = 0
+    lineage: Count = 0
+    revision_held: Count = 0
     formation: Formation | None = None
-    base: int = Field(0, description="Number of the newest formation known to have committed a step.")
+    base: Count = Field(0, description="Number of the newest formation known to have committed a step.")
     lost: tuple[Name, ...] = Field(
         (), max_length=1000, description="Members of the plan whom the formation has put out."
     )
     joinable: tuple[Name, ...] = Field((), max_length=1000)
-    step: int = 0
-    epoch: int = 0
-    percent: float = 0.0
+    step: Count = 0
+    epoch: Count = 0
+    percent: float = Field(0.0, ge=0, le=100)
     loss: float | None = None
-    loss_not_finite_since: int | None = Field(
+    loss_not_finite_since: Count | None = Field(
         None, description="The first of the last steps in a row whose loss was not finite."
     )
-    samples: int = 0
-    samples_per_second: float = Field(0.0, description="Of the group.")
+    samples: Count = 0
+    samples_per_second: Quantity = Field(0.0, description="Of the group.")
     share: float = Field(
         1.0, ge=0, le=1, description="The part of each step's samples that is this member's."
     )
-    steps_per_second: float = 0.0
-    step_seconds: float = 0.0
-    phase_seconds: dict[str, float] = Field(default_factory=dict, max_length=16)
-    reduce_bytes: int = Field(0, description="Bytes of one reduction: four for each parameter.")
-    recoveries: int = 0
-    recovery_seconds: float = Field(0.0, description="Of the last recovery.")
+    steps_per_second: Quantity = 0.0
+    step_seconds: Quantity = 0.0
+    phase_seconds: dict[ShortText, Quantity] = Field(default_factory=dict, max_length=16)
+    reduce_bytes: Count = Field(0, description="Bytes of one reduction: four for each parameter.")
+    recoveries: Count = 0
+    recovery_seconds: Quantity = Field(0.0, description="Of the last recovery.")
     totals: Totals = Field(default_factory=Totals)
-    samples_lost: int = 0
-    samples_twice: int = 0
+    samples_lost: Count = 0
+    samples_twice: Count = 0
     checkpoint: Checkpoint | None = None
     checkpoints: tuple[Checkpoint, ...] = Field((), max_length=8, description="All that it holds.")
     holds: bool = Field(False, description="Its trainer has the state of `step` of this lineage in memory.")
@@ -132,8 +132,8 @@ class TrainingPart(Tolerant):
     )
     waits: LongText = Field("", description="What it waits for, and by which rule; empty while steps go on.")
     waits_for: tuple[Name, ...] = Field((), max_length=1000, description="Workers that it waits for.")
-    still_seconds: float = Field(
-        0.0, ge=0, description="Since its trainer last got on: committed, fetched, or became ready to."
+    still_seconds: Quantity = Field(
+        0.0, description="Since its trainer last got on: committed, fetched, or became ready to."
     )
     model: LongText | None = Field(None, description="Path of the finished model on this worker's volume.")
     error: LongText | None = None
@@ -160,7 +160,7 @@ class LinkMeasure(Tolerant):
         0.0, ge=0, le=1e13, description="What else the peers' links carried meanwhile: it was not on offer."
     )
     round_trip_seconds: float | None = Field(None, ge=0, le=3600)
-    bytes: int = Field(ge=0)
+    bytes: Count
     at: float = Field(description="Unix time, seconds.")
 
 
@@ -168,14 +168,14 @@ class NodePart(Tolerant):
     """From the profiler."""
 
     links: tuple[LinkMeasure, ...] = Field((), max_length=256)
-    cpu_ratio: float = Field(0.0, ge=0, description="Cores in use by the node over its cores.")
-    cpu_cores: float = 0.0
-    memory_bytes: int = 0
-    memory_available_bytes: int = 0
+    cpu_ratio: Quantity = Field(0.0, description="Cores in use by the node over its cores.")
+    cpu_cores: Quantity = 0.0
+    memory_bytes: Count = 0
+    memory_available_bytes: Count = 0
     temperature_celsius: float | None = None
     battery_ratio: float | None = None
-    received_bytes: int = 0
-    sent_bytes: int = 0
+    received_bytes: Count = 0
+    sent_bytes: Count = 0
     probe_failed: Name | None = Field(None, description="Peer of an ordered probe that gave no measure.")
     bandwidth_alarm: bool = Field(
         False, description="The exchanges show a link much changed since its last probe."
@@ -191,7 +191,7 @@ class Report(Tolerant):
     control_port: int = Field(ge=1, le=65535)
     state_port: int = Field(ge=1, le=65535)
     probe_port: int = Field(ge=1, le=65535)
-    sequence: int = Field(ge=0)
+    sequence: Count
     at: float = Field(description="Unix time, seconds, when it was measured.")
     training: TrainingPart | None = None
     measured: NodePart | None = None
@@ -207,8 +207,8 @@ class ProbeTarget(Tolerant):
 class ProbeOrder(ProbeTarget):
     """One probe that the operator asks a profiler to make now: no other is under way at any end."""
 
-    max_bytes: int = Field(description="Of one burst.")
-    deadline_seconds: float
+    max_bytes: Count = Field(description="Of one burst.")
+    deadline_seconds: Quantity
     bursts: int = Field(3, ge=1, le=9, description="In each direction; the median counts.")
     helpers: tuple[ProbeTarget, ...] = Field(
         (),
@@ -220,6 +220,6 @@ class ProbeOrder(ProbeTarget):
 class ReportAnswer(Tolerant):
     """What the fleet API answers to a report."""
 
-    revision: int = 0
+    revision: Count = 0
     probe: ProbeOrder | None = None
     report_every_seconds: float = 2.0

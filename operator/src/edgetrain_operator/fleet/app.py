@@ -17,7 +17,7 @@ OVER = "this pod is over: its job ended or another pod took its place; the worke
 
 def create_app(fleet: Fleet) -> FastAPI:
     """The ASGI application, as the leader runs it."""
-    app = FastAPI(title="edgetrain fleet API", docs_url=None, redoc_url=None)
+    app = FastAPI(title="edgetrain fleet API", openapi_url=None)
     app.add_exception_handler(Problem, _problem)
     _worker_routes(app, fleet)
     _view_routes(app, fleet)

@@ -119,19 +119,6 @@ def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
 def _training_problems(part: TrainingPart) -> Iterator[str]:
     if not 0 <= part.revision_held <= HIGHEST_REVISION:
         yield f"training.revisionHeld: {part.revision_held} is outside 0 to {HIGHEST_REVISION}"
-    if not 0 <= part.percent <= 100:
-        yield f"training.percent: {part.percent} is outside 0 to 100"
-    for name in (
-        "lineage",
-        "step",
-        "epoch",
-        "samples",
-        "samples_per_second",
-        "steps_per_second",
-        "step_seconds",
-    ):
-        if (value := getattr(part, name)) < 0:
-            yield f"training.{name}: {value} is negative"
 
 
 def _measured_problems(part: NodePart, worker: str) -> Iterator[str]:

@@ -64,7 +64,7 @@ def read_reports(body: bytes) -> list[Report]:
     """
     try:
         document = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(422, f"the body is not JSON: {error}") from error
     listed = document.get("reports", [document]) if isinstance(document, dict) else None
     if not isinstance(listed, list) or not 0 < len(listed) <= MAX_REPORTS:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from edgetrain.acceptor import Acceptor
+from edgetrain.engine.echo import ECHO
 from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot, encode
 from edgetrain.engine.wire import Frame, Wire, WireError, frame
@@ -23,6 +24,7 @@ POLL_SECONDS = 0.2
 WAITING_SECONDS = 1.0
 """So often a newcomer is told that its snapshot waits for the loop's boundary."""
 MOST_NEWCOMERS = 16
+REQUEST_BYTES = 4096
 
 
 class Donor:
@@ -57,7 +59,7 @@ class Donor:
             connection.settimeout(SEND_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_SECONDS * 1000)
             while True:
-                request, payload = wire.receive()
+                request, payload = wire.receive(REQUEST_BYTES, len(ECHO))
                 if request["want"] == "echo":
                     wire.send(self._front(), memoryview(payload))
                 else:

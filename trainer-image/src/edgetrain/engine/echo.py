@@ -34,7 +34,7 @@ def _try(peer: Peer, token: str, heard: set[str]) -> None:
             wire = Wire(connection)
             wire.prove(token, server=False)
             wire.send({"want": "echo"}, ECHO)
-            wire.receive()
+            wire.receive(payload_most=len(ECHO))
             heard.add(peer.worker)
     except (OSError, WireError, ValueError, KeyError):
         return

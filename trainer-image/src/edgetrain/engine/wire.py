@@ -9,11 +9,14 @@ import hmac
 import json
 import secrets
 import socket
+from math import inf
 from typing import Any
 
 _NONCE = 32
-_HEADER_LIMIT = 64 * 1024 * 1024
 _PIECE = 256 * 1024
+_AT_FIRST = 1 << 20
+ANSWER_BYTES = 64 << 20
+"""The most that stands before a state or a step: the record of the samples that are still to come."""
 
 
 class WireError(ConnectionError):
@@ -62,13 +65,24 @@ class Wire:
         except OSError as error:
             raise WireError(str(error)) from error
 
-    def receive(self) -> tuple[dict[str, Any], bytearray]:
-        """Raises WireError: closed, cut short or damaged on the way."""
+    def receive(
+        self, header_most: int = ANSWER_BYTES, payload_most: float = inf
+    ) -> tuple[dict[str, Any], bytearray]:
+        """The next message, of at most so many bytes.
+
+        Raises:
+            WireError: closed, cut short, too large or damaged on the way.
+            ValueError: its header is no JSON object.
+            KeyError: or one without the payload's length and hash.
+        """
         length = int.from_bytes(self._exactly(4), "big")
-        if length > _HEADER_LIMIT:
-            raise WireError(f"a header of {length} bytes: this is no state server of ours")
-        header = json.loads(self._exactly(length))
-        payload = self._exactly(header["bytes"])
+        if length > header_most:
+            raise WireError(f"a header of {length} bytes: nobody of ours sends that")
+        header = _object(self._exactly(length))
+        size = header["bytes"]
+        if not isinstance(size, int) or not 0 <= size <= payload_most:
+            raise WireError(f"a payload of {size!r:.40} bytes: nobody of ours sends that")
+        payload = self._exactly(size)
         if hashlib.sha256(payload).hexdigest() != header["sha256"]:
             raise WireError("the state was damaged on the way: its hash differs")
         return header, payload
@@ -82,19 +96,33 @@ class Wire:
             view = view[self._socket.send(view[:_PIECE]) :]
 
     def _exactly(self, count: int) -> bytearray:
-        data = bytearray(count)
-        view, got = memoryview(data), 0
+        """Memory is taken as bytes come, not as they are announced."""
+        data, got = bytearray(min(count, _AT_FIRST)), 0
+        while got < count:
+            if got == len(data):
+                data.extend(bytes(min(got, count - got)))
+            with memoryview(data) as view, view[got : got + _PIECE] as piece:
+                got += self._received(piece)
+        return data
+
+    def _received(self, piece: memoryview) -> int:
         try:
-            while got < count:
-                size = self._socket.recv_into(view[got:], min(count - got, _PIECE))
-                if not size:
-                    raise WireError("the connection was closed")
-                got += size
-        except WireError:
-            raise
+            size = self._socket.recv_into(piece)
         except OSError as error:
             raise WireError(str(error)) from error
-        return data
+        if not size:
+            raise WireError("the connection was closed")
+        return size
+
+
+def _object(text: bytearray) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("a header that is nested without end") from error
+    if not isinstance(document, dict):
+        raise ValueError("a header that is no JSON object")
+    return document
 
 
 def _proof(token: str, text: bytes) -> bytes:

@@ -54,12 +54,12 @@ def decode(text: bytes) -> Spoken:
     """Read one message.
 
     Raises:
-        BadSpeech: not JSON, of an unknown kind, or with fields that do not fit it.
+        BadSpeech: not JSON or nested without end, of an unknown kind, or with fields that do not fit it.
     """
     try:
         document = json.loads(text)
         said: Spoken = _ADAPTERS[document["kind"]].validate_python(_lists_as_tuples(document["said"]))
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise BadSpeech(f"{text[:120]!r}: {error}") from error
     return said
 
