@@ -21,6 +21,9 @@ from edgetrain_operator.kube.resources import LEASES
 
 log = logging.getLogger(__name__)
 
+LONGEST_SECONDS = 30.0
+"""For which a Lease is believed, whatever is written in it: an edited one would leave nobody to lead."""
+
 
 @dataclass(frozen=True)
 class Times:
@@ -183,13 +186,15 @@ class LeaderElection:
 def _sighting(raw: Object | None, before: Sighting | None, now: float) -> Sighting | None:
     if raw is None:
         return None
-    spec, version = raw.get("spec") or {}, raw["metadata"]["resourceVersion"]
-    unchanged = before is not None and before.version == version
+    spec = raw.get("spec") or {}
+    holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
+    # By its version whoever edits a label would renew it.
+    unchanged = before is not None and (before.holder, before.renewed) == (holder, renewed)
     return Sighting(
-        holder=spec.get("holderIdentity") or "",
-        renewed=spec.get("renewTime") or "",
-        version=version,
+        holder=holder,
+        renewed=renewed,
+        version=raw["metadata"]["resourceVersion"],
         transitions=spec.get("leaseTransitions") or 0,
-        duration=float(spec.get("leaseDurationSeconds") or 0),
+        duration=min(float(spec.get("leaseDurationSeconds") or 0), LONGEST_SECONDS),
         first_seen=before.first_seen if before is not None and unchanged else now,
     )

@@ -33,6 +33,8 @@ class JobMemory:
     """Monotonic."""
     ca_bundle: str = ""
     """As last applied."""
+    mounts_written: float = field(default=float("-inf"))
+    """When the CA was, and the token where it may have been missing; monotonic."""
     served: tuple[int, int] = (0, 0)
     """(lineage, revision) last given to the fleet API."""
     status_written: float = field(default=float("-inf"))

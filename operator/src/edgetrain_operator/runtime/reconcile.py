@@ -7,12 +7,12 @@ They come also where something before them failed, and say so.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pydantic import ValidationError
 
-from edgetrain_operator.core import children, lifecycle
+from edgetrain_operator.core import children
 from edgetrain_operator.core.decide import decide, status_unwritten
 from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.model import (
@@ -27,10 +27,9 @@ from edgetrain_operator.core.model import (
     PodView,
     Written,
 )
-from edgetrain_operator.core.naming import plan_config_map_name
 from edgetrain_operator.core.observe import job_view, own, pod_view
 from edgetrain_operator.core.status import status_due, transitions
-from edgetrain_operator.core.stored import DOCUMENT_KEY, StoredPlan, TooLarge
+from edgetrain_operator.core.stored import StoredPlan, TooLarge
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.errors import Conflict, KubeError
@@ -38,7 +37,9 @@ from edgetrain_operator.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS
 from edgetrain_operator.runtime.execute import Execution
 from edgetrain_operator.runtime.memory import JobMemory, Key, Memory
 from edgetrain_operator.runtime.metrics import Metrics
+from edgetrain_operator.runtime.mounts import ensure_mounts
 from edgetrain_operator.runtime.node_table import NodeTable
+from edgetrain_operator.runtime.plan_store import HeldPlan, read_plan
 from edgetrain_operator.runtime.recorder import record
 from edgetrain_operator.runtime.status_writer import write_invalid, write_status
 from edgetrain_operator.runtime.strangers import strangers
@@ -81,12 +82,12 @@ class Reconciler:
         if job is None:
             return None
         memory = self.memory.of(key, job)
-        seen, version = await self._observe(job, memory)
+        seen, held = await self._observe(job, memory)
         decision = await self._decide(seen)
         doing = Execution(self._kube, self._fleet, job, memory, self._metrics, self._clock)
-        written = await self._store(seen, decision, version, memory, doing)
+        written = await self._store(seen, decision, held, memory, doing)
         if written:
-            await self._ensure_ca(job, memory, doing)
+            await ensure_mounts(self._kube, seen, self._fleet.ca_bundle(), memory, doing)
             await doing.run(decision.actions)
             memory.decision = decision
             wanted = {action.subject for action in decision.actions if isinstance(action, Written)}
@@ -119,21 +120,19 @@ class Reconciler:
             await write_invalid(self._kube, raw, error, self._clock())
             return None
 
-    async def _observe(self, job: Job, memory: JobMemory) -> tuple[Observed, str | None]:
-        """Everything that a decision rests on, and the version of the ConfigMap that was read.
+    async def _observe(self, job: Job, memory: JobMemory) -> tuple[Observed, HeldPlan]:
+        """Everything that a decision rests on, and the stored plan as it was read.
 
         In this order: a pod that reported before the reports were read is in a list made after.
         The ConfigMap before the pods: a record is never newer than the pods it is compared with.
         """
         reports, rates = self._fleet.reports(job.uid), self._fleet.rates(job.uid)
         heard, furthest = self._fleet.highest_revision(job.uid), self._fleet.furthest(job.uid)
-        name = plan_config_map_name(job.name, job.uid)
-        held = await self._kube.find(CONFIG_MAPS, name, job.namespace)
+        held = await read_plan(self._kube, job)
         selector = children.worker_selector(job.uid)
         pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
-        mine = own([held], job.uid) if held else []
         views = tuple(pod_view(raw) for raw in own(pods, job.uid))
-        stored, nodes = _parse(mine[0]["data"]) if mine else StoredPlan(), self._nodes.nodes
+        nodes = self._nodes.nodes
         seen = Observed(
             job=job,
             now=self._clock(),
@@ -141,7 +140,7 @@ class Reconciler:
             defaults=self._defaults,
             nodes=nodes,
             pods=views,
-            stored=stored,
+            stored=held.stored,
             reports=reports,
             rates=rates,
             heard_revision=heard,
@@ -150,10 +149,10 @@ class Reconciler:
             token=self._fleet.token_for(job.uid),
             refusals=dict(memory.refusals),
             program_missing=await self._program_missing(job, views),
-            strangers=await strangers(self._kube, job, stored, nodes, memory),
+            strangers=await strangers(self._kube, job, held.stored, nodes, memory),
             taken=memory.taken,
         )
-        return seen, mine[0]["metadata"]["resourceVersion"] if mine else None
+        return seen, held
 
     async def _program_missing(self, job: Job, pods: Sequence[PodView]) -> str:
         """Pods without their ConfigMap wait for ever, and their status does not say for what."""
@@ -183,7 +182,7 @@ class Reconciler:
         return bool(self._nodes.put(raw) if raw else self._nodes.drop(name))
 
     async def _store(
-        self, seen: Observed, decision: Decision, version: str | None, memory: JobMemory, doing: Execution
+        self, seen: Observed, decision: Decision, held: HeldPlan, memory: JobMemory, doing: Execution
     ) -> bool:
         """Write the plan over the version that was read, then serve it. False where it could not be
         written: all else that was decided rests on it.
@@ -191,10 +190,10 @@ class Reconciler:
         Raises:
             Conflict: decide anew; told on the job instead where that has not helped.
         """
-        if decision.stored != seen.stored:
+        if decision.stored != seen.stored or held.damage:
             try:
-                manifest = children.plan_config_map(seen.job, decision.stored, version)
-                await (self._kube.replace if version else self._kube.create)(CONFIG_MAPS, manifest)
+                manifest = children.plan_config_map(seen.job, decision.stored, held.version)
+                await (self._kube.replace if held.version else self._kube.create)(CONFIG_MAPS, manifest)
             except TooLarge as error:
                 doing.refuse(PLAN, "PlanTooLarge", str(error))
                 return False
@@ -211,7 +210,7 @@ class Reconciler:
         if plan is not None and memory.served != (plan.lineage, plan.revision):
             self._fleet.publish(seen.job.uid, plan)
             memory.served = (plan.lineage, plan.revision)
-        await record(self._kube, seen.job, decision.events, seen.now)
+        await record(self._kube, seen.job, (*held.mended(), *decision.events), seen.now)
         return True
 
     def _count(self, before: StoredPlan, after: StoredPlan) -> None:
@@ -225,17 +224,6 @@ class Reconciler:
         self._metrics.left_out.inc(len(out))
         self._metrics.elections.inc(bool(changed) or (before.office is None and after.office is not None))
 
-    async def _ensure_ca(self, job: Job, memory: JobMemory, doing: Execution) -> None:
-        bundle = self._fleet.ca_bundle()
-        if memory.ca_bundle != bundle and not lifecycle.is_over(job.status):
-            try:
-                await self._kube.apply(CONFIG_MAPS, children.ca_config_map(job, bundle))
-            except KubeError as error:
-                doing.failed(CA, "CARefused", "the CA's ConfigMap", error)
-                return
-            memory.ca_bundle = bundle
-        memory.accept(CA)
-
     async def _tell(self, job: Job, memory: JobMemory, decision: Decision, now: float) -> None:
         if not status_due(job.status, decision.status, memory.since_status):
             return
@@ -248,15 +236,6 @@ class Reconciler:
         times = [decision.requeue_at, now if left else None, *retries]
         due = min((t for t in times if t is not None), default=None)
         return None if due is None else max(due - now, 0.05)
-
-
-def _parse(data: Mapping[str, str]) -> StoredPlan:
-    """A document that cannot be read counts as lost: pods, status and reports say enough to go on."""
-    try:
-        return StoredPlan.from_wire(data.get(DOCUMENT_KEY, "{}"))
-    except ValidationError as error:
-        log.error("the stored plan cannot be read and is made anew: %s", error)
-        return StoredPlan()
 
 
 def _concerned(seen: Observed, decision: Decision) -> set[str]:

@@ -1,0 +1,110 @@
+"""What people edit or delete under a running job is mended, and told of, on a real API server."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from edgetrain_operator.runtime import mounts
+from tests.support.apiserver import ApiServer
+from tests.support.objects import drop_nodes, items, job, make_node, program
+from tests.support.replicas import Replica, settle, with_replicas
+from tests.support.scripted_fleet import ScriptedFleet
+
+NODES = ("edge-a", "edge-b")
+
+
+@pytest.fixture(autouse=True)
+def _nodes(api: ApiServer, namespace: str) -> Iterator[None]:
+    drop_nodes(api)
+    program(api, namespace, "main.py")
+    for node in NODES:
+        make_node(api, node)
+    yield
+    drop_nodes(api)
+
+
+def component(api: ApiServer, namespace: str, kind: str, name: str) -> dict[str, Any]:
+    (found,) = [
+        o
+        for o in items(api, kind, namespace)
+        if o["metadata"].get("labels", {}).get("edgetrain.io/component") == name
+    ]
+    return found
+
+
+def members(api: ApiServer, namespace: str) -> list[str]:
+    plan = json.loads(component(api, namespace, "configmaps", "plan")["data"]["plan.json"])["plan"]
+    return sorted(member["node"] for member in plan["groups"][0]["members"])
+
+
+def edit(api: ApiServer, namespace: str, found: dict[str, Any], patch: object) -> None:
+    name = found["metadata"]["name"]
+    api.kubectl("patch", "configmap", name, "-n", namespace, "--type=json", "-p", json.dumps(patch))
+
+
+def planned(api: ApiServer, namespace: str, fleet: ScriptedFleet) -> dict[str, Any]:
+    """A job of which both workers are members; its plan's ConfigMap."""
+    api.apply(job(namespace))
+    settle(api, fleet, namespace)
+    for pod in items(api, "pods", namespace):
+        fleet.say(pod)
+    settle(api, fleet, namespace)
+    assert members(api, namespace) == list(NODES)
+    return component(api, namespace, "configmaps", "plan")
+
+
+def told(api: ApiServer, namespace: str, reason: str) -> list[str]:
+    return [event["message"] for event in items(api, "events", namespace) if event["reason"] == reason]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/data", "had lost its key plan.json"),
+        ("/data/plan.json", "had lost its key plan.json"),
+        ("/metadata/ownerReferences", "had lost its owner"),
+    ],
+)
+def test_what_is_taken_off_a_plan_is_put_back(api: ApiServer, namespace: str, path: str, says: str) -> None:
+    fleet = ScriptedFleet()
+    before = planned(api, namespace, fleet)
+    edit(api, namespace, before, [{"op": "remove", "path": path}])
+    settle(api, fleet, namespace)
+    after = component(api, namespace, "configmaps", "plan")
+    assert after["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
+    assert members(api, namespace) == list(NODES)
+    assert len(items(api, "pods", namespace)) == len(NODES)
+    assert [says in message for message in told(api, namespace, "PlanMended")] == [True]
+
+
+def test_a_plan_that_another_controls_is_left_alone(api: ApiServer, namespace: str) -> None:
+    fleet = ScriptedFleet()
+    held = planned(api, namespace, fleet)
+    foreign = {**held["metadata"]["ownerReferences"][0], "uid": "somebody-else", "name": "another"}
+    edit(api, namespace, held, [{"op": "replace", "path": "/metadata/ownerReferences", "value": [foreign]}])
+    settle(api, fleet, namespace)
+    after = component(api, namespace, "configmaps", "plan")
+    assert after["metadata"]["ownerReferences"] == [foreign]
+    assert after["data"] == held["data"]
+
+
+def test_what_pods_that_wait_mount_is_made_again(
+    api: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "LOOK_SECONDS", 0.0)
+    api.apply(job(namespace))
+
+    async def story(replica: Replica) -> None:
+        await replica.settle(namespace)
+        ca, token = (
+            component(api, namespace, kind, name) for kind, name in (("cm", "ca"), ("secrets", "token"))
+        )
+        for kind, found in (("configmap", ca), ("secret", token)):
+            api.kubectl("delete", kind, found["metadata"]["name"], "-n", namespace)
+        await replica.settle(namespace)
+        assert component(api, namespace, "cm", "ca")["data"] == ca["data"]
+        assert component(api, namespace, "secrets", "token")["data"] == token["data"]
+
+    with_replicas(api, ScriptedFleet(), story)

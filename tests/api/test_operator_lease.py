@@ -1,0 +1,68 @@
+"""Who leads, by a Lease that people can edit, on a real API server."""
+
+import json
+import threading
+
+import pytest
+
+from benchmarks.waiting import wait_for
+from edgetrain_operator.kube.client import Credentials, Kube
+from edgetrain_operator.runtime import lease
+from edgetrain_operator.runtime.lease import LeaderElection, Times
+from tests.support.apiserver import ApiServer
+
+TIMES = Times(duration=2.0, deadline=1.5, retry=0.3, request=1.0)
+ALIEN = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"name": "operator"},
+    "spec": {"holderIdentity": "gone/0/10.0.0.1:8443", "leaseDurationSeconds": 2**31 - 1},
+}
+
+
+def candidate(api: ApiServer, namespace: str, leads: threading.Event) -> LeaderElection:
+    return LeaderElection(
+        lambda: Kube.connect(Credentials(str(api.kubeconfig))),
+        namespace=namespace,
+        name="operator",
+        identity="me",
+        address="10.0.0.2:8443",
+        on_lead=leads.set,
+        on_lost=lambda: None,
+        times=TIMES,
+    )
+
+
+def test_a_lease_is_not_believed_for_as_long_as_somebody_wrote_into_it(
+    api: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "LONGEST_SECONDS", 2.0)
+    api.apply({**ALIEN, "metadata": {"name": "operator", "namespace": namespace}})
+    leads = threading.Event()
+    election = candidate(api, namespace, leads)
+    election.start()
+    try:
+        assert leads.wait(15)
+        assert election.leads()
+    finally:
+        election.stop()
+
+
+def test_whoever_edits_a_lease_does_not_renew_it(api: ApiServer, namespace: str) -> None:
+    spec = {**ALIEN["spec"], "leaseDurationSeconds": 2}  # type: ignore[dict-item]
+    api.apply({**ALIEN, "metadata": {"name": "operator", "namespace": namespace}, "spec": spec})
+    leads = threading.Event()
+    election = candidate(api, namespace, leads)
+    election.start()
+    edits = iter(range(1000))
+
+    def edited() -> bool:
+        patch = {"metadata": {"labels": {"edit": str(next(edits))}}}
+        where = ("lease", "operator", "-n", namespace)
+        api.kubectl("patch", *where, "--type=merge", "-p", json.dumps(patch))
+        return leads.is_set()
+
+    try:
+        wait_for(edited, 15, "it to lead", every=0.2)
+    finally:
+        election.stop()
