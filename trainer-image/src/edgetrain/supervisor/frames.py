@@ -13,6 +13,9 @@ from collections.abc import Iterator
 NONCE_BYTES = 16
 MAC_BYTES = 16
 MAX_BYTES = 4 << 20
+PROOF_BYTES = 64
+"""The most of the first frame, by which the sender proves that it holds the token: until then nobody's word
+is worth memory."""
 _HEAD = struct.Struct("!I")
 
 
@@ -48,6 +51,10 @@ class Opener:
     def __init__(self, key: bytes) -> None:
         self._key, self._count, self._rest = key, 0, b""
 
+    @property
+    def _most(self) -> int:
+        return MAX_BYTES if self._count else PROOF_BYTES
+
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Payloads that are whole by now.
 
@@ -63,7 +70,7 @@ class Opener:
         if len(self._rest) < start:
             return None
         (length,) = _HEAD.unpack_from(self._rest)
-        if length > MAX_BYTES:
+        if length > self._most:
             raise BadFrame(f"a frame of {length} bytes: no supervisor sends that")
         if len(self._rest) < start + length:
             return None

@@ -25,6 +25,10 @@ DIAL_SECONDS = 2.0
 """Within it the kernel asks twice, a second apart; it would ask again after two more, so that a link which
 is whole again would be found later by waiting than by dialling anew."""
 HANDSHAKE_SECONDS = 5.0
+"""Until the token is proved, on either side."""
+MOST_UNPROVEN = 64
+"""Callers who have not proved it. One more, and who has been there longest goes: an honest one needs two
+round trips, and a flood of others must not lock it out."""
 RETRY_SECONDS = 0.3
 RETRY_GROWTH = 1.2
 RETRY_MAX_SECONDS = 2.0
@@ -32,6 +36,7 @@ LARGER_WAITS_SECONDS = 3.0
 BACKLOG_BYTES = 4 << 20
 """Unsent: a peer so far behind is as good as lost."""
 OPENING_BYTES = 1024
+MOST_COMPLAINTS = 1000
 PIECE = 64 << 10
 
 Address = tuple[str, int]
@@ -75,6 +80,8 @@ class Peers:
     _wanted: dict[Pod, Address] = field(default_factory=dict)
     _dialling: dict[Pod, asyncio.Task[None]] = field(default_factory=dict)
     _complained: dict[str, str] = field(default_factory=dict)
+    _unproven: dict[asyncio.Task[None], None] = field(default_factory=dict)
+    """Whom we serve and do not know, in the order of their coming."""
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         return await asyncio.start_server(self._accept, host, port)
@@ -140,13 +147,19 @@ class Peers:
             await asyncio.sleep(max(RETRY_SECONDS, seconds / 4))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._unproven[task] = None
+        if len(self._unproven) > MOST_UNPROVEN:
+            next(iter(self._unproven)).cancel()
         try:
             await self._serve(reader, writer, expected=None)
         except (OSError, TimeoutError) as error:
-            whence = writer.get_extra_info("peername")
-            self._complain(str(whence and whence[0]), f"refused a connection from {whence}: {error}")
+            self._complain(_host(writer), f"refused a connection from {_host(writer)}: {error}")
         except asyncio.CancelledError:
             return
+        finally:
+            self._unproven.pop(task, None)
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, expected: Pod | None
@@ -155,23 +168,24 @@ class Peers:
         why = "closed its connection"
         try:
             _tune(writer.get_extra_info("socket"))
-            async with asyncio.timeout(HANDSHAKE_SECONDS):
+            async with asyncio.timeout(HANDSHAKE_SECONDS) as patience:
                 pod, sealer, opener = await self._shake_hands(reader, writer)
-            if expected is not None and pod != expected:
-                raise Refused(f"{expected.worker}'s address is answered by {pod.worker}, pod {pod.uid}")
-            unproven = Peer(pod, writer, sealer, Pulse(asyncio.get_running_loop().time()))
-            # The first frame proves the token, on both sides, before anything that was said counts.
-            writer.write(sealer.seal(b"{}"))
-            while piece := await reader.read(PIECE):
-                for payload in opener.feed(piece):
-                    if peer is None:
-                        peer = unproven
-                        self._adopt(peer)
-                    else:
-                        self._heard(peer, payload)
+                if expected is not None and pod != expected:
+                    raise Refused(f"{expected.worker}'s address is answered by {pod.worker}, pod {pod.uid}")
+                unproven = Peer(pod, writer, sealer, Pulse(asyncio.get_running_loop().time()))
+                # The first frame proves the token, on both sides, before anything that was said counts.
+                writer.write(sealer.seal(b"{}"))
+                while piece := await reader.read(PIECE):
+                    for payload in opener.feed(piece):
+                        if peer is None:
+                            peer = unproven
+                            patience.reschedule(None)
+                            self._adopt(peer)
+                        else:
+                            self._heard(peer, payload)
         except BadFrame as error:
             why = str(error)
-            self._complain(str(writer.get_extra_info("peername")), f"refused a connection: {error}")
+            self._complain(_host(writer), f"refused a connection: {error}")
         except ConnectionError as error:
             if peer is None:
                 raise
@@ -191,12 +205,16 @@ class Peers:
             pod, theirs = _read_opening(await reader.readuntil(b"\n"))
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise Refused("it does not speak as a supervisor does") from error
+        if pod == self.own or theirs == nonce:
+            raise Refused("it says what we say: an echo of us is nobody")
         sealer = Sealer(direction_key(token, nonce, theirs, "/".join(self.own)))
         return pod, sealer, Opener(direction_key(token, theirs, nonce, "/".join(pod)))
 
     # --- while it lives
 
     def _adopt(self, peer: Peer) -> None:
+        if task := asyncio.current_task():
+            self._unproven.pop(task, None)
         old = self.live.get(peer.pod.worker)
         self.live[peer.pod.worker] = peer
         if old:
@@ -220,8 +238,15 @@ class Peers:
     def _complain(self, about: str, text: str) -> None:
         """Once for each reason: dialling a dark node goes on for hours."""
         if self._complained.get(about) != text:
+            if len(self._complained) >= MOST_COMPLAINTS:
+                self._complained.clear()
             self._complained[about] = text
             log.warning("%s", text)
+
+
+def _host(writer: asyncio.StreamWriter) -> str:
+    whence = writer.get_extra_info("peername")
+    return str(whence and whence[0])
 
 
 def _read_opening(line: bytes) -> tuple[Pod, bytes]:
