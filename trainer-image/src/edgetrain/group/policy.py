@@ -57,7 +57,10 @@ def follow(view: View, formation: Formation) -> Nothing:
 
 
 def paused(view: View, formation: Formation, present: list[Member]) -> Nothing:
-    text = f"paused: {len(present)} of {len(formation.members)} members are no majority"
+    # Not always of the last one: one before it that may have committed counts as well.
+    short = min(view.short(present), key=lambda f: f.number, default=formation)
+    here = len(set(present).intersection(short.members))
+    text = f"paused: {here} of the {len(short.members)} members of formation {short.number} are no majority"
     return Nothing(why=text, waits_for=view.lacking(present))
 
 
