@@ -177,12 +177,15 @@ class TestNonsense:
             ("totals", {"steps": 10**400}),
         ],
     )
-    def test_numbers_that_nobody_counts_to(self, settings: FleetSettings, field: str, value: object) -> None:
+    def test_numbers_that_nobody_counts_to(
+        self, service: FleetService, settings: FleetSettings, field: str, value: object
+    ) -> None:
         document = report().to_wire()
         document["training"][field] = value
         status, answer = raw_post(settings, json.dumps(document).encode())
         assert status == 422
         assert f"training.{field}" in answer
+        assert service.fleet.reports(JOB) == {}
 
     @pytest.mark.parametrize(
         ("body", "status", "says"),

@@ -102,25 +102,27 @@ def test_a_member_that_its_group_lost_and_that_is_heard_stays_and_is_a_newcomer(
     assert world.members == ["a", "b", "c"]
 
 
-def test_a_member_that_left_comes_back_when_heard() -> None:
-    world = trained("a", "b", "c")
-    keep_talking(world, "a", "b", number=2, lost=("c",), seconds=3)
+def c_leaves_and_is_heard(world: World, number: int) -> None:
+    """Of a, b and c; the others go on in a formation of this number."""
+    keep_talking(world, "a", "b", number=number, lost=("c",), seconds=3)
+    assert world.members == ["a", "b"]
     world.say("c", TrainerState.PAUSED)
     world.step()
+
+
+def test_a_member_that_left_comes_back_when_heard() -> None:
+    world = trained("a", "b", "c")
+    c_leaves_and_is_heard(world, number=2)
     assert world.members == ["a", "b", "c"]
 
 
 def test_a_member_that_left_twice_in_a_minute_comes_back_not_at_once() -> None:
     world = trained("a", "b", "c")
-    keep_talking(world, "a", "b", number=2, lost=("c",), seconds=3)
-    world.say("c", TrainerState.PAUSED)
-    world.step()
+    c_leaves_and_is_heard(world, number=2)
     world.train("a", "b", "c", number=3)
     world.settle()
-    keep_talking(world, "a", "b", number=4, lost=("c",), seconds=3)
+    c_leaves_and_is_heard(world, number=4)
     left = world.now
-    world.say("c", TrainerState.PAUSED)
-    world.step()
     assert world.members == ["a", "b"]
     while "c" not in world.members:
         assert world.now < left + REJOIN_SECONDS + 2
