@@ -5,6 +5,7 @@ A node whose power is cut still has its file, and no API server is asked, so tha
 
 import itertools
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 
 STEP_MARK = "STEP "
 BEGIN_MARK = "BEGIN "
+_BEFORE_MARK = re.compile(rf"(?<=\S)(?=(?:{STEP_MARK}|{BEGIN_MARK})\{{)")
 LATE_SECONDS = 2.0
 """A step is late if it comes this long after the one before; a re-forming takes less."""
 _FOLLOW_SECONDS = 0.3
@@ -56,10 +58,20 @@ class Begin:
     at: float
 
 
+def lines_of(log: str) -> list[str]:
+    """The lines of a log. A program that is killed between a line and its end leaves the next one's first
+    line on the same line."""
+    return [part for line in log.splitlines() for part in _BEFORE_MARK.split(line)]
+
+
 def said_after(mark: str, line: str) -> dict[str, Any] | None:
-    """What a line in the container log format says after a mark; None where the line is something else."""
+    """What a line in the container log format says after a mark; None where the line is something else, or
+    its writer was killed within it."""
     _, found, text = line.partition(mark)
-    said: dict[str, Any] | None = json.loads(text) if found and text.endswith("}") else None
+    try:
+        said: dict[str, Any] | None = json.loads(text) if found else None
+    except json.JSONDecodeError:
+        return None
     return said
 
 
@@ -155,7 +167,7 @@ class Journal:
         whole = text[: text.rfind(b"\n") + 1]
         opened.seek(begin + len(whole))
         process = f"{pod}/{Path(opened.name).name.partition('.')[0]}"
-        for line in whole.decode(errors="replace").splitlines():
+        for line in lines_of(whole.decode(errors="replace")):
             if step := parse(node, process, line):
                 self.steps.append(step)
             elif said := said_after(BEGIN_MARK, line):

@@ -23,7 +23,7 @@ from benchmarks.baselines.torchrun import free_port
 from benchmarks.faults import DARK_SECONDS, STILL_SECONDS
 from benchmarks.harness import Row
 from benchmarks.living import Absence, Committed, goodput, longest_wait
-from benchmarks.steps import BEGIN_MARK, STEP_MARK, Begin, said_after
+from benchmarks.steps import BEGIN_MARK, STEP_MARK, Begin, lines_of, said_after
 from benchmarks.waiting import sleep_until, wait_for
 
 VERSION = "0.2.0"
@@ -72,7 +72,7 @@ class Replicas:
 
     def lines(self, mark: str) -> Iterator[tuple[str, dict[str, float]]]:
         for log in self.folder.glob("*.log"):
-            for line in log.read_text(errors="replace").splitlines():
+            for line in lines_of(log.read_text(errors="replace")):
                 if said := said_after(mark, line):
                     yield log.stem, said
 

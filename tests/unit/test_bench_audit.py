@@ -151,6 +151,19 @@ def test_what_a_deleted_pod_wrote_last_is_read(tmp_path: Path) -> None:
     journal.close()
 
 
+@pytest.mark.parametrize("written", [f"STEP {json.dumps(SAID)}", f"STEP {json.dumps(SAID)[:-9]}", "Trace"])
+def test_who_was_killed_before_a_line_s_end_hides_nothing_of_the_next_start(
+    tmp_path: Path, written: str
+) -> None:
+    log = tmp_path / "pod" / "trainer" / "0.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f'2026 stdout F {written}BEGIN {{"at": 1.5}}\n')
+    journal = Journal({"a": tmp_path})
+    assert [step.step for step in journal.read()] == ([3] if written.endswith("}") else [])
+    assert journal.begun == [Begin("a", 1.5)]
+    journal.close()
+
+
 def test_what_an_older_job_s_pods_have_left_is_passed_over(tmp_path: Path) -> None:
     journal = Journal({"a": tmp_path})
     for pod in ("old", "new"):

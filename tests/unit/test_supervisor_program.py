@@ -1,4 +1,4 @@
-"""A program under its supervisor: when it is said to hang, and when it is not."""
+"""A program under its supervisor: when it is said to hang, when it is not, and what it said last."""
 
 import asyncio
 import sys
@@ -41,3 +41,28 @@ async def told_of(does: str) -> list[bool]:
 @pytest.mark.parametrize(("does", "hangs"), [("end", []), ("hang", [True])])
 def test_who_is_asked_to_end_and_takes_a_while_does_not_hang(does: str, hangs: list[bool]) -> None:
     assert asyncio.run(told_of(does)) == hangs
+
+
+BAR = "50%|#####     | 1/2"
+WRITES_A_BAR = f"""
+import sys
+sys.stderr.write("loading\\n")
+for _ in range({(9 << 20) // (100 * len(BAR))}):
+    sys.stderr.write("\\r{BAR}" * 100)
+sys.stderr.write(sys.argv[1])
+sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize(("end", "lines"), [("", [BAR]), ("\r\n", [BAR]), ("\nno more", [BAR, "no more"])])
+def test_a_progress_bar_stops_nobody_and_is_one_line(
+    end: str, lines: list[str], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """What a line may have at most was reached by a bar alone, and its program stood still for good."""
+    one = Program(lambda message: None)
+    command = [sys.executable, "-c", WRITES_A_BAR, end]
+    asyncio.run(asyncio.wait_for(one.run(command, lambda hung: None), 30))
+    passed_on = capfdbinary.readouterr().err
+    assert one.last_words.spoken.split("\n") == ["loading", *lines]
+    assert len(passed_on) > 8 << 20
+    assert passed_on[-40:].endswith(lines[-1].encode() + (b"\r\n" if "\r" in end else b"\n"))

@@ -8,12 +8,12 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from edgetrain.local import Message, Ping, Pong, Stop
 from edgetrain.local.codec import BadMessage, decode, encode
+from edgetrain.supervisor.last_words import LastWords
 from edgetrain_protocol.names import Env
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,7 @@ HUNG_SECONDS = 0.8
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 """torch's threads sleep while they have nothing to do. By default they spin: on a device that shares its
 cores, or below a quota, that takes the time from the step itself, and from the group's heartbeats."""
-LAST_WORDS = 60
-"""Lines of standard error kept for the job's condition."""
+_CHUNK_BYTES = 64 << 10
 
 
 class CannotStart(RuntimeError):
@@ -38,19 +37,13 @@ class Program:
 
     on_message: Callable[[Message], None]
     incarnation: str = field(default_factory=lambda: secrets.token_hex(4))
-    last_words: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_WORDS))
+    last_words: LastWords = field(default_factory=LastWords)
     hung: bool = False
     _process: Process | None = None
     _writer: asyncio.StreamWriter | None = None
     _answered: float | None = None
     _ending: bool = False
     """It was asked to end: that it answers no more is no sign that it hangs."""
-
-    @property
-    def spoken(self) -> str:
-        """The end of what it wrote to standard error."""
-        words = [line for line in self.last_words if line.strip()]
-        return "\n".join(words[-12:])[-2500:] or "it said nothing"
 
     async def run(self, command: Sequence[str], on_hung: Callable[[bool], None]) -> int:
         """Start it and wait for its end; returns its exit status, negative for a signal.
@@ -94,7 +87,7 @@ class Program:
     async def _spawn(self, command: Sequence[str], link: socket.socket) -> Process:
         environment = {**WAITING, **os.environ, Env.LINK_FD: str(link.fileno()), "PYTHONUNBUFFERED": "1"}
         return await asyncio.create_subprocess_exec(
-            *command, pass_fds=[link.fileno()], env=environment, stderr=PIPE, limit=LINE_BYTES
+            *command, pass_fds=[link.fileno()], env=environment, stderr=PIPE
         )
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -111,10 +104,13 @@ class Program:
 
     async def _keep_words(self) -> None:
         assert self._process and self._process.stderr
-        while line := await self._process.stderr.readline():
-            sys.stderr.buffer.write(line)
-            sys.stderr.flush()
-            self.last_words.append(line.decode(errors="replace").rstrip())
+        # By what there is and not by line: a progress bar that never ends its line would fill any limit,
+        # and a pipe that nobody reads any more stops the program in its next write.
+        while written := await self._process.stderr.read(_CHUNK_BYTES):
+            _pass_on(written)
+            self.last_words.hear(written)
+        if self.last_words.amid_a_line:
+            _pass_on(b"\n")
 
     async def _watch(self, on_hung: Callable[[bool], None]) -> None:
         """Its link's thread answers whatever the program computes; a stopped process does not."""
@@ -133,6 +129,11 @@ class Program:
             if hung != self.hung:
                 self.hung = hung
                 on_hung(hung)
+
+
+def _pass_on(written: bytes) -> None:
+    sys.stderr.buffer.write(written)
+    sys.stderr.flush()
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

@@ -112,7 +112,7 @@ class Supervisor:
             if status == -signal.SIGKILL and (memory := self._killings.new()):
                 return self._failed("OutOfMemory", f"the kernel killed the program for memory: {memory}")
             if status < 0:
-                ended = f"{signal.Signals(-status).name}: {program.spoken}"
+                ended = f"{signal.Signals(-status).name}: {program.last_words.spoken}"
                 log.warning("the program was ended by %s: starting it again", signal.Signals(-status).name)
 
     async def _run_once(self) -> tuple[int | None, Program]:
@@ -144,7 +144,7 @@ class Supervisor:
         if self._facts.error_reason and self._facts.error:  # as the engine put it
             return self._facts.error_reason, self._facts.error
         killed = f" (the kernel killed a part of it for memory: {m})" if (m := self._killings.new()) else ""
-        return "ProgramFailed", f"the program ended with status {status}{killed}: {program.spoken}"
+        return "ProgramFailed", f"the program ended with status {status}{killed}: {program.last_words.spoken}"
 
     def _failed(self, reason: str, text: str, status: int = 1) -> int:
         log.error("%s: %s", reason, text)
