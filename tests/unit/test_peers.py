@@ -12,7 +12,7 @@ import pytest
 from edgetrain.group.members import Pod
 from edgetrain.supervisor import peers as module
 from edgetrain.supervisor.frames import MAX_BYTES, PROOF_BYTES
-from edgetrain.supervisor.peers import MOST_UNPROVEN, Peers
+from edgetrain.supervisor.peers import MOST_STRANGERS, Peers
 
 TOKEN = "1.token-of-this-test"
 HOST = "127.0.0.1"
@@ -109,11 +109,11 @@ def test_who_mirrors_what_we_say_is_not_taken_for_ourselves() -> None:
 def test_a_flood_of_callers_who_prove_nothing_locks_nobody_out() -> None:
     async def story() -> None:
         async with listening(Supervisor("w2")) as two, listening(Supervisor("w1")) as one:
-            callers = [await asyncio.open_connection(HOST, two.port) for _ in range(4 * MOST_UNPROVEN)]
+            callers = [await asyncio.open_connection(HOST, two.port) for _ in range(4 * MOST_STRANGERS)]
             one.want(two)
             assert await two.comer() == "w1"
             closed = await asyncio.gather(*(is_closed(reader, 1.0) for reader, _ in callers))
-            assert closed.count(False) <= MOST_UNPROVEN
+            assert closed.count(False) <= MOST_STRANGERS
             for _, writer in callers:
                 writer.close()
 

@@ -16,17 +16,24 @@ import uvicorn
 
 from edgetrain_operator.fleet import ca, tls
 from edgetrain_operator.fleet.app import create_app
+from edgetrain_operator.fleet.door import Door, room_for
 from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.forward import Leadership, ToLeader
 from edgetrain_operator.fleet.given import Offer
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.metrics import FleetCollector
 from edgetrain_operator.fleet.requests import Counted, Requests
+from edgetrain_operator.fleet.shown import Shown
 from edgetrain_protocol.names import FLEET_PORT
 
 KEEP_ALIVE_SECONDS = 75
 START_SECONDS = 20.0
 FAREWELL_SECONDS = 0.5
+STRANGERS = 1024
+"""Connections without a token yet, 40 KB each; a fleet that comes back at once is through in seconds."""
+GUESTS = 4096
+"""A worker has two: one for reports, one that waits for the plan."""
+STRANGER_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +68,16 @@ class FleetService:
         self,
         keyring: Keyring,
         leadership: Leadership,
-        host: str = "0.0.0.0",
+        host: str = "",
         port: int = FLEET_PORT,
         given: Offer | None = None,
     ) -> None:
         """`given`: a certificate to serve instead of one of our own authority's."""
         self.fleet = Fleet(keyring, given_authorities=given.authorities if given else "")
+        self._host, self._port = host, port
+        self.door = Door(strangers=STRANGERS, guests=room_for(GUESTS), seconds=STRANGER_SECONDS)
         requests = Requests()
-        self.collector = FleetCollector(self.fleet, requests, self._certificates)
+        self.collector = FleetCollector(self.fleet, requests, self.door, self._certificates)
         self._keyring = keyring
         self._given = given is not None
         self._tls = tls.server_context()
@@ -76,9 +85,7 @@ class FleetService:
         tls.load(self._tls, self._serving)
         self._app = ToLeader(create_app(self.fleet), leadership, self.fleet)
         config = uvicorn.Config(
-            Counted(self._app, requests),
-            host=host,
-            port=port,
+            Counted(Shown(self._app, self.fleet, self.door), requests),
             ssl_context_factory=lambda *_: self._tls,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=2,
@@ -106,9 +113,7 @@ class FleetService:
         give_up = time.monotonic() + START_SECONDS
         while not self._server.started:
             if self._ended.wait(0.01) or time.monotonic() > give_up:
-                raise RuntimeError(
-                    f"the fleet API cannot listen on port {self._server.config.port}; see the log"
-                )
+                raise RuntimeError(f"the fleet API cannot listen on port {self._port}; see the log")
 
     def use(self, keyring: Keyring) -> None:
         """Take over a renewed keyring, and renew the serving certificate where that is due. To be called
@@ -145,14 +150,15 @@ class FleetService:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except SystemExit:  # uvicorn's answer to a taken port; `start` tells of it
-            pass
+        except OSError as error:
+            log.error("the fleet API cannot listen on port %d: %s", self._port, error)
         finally:
             self._ended.set()
 
     async def _serve(self) -> None:
         self.fleet.board.loop = asyncio.get_running_loop()
-        await self._server.serve()
+        with self.door.listen(self._host, self._port) as listener:
+            await self._server.serve([listener])
         await self._app.close()
 
 

@@ -7,7 +7,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from edgetrain_operator.fleet.door import Door
+
 STUCK_SECONDS = 300.0
+KEEP_ALIVE_SECONDS = 5.0
+CONNECTIONS = 64
+CONNECTION_SECONDS = 60.0
+"""Nobody proves anything here: whoever is connected for so long is no scraper."""
 
 
 class Server:
@@ -27,7 +33,8 @@ class Server:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/metrics/workers", self._relayed)
         app.router.add_get("/healthz", self._healthz)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        self._door = Door(strangers=CONNECTIONS, guests=0, seconds=CONNECTION_SECONDS)
         self.port = 0
 
     async def start(self, port: int) -> None:
@@ -35,7 +42,7 @@ class Server:
         OSError: the port is taken.
         """
         await self._runner.setup()
-        await web.TCPSite(self._runner, port=port).start()
+        await web.SockSite(self._runner, self._door.listen("", port)).start()
         self.port = int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from edgetrain.acceptor import Acceptor
+from edgetrain.acceptor import Acceptor, Prove
 from edgetrain.engine.echo import ECHO
 from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot, encode
@@ -49,13 +49,12 @@ class Donor:
     def close(self) -> None:
         self._acceptor.close()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, prove: Prove) -> None:
         with contextlib.suppress(WireError, ValueError, KeyError):
             connection.settimeout(AUTHENTICATE_SECONDS)
             wire = Wire(connection)
-            if not self._token:
-                return
-            wire.prove(self._token, server=True)
+            wire.admit(self._token)
+            prove()
             connection.settimeout(SEND_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_SECONDS * 1000)
             while True:

@@ -32,7 +32,7 @@ def _try(peer: Peer, token: str, heard: set[str]) -> None:
     try:
         with socket.create_connection((peer.address, peer.state_port), TRY_SECONDS) as connection:
             wire = Wire(connection)
-            wire.prove(token, server=False)
+            wire.dial(token)
             wire.send({"want": "echo"}, ECHO)
             wire.receive(payload_most=len(ECHO))
             heard.add(peer.worker)

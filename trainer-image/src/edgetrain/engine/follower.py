@@ -105,7 +105,7 @@ class Follower:
                 with socket.create_connection((self._address, self._port), CONNECT_SECONDS) as connection:
                     connection.settimeout(SILENCE_SECONDS)
                     wire = Wire(connection)
-                    wire.prove(self._token, server=False)
+                    wire.dial(self._token)
                     self._follow(wire)
             except (OSError, ValueError, KeyError) as error:
                 with self._wake:

@@ -1,18 +1,17 @@
 """Frames over TCP between a member that serves its state and one that fetches it.
 
-Both ends prove that they know the job's token before anything is said (HMAC over the other's nonce);
-the token itself never goes over the wire. A payload's length and hash are checked.
+Both ends prove that they hold the job's token before anything is said. A payload's length and hash are
+checked.
 """
 
 import hashlib
-import hmac
 import json
-import secrets
 import socket
 from math import inf
 from typing import Any
 
-_NONCE = 32
+from edgetrain.handshake import DIGEST, NONCE, challenge, proof, proves
+
 _PIECE = 256 * 1024
 _AT_FIRST = 1 << 20
 ANSWER_BYTES = 64 << 20
@@ -40,19 +39,29 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
 
-    def prove(self, token: str, *, server: bool) -> None:
-        """Challenge the other end and answer its challenge.
+    def dial(self, token: str) -> None:
+        """Prove to the end that listens that we may ask, and have it prove that it may answer.
 
         Raises:
-            WireError: it does not know the token.
+            WireError: it does not hold the token.
         """
-        ours, theirs = (b"server", b"client") if server else (b"client", b"server")
-        nonce = secrets.token_bytes(_NONCE)
-        self._socket.sendall(nonce)
-        challenge = self._exactly(_NONCE)
-        self._socket.sendall(_proof(token, ours + challenge))
-        if not hmac.compare_digest(self._exactly(_NONCE), _proof(token, theirs + nonce)):
-            raise WireError("the other end does not know this job's token")
+        theirs, ours = bytes(self._exactly(NONCE)), challenge()
+        self.push((ours, proof(token, "state", "client", theirs, ours)))
+        if not proves(bytes(self._exactly(DIGEST)), token, "state", "server", theirs, ours):
+            raise WireError("the other end does not hold this job's token")
+
+    def admit(self, token: str) -> None:
+        """Have the end that dialled prove that it may ask; nothing but a nonce is said to it before.
+
+        Raises:
+            WireError: it does not hold the token.
+        """
+        ours = challenge()
+        self.push((ours, b""))
+        theirs = bytes(self._exactly(NONCE))
+        if not proves(bytes(self._exactly(DIGEST)), token, "state", "client", ours, theirs):
+            raise WireError("the other end does not hold this job's token")
+        self.push((proof(token, "state", "server", ours, theirs), b""))
 
     def send(self, header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
         self.push(frame(header, payload))
@@ -123,7 +132,3 @@ def _object(text: bytearray) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("a header that is no JSON object")
     return document
-
-
-def _proof(token: str, text: bytes) -> bytes:
-    return hmac.new(token.encode(), text, hashlib.sha256).digest()

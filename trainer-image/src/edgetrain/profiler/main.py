@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from edgetrain.fleet_client import FleetClient
+from edgetrain.metrics_page import serve_metrics
 from edgetrain.mounted import MountedFile
 from edgetrain.profiler.counters import interface_of
 from edgetrain.profiler.metrics import Labelled, ProfilerCollector, registry_of
@@ -57,7 +58,7 @@ def _start(settings: Settings, stop: threading.Event) -> Reporter:
     sampler = Sampler(settings, interface, turn)
     reporter = Reporter(settings, sampler, Prober(_token_of(settings), turn, interface), outbox)
     ProbeServer(_token_of(settings), turn, interface, port=settings.probe_port)
-    start_http_server(settings.metrics_port, registry=_registry(settings, reporter, buffer, outbox))
+    serve_metrics(_registry(settings, reporter, buffer, outbox), settings.metrics_port)
     threading.Thread(target=sampler.run, args=(stop,), name="sampler", daemon=True).start()
     threading.Thread(target=reporter.run, name="reporter", daemon=True).start()
     return reporter

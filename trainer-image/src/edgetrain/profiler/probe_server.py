@@ -5,22 +5,18 @@ import socket
 import threading
 from collections.abc import Callable
 
-from edgetrain.acceptor import Acceptor
+from edgetrain.acceptor import Acceptor, Prove
+from edgetrain.handshake import DIGEST, NONCE, challenge, proof, proves
 from edgetrain.profiler import burst
 from edgetrain.profiler.counters import Interface
 from edgetrain.profiler.probe_wire import (
     BUSY,
     COUNT,
-    DIGEST,
     DOWN,
     ECHO,
-    NONCE,
     READY,
     UP,
     ProbeError,
-    challenge,
-    proof,
-    proves,
     read_exactly,
     read_size,
     send_carried,
@@ -57,23 +53,24 @@ class ProbeServer:
     def close(self) -> None:
         self._acceptor.close()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, prove: Prove) -> None:
         with contextlib.suppress(ProbeError):
-            self._converse(connection)
+            self._converse(connection, prove)
 
-    def _converse(self, connection: socket.socket) -> None:
+    def _converse(self, connection: socket.socket, prove: Prove) -> None:
         connection.settimeout(HANDSHAKE_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         token, ours = self._token(), challenge()
         connection.sendall(ours)
         theirs = read_exactly(connection, NONCE)
-        if not proves(token, b"client", ours, theirs, read_exactly(connection, DIGEST)):
+        if not proves(read_exactly(connection, DIGEST), token, "probe", "client", ours, theirs):
             return
+        prove()
         if not self._turn.acquire(blocking=False):
             connection.sendall(BUSY)
             return
         try:
-            connection.sendall(READY + proof(token, b"server", ours, theirs))
+            connection.sendall(READY + proof(token, "probe", "server", ours, theirs))
             connection.settimeout(SILENCE_SECONDS)
             while command := connection.recv(1):
                 self._obey(connection, command)

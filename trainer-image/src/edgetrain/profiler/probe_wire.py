@@ -1,24 +1,19 @@
 """What prober and probe server say to each other over TCP.
 
-    server -> NONCE (32 bytes)        client -> nonce (32) + HMAC(token, "client" + both nonces)
-    server -> b"+" + HMAC(token, "server" + both nonces)   or b"B": a probe is under way here, or hangs up
+    server -> nonce                   client -> nonce + proof (handshake.py)
+    server -> b"+" + proof            or b"B": a probe is under way here, or hangs up
 
 then any number of: b"E" -> b"E" (echo); b"C" -> bytes received and sent by the interface; b"D" + size ->
 that many bytes; b"U" + size + bytes -> the trace of their arrival. All workers of a job hold its token, so
 each end proves itself to the other, and neither serves as an amplifier for strangers.
 """
 
-import hashlib
-import hmac
-import secrets
 import socket
 import struct
 
 from edgetrain.profiler.burst import POINTS, Trace
 from edgetrain.profiler.counters import Carried
 
-NONCE = 32
-DIGEST = 32
 LARGEST = 16 << 20
 """A burst that a server agrees to."""
 
@@ -35,18 +30,6 @@ class ProbeError(Exception):
 
 class Busy(ProbeError):
     """The peer takes part in another probe."""
-
-
-def challenge() -> bytes:
-    return secrets.token_bytes(NONCE)
-
-
-def proof(token: str, side: bytes, server_nonce: bytes, client_nonce: bytes) -> bytes:
-    return hmac.new(token.encode(), side + server_nonce + client_nonce, hashlib.sha256).digest()
-
-
-def proves(token: str, side: bytes, server_nonce: bytes, client_nonce: bytes, given: bytes) -> bool:
-    return hmac.compare_digest(proof(token, side, server_nonce, client_nonce), given)
 
 
 def read_exactly(connection: socket.socket, count: int) -> bytes:

@@ -14,22 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from edgetrain.handshake import DIGEST, NONCE, challenge, proof, proves
 from edgetrain.profiler import burst
 from edgetrain.profiler.burst import Trace, counted, link_rate, others_rate
 from edgetrain.profiler.counters import Carried, Interface
 from edgetrain.profiler.probe_wire import (
     COUNT,
-    DIGEST,
     DOWN,
     ECHO,
-    NONCE,
     READY,
     UP,
     Busy,
     ProbeError,
-    challenge,
-    proof,
-    proves,
     read_carried,
     read_exactly,
     read_trace,
@@ -278,11 +274,11 @@ class _Series:
 
 def _prove(connection: socket.socket, token: str) -> None:
     theirs, ours = read_exactly(connection, NONCE), challenge()
-    connection.sendall(ours + proof(token, b"client", theirs, ours))
+    connection.sendall(ours + proof(token, "probe", "client", theirs, ours))
     answer = read_exactly(connection, 1)
     if answer != READY:
         raise Busy("the peer has another probe under way")
-    if not proves(token, b"server", theirs, ours, read_exactly(connection, DIGEST)):
+    if not proves(read_exactly(connection, DIGEST), token, "probe", "server", theirs, ours):
         raise ProbeError("the peer does not hold our job's token")
 
 

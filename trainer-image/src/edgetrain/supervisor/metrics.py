@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, start_http_server
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from edgetrain.exposition import metrics_of
+from edgetrain.metrics_page import serve_metrics
 from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.series import rows_of_training
 
@@ -29,7 +30,7 @@ class Metrics(Collector):
         Raises:
             OSError: the port is taken.
         """
-        start_http_server(port, "127.0.0.1", self.registry)
+        serve_metrics(self.registry, port, "127.0.0.1")
 
     def on_part(self, part: TrainingPart) -> None:
         self._part = part

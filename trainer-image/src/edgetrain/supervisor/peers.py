@@ -18,6 +18,7 @@ from edgetrain.group.members import Pod
 from edgetrain.supervisor.detector import Pulse
 from edgetrain.supervisor.frames import NONCE_BYTES, BadFrame, Opener, Sealer, direction_key, new_nonce
 from edgetrain.supervisor.wire import BadSpeech, Spoken, decode, encode
+from edgetrain_protocol.crowd import Crowd
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ DIAL_SECONDS = 2.0
 is whole again would be found later by waiting than by dialling anew."""
 HANDSHAKE_SECONDS = 5.0
 """Until the token is proved, on either side."""
-MOST_UNPROVEN = 64
-"""Callers who have not proved it. One more, and who has been there longest goes: an honest one needs two
-round trips, and a flood of others must not lock it out."""
+MOST_STRANGERS = 64
+"""Callers who have not proved it. One more, and another of them goes: an honest one needs two round trips,
+and a flood of others must not lock it out."""
 RETRY_SECONDS = 0.3
 RETRY_GROWTH = 1.2
 RETRY_MAX_SECONDS = 2.0
@@ -80,8 +81,8 @@ class Peers:
     _wanted: dict[Pod, Address] = field(default_factory=dict)
     _dialling: dict[Pod, asyncio.Task[None]] = field(default_factory=dict)
     _complained: dict[str, str] = field(default_factory=dict)
-    _unproven: dict[asyncio.Task[None], None] = field(default_factory=dict)
-    """Whom we serve and do not know, in the order of their coming."""
+    _strangers: Crowd[asyncio.Task[None]] = field(default_factory=lambda: Crowd(MOST_STRANGERS))
+    """Whom we serve and do not know."""
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         return await asyncio.start_server(self._accept, host, port)
@@ -149,9 +150,8 @@ class Peers:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._unproven[task] = None
-        if len(self._unproven) > MOST_UNPROVEN:
-            next(iter(self._unproven)).cancel()
+        if goes := self._strangers.enter(task, _host(writer)):
+            goes.cancel()
         try:
             await self._serve(reader, writer, expected=None)
         except (OSError, TimeoutError) as error:
@@ -159,7 +159,7 @@ class Peers:
         except asyncio.CancelledError:
             return
         finally:
-            self._unproven.pop(task, None)
+            self._strangers.leave(task)
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, expected: Pod | None
@@ -168,21 +168,16 @@ class Peers:
         why = "closed its connection"
         try:
             _tune(writer.get_extra_info("socket"))
-            async with asyncio.timeout(HANDSHAKE_SECONDS) as patience:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
                 pod, sealer, opener = await self._shake_hands(reader, writer)
                 if expected is not None and pod != expected:
                     raise Refused(f"{expected.worker}'s address is answered by {pod.worker}, pod {pod.uid}")
-                unproven = Peer(pod, writer, sealer, Pulse(asyncio.get_running_loop().time()))
                 # The first frame proves the token, on both sides, before anything that was said counts.
                 writer.write(sealer.seal(b"{}"))
-                while piece := await reader.read(PIECE):
-                    for payload in opener.feed(piece):
-                        if peer is None:
-                            peer = unproven
-                            patience.reschedule(None)
-                            self._adopt(peer)
-                        else:
-                            self._heard(peer, payload)
+                said = await _proved(reader, opener)
+            peer = Peer(pod, writer, sealer, Pulse(asyncio.get_running_loop().time()))
+            self._adopt(peer)
+            await self._listen_to(peer, reader, opener, said)
         except BadFrame as error:
             why = str(error)
             self._complain(_host(writer), f"refused a connection: {error}")
@@ -214,13 +209,22 @@ class Peers:
 
     def _adopt(self, peer: Peer) -> None:
         if task := asyncio.current_task():
-            self._unproven.pop(task, None)
+            self._strangers.leave(task)
         old = self.live.get(peer.pod.worker)
         self.live[peer.pod.worker] = peer
         if old:
             old.close()
         self._complained.pop(peer.pod.worker, None)
         self.on_open(peer.pod)
+
+    async def _listen_to(
+        self, peer: Peer, reader: asyncio.StreamReader, opener: Opener, said: list[bytes]
+    ) -> None:
+        for payload in said:
+            self._heard(peer, payload)
+        while piece := await reader.read(PIECE):
+            for payload in opener.feed(piece):
+                self._heard(peer, payload)
 
     def _heard(self, peer: Peer, payload: bytes) -> None:
         peer.pulse.beat(asyncio.get_running_loop().time())
@@ -247,6 +251,14 @@ class Peers:
 def _host(writer: asyncio.StreamWriter) -> str:
     whence = writer.get_extra_info("peername")
     return str(whence and whence[0])
+
+
+async def _proved(reader: asyncio.StreamReader, opener: Opener) -> list[bytes]:
+    """What was said behind the frame that proves the token, which says nothing itself."""
+    while piece := await reader.read(PIECE):
+        if payloads := list(opener.feed(piece)):
+            return payloads[1:]
+    raise Refused("it hung up before it proved the token")
 
 
 def _read_opening(line: bytes) -> tuple[Pod, bytes]:

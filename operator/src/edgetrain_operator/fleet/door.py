@@ -1,0 +1,130 @@
+"""Who may hold a connection to one of the operator's ports: bounded in number, by address, and in time until
+a token was shown.
+
+In front of TLS, whose buffers are most of what a connection costs: a limit of the HTTP server's would come
+after them.
+"""
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from edgetrain_protocol.crowd import Crowd
+
+KEPT_DESCRIPTORS = 256
+"""What the operator itself needs of them: its own requests, logs, certificates."""
+Address = tuple[str, int]
+
+
+def room_for(wished: int) -> int:
+    """How many connections a port may have, with what the system lets this process open; the limit is raised
+    to what may be had without rights."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return wished if hard == resource.RLIM_INFINITY else max(1, min(wished, hard - KEPT_DESCRIPTORS))
+
+
+class Door:
+    """Lets connections in, and ends those that there is no room for or that prove nothing in time.
+
+    All methods are called in one event loop's thread.
+    """
+
+    def __init__(self, *, strangers: int, guests: int, seconds: float) -> None:
+        """
+        Args:
+            strangers: how many may be connected who have proved nothing.
+            guests: how many who have.
+            seconds: how long somebody may be connected without proving anything.
+        """
+        self._strangers: Crowd[Address] = Crowd(strangers)
+        self._guests: Crowd[Address] = Crowd(guests)
+        self._seconds = seconds
+        self._connections: dict[Address, _Connection] = {}
+        self.ended = 0
+        """Connections that were ended since there was no room, or no proof in time."""
+
+    @property
+    def connected(self) -> dict[str, int]:
+        """How many there are of each kind."""
+        return {"stranger": len(self._strangers), "guest": len(self._guests)}
+
+    def is_guest(self, address: Address | None) -> bool:
+        return address is not None and address in self._guests
+
+    def listen(self, host: str, port: int) -> socket.socket:
+        """A listening socket, for an asyncio server. Without `host`, all addresses are listened on, of both
+        families where the system has both.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        both = not host and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+        with socket.create_server((host, port), family=family, dualstack_ipv6=both) as plain:
+            listener = _Listener(plain.family, plain.type, plain.proto, fileno=plain.detach())
+        listener.enter = self._enter
+        listener.leave = self._leave
+        return listener
+
+    def prove(self, address: Address | None) -> None:
+        """Whoever is connected from this address and port has shown a token that we made."""
+        if address is not None and address in self._strangers:
+            self._strangers.leave(address)
+            self._end(self._guests.enter(address, address[0]))
+
+    def _enter(self, connection: "_Connection", address: Address) -> None:
+        self._connections[address] = connection
+        self._end(self._strangers.enter(address, address[0]))
+        asyncio.get_running_loop().call_later(self._seconds, self._hurry, connection, address)
+
+    def _hurry(self, connection: "_Connection", address: Address) -> None:
+        if self._connections.get(address) is connection and address in self._strangers:
+            self._strangers.leave(address)
+            self._end(address)
+
+    def _leave(self, connection: "_Connection", address: Address) -> None:
+        # Its port may have been given to somebody new since.
+        if self._connections.get(address) is connection:
+            del self._connections[address]
+            self._strangers.leave(address)
+            self._guests.leave(address)
+
+    def _end(self, address: Address | None) -> None:
+        if address is None or (connection := self._connections.get(address)) is None:
+            return
+        self.ended += 1
+        # Not closed: that is for its transport, which sees the end of the stream now.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Connection(socket.socket):
+    """Says when it is closed."""
+
+    on_close: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        super().close()
+        if self.on_close:
+            self.on_close()
+            self.on_close = None
+
+
+class _Listener(socket.socket):
+    """asyncio asks its listening socket for each connection: the one place before TLS begins."""
+
+    enter: Callable[[_Connection, Address], None]
+    leave: Callable[[_Connection, Address], None]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        plain, whence = super().accept()
+        connection = _Connection(plain.family, plain.type, plain.proto, fileno=plain.detach())
+        address = (str(whence[0]), int(whence[1]))
+        connection.on_close = lambda: self.leave(connection, address)
+        self.enter(connection, address)
+        return connection, whence

@@ -1,0 +1,34 @@
+"""Whose connection may stay: that of whoever showed a token that we made, on whichever replica."""
+
+import re
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from edgetrain_operator.fleet.door import Door
+from edgetrain_operator.fleet.fleet import Fleet
+from edgetrain_operator.fleet.tokens import OPERATOR
+from edgetrain_operator.fleet.wire import Problem, token_of
+
+_JOB = re.compile(r"/v1/jobs/([^/]+)")
+
+
+class Shown:
+    """ASGI middleware: tells the door of the first good token on a connection. It refuses nobody: that is for
+    the routes, which know what was asked for."""
+
+    def __init__(self, app: ASGIApp, fleet: Fleet, door: Door) -> None:
+        self._app, self._fleet, self._door = app, fleet, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._door.is_guest(scope["client"]) and self._is_ours(scope):
+            self._door.prove(scope["client"])
+        await self._app(scope, receive, send)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        try:
+            token = token_of(Request(scope))
+        except Problem:
+            return False
+        named = _JOB.match(scope["path"])
+        return any(self._fleet.believes(token, whose) for whose in (named[1] if named else "", OPERATOR))

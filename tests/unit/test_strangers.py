@@ -1,0 +1,219 @@
+"""Whoever connects and proves nothing: it costs little, it goes, and it locks nobody out."""
+
+import resource
+import socket
+import threading
+import time
+import tracemalloc
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from benchmarks.waiting import wait_for
+from edgetrain import acceptor
+from edgetrain.acceptor import MOST_STRANGERS, Acceptor, Prove
+from edgetrain.engine.donor import Donor
+from edgetrain.engine.replay import ReplayLog
+from edgetrain.engine.state import Snapshot
+from edgetrain.engine.wire import Wire, WireError
+from edgetrain.fleet_client import FleetClient
+from edgetrain.local import Position
+from edgetrain.metrics_page import serve_metrics
+from edgetrain_operator.fleet import service as fleet_service
+from edgetrain_operator.fleet.service import STRANGERS
+from tests.support.fleet import report, serving, settings_for
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def descriptors() -> Iterator[None]:
+    """Both ends of all connections are ours here."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def crowd() -> Iterator[Callable[[int, int], list[socket.socket]]]:
+    """Makes so many idle connections to a port."""
+    with ExitStack() as stack:
+
+        def connect(port: int, count: int) -> list[socket.socket]:
+            connections = (socket.create_connection((HOST, port)) for _ in range(count))
+            return [stack.enter_context(closing(one)) for one in connections]
+
+        yield connect
+
+
+Connect = Callable[[int, int], list[socket.socket]]
+
+
+def is_ended(connection: socket.socket, seconds: float = 0) -> bool:
+    """Whether the other end has closed it; what it said first does not count."""
+    connection.settimeout(seconds)
+    try:
+        while connection.recv(4096):
+            pass
+    except (BlockingIOError, TimeoutError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+# --- the fleet API
+
+
+def test_idle_strangers_are_bounded_and_a_worker_is_served_meanwhile(crowd: Connect, tmp_path: Path) -> None:
+    with serving() as service, FleetClient(settings_for(service, tmp_path)) as worker:
+        worker.send([report(sequence=0)])
+        strangers = crowd(service.port, STRANGERS + 200)
+        wait_for(lambda: service.door.ended >= 200, 10, lambda: str(service.door.connected))
+        assert sum(map(is_ended, strangers)) == 200
+        worker.send([report(sequence=1)])
+        assert service.door.connected == {"stranger": STRANGERS, "guest": 1}
+
+
+def test_who_shows_no_token_in_time_goes_and_who_did_stays(
+    crowd: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_service, "STRANGER_SECONDS", 1.0)
+    with serving() as service, FleetClient(settings_for(service, tmp_path)) as worker:
+        worker.send([report(sequence=0)])
+        (stranger,) = crowd(service.port, 1)
+        stranger.sendall(b"\x16\x03\x01")
+        assert is_ended(stranger, 5)
+        worker.send([report(sequence=1)])
+        assert service.door.connected == {"stranger": 0, "guest": 1}
+        assert service.door.ended == 1
+
+
+def test_a_connection_takes_little_memory(crowd: Connect) -> None:
+    """asyncio's default sets 256 KiB aside for each."""
+    with serving() as service:
+        crowd(service.port, 10)
+        wait_for(lambda: service.door.connected["stranger"] == 10, 5, lambda: str(service.door.connected))
+        tracemalloc.start()
+        try:
+            crowd(service.port, 100)
+            wait_for(
+                lambda: service.door.connected["stranger"] == 110, 5, lambda: str(service.door.connected)
+            )
+            assert tracemalloc.get_traced_memory()[0] < 100 * (64 << 10)
+        finally:
+            tracemalloc.stop()
+
+
+def test_connections_that_end_are_counted_no_more(crowd: Connect, tmp_path: Path) -> None:
+    with serving() as service:
+        for stranger in crowd(service.port, 20):
+            stranger.close()
+        with FleetClient(settings_for(service, tmp_path)) as worker:
+            worker.send([report()])
+        wait_for(lambda: not any(service.door.connected.values()), 5, lambda: str(service.door.connected))
+        assert service.door.ended == 0
+
+
+def test_a_token_of_another_job_makes_nobody_a_guest(tmp_path: Path) -> None:
+    with serving() as service:
+        settings = settings_for(service, tmp_path)
+        settings.token_file.write_text(service.fleet.token_for("another"))
+        with FleetClient(settings) as worker, pytest.raises(Exception, match="token"):
+            worker.send([report()])
+        assert service.door.connected["guest"] == 0
+
+
+# --- what each pod listens on
+
+
+def test_a_caller_that_drips_is_ended_when_its_time_is_over(
+    crowd: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptor, "STRANGER_SECONDS", 1.5)
+    heard: list[bytes] = []
+
+    def read_for_ever(connection: socket.socket, prove: Prove) -> None:
+        while byte := connection.recv(1):
+            heard.append(byte)
+
+    with closing(Acceptor(read_for_ever, name="test", host=HOST)) as listening:
+        (caller,) = crowd(listening.port, 1)
+        began = time.monotonic()
+        while not is_ended(caller, 0.1):
+            assert time.monotonic() - began < 10
+            caller.sendall(b".")
+        assert 1 < time.monotonic() - began < 5 and len(heard) > 5
+
+
+def test_strangers_lock_nobody_out_who_proves_itself(crowd: Connect) -> None:
+    def greet(connection: socket.socket, prove: Prove) -> None:
+        if connection.recv(5) == b"token":
+            prove()
+            connection.sendall(b"welcome")
+            connection.recv(1)
+
+    with closing(Acceptor(greet, name="test", host=HOST, most=2)) as listening:
+        strangers = crowd(listening.port, 2 * MOST_STRANGERS)
+        honest = crowd(listening.port, 3)
+        for one in honest:
+            one.sendall(b"token")
+            one.settimeout(5)
+        # Two are served, the third is turned away: no stranger counts among them.
+        assert sorted(one.recv(7) for one in honest) == [b"", b"welcome", b"welcome"]
+        assert sum(map(is_ended, strangers)) >= MOST_STRANGERS
+
+
+def test_a_port_is_listened_on_after_descriptors_had_run_out() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    listening = Acceptor(lambda one, _: one.sendall(b"here"), name="test", host=HOST)
+    with closing(listening), socket.socket() as first, socket.socket() as second:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            # A thread that waits in accept has a descriptor for the next caller already, and for no other.
+            for caller in (first, second):
+                caller.connect((HOST, listening.port))
+                caller.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                second.recv(4)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        for caller in (first, second):
+            caller.settimeout(5)
+            assert caller.recv(4) == b"here"
+
+
+def test_idle_readers_of_a_metrics_page_take_few_threads(crowd: Connect) -> None:
+    with closing(serve_metrics(CollectorRegistry(), 0, HOST)) as page:
+        before = threading.active_count()
+        crowd(page.port, 200)
+        wait_for(lambda: threading.active_count() > before, 5, lambda: "nobody is served")
+        with urllib.request.urlopen(f"http://{HOST}:{page.port}/metrics", timeout=5) as answer:
+            assert answer.status == 200
+        assert threading.active_count() - before <= MOST_STRANGERS + 1
+
+
+# --- who proves first
+
+
+@pytest.mark.parametrize("token", ["", "ours"])
+def test_a_donor_proves_itself_to_nobody_who_does_not_hold_the_token(crowd: Connect, token: str) -> None:
+    def snapshot() -> Snapshot:
+        raise AssertionError("nobody asked who may")
+
+    with closing(Donor(0, ReplayLog(1), snapshot, lambda: Position(1))) as donor:
+        donor.set_token(token)
+        (stranger,) = crowd(donor.port, 1)
+        stranger.settimeout(5)
+        assert len(stranger.recv(4096)) == 32  # a nonce, and nothing that rests on the token
+        stranger.sendall(bytes(64))
+        assert stranger.recv(4096) == b""
+        for theirs in {"", "theirs"} - {token} | {""}:
+            (other,) = crowd(donor.port, 1)
+            with pytest.raises(WireError):
+                Wire(other).dial(theirs)
