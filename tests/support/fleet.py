@@ -58,6 +58,7 @@ def serving(
 ) -> Iterator[FleetService]:
     keyring = keyring or renewed(None, datetime.now(UTC))
     service = FleetService(keyring, lease or Lease(), "127.0.0.1", 0, given)
+    service.fleet.expect(JOB)
     service.start()
     try:
         yield service

@@ -31,6 +31,9 @@ class ScriptedFleet:
     def publish(self, job_uid: str, plan: Plan) -> None:
         self.plans.setdefault(job_uid, []).append(plan)
 
+    def expect(self, job_uid: str) -> None:
+        """All jobs are."""
+
     def forget(self, job_uid: str) -> None:
         self.forgotten.add(job_uid)
         self.said.pop(job_uid, None)

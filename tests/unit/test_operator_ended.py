@@ -12,7 +12,8 @@ from tests.support.world import edge_node, trained
 
 def test_a_complete_job_reads_as_it_ended_whatever_becomes_of_its_pods() -> None:
     world = trained("a", "b", "c")
-    world.say("a", TrainerState.FINISHED, model="/m", step=400, samples_per_second=64.0)
+    for node in "ab":
+        world.say(node, TrainerState.FINISHED, model="/m", step=400, samples_per_second=64.0)
     world.settle()
     for node in "ab":
         world.change_pod(node, phase="Succeeded")
@@ -115,7 +116,8 @@ def test_workers_of_a_suspended_job_do_not_train() -> None:
 )
 def test_pods_that_stay_when_the_job_has_ended(policy: str | None, left: set[str]) -> None:
     world = trained("a", "b", runPolicy={"cleanPodPolicy": policy} if policy else {})
-    world.say("a", TrainerState.FINISHED)
+    for node in "ab":
+        world.say(node, TrainerState.FINISHED)
     world.settle()
     world.change_pod("a", phase="Succeeded")
     world.settle()

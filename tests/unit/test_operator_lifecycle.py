@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgetrain_operator.core.hearing import HEARD_SECONDS
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import ContainerTrouble, DeleteJob, DeletePod, Forget
 from edgetrain_operator.core.naming import worker_name
@@ -14,9 +15,30 @@ from edgetrain_protocol.status import JobStatus
 from tests.support.world import World, edge_node, trained
 
 
-def test_complete_when_a_member_has_finished_and_the_others_end_by_themselves() -> None:
+def test_what_one_says_alone_of_the_end_ends_nothing() -> None:
+    world = trained("a", "b", "c")
+    world.say("c", TrainerState.FINISHED, model="/models/c", step=400)
+    world.settle()
+    assert (world.status.phase, world.phase) == ("Training", Phase.TRAIN)
+    world.say("b", TrainerState.FINISHED, model="/models/b", step=400)
+    world.settle()
+    assert world.status.phase == "Complete"
+
+
+def test_who_is_not_heard_any_more_does_not_hold_up_the_end() -> None:
+    world = trained("a", "b")
+    world.say("a", TrainerState.FINISHED, step=400)
+    world.settle()
+    assert world.status.phase == "Training"
+    world.pass_time(HEARD_SECONDS + 1)
+    world.settle()
+    assert world.status.phase == "Complete"
+
+
+def test_complete_when_members_have_finished_and_end_by_themselves() -> None:
     world = trained("a", "b")
     world.say("a", TrainerState.FINISHED, model="/models/model.safetensors", step=400)
+    world.say("b", TrainerState.FINISHED, step=400)
     decision = world.settle()
     assert world.status.phase == "Complete"
     assert world.condition("Complete").status == "True"
@@ -31,7 +53,8 @@ def test_complete_when_a_member_has_finished_and_the_others_end_by_themselves() 
 
 def test_workers_that_do_not_end_are_ended() -> None:
     world = trained("a", "b")
-    world.say("a", TrainerState.FINISHED)
+    for node in "ab":
+        world.say(node, TrainerState.FINISHED)
     world.settle()
     world.change_pod("a", phase="Succeeded")
     world.pass_time(WIND_DOWN_SECONDS)

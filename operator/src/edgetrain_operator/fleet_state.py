@@ -54,6 +54,10 @@ class FleetState(Protocol):
         """Serve this plan from now on, to those who wait for it at once. Only after its write succeeded."""
         ...
 
+    def expect(self, job_uid: str) -> None:
+        """The job is there: what its workers report is taken from now on."""
+        ...
+
     def forget(self, job_uid: str) -> None:
         """The job is over or deleted: its reports are dropped, its pods are answered 410."""
         ...

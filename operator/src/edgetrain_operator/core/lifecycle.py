@@ -126,13 +126,16 @@ def _settled(status: JobStatus) -> Verdict | None:
 
 
 def _finished(scene: Scene) -> Verdict | None:
-    for worker in sorted(scene.seen.reports):
-        part = scene.hearing.training(worker)
-        if part and part.state is TrainerState.FINISHED:
-            node = scene.records[worker].node
-            model = f"{node}:{part.model}" if part.model else None
-            where = f"the model is on {node} at {part.model}" if part.model else "it saved no model"
-            return Verdict(End.COMPLETE, "Finished", f"training ended after step {part.step}; {where}", model)
+    said = {w: part for w in sorted(scene.seen.reports) if (part := scene.hearing.training(w))}
+    finished = [w for w, part in said.items() if part.state is TrainerState.FINISHED]
+    training = [w for w, part in scene.hearing.parts.items() if part.state is TrainerState.TRAINING]
+    # Members end at one step, so that the others say so in a moment: the word of a few alone ends nothing.
+    if len(finished) > len(training):
+        worker = next((w for w in finished if said[w].model), finished[0])
+        node, part = scene.records[worker].node, said[worker]
+        model = f"{node}:{part.model}" if part.model else None
+        where = f"the model is on {node} at {part.model}" if part.model else "it saved no model"
+        return Verdict(End.COMPLETE, "Finished", f"training ended after step {part.step}; {where}", model)
     # The reports may have been lost with an earlier operator; that all ended well says enough.
     pods = [scene.pods.get(member.pod_uid) for member in scene.members]
     trained = scene.plan is not None and scene.plan.phase is Phase.TRAIN and bool(pods)

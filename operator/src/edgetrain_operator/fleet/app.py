@@ -12,6 +12,7 @@ from edgetrain_operator.fleet.wire import Problem, body_of, nonsense, read_repor
 from edgetrain_protocol.report import ReportAnswer
 
 LONGEST_WAIT_SECONDS = 30.0
+UNKNOWN_SECONDS = 1.0
 OVER = "this pod is over: its job ended or another pod took its place; the worker shall end"
 
 
@@ -85,6 +86,9 @@ def _admit(fleet: Fleet, job_uid: str, request: Request) -> None:
         raise Problem(401, f"the token is not that of job {job_uid}: read the mounted token again")
     if fleet.is_over(job_uid, sender_of(request).pod_uid):
         raise Problem(410, OVER)
+    # A token outlives its job, and an operator that begins has not heard of all jobs yet.
+    if not fleet.expects(job_uid):
+        raise Problem(503, f"the operator knows of no job {job_uid}, or not yet", retry_after=UNKNOWN_SECONDS)
 
 
 def _json(body: str | bytes) -> Response:

@@ -35,6 +35,7 @@ class Fleet:
         self._given_authorities = given_authorities
         self._store = ReportStore()
         self._probes: dict[str, ProbeBook] = {}
+        self._expected: set[str] = set()
         self._over: OrderedDict[str, None] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._callbacks: list[Callable[[str], None]] = []
@@ -57,10 +58,16 @@ class Fleet:
     def publish(self, job_uid: str, plan: Plan) -> None:
         with self._lock:
             self._forgotten.pop(job_uid, None)
+            self._expected.add(job_uid)
         self.board.publish(job_uid, plan)
+
+    def expect(self, job_uid: str) -> None:
+        with self._lock:
+            self._expected.add(job_uid)
 
     def forget(self, job_uid: str) -> None:
         with self._lock:
+            self._expected.discard(job_uid)
             _remember(self._forgotten, job_uid)
             self._store.forget(job_uid)
             self._probes.pop(job_uid, None)
@@ -113,6 +120,9 @@ class Fleet:
 
     def believes(self, token: str, job_uid: str) -> bool:
         return verify_token(self._keyring.token_keys, token, job_uid)
+
+    def expects(self, job_uid: str) -> bool:
+        return job_uid in self._expected
 
     def is_over(self, job_uid: str, pod_uid: str) -> bool:
         return pod_uid in self._over or job_uid in self._forgotten

@@ -6,13 +6,17 @@ is unknown, not lost. Not locked; its owner does that.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.report import NodePart, Report, TrainingPart
 
 CLOCK_AHEAD_SECONDS = 600.0
 MAX_WORKERS = 2_000
 """Of a job; twice what a job may have, for pods that replace one another."""
+REVISIONS_AHEAD = 1000
+"""No worker gets so far ahead of all others. More would be one's word alone, and numbers have an end."""
 HIGHEST_REVISION = 10**12
 """Beyond it no counter of ours gets: a worker that says more would make every later plan unreadable."""
 
@@ -84,8 +88,10 @@ class ReportStore:
                 del job.workers[worker]
 
     def highest_revision(self, job_uid: str) -> int:
+        """The highest that a worker holds; of one that says far more than all others, as much as may be."""
         parts = (held.training for held in self.reports(job_uid).values())
-        return max((part.revision_held for part in parts if part), default=0)
+        first, second, *_ = *sorted((part.revision_held for part in parts if part), reverse=True), 0, 0
+        return min(first, second + REVISIONS_AHEAD) if second else first
 
 
 def check(report: Report, sender: Sender, now: float) -> None:
@@ -117,6 +123,8 @@ def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
 
 
 def _training_problems(part: TrainingPart) -> Iterator[str]:
+    if part.model and (PurePath(part.model).parent != PurePath(MODEL_DIR) or ".." in part.model):
+        yield f"training.model: {part.model!r:.100} is not in {MODEL_DIR}, where models are saved"
     if not 0 <= part.revision_held <= HIGHEST_REVISION:
         yield f"training.revisionHeld: {part.revision_held} is outside 0 to {HIGHEST_REVISION}"
 

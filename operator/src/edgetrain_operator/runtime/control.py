@@ -37,7 +37,7 @@ class Control:
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)
         self._backfill = _backfill(settings, self._reconciler.memory, metrics)
-        self.hints = Hints(self.queue, self.nodes, self._reconciler, settings.namespaces)
+        self.hints = Hints(self.queue, self.nodes, self._reconciler, fleet, settings.namespaces)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set.
@@ -47,7 +47,7 @@ class Control:
                 another takes over, and starting again is cheap.
         """
         self._reconciler.begin()
-        self.hints.listen(self._fleet)
+        self.hints.listen()
         if self._backfill:
             self._backfill.listen(self._fleet)
         await self._first_sweep()

@@ -23,32 +23,36 @@ log = logging.getLogger(__name__)
 
 class Hints:
     def __init__(
-        self, queue: KeyedQueue[Key], nodes: NodeTable, reconciler: Reconciler, namespaces: tuple[str, ...]
+        self,
+        queue: KeyedQueue[Key],
+        nodes: NodeTable,
+        reconciler: Reconciler,
+        fleet: FleetState,
+        namespaces: tuple[str, ...],
     ) -> None:
-        self._queue, self._nodes, self._reconciler = queue, nodes, reconciler
+        self._queue, self._nodes, self._reconciler, self._fleet = queue, nodes, reconciler, fleet
         self._namespaces = namespaces or (None,)
         self._seen: dict[str, tuple[int, bool]] = {}
         """Job's uid -> (generation, being deleted): our own writes of status change neither."""
 
-    def listen(self, fleet: FleetState) -> None:
+    def listen(self) -> None:
         """Reconcile jobs whose workers reported something that matters. Call from the queue's loop."""
         loop = asyncio.get_running_loop()
 
         def heard(job_uid: str) -> None:
             loop.call_soon_threadsafe(self._reported, job_uid)
 
-        fleet.on_change(heard)
+        self._fleet.on_change(heard)
 
     def job(self, kind: str | None, raw: Raw) -> None:
         meta = raw["metadata"]
         now = (meta.get("generation", 0), "deletionTimestamp" in meta)
         if kind == "DELETED":
             self._seen.pop(meta["uid"], None)
-        elif kind is not None and self._seen.get(meta["uid"]) == now:
-            return
-        else:
+            self._queue.add((meta["namespace"], meta["name"]))
+        elif kind is None or self._seen.get(meta["uid"]) != now:
             self._seen[meta["uid"]] = now
-        self._queue.add((meta["namespace"], meta["name"]))
+            self._there(raw)
 
     def pod(self, raw: Raw) -> None:
         owner = controller_of(raw)
@@ -65,9 +69,15 @@ class Hints:
             self._changed(change)
         for namespace in self._namespaces:
             async for raw in kube.list(JOBS, namespace):
-                self._queue.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
+                self._there(raw)
         for key in self._reconciler.memory.jobs():
             self._queue.add(key)
+
+    def _there(self, raw: Raw) -> None:
+        # Its workers may report before the first reconcile has come to it.
+        if "deletionTimestamp" not in raw["metadata"]:
+            self._fleet.expect(raw["metadata"]["uid"])
+        self._queue.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
 
     def _changed(self, change: Change | None) -> None:
         """Reconcile the jobs that ask for this node, or did until now."""
