@@ -6,6 +6,7 @@ from edgetrain_operator.core.hearing import HEARD_SECONDS, TAKE_OVER_SECONDS
 from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
+from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from tests.support.world import World, edge_node, trained
@@ -288,3 +289,20 @@ def test_copies_with_different_contents_are_not_one_checkpoint() -> None:
         world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=9)
     world.settle()
     assert world.stored.durable_step is None
+
+
+def test_no_pod_has_the_name_of_one_that_may_still_run_where_the_records_were_lost() -> None:
+    world = trained("a", "b")
+    names = {pod.node: pod.name for pod in world.pods.values()}
+    away = world.nodes.pop("b")
+    world.settle()
+    world.pods.clear()
+    world.reports.clear()
+    world.stored = StoredPlan()
+    world.settle()
+    world.pass_time(100)
+    world.settle()
+    world.nodes["b"] = away
+    world.settle()
+    assert {pod.node for pod in world.pods.values()} == {"a", "b"}
+    assert not {pod.name for pod in world.pods.values()} & set(names.values())

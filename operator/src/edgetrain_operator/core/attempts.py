@@ -42,7 +42,7 @@ def noted(seen: Observed) -> dict[str, WorkerRecord]:
 def next_attempt(seen: Observed, records: Mapping[str, WorkerRecord], node: str) -> Attempt:
     """Decide for one node."""
     pods = seen.pods_on(node)
-    record = records.get(worker_name(node)) or WorkerRecord(node=node, attempt=1)
+    record = records.get(worker_name(node)) or WorkerRecord(node=node, attempt=first_attempt(seen))
     if pod_name(seen.job.name, seen.job.uid, node, record.attempt) in seen.taken:
         return Attempt(_raised(record), create=True)
     if any(pod.deleting and not pod.ended for pod in pods):
@@ -55,6 +55,13 @@ def next_attempt(seen: Observed, records: Mapping[str, WorkerRecord], node: str)
     if seen.now < record.retry_at:
         return Attempt(record, create=False)
     return Attempt(_raised(record), create=True, superseded=tuple(pod for pod in pods if pod.ended))
+
+
+def first_attempt(seen: Observed) -> int:
+    """Of a node without a record. Where the records were lost it may have had one, and its pod may still run
+    there unseen: higher than any can be then, since no two are made in one second."""
+    known = seen.stored.workers or seen.stored.first_attempt > 1 or not seen.job.status.plan.revision
+    return seen.stored.first_attempt if known else int(seen.now)
 
 
 def _with_pod(record: WorkerRecord | None, pod: PodView) -> WorkerRecord:

@@ -47,7 +47,8 @@ def decide(seen: Observed) -> Decision:
     else:
         planned = plan_next(scene, stop=False)
         placed_records, placed, timer = _pods(scene, planned.stored.workers)
-        stored = planned.stored.model_copy(update={"workers": placed_records})
+        first = attempts.first_attempt(seen)
+        stored = planned.stored.model_copy(update={"workers": placed_records, "first_attempt": first})
         planned = Planned(stored, planned.events, planned.requeue_at)
         actions, timers = placed, [timer, scene.placement.look_again_at, _next_look(scene)]
     after = status(scene, planned.stored, found)

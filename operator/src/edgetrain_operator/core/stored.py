@@ -172,6 +172,8 @@ class Stall(Tolerant):
 class StoredPlan(Tolerant):
     plan: Plan | None = None
     workers: dict[Name, WorkerRecord] = Field(default_factory=dict, max_length=2000)
+    first_attempt: int = 1
+    """Of a node without a record: higher once records were lost, in which it may have had one."""
     office: Office | None = None
     formation: KnownFormation | None = None
     lost: dict[Name, float] = Field(default_factory=dict, max_length=1000)
