@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from benchmarks.waiting import wait_for
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
-from edgetrain_operator.fleet.store import REVISIONS_AHEAD
 from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import LinkMeasure, NodePart, TrainerState, TrainingPart
@@ -118,29 +116,6 @@ class TestReports:
         holding = TrainingPart(state=TrainerState.TRAINING, incarnation="i1", revision_held=57)
         client.send([report(training=holding)])
         assert service.fleet.highest_revision(JOB) == 57
-
-    def test_one_workers_word_moves_the_revision_by_little(
-        self, service: FleetService, client: FleetClient, settings: FleetSettings
-    ) -> None:
-        claimed = TrainingPart(state=TrainerState.TRAINING, incarnation="i1", revision_held=10**12)
-        client.send([report(training=claimed)])
-        for worker, held in (("w-b", 56), ("w-c", 57)):
-            other = replace(settings, worker=worker, pod_uid=f"pod-{worker}")
-            holding = claimed.model_copy(update={"revision_held": held})
-            with FleetClient(other) as dialled:
-                dialled.send([report(worker, training=holding)])
-        assert service.fleet.highest_revision(JOB) == 57 + REVISIONS_AHEAD
-
-    def test_a_token_outlives_its_job_and_says_nothing_then(
-        self, service: FleetService, tmp_path: Path
-    ) -> None:
-        deleted = settings_for(service, tmp_path, job="deleted-long-since")
-        with FleetClient(deleted) as dialled:
-            with pytest.raises(Unavailable, match="knows of no job"):
-                dialled.send([report()])
-            with pytest.raises(Unavailable, match="knows of no job"):
-                dialled.poll_plan(0, 0, wait=0)
-        assert "deleted-long-since" not in service.fleet.known_jobs()
 
 
 class TestNonsense:

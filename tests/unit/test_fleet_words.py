@@ -1,0 +1,33 @@
+"""What one worker's word is worth, and a token whose job is gone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgetrain.fleet_client import FleetClient, Unavailable
+from edgetrain_operator.fleet.store import REVISIONS_AHEAD
+from edgetrain_protocol.report import TrainerState, TrainingPart
+from tests.support.fleet import JOB, report, serving, settings_for
+
+
+def test_one_worker_s_word_moves_the_revision_by_little(tmp_path: Path) -> None:
+    with serving() as service:
+        settings = settings_for(service, tmp_path)
+        for worker, held in (("w-a", 10**12), ("w-b", 56), ("w-c", 57)):
+            holding = TrainingPart(state=TrainerState.TRAINING, incarnation="i1", revision_held=held)
+            with FleetClient(replace(settings, worker=worker, pod_uid=f"pod-{worker}")) as client:
+                client.send([report(worker, training=holding)])
+        assert service.fleet.highest_revision(JOB) == 57 + REVISIONS_AHEAD
+
+
+def test_a_token_outlives_its_job_and_says_nothing_then(tmp_path: Path) -> None:
+    with (
+        serving() as service,
+        FleetClient(settings_for(service, tmp_path, job="deleted-long-since")) as client,
+    ):
+        with pytest.raises(Unavailable, match="knows of no job"):
+            client.send([report()])
+        with pytest.raises(Unavailable, match="knows of no job"):
+            client.poll_plan(0, 0, wait=0)
+        assert "deleted-long-since" not in service.fleet.known_jobs()
