@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.waiting import wait_for
+from edgetrain.acceptor import Acceptor, Prove
 from edgetrain.data import Block, Record
 from edgetrain.engine import donor as donor_module
 from edgetrain.engine import follower as follower_module
@@ -204,6 +205,39 @@ def test_a_donor_from_whom_nothing_comes_is_told_of_once_and_forgiven(
         donor.set_token(TOKEN)
         newcomer.hears(CaughtUp, 5)
     assert [type(message) for message in newcomer.said] == [FetchFailed, CaughtUp]
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        ({"lineage": 1, "front": 9}, b"no state"),
+        ({"lineage": 1, "front": 9, "step": 1, "formation": [1], "ledger": "{}"}, bytes(16)),
+        ({"lineage": 1, "front": 9, "step": 1, "formation": [1, 1], "ledger": "[]"}, bytes(16)),
+        ({"lineage": 1, "front": "x"}, b""),
+    ],
+)
+def test_a_donor_that_says_what_is_none_is_told_of_and_tried_again(
+    header: dict[str, object], payload: bytes
+) -> None:
+    callers: list[socket.socket] = []
+
+    def answer(connection: socket.socket, prove: Prove) -> None:
+        callers.append(connection)
+        wire = Wire(connection)
+        wire.admit(TOKEN)
+        while True:
+            wire.receive()
+            wire.send(header, payload)
+
+    rogue = Acceptor(answer, name="rogue", host="127.0.0.1")
+    newcomer = Newcomer(step_seconds=0.002)
+    newcomer.follow(rogue.port, None if payload == b"no state" else Position(1, FORMATION, 0))
+    said = newcomer.hears(FetchFailed, 5)
+    assert isinstance(said, FetchFailed) and "cannot follow" in said.error
+    wait_for(lambda: len(callers) > 1, 5, lambda: "it was not tried again")
+    with newcomer.changed:
+        newcomer.catch_up.stop()
+    rogue.close()
 
 
 def test_a_slow_way_is_no_reason_to_give_up_while_it_carries() -> None:

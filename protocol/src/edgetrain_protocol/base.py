@@ -11,6 +11,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 LongText = Annotated[str, StringConstraints(max_length=4096)]
 
+Port = Annotated[int, Field(ge=1, le=65535)]
+
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """What one of our programs counts. Beyond it JSON's and Prometheus' numbers are not exact, and no counter of
 ours gets there: a larger one in a report is refused, or it would end whoever makes a float of it."""

@@ -5,11 +5,15 @@ compare-and-swap; a worker is served its own slice, which it goes on following w
 """
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from edgetrain_protocol.base import Name, ShortText, Tolerant
+from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
 from edgetrain_protocol.job import Reduction, Shares
+
+Founder = Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]*$", max_length=512)]
+"""A pod: `worker/uid`."""
 
 
 class Member(Tolerant):
@@ -19,9 +23,9 @@ class Member(Tolerant):
     node: Name
     pod_uid: ShortText
     address: ShortText = Field(description="host of the pod; ports are those of `names`, or as given here")
-    control_port: int
-    state_port: int
-    probe_port: int
+    control_port: Port
+    state_port: Port
+    probe_port: Port
     site: ShortText = ""
 
 
@@ -29,9 +33,11 @@ class Group(Tolerant):
     name: Name
     members: tuple[Member, ...] = Field(max_length=1000)
     succession: tuple[Name, ...] = Field(
-        max_length=1000, description="Workers in the order in which they lead; the first is the aggregator."
+        min_length=1,
+        max_length=1000,
+        description="Workers in the order in which they lead; the first is the aggregator.",
     )
-    term: int = Field(1, ge=1, description="Rises with each change of aggregator.")
+    term: Count = Field(1, description="Rises with each change of aggregator.")
     reduction: Reduction = Reduction.RING
 
     @property
@@ -52,12 +58,12 @@ class Phase(StrEnum):
 class Origin(Tolerant):
     """The one state from which a lineage starts. Who has it starts from it, all others fetch it from them."""
 
-    step: int = Field(ge=0)
+    step: Count
     worker: ShortText = ""
     """Who holds it in memory; empty where it is a checkpoint."""
     incarnation: ShortText = ""
     """Which start of that worker's program holds it: with the process it is lost."""
-    lineage: int = 0
+    lineage: Count = 0
     """Of the checkpoint."""
     digest: ShortText = ""
     """Of the checkpoint: tells it from another of the same step."""
@@ -67,11 +73,11 @@ class Plan(Tolerant):
     """What a worker is served: its own group and the job's settings."""
 
     job_uid: ShortText
-    lineage: int = Field(ge=1)
+    lineage: Count = Field(ge=1)
     origin: Origin | None = None
     """The state from which this lineage starts; None: from the program's own beginning."""
-    revision: int = Field(ge=1)
-    founders: tuple[ShortText, ...] = Field((), max_length=1000)
+    revision: Count = Field(ge=1)
+    founders: tuple[Founder, ...] = Field((), max_length=1000)
     """Pods (`worker/uid`) of which more than half must be in the lineage's first formation. Fixed with
     the first revision of a lineage whose phase is train: sides that hold different revisions could
     otherwise both begin."""
@@ -80,9 +86,9 @@ class Plan(Tolerant):
     phase: Phase = Phase.TRAIN
     groups: tuple[Group, ...] = Field(max_length=1000)
     shares: Shares = Shares.SPEED
-    checkpoint_every_seconds: int = 30
-    durable_step: int | None = Field(None, description="Newest step recorded as durable.")
-    nudge: int = Field(
+    checkpoint_every_seconds: Count = 30
+    durable_step: Count | None = Field(None, description="Newest step recorded as durable.")
+    nudge: Count = Field(
         0, description="Rises where nobody trains although all are heard: who stands still tries anew."
     )
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from edgetrain_protocol.base import Count, LongText, Name, Quantity, ShortText, Tolerant
+from edgetrain_protocol.base import Count, LongText, Name, Port, Quantity, ShortText, Tolerant
 
 
 class TrainerState(StrEnum):
@@ -188,9 +188,9 @@ class Report(Tolerant):
     pod: Name
     pod_uid: ShortText
     address: ShortText
-    control_port: int = Field(ge=1, le=65535)
-    state_port: int = Field(ge=1, le=65535)
-    probe_port: int = Field(ge=1, le=65535)
+    control_port: Port
+    state_port: Port
+    probe_port: Port
     sequence: Count
     at: float = Field(description="Unix time, seconds, when it was measured.")
     training: TrainingPart | None = None
@@ -200,7 +200,7 @@ class Report(Tolerant):
 class ProbeTarget(Tolerant):
     peer: Name
     address: ShortText
-    port: int = Field(ge=1, le=65535)
+    port: Port
     bits_per_second: float | None = Field(None, ge=0, description="What is known of the peer's own link.")
 
 

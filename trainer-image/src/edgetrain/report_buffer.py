@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 SEGMENTS = 4
 """The bound is kept by dropping the oldest of so many files: no file is ever rewritten."""
+MOST_LINE_BYTES = 1 << 20
+"""Of a report: the fleet API takes no more in a request."""
 BATCH = 64
 """Reports a request: some 40 KB, which leaves a slow link to the training between two of them."""
 
@@ -42,7 +44,8 @@ class ReportBuffer:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._segment_bytes = max(1, max_bytes // SEGMENTS)
-        self._segments = deque(_found(path) for path in sorted(directory.glob("*.reports")))
+        ours = (path for path in directory.glob("*.reports") if path.stem.isdecimal() and path.is_file())
+        self._segments = deque(_found(path) for path in sorted(ours))
         # Never append behind a line that a crash may have cut short: what follows it would be lost too.
         self._writable = False
         self.dropped = 0
@@ -113,7 +116,7 @@ def _records(segment: _Segment) -> Iterator[tuple[int, Report]]:
     """Each whole record not yet discarded, with the offset behind it."""
     with contextlib.suppress(OSError), segment.path.open("rb") as file:
         file.seek(segment.read)
-        while line := file.readline():
+        while line := file.readline(MOST_LINE_BYTES):
             with contextlib.suppress(ValidationError):
                 yield file.tell(), Report.from_wire(line)
 

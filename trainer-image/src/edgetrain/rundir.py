@@ -37,9 +37,9 @@ def read_heartbeat(run_dir: Path) -> Heartbeat | None:
     """The last heartbeat, or None where there is none that can be read."""
     try:
         document = json.loads((run_dir / HEARTBEAT_FILE).read_text())
-        known = {name: document[name] for name in Heartbeat.__dataclass_fields__ if name in document}
-        return Heartbeat(**known)
-    except (OSError, ValueError, TypeError):
+        at, phase = float(document["at"]), str(document.get("phase", ""))
+        return Heartbeat(at, phase, int(document.get("step", 0)), int(document.get("formation", 0)))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 

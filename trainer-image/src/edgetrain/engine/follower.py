@@ -107,7 +107,8 @@ class Follower:
                     wire = Wire(connection)
                     wire.dial(self._token)
                     self._follow(wire)
-            except (OSError, ValueError, KeyError) as error:
+            # Whatever a donor may say: a thread that ended here would leave its newcomer waiting for good.
+            except Exception as error:
                 with self._wake:
                     self.error = f"cannot follow {self._address}:{self._port}: {error}"
                     self._wake.notify_all()

@@ -31,7 +31,7 @@ def decode(line: bytes) -> Message:
     try:
         document = json.loads(line)
         message: Message = _read(_KINDS[document.pop("type")], document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise BadMessage(f"no message of the local link: {line[:200]!r}: {error!r}") from error
     return message
 

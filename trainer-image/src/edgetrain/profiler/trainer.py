@@ -1,5 +1,6 @@
 """What the trainer says of itself: its heartbeat file, and its page of metrics."""
 
+import contextlib
 import http.client
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +26,11 @@ def exchanging(run_dir: Path, now: float) -> bool:
 
 def metrics(port: int) -> Iterator[Metric]:
     """Those of the trainer container; none while it is down. Never waits for longer than half a second."""
-    for family in text_string_to_metric_families(_page(port)):
-        if family.name.startswith(OURS):
-            yield family
+    # A page that is none must not take the profiler's own off.
+    with contextlib.suppress(ValueError):
+        for family in text_string_to_metric_families(_page(port)):
+            if family.name.startswith(OURS):
+                yield family
 
 
 def _page(port: int) -> str:

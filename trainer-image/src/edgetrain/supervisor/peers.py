@@ -197,7 +197,7 @@ class Peers:
         nonce, token = new_nonce(), self.token().encode()
         writer.write(json.dumps({"pod": self.own, "nonce": nonce.hex()}).encode() + b"\n")
         try:
-            pod, theirs = _read_opening(await reader.readuntil(b"\n"))
+            pod, theirs = read_opening(await reader.readuntil(b"\n"))
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise Refused("it does not speak as a supervisor does") from error
         if pod == self.own or theirs == nonce:
@@ -261,14 +261,21 @@ async def _proved(reader: asyncio.StreamReader, opener: Opener) -> list[bytes]:
     raise Refused("it hung up before it proved the token")
 
 
-def _read_opening(line: bytes) -> tuple[Pod, bytes]:
+def read_opening(line: bytes) -> tuple[Pod, bytes]:
+    """Who a caller says it is, and its nonce.
+
+    Raises:
+        Refused: no supervisor says that.
+    """
     try:
+        if len(line) > OPENING_BYTES:
+            raise ValueError("too long")
         document: Any = json.loads(line)
         worker, uid = document["pod"]
         nonce = bytes.fromhex(document["nonce"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused("it does not speak as a supervisor does") from error
-    if len(line) > OPENING_BYTES or len(nonce) != NONCE_BYTES:
+    if len(nonce) != NONCE_BYTES:
         raise Refused("its opening is not as agreed")
     return Pod(str(worker), str(uid)), nonce
 

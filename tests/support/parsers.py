@@ -1,0 +1,201 @@
+"""What of ours reads bytes that came over a network, or lie on a disk that others can write; and bytes that
+are nearly right."""
+
+import json
+import random
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from edgetrain.data import Record as DataRecord
+from edgetrain.engine import manifest, state
+from edgetrain.engine.errors import BadCheckpoint, BadState
+from edgetrain.engine.ledger import Ledger
+from edgetrain.engine.state import Snapshot
+from edgetrain.engine.wire import Wire, WireError, frame
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.group.record import Record
+from edgetrain.local import FormationId, Position, Progress
+from edgetrain.local import codec as local
+from edgetrain.report_buffer import ReportBuffer
+from edgetrain.rundir import Heartbeat, read_heartbeat, write_heartbeat
+from edgetrain.supervisor import wire as speech
+from edgetrain.supervisor.disk import BadDisk, Disk
+from edgetrain.supervisor.frames import BadFrame, Opener, Sealer
+from edgetrain.supervisor.peers import Refused, read_opening
+from edgetrain.supervisor.plans import view_of
+from edgetrain_operator.core.stored import StoredPlan
+from edgetrain_operator.fleet.wire import Problem, read_reports
+from edgetrain_protocol.names import HEARTBEAT_FILE
+from edgetrain_protocol.plan import Plan
+from tests.support.fleet import plan, report
+
+KEY = b"key"
+NASTY: tuple[Any, ...] = (
+    *(None, True, -1, 0, 2**53, 2**63, -(10**400), 10**400, 1e308, float("inf"), float("nan"), 0.5),
+    *("", "x", "/", "x" * 5000, "\ud800", "..", "1e999"),
+    *([], [[]], [1, "x", None], {}, {"a": {}}, {"type": []}),
+)
+MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Parser:
+    """Something that reads bytes."""
+
+    read: Callable[[bytes], object]
+    errors: tuple[type[Exception], ...]
+    """By which it says that they are wrong."""
+    examples: tuple[bytes, ...]
+    """That it reads without an error."""
+
+
+def mutated(chance: random.Random, example: bytes) -> bytes:
+    """An example with something wrong with it: with bytes changed, cut short, or one value another."""
+    return chance.choice((_flipped, _cut, _spliced, _other_value, _nested))(chance, example)
+
+
+def _flipped(chance: random.Random, example: bytes) -> bytes:
+    changed = bytearray(example)
+    for _ in range(chance.randrange(1, 8)):
+        changed[chance.randrange(len(changed))] = chance.randrange(256)
+    return bytes(changed)
+
+
+def _cut(chance: random.Random, example: bytes) -> bytes:
+    return example[: chance.randrange(len(example))]
+
+
+def _spliced(chance: random.Random, example: bytes) -> bytes:
+    begin, end = sorted(chance.randrange(len(example)) for _ in range(2))
+    return example[:begin] + chance.randbytes(chance.randrange(40)) + example[end:]
+
+
+def _nested(chance: random.Random, example: bytes) -> bytes:
+    at = chance.randrange(len(example))
+    return example[:at] + chance.choice((b"[", b'{"a":', b"9")) * 20_000 + example[at:]
+
+
+def _other_value(chance: random.Random, example: bytes) -> bytes:
+    """In the JSON that the example is or has in it, one value is another, or gone."""
+    begin, end = example.find(b"{"), example.rfind(b"}") + 1
+    try:
+        document = json.loads(example[begin:end])
+    except ValueError:
+        return _flipped(chance, example)
+    places = list(_places(document))
+    if places:
+        holder, key = chance.choice(places)
+        if chance.random() < 0.2:
+            del holder[key]
+        else:
+            holder[key] = chance.choice(NASTY)
+    return example[:begin] + json.dumps(document).encode() + example[end:]
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in a document: what holds it, and its key there."""
+    keys = (
+        list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    )
+    return [place for key in keys for place in ((value, key), *_places(value[key]))]
+
+
+# --- the parsers
+
+
+def _follow_plan(data: bytes) -> object:
+    read = Plan.from_wire(data)
+    return [view_of(read, worker) for worker in ("w-a", "w-b", "nobody")]
+
+
+def _on_disk(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    def parse(data: bytes) -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / name).write_bytes(data)
+            return read(Path(folder))
+
+    return parse
+
+
+def _kept_reports(folder: Path) -> object:
+    buffer = ReportBuffer(folder)
+    found = buffer.oldest(10)
+    buffer.append(report())
+    buffer.discard(len(found))
+    return found
+
+
+def _beats(folder: Path) -> object:
+    beat = read_heartbeat(folder)
+    return beat and beat.at + 1.0
+
+
+def _received(data: bytes) -> object:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs, (ours, _) = socket.create_connection(server.getsockname()), server.accept()
+    with ours, theirs:
+        ours.settimeout(5)
+        theirs.sendall(data[: 64 << 10])
+        theirs.shutdown(socket.SHUT_WR)
+        return Wire(ours).receive(4096, MOST_BYTES)
+
+
+def _heartbeat() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        write_heartbeat(Path(folder), Heartbeat(1.0, "reduce", 3, 4))
+        return (Path(folder) / HEARTBEAT_FILE).read_bytes()
+
+
+def _sealed(*payloads: bytes) -> bytes:
+    sealer = Sealer(KEY)
+    return b"".join(map(sealer.seal, payloads))
+
+
+_STEM = manifest.stem(1, 7)
+_MANIFEST = manifest.Manifest(1, 7, 9, "a" * 64, Path(), "b" * 64, "job")
+_LEDGER = Ledger(DataRecord.fresh(100, 7), batch=8, epochs=2)
+_SNAPSHOT = Snapshot(Position(1), _LEDGER, ["w"], [], {"torch": None, "python": [3, [], None]})
+_MEMBERS = (Member("w-a", "pod-w-a", "i1"), Member("w-b", "pod-w-b", "i2"))
+_RECORD = Record(Pod("w-a", "pod-w-a"), 1, Formation(1, _MEMBERS, "w-a"), voter=_MEMBERS[0])
+_SPOKEN: tuple[speech.Spoken, ...] = (speech.Beat(1, 2, True, 0.5), speech.Passed("{}"), _RECORD)
+_REPORT = report().model_dump_json(by_alias=True, exclude_none=True).encode()
+_PLAN = plan().model_copy(update={"founders": ("w-a/pod-w-a", "w-b/pod-w-b")})
+_WIRE_PLAN = _PLAN.model_dump_json(by_alias=True).encode()
+_NONCE = '{"pod": ["w-a", "uid"], "nonce": "' + "0" * 32 + '"}\n'
+
+PARSERS = {
+    "reports": Parser(read_reports, (Problem,), (_REPORT, b'{"reports": [' + _REPORT + b"]}")),
+    "plan": Parser(_follow_plan, (ValueError,), (_WIRE_PLAN,)),
+    "stored plan": Parser(
+        StoredPlan.from_wire, (ValueError,), (StoredPlan(plan=_PLAN).to_document().encode(),)
+    ),
+    "speech": Parser(speech.decode, (speech.BadSpeech,), tuple(map(speech.encode, _SPOKEN))),
+    "opening": Parser(read_opening, (Refused,), (_NONCE.encode(),)),
+    "frames": Parser(lambda data: list(Opener(KEY).feed(data)), (BadFrame,), (_sealed(b"{}", b"x" * 99),)),
+    "local link": Parser(
+        local.decode, (local.BadMessage,), (local.encode(Progress(FormationId(1, 2), "vote", 3, loss=0.5)),)
+    ),
+    "state server": Parser(
+        _received, (WireError, ValueError, KeyError), (b"".join(map(bytes, frame({"want": "x"}, b"y"))),)
+    ),
+    "state": Parser(state.decode, (BadState,), (state.encode(_SNAPSHOT),)),
+    "manifest": Parser(
+        _on_disk(f"{_STEM}.json", lambda folder: manifest.read(folder / f"{_STEM}.json")),
+        (BadCheckpoint,),
+        (_MANIFEST.to_json().encode(),),
+    ),
+    "votes": Parser(
+        _on_disk("votes.json", lambda folder: Disk(folder).record()),
+        (BadDisk,),
+        (TypeAdapter(Record).dump_json(_RECORD),),
+    ),
+    "plan on disk": Parser(_on_disk("plan.json", lambda folder: Disk(folder).plan()), (), (_WIRE_PLAN,)),
+    "kept reports": Parser(_on_disk("000000000001.reports", _kept_reports), (), (_REPORT + b"\n",)),
+    "heartbeat": Parser(_on_disk(HEARTBEAT_FILE, _beats), (), (_heartbeat(),)),
+}
