@@ -1,17 +1,16 @@
 """What it takes of a machine: memory of operator and sidecar, images, series for Prometheus."""
 
-import json
 import os
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bed import CLOUD, Bed, bed, edges
+from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
-from edgelab.demo.install import OPERATOR_NAMESPACE
+from benchmarks.memory import operator_pids, operator_pod, resident, sidecar_pids
 from edgelab.images import OPERATOR_IMAGE, TRAINER_IMAGE
 from edgelab.real_images.build import ensure_built
 from edgelab.real_images.recipe import torch_backend
@@ -23,37 +22,6 @@ SETTLE_SECONDS = float(os.environ.get("SETTLE_SECONDS", "60"))
 NODES = edges("50mbit", "50mbit", "50mbit", "50mbit", cpus=[0.4] * 4)
 ONLY_CUDA = ("nvidia/**/*", "cuda/**/*", "triton/**/*", "torch/lib/libtorch_cuda*")
 """Of site-packages: what torch's CPU build goes without."""
-
-
-def resident(pids: Iterable[int]) -> float:
-    """MB of memory that processes hold, pages of files that they have mapped included."""
-    kib = 0
-    for pid in pids:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        kib += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-    return kib * 1024 / 1e6
-
-
-def operator_pod(test: Bed) -> dict[str, str]:
-    """Name and address of the operator's only pod."""
-    text = test.lab.kubectl("-n", OPERATOR_NAMESPACE, "get", "pods", "-o", "json")
-    (pod,) = json.loads(text)["items"]
-    return {"name": pod["metadata"]["name"], "address": pod["status"]["podIP"]}
-
-
-def operator_memory(test: Bed) -> float:
-    pod = operator_pod(test)["name"]
-    return resident(test.lab.container_pids(CLOUD.name, OPERATOR_NAMESPACE, pod, "operator"))
-
-
-def sidecar_memory(test: Bed) -> list[float]:
-    """Of each worker."""
-    pods = test.pods().items()
-    return [resident(sidecar(test, node, pod["metadata"]["name"])) for node, pod in pods]
-
-
-def sidecar(test: Bed, node: str, pod: str) -> list[int]:
-    return test.lab.container_pids(node, test.namespace, pod, "profiler")
 
 
 def series(exposition: str) -> int:
@@ -78,14 +46,14 @@ def page(address: str, port: int, path: str) -> str:
 
 def running(test: Bed) -> Iterator[Row]:
     time.sleep(SETTLE_SECONDS)
-    yield Row("operator, idle", operator_memory(test), "MB", Goal("<", 120))
+    yield Row("operator, idle", resident(operator_pids(test)), "MB", Goal("<", 120))
     before = operator_series(test)
     test.start(program=test.program_from_config_map("--epochs", "100000"), nodes={"min": len(test.nodes)})
     test.wait_training(len(test.nodes))
     time.sleep(SETTLE_SECONDS)
-    sidecars = sidecar_memory(test)
+    sidecars = [resident(sidecar_pids(test, node)) for node in test.nodes]
     yield Row("sidecar, the largest", max(sidecars), "MB", Goal("<", 64), sidecars)
-    yield Row("operator, while they train", operator_memory(test), "MB")
+    yield Row("operator, while they train", resident(operator_pids(test)), "MB")
     own = [float(pod_series(pod)) for pod in test.pods().values()]
     relayed = (operator_series(test) - before) / len(test.nodes)
     yield Row("series per worker, relayed (its part of the job's too)", relayed, "series", Goal("<=", 60))

@@ -1,5 +1,6 @@
 """What people edit or delete under a running job is mended, and told of, on a real API server."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from edgetrain_operator.runtime import mounts
 from tests.support.apiserver import ApiServer
-from tests.support.objects import drop_nodes, items, job, make_node, program
+from tests.support.objects import drop_nodes, get, items, job, make_node, program
 from tests.support.replicas import Replica, settle, with_replicas
 from tests.support.scripted_fleet import ScriptedFleet
 
@@ -108,3 +109,21 @@ def test_what_pods_that_wait_mount_is_made_again(
         assert component(api, namespace, "secrets", "token")["data"] == token["data"]
 
     with_replicas(api, ScriptedFleet(), story)
+
+
+def test_pods_that_are_made_after_the_keyring_was_lost_mount_a_token_that_is_believed(
+    api: ApiServer, namespace: str
+) -> None:
+    api.apply(job(namespace))
+    before = ScriptedFleet()
+    settle(api, before, namespace)
+    old = component(api, namespace, "secrets", "token")
+    api.kubectl("delete", "pod", "--all", "-n", namespace, "--grace-period=0", "--force")
+    after = ScriptedFleet(key="another-key")
+    settle(api, after, namespace)
+    (uid,) = (o["metadata"]["uid"] for o in items(api, "edgetrainingjobs", namespace))
+    for pod in items(api, "pods", namespace):
+        (name,) = (v["secret"]["secretName"] for v in pod["spec"]["volumes"] if v["name"] == "token")
+        assert name != old["metadata"]["name"]
+        token = get(api, "secret", name, namespace)["data"]["token"]
+        assert base64.b64decode(token).decode() == after.token_for(uid)

@@ -20,6 +20,8 @@ class ScriptedFleet:
     over: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     callbacks: list[Callable[[str], None]] = field(default_factory=list)
+    key: str = "key"
+    """That makes the tokens."""
     bundle: str = "-----BEGIN CERTIFICATE-----"
 
     def reports(self, job_uid: str) -> Mapping[str, StampedReport]:
@@ -56,7 +58,7 @@ class ScriptedFleet:
         """Nothing that is said here is late."""
 
     def token_for(self, job_uid: str) -> str:
-        return f"token-of-{job_uid}"
+        return f"{self.key}.token-of-{job_uid}"
 
     def ca_bundle(self) -> str:
         return self.bundle

@@ -55,7 +55,7 @@ def worker_selector(job_uid: str) -> str:
 
 def token_secret(job: Job, token: str) -> Manifest:
     return {
-        **_object(job, "v1", "Secret", token_secret_name(job.name, job.uid), "token"),
+        **_object(job, "v1", "Secret", token_secret_name(job.name, job.uid, token), "token"),
         "type": "Opaque",
         "immutable": True,
         "stringData": {"token": token},

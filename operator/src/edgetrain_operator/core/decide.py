@@ -115,7 +115,7 @@ def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
         Create(manifest, f"for the worker on {node}", subject, again=attempt > 1)
         for manifest in volumes.claims(seen.job, node)
     ]
-    pod = worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults)
+    pod = worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults, seen.token)
     return [*claims, Create(pod, f"{node}: {why}", subject)]
 
 

@@ -29,8 +29,9 @@ HOST_PORTS_FROM = 20_000
 """On the nodes' own network each job has ports of its own, below the range that kernels give out."""
 
 
-def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Manifest:
-    """The manifest of the worker on this node; the API server and the scheduler do the rest."""
+def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults, token: str) -> Manifest:
+    """The manifest of the worker on this node; the API server and the scheduler do the rest. `token`: the
+    job's, of which it mounts the Secret."""
     template = job.spec.template
     metadata = {
         "name": pod_name(job.name, job.uid, node.name, attempt),
@@ -39,7 +40,12 @@ def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Ma
         "annotations": {**template.metadata.annotations, names.NODE_ANNOTATION: node.name},
         "ownerReferences": [owner(job)],
     }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _spec(job, node, defaults)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": _spec(job, node, defaults, token),
+    }
 
 
 def image_of(job: Job, node: NodeView | None, defaults: Defaults) -> str:
@@ -54,7 +60,7 @@ def command_of(job: Job) -> list[str]:
     return [*(program.command or DEFAULT_COMMAND), *program.args]
 
 
-def _spec(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
+def _spec(job: Job, node: NodeView, defaults: Defaults, token: str) -> dict[str, Any]:
     wish = job.spec.template.spec
     optional = {
         "imagePullSecrets": wish.image_pull_secrets,
@@ -80,7 +86,7 @@ def _spec(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
         },
         "initContainers": [_profiler(job, node, defaults)],
         "containers": [_trainer(job, node, defaults)],
-        "volumes": [*volumes.volumes(job, node.name), *wish.volumes],
+        "volumes": [*volumes.volumes(job, node.name, token), *wish.volumes],
         **{key: value for key, value in optional.items() if value},
     }
 

@@ -13,13 +13,13 @@ SHARED = {"run": names.RUN_DIR, "state": names.STATE_DIR, "tmp": "/tmp"}
 STORES = {"checkpoint": names.CHECKPOINT_DIR, "model": names.MODEL_DIR, "data": names.DATA_DIR}
 
 
-def volumes(job: Job, node: str) -> list[dict[str, Any]]:
-    token = {"secretName": token_secret_name(job.name, job.uid), "defaultMode": 0o440}
+def volumes(job: Job, node: str, token: str) -> list[dict[str, Any]]:
+    secret = {"secretName": token_secret_name(job.name, job.uid, token), "defaultMode": 0o440}
     ca = {"name": ca_config_map_name(job.name, job.uid)}
     source = job.spec.program.source
     program = [] if source is None or source.config_map is None else [source.config_map.name]
     return [
-        {"name": "token", "secret": token},
+        {"name": "token", "secret": secret},
         {"name": "ca", "configMap": ca},
         *({"name": name, "emptyDir": {}} for name in SHARED),
         *({"name": name, **_source(job, node, name)} for name in STORES),

@@ -93,6 +93,8 @@ class FleetService:
             access_log=False,
             log_config=None,
             ws="none",
+            # Who is connected is what the socket says: a header would let anybody be somebody else.
+            proxy_headers=False,
         )
         self._server = _Server(config)
         self._ended = threading.Event()
