@@ -78,16 +78,21 @@ class Door:
             self._end(self._guests.enter(address, address[0]))
 
     def _enter(self, connection: "_Connection", address: Address) -> None:
+        # Whoever had this port before has proved nothing for whoever has it now.
+        self._guests.leave(address)
         self._connections[address] = connection
         self._end(self._strangers.enter(address, address[0]))
-        asyncio.get_running_loop().call_later(self._seconds, self._hurry, connection, address)
+        connection.hurry = asyncio.get_running_loop().call_later(self._seconds, self._hurry, address)
 
-    def _hurry(self, connection: "_Connection", address: Address) -> None:
-        if self._connections.get(address) is connection and address in self._strangers:
+    def _hurry(self, address: Address) -> None:
+        if address in self._strangers:
             self._strangers.leave(address)
             self._end(address)
 
     def _leave(self, connection: "_Connection", address: Address) -> None:
+        # A flood would leave its timers behind, and what they hold.
+        if connection.hurry:
+            connection.hurry.cancel()
         # Its port may have been given to somebody new since.
         if self._connections.get(address) is connection:
             del self._connections[address]
@@ -107,6 +112,8 @@ class _Connection(socket.socket):
     """Says when it is closed."""
 
     on_close: Callable[[], None] | None = None
+    hurry: asyncio.TimerHandle | None = None
+    """What ends it where it proves nothing in time."""
 
     def close(self) -> None:
         super().close()
