@@ -34,6 +34,7 @@ def main(address: str, port: int, directory: Path) -> None:
     service = FleetService(renewed(None, datetime.now(UTC)), Alone(), address, port)
     (directory / "token").write_text(service.fleet.token_for(JOB))
     (directory / "ca.crt").write_text(service.fleet.ca_bundle())
+    service.fleet.expect(JOB)
     service.start()
     threading.Thread(target=_end_with_input, daemon=True).start()
     while True:

@@ -154,7 +154,7 @@ def test_state_is_given_to_nobody_without_the_token(tmp_path: Path) -> None:
             received = b""
             while piece := stranger.recv(1000):
                 received += piece
-        assert len(received) == 64, "a nonce and an answer to ours, then nothing"
+        assert len(received) == 32, "a nonce, and nothing that rests on the token"
         step = group.committed()
         group.until(lambda: group.committed() > step)
 
