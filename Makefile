@@ -161,7 +161,9 @@ $(STAMPS)/torch: trainer-image/torch.txt $(STAMPS)/requirements
 	  || { echo "torch: default build (no index with a CPU build in reach)"; $(UV) install --quiet $(TORCH); }
 	@touch $@
 
-# Bytecode of all packages: pods of the lab mount them read-only, and would compile torch at every start.
+# Bytecode of all packages: pods of the lab mount them read-only, and would compile torch at every start. Not by uv,
+# which compiles nothing where it installs none but our own. Some packages carry files for other Pythons, which fail.
 $(STAMPS)/packages: $(STAMPS)/torch $(PACKAGES:%=%/pyproject.toml)
-	@$(UV) install --quiet --no-deps --compile-bytecode $(PACKAGES:%=-e %)
+	@$(UV) install --quiet --no-deps $(PACKAGES:%=-e %)
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@touch $@
