@@ -36,7 +36,8 @@ def sidecar_pids(test: Bed, node: str) -> list[int]:
 
 def supervisor_pids(test: Bed, node: str) -> list[int]:
     """Without the program that it runs."""
-    return [pid for pid in trainer_pids(test, node) if pid != test.program_pid(node)]
+    program = test.program_pid(node)
+    return [pid for pid in trainer_pids(test, node) if pid != program]
 
 
 def trainer_pids(test: Bed, node: str) -> list[int]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from edgetrain_protocol.crowd import Crowd
+from edgetrain_protocol.listening import listen
 
 MOST_STRANGERS = 32
 """Callers who have proved nothing. One more, and another of them goes: slow ones must not lock others out."""
@@ -42,9 +43,7 @@ class Acceptor:
             OSError: the port is taken.
         """
         self._serve, self._name, self._most = serve, name, most
-        both = not host and socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
+        self._listener = listen(host, port)
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._strangers: Crowd[socket.socket] = Crowd(MOST_STRANGERS)

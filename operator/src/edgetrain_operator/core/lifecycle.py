@@ -126,13 +126,13 @@ def _settled(status: JobStatus) -> Verdict | None:
 
 
 def _finished(scene: Scene) -> Verdict | None:
-    said = {w: part for w in sorted(scene.seen.reports) if (part := scene.hearing.training(w))}
-    finished = [w for w, part in said.items() if part.state is TrainerState.FINISHED]
+    said = ((w, scene.hearing.training(w)) for w in sorted(scene.seen.reports))
+    finished = {w: part for w, part in said if part and part.state is TrainerState.FINISHED}
     training = [w for w, part in scene.hearing.parts.items() if part.state is TrainerState.TRAINING]
     # Members end at one step, so that the others say so in a moment: the word of a few alone ends nothing.
     if len(finished) > len(training):
-        worker = next((w for w in finished if said[w].model), finished[0])
-        node, part = scene.records[worker].node, said[worker]
+        worker = next((w for w, part in finished.items() if part.model), next(iter(finished)))
+        node, part = scene.records[worker].node, finished[worker]
         model = f"{node}:{part.model}" if part.model else None
         where = f"the model is on {node} at {part.model}" if part.model else "it saved no model"
         return Verdict(End.COMPLETE, "Finished", f"training ended after step {part.step}; {where}", model)

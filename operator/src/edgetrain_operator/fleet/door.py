@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgetrain_protocol.crowd import Crowd
+from edgetrain_protocol.listening import listen
 
 KEPT_DESCRIPTORS = 256
 """What the operator itself needs of them: its own requests, logs, certificates."""
@@ -57,15 +58,12 @@ class Door:
         return address is not None and address in self._guests
 
     def listen(self, host: str, port: int) -> socket.socket:
-        """A listening socket, for an asyncio server. Without `host`, all addresses are listened on, of both
-        families where the system has both.
+        """A listening socket, for an asyncio server; on all addresses where no `host` is given.
 
         Raises:
             OSError: the port is taken.
         """
-        both = not host and socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
-        with socket.create_server((host, port), family=family, dualstack_ipv6=both) as plain:
+        with listen(host, port) as plain:
             listener = _Listener(plain.family, plain.type, plain.proto, fileno=plain.detach())
         listener.enter = self._enter
         listener.leave = self._leave
