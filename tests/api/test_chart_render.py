@@ -190,6 +190,8 @@ def test_operator_understands_its_environment(values: Path) -> None:
     assert settings.trainer_image.startswith(
         ("edgetrain/trainer:dev", "registry.example.org/trainer@sha256:")
     )
+    jobs = DEFAULTS["jobs"] | (yaml.safe_load(values.read_text()).get("jobs") or {})
+    assert settings.fence.enabled == jobs["networkPolicy"].get("enabled", True)
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     tls = mounts.get(str(settings.tls_dir))
     assert (
@@ -216,6 +218,15 @@ def test_no_right_to_read_users_secrets() -> None:
             for rule in manifest.get("rules", ()):
                 if "secrets" in rule["resources"] and set(rule["verbs"]) != {"create"}:
                     assert rule.get("resourceNames") == ["edgetrain-operator-keyring"]
+
+
+@pytest.mark.parametrize(("values", "made"), [(DEFAULT, True), (EVERYTHING, False)])
+def test_a_right_to_make_network_policies_only_where_the_operator_makes_them(
+    values: Path, made: bool
+) -> None:
+    rules = [rule for manifest in rendered(values) for rule in manifest.get("rules", ())]
+    verbs = [rule["verbs"] for rule in rules if "networkpolicies" in rule["resources"]]
+    assert verbs == ([["create"]] if made else [])
 
 
 def test_crd_stays_where_it_is_kept() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.waiting import wait_for
 from edgetrain_operator.core.allowed import Allowed
 from edgetrain_operator.settings import Settings
 from tests.support.apiserver import ApiServer
@@ -183,10 +184,8 @@ def install(api: ApiServer, namespace: str, values: Path) -> None:
     made = render(values, "--set", f"watchNamespaces={{{namespace}}}")
     for manifest in [m for kind in POLICIES for m in of_kind(made, kind)]:
         api.apply(manifest)
-    limit = time.monotonic() + 60
-    while not by_policy(api, namespace, {"priority": REFUSED["priority"][0]}):
-        assert time.monotonic() < limit, "the policy does not hold in a minute"
-        time.sleep(0.1)
+    system = {"priority": REFUSED["priority"][0]}
+    wait_for(lambda: by_policy(api, namespace, system), 60, "the policy to hold")
 
 
 def uninstall(api: ApiServer) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetrain_operator.core.allowed import Allowed, not_allowed
+from edgetrain_operator.core.fence import Fence
 from edgetrain_operator.core.model import Create
 from edgetrain_protocol.job import JobSpec
 from tests.support.world import DEFAULTS, World, trained
@@ -29,6 +30,11 @@ def test_defaults_are_the_charts() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())["jobs"]["allowed"]
     assert Allowed.model_validate_json(json.dumps(values)) == Allowed()
     assert set(Allowed().to_wire()) == set(values), "a value that the operator does not know, or the chart"
+
+
+def test_who_may_dial_workers_is_by_default_what_the_chart_says() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())["jobs"]["networkPolicy"]
+    assert Fence.model_validate_json(json.dumps(values)) == Fence()
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,19 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from edgetrain_operator.core.allowed import Allowed
+from edgetrain_operator.core.fence import Fence
+from edgetrain_protocol.base import Document
 from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
 
 PREFIX = "EDGETRAIN_OPERATOR_"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+D = TypeVar("D", bound=Document)
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
@@ -48,6 +51,8 @@ class Settings:
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for, as JSON: JOBS_ALLOWED."""
+    fence: Fence = field(default_factory=Fence)
+    """Who may dial workers, as JSON: JOBS_NETWORK_POLICY."""
     fleet_port: int = FLEET_PORT
     """FLEET_PORT; on all addresses."""
     metrics_port: int = OPERATOR_METRICS_PORT
@@ -84,7 +89,8 @@ class Settings:
             keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
             tls_dir=Path(given["TLS_DIR"]) if given.get("TLS_DIR") else None,
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
-            allowed=_allowed(given.get("JOBS_ALLOWED") or "{}"),
+            allowed=_values(given, "JOBS_ALLOWED", "jobs.allowed", Allowed),
+            fence=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", Fence),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
             workers=int(_number(given, "WORKERS", cls.workers, 1, 64)),
@@ -115,13 +121,11 @@ def _url(value: str) -> str:
     return value
 
 
-def _allowed(value: str) -> Allowed:
+def _values(given: Mapping[str, str], name: str, path: str, kind: type[D]) -> D:
     try:
-        return Allowed.model_validate_json(value)
+        return kind.model_validate_json(given.get(name) or "{}")
     except ValidationError as error:
-        raise BadSetting(
-            f"{PREFIX}JOBS_ALLOWED is not as the chart's values jobs.allowed: {error}"
-        ) from error
+        raise BadSetting(f"{PREFIX}{name} is not as the chart's values {path}: {error}") from error
 
 
 def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

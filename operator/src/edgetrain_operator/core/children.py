@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from edgetrain_operator.core.fence import Fence
 from edgetrain_operator.core.model import Job, Manifest
 from edgetrain_operator.core.naming import (
     ca_config_map_name,
     claim_name,
     digest,
+    network_policy_name,
     plan_config_map_name,
     token_secret_name,
 )
@@ -79,6 +81,15 @@ def plan_config_map(job: Job, stored: StoredPlan, resource_version: str | None) 
     if resource_version is not None:
         manifest["metadata"]["resourceVersion"] = resource_version
     return {**manifest, "data": {DOCUMENT_KEY: stored.to_document()}}
+
+
+def network_policy(job: Job, fence: Fence) -> Manifest | None:
+    """Who may dial its workers; None where there is none, or where it would have no effect."""
+    if not fence.enabled or job.spec.template.spec.host_network:
+        return None
+    spec = fence.around(job.uid)
+    name = network_policy_name(job.name, job.uid, spec)
+    return {**_object(job, "networking.k8s.io/v1", "NetworkPolicy", name, "network"), "spec": spec}
 
 
 def claim(job: Job, node: str, purpose: str, wish: Claim) -> Manifest:

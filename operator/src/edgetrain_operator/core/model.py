@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from edgetrain_operator.core.allowed import Allowed
+from edgetrain_operator.core.fence import Fence
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
@@ -120,18 +121,21 @@ class Defaults:
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for."""
+    fence: Fence = field(default_factory=Fence)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod."""
+    """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod, what
+    guards the job and can be done without."""
 
-    kind: Literal["job", "node", "pod"]
+    kind: Literal["job", "node", "pod", "guard"]
     name: str
 
 
 PLAN, TOKEN, CA, SERVER = (Subject("job", name) for name in ("plan", "token", "ca", "server"))
 """SERVER: nothing is wrong with the object, the API server has trouble."""
+FENCE = Subject("guard", "fence")
 
 
 @dataclass(frozen=True)

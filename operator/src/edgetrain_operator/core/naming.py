@@ -1,6 +1,8 @@
 """Names of what the operator makes. Each ends in a hash, so that no name is used for two things, ever."""
 
 import hashlib
+import json
+from typing import Any
 
 NAME_MAX = 63
 """A pod's name becomes its host name, which DNS cuts here."""
@@ -39,6 +41,11 @@ def ca_config_map_name(job_name: str, job_uid: str) -> str:
 
 def plan_config_map_name(job_name: str, job_uid: str) -> str:
     return child_name(job_name, job_uid, "plan")
+
+
+def network_policy_name(job_name: str, job_uid: str, spec: dict[str, Any]) -> str:
+    """By what it says: where the chart's values have changed, another is made beside it, none is altered."""
+    return child_name(job_name, job_uid, "network", json.dumps(spec, sort_keys=True))
 
 
 def claim_name(job_name: str, job_uid: str, node: str, purpose: str) -> str:

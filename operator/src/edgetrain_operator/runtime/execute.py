@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from edgetrain_operator.core import refusals
 from edgetrain_operator.core.model import (
     CA,
+    FENCE,
     SERVER,
     TOKEN,
     Action,
@@ -145,8 +146,9 @@ class Execution:
 def _named(action: Written) -> tuple[str, str]:
     """The reason for the status where it is refused, and what is."""
     match action:
-        case Create():
-            return "PodsRefused", f"its {action.kind}"
+        case Create(subject=subject):
+            reason = "NetworkPolicyRefused" if subject == FENCE else "PodsRefused"
+            return reason, f"its {action.kind}"
         case DeletePod(name):
             return "DeletionRefused", f"deleting pod {name}"
         case DeleteJob():

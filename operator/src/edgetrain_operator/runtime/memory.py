@@ -23,7 +23,7 @@ class JobMemory:
     """The last one that was carried out."""
     refusals: dict[Subject, Refusal] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
-    """Names of claims and Secrets that were made, or were there."""
+    """Names of claims, Secrets and policies that were made, or were there."""
     conflicts: int = 0
     """Reconciles, one after another, in which somebody wrote first."""
     taken: frozenset[str] = frozenset()
@@ -35,6 +35,8 @@ class JobMemory:
     """As last applied."""
     mounts_written: float = field(default=float("-inf"))
     """When the CA was, and the token where it may have been missing; monotonic."""
+    fence_made: float = field(default=float("-inf"))
+    """Monotonic."""
     served: tuple[int, int] = (0, 0)
     """(lineage, revision) last given to the fleet API."""
     status_written: float = field(default=float("-inf"))

@@ -35,6 +35,7 @@ from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.errors import Conflict, KubeError
 from edgetrain_operator.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS
 from edgetrain_operator.runtime.execute import Execution
+from edgetrain_operator.runtime.fencing import ensure_fence
 from edgetrain_operator.runtime.memory import JobMemory, Key, Memory
 from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.mounts import ensure_mounts
@@ -88,6 +89,7 @@ class Reconciler:
         written = await self._store(seen, decision, held, memory, doing)
         if written:
             await ensure_mounts(self._kube, seen, self._fleet.ca_bundle(), memory, doing)
+            await ensure_fence(seen, memory, doing)
             await doing.run(decision.actions)
             memory.decision = decision
             wanted = {action.subject for action in decision.actions if isinstance(action, Written)}
