@@ -42,9 +42,25 @@ def notes(*sets: str) -> str:
 
 
 def test_nothing_of_others_unless_asked_for() -> None:
-    assert not [
-        m for m in rendered(DEFAULT) if m["kind"] in (*KINDS_OF_OTHERS, "NetworkPolicy", "PriorityClass")
-    ]
+    assert not [m for m in rendered(DEFAULT) if m["kind"] in (*KINDS_OF_OTHERS, "PriorityClass")]
+
+
+def test_as_it_comes_the_operator_may_dial_anybody() -> None:
+    """Where a cluster has its API server, the chart cannot know."""
+    (policy,) = of_kind(rendered(DEFAULT), "NetworkPolicy")
+    assert policy["spec"]["policyTypes"] == ["Ingress"] and "egress" not in policy["spec"]
+    (closed,) = of_kind(rendered(AVAILABLE), "NetworkPolicy")
+    assert closed["spec"]["policyTypes"] == ["Ingress", "Egress"] and closed["spec"]["egress"]
+
+
+def test_scrapes_show_the_token_that_the_operator_asks_for() -> None:
+    (monitor,) = of_kind(rendered(EVERYTHING), "ServiceMonitor")
+    pod = find(rendered(EVERYTHING), "Deployment", "edgetrain-operator")["spec"]["template"]["spec"]
+    (secret,) = [v["secret"] for v in pod["volumes"] if v["name"] == "metrics-auth"]
+    key = {"name": secret["secretName"], "key": secret["items"][0]["key"]}
+    assert [e["authorization"]["credentials"] for e in monitor["spec"]["endpoints"]] == [key, key]
+    (open_to_all,) = of_kind(rendered(MONITORING), "ServiceMonitor")
+    assert not any("authorization" in e for e in open_to_all["spec"]["endpoints"])
 
 
 def test_certificate_is_for_the_name_that_workers_verify() -> None:

@@ -44,6 +44,9 @@ ALONE = (
 )
 """Values that have no effect beside those of the file that sets everything."""
 
+SWITCHES = (("crds", "enabled"), ("networkPolicy", "enabled"))
+"""As they come, in that file: without them others of it would have no effect."""
+
 
 @pytest.fixture(scope="session")
 def others_api(bare_api: ApiServer) -> ApiServer:
@@ -124,7 +127,12 @@ def back(path: tuple[str, ...]) -> Manifest:
     inner = values
     for key in path[:-1]:
         inner, default = inner[key], default[key]
-    inner[path[-1]] = not inner[path[-1]] if path == ("crds", "enabled") else default[path[-1]]
+    if path in SWITCHES:
+        inner[path[-1]] = not inner[path[-1]]
+    elif path[-1] in default:
+        inner[path[-1]] = default[path[-1]]
+    else:
+        del inner[path[-1]]
     if path == ("fleet", "service", "type"):
         # Defaults take no nodePort, and NodePorts nothing of a load balancer's.
         inner |= {"type": "NodePort", "loadBalancerClass": "", "loadBalancerSourceRanges": []}

@@ -24,6 +24,7 @@ OPEN = CHART / "ci" / "default-values.yaml"
 STRICT = CHART / "ci" / "hardened-values.yaml"
 POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 DENIED = "denied request: "
+DIGEST = "@sha256:" + "0" * 64
 EVERYWHERE: Json = {"matchLabels": {}}
 
 
@@ -58,6 +59,11 @@ REFUSED = {
         "registries",
     ),
     "volumes-image": (volume(image={"reference": "a/c"}), "image a/c", "registries"),
+    "tag": (
+        with_program(image="registry.example.org/x:1"),
+        "image without a digest registry.example.org/x:1",
+        "imageTags",
+    ),
     "priority": (spec(priorityClassName="system-node-critical"), "priority class system-", "priorityClasses"),
     "other-priority": (spec(priorityClassName="urgent"), "priority class urgent", "priorityClasses"),
     "runtime": (spec(runtimeClassName="kata"), "runtime class kata", "runtimeClasses"),
@@ -112,9 +118,11 @@ REFUSED = {
 """By the strict values: a job, what is named of it, and the value that says no."""
 TAKEN: dict[str, Json] = {
     "nothing": {},
-    "image": with_program(image="registry.example.org/team/x:1", env=env("jobs-own")),
+    "image": with_program(image=f"registry.example.org/team/x{DIGEST}", env=env("jobs-own")),
     "class": {
-        "overrides": [{"selector": EVERYWHERE, "image": "registry.example.org/y", "env": env("jobs-b")}]
+        "overrides": [
+            {"selector": EVERYWHERE, "image": f"registry.example.org/y{DIGEST}", "env": env("jobs-b")}
+        ]
     },
     "names": spec(
         priorityClassName="edge-low", runtimeClassName="gvisor", imagePullSecrets=[{"name": "pull"}]

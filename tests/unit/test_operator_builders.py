@@ -1,5 +1,6 @@
 """The manifests that are made for a job."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,17 @@ def scraped_port(pod: dict[str, Any]) -> int:
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
     (port,) = [p for c in containers for p in c.get("ports", ()) if p["name"] == METRICS_PORT_NAME]
     return int(port["containerPort"])
+
+
+def test_a_trainer_has_the_charts_resources_where_the_job_says_nothing() -> None:
+    limited = replace(DEFAULTS, trainer_resources={"limits": {"memory": "512Mi"}})
+    own = {"spec": {"containers": [{"name": "trainer", "resources": {"limits": {"cpu": "1"}}}]}}
+    made = [worker_pod(job, NODE, 1, limited, "k.t") for job in (a_job(), a_job(template=own))]
+    assert [trainer_of(pod)["resources"] for pod in made] == [
+        {"limits": {"memory": "512Mi"}},
+        {"limits": {"cpu": "1"}},
+    ]
+    assert trainer_of(worker_pod(a_job(), NODE, 1, DEFAULTS, "k.t"))["resources"] == {}
 
 
 def test_names_fit_and_differ_by_job_node_and_attempt() -> None:

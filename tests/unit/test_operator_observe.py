@@ -190,6 +190,8 @@ def test_settings_have_defaults_for_all_that_may_be_left_out() -> None:
         ("LOG_LEVEL", "LOUD", "DEBUG"),
         ("JOBS_ALLOWED", '{"registrys": []}', "(?s)jobs.allowed.*registrys"),
         ("JOBS_ALLOWED", '{"secrets": "all"}', "(?s)jobs.allowed.*secrets"),
+        ("JOBS_NETWORK_POLICY", '{"from": 5}', "(?s)jobs.networkPolicy.*from"),
+        ("TRAINER_RESOURCES", "512Mi", "a JSON object"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_be(name: str, value: str, text: str) -> None:

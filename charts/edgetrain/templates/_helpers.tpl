@@ -106,6 +106,15 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 
+{{- define "edgetrain.scrapeAuth" -}}
+{{- with .Values.metrics.auth }}
+{{- if .secretName -}}
+authorization:
+  credentials: {name: {{ .secretName }}, key: {{ .secretKey }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "edgetrain.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "edgetrain.serviceAccount" . }}

@@ -1,11 +1,12 @@
 """The operator's settings, all from its environment."""
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -47,6 +48,8 @@ class Settings:
     tls_dir: Path | None = None
     """Where a certificate for the fleet API is mounted that others issue and renew, as tls.crt, tls.key and
     ca.crt: TLS_DIR. The operator's own CA issues one where unset."""
+    trainer_resources: Mapping[str, Any] = field(default_factory=dict)
+    """Of trainers whose job says nothing, as a container's resources in JSON: TRAINER_RESOURCES."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     allowed: Allowed = field(default_factory=Allowed)
@@ -57,6 +60,8 @@ class Settings:
     """FLEET_PORT; on all addresses."""
     metrics_port: int = OPERATOR_METRICS_PORT
     """METRICS_PORT; /metrics and /healthz, on all addresses. 0 takes a free one."""
+    metrics_token_file: Path | None = None
+    """A file with the bearer token for /metrics: METRICS_TOKEN_FILE. Where unset, anybody may read them."""
     workers: int = 4
     """Jobs reconciled at the same time: WORKERS. A reconcile mostly waits for the API server."""
     resync_seconds: float = 300.0
@@ -88,11 +93,13 @@ class Settings:
             lease_name=given.get("LEASE_NAME") or cls.lease_name,
             keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
             tls_dir=Path(given["TLS_DIR"]) if given.get("TLS_DIR") else None,
+            trainer_resources=_object(given, "TRAINER_RESOURCES"),
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
             allowed=_values(given, "JOBS_ALLOWED", "jobs.allowed", Allowed),
             fence=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", Fence),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
+            metrics_token_file=Path(file) if (file := given.get("METRICS_TOKEN_FILE")) else None,
             workers=int(_number(given, "WORKERS", cls.workers, 1, 64)),
             resync_seconds=_number(given, "RESYNC_SECONDS", cls.resync_seconds, 1, 86400),
             log_level=_log_level(given.get("LOG_LEVEL") or cls.log_level),
@@ -119,6 +126,16 @@ def _url(value: str) -> str:
     if value and urlsplit(value).scheme not in ("http", "https"):
         raise BadSetting(f"{PREFIX}REMOTE_WRITE_URL is {value!r}: it must begin with http:// or https://")
     return value
+
+
+def _object(given: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(given.get(name) or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadSetting(f"{PREFIX}{name} is {given[name]!r}: it must be a JSON object")
+    return found
 
 
 def _values(given: Mapping[str, str], name: str, path: str, kind: type[D]) -> D:

@@ -15,6 +15,7 @@ from edgetrain_protocol.pods import EnvVar
 
 SHOWN_MAX = 5
 TOLD_MAX = 5
+DIGEST = "@sha256:"
 IDENTITIES = ("serviceAccountToken", "podCertificate")
 """Sources of a projected volume that make the pod somebody for the API server, or for others who trust it."""
 
@@ -27,6 +28,8 @@ class Allowed(Document):
 
     registries: Entries = ("*",)
     """Images of programs, and of volumes, as a job writes them."""
+    image_tags: bool = True
+    """Images by tag, too; by digest alone where not."""
     priority_classes: Entries = ("*",)
     """The * stands for none that begins with system-."""
     runtime_classes: Entries = ("*",)
@@ -143,6 +146,11 @@ def _given(*values: str | None) -> list[str]:
 
 _RULES = (
     _Rule("registries", "image", _images),
+    _Rule(
+        "image_tags",
+        "image without a digest",
+        lambda spec: (image for image in _images(spec) if DIGEST not in image),
+    ),
     _Rule(
         "priority_classes",
         "priority class",

@@ -122,6 +122,8 @@ class Defaults:
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for."""
     fence: Fence = field(default_factory=Fence)
+    trainer_resources: Mapping[str, Any] = field(default_factory=dict)
+    """Of the trainer's container, where the job says nothing."""
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _trainer(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
         "command": ["python", "-m", "edgetrain.supervisor", "--", *command_of(job)],
         "env": _env(user_env, container["env"]),
         "volumeMounts": [*container["volumeMounts"], *volumes.program_mounts(job), *wish.volume_mounts],
-        "resources": of_class.resources or wish.resources or {},
+        "resources": of_class.resources or wish.resources or dict(defaults.trainer_resources),
     }
 
 

@@ -39,6 +39,7 @@ class Control:
             settings.pull_policy,
             settings.allowed,
             settings.fence,
+            settings.trainer_resources,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)
