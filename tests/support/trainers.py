@@ -21,9 +21,9 @@ from typing import Any
 from edgetrain import local
 from edgetrain.local import Decision, FormationId, Link, Position
 from tests.support import trainer_program
+from tests.support.identities import JOB, write_identity
 
 PATIENCE = 40.0
-TOKEN = "token-of-the-job"
 DEFAULTS = {"samples": 120, "epochs": 3, "batch": 24, "threads": 1}
 
 # Forks from a process that has imported torch once: three seconds less for each trainer.
@@ -38,7 +38,11 @@ class Trainer:
         self.worker = worker
         self.out = root / f"{worker}-{os.urandom(3).hex()}.json"
         self.state_port = _free_port()
+        identity = write_identity(root / f"identity-{worker}", worker)
         env = {
+            "EDGETRAIN_JOB_UID": JOB,
+            "EDGETRAIN_IDENTITY_DIR": str(identity),
+            "EDGETRAIN_CA_FILE": str(identity / "authorities.crt"),
             "EDGETRAIN_WORKER": worker,
             "EDGETRAIN_STATE_PORT": str(self.state_port),
             "EDGETRAIN_CHECKPOINT_DIR": str(root / "checkpoints"),
@@ -110,7 +114,6 @@ class Coordinator:
         trainer = Trainer(worker, self.root, {**self.options, **options}, self.inbox)
         self.trainers.append(trainer)
         self.until(lambda: trainer.last(local.Ready) or not trainer.alive)
-        trainer.send(local.Serve(TOKEN))
         return trainer
 
     def spawn_all(self, *workers: str, options: dict[str, dict[str, Any]] | None = None) -> list[Trainer]:
@@ -118,8 +121,6 @@ class Coordinator:
         some = [Trainer(w, self.root, {**self.options, **given.get(w, {})}, self.inbox) for w in workers]
         self.trainers += some
         self.until(lambda: all(t.last(local.Ready) or not t.alive for t in some))
-        for trainer in some:
-            trainer.send(local.Serve(TOKEN))
         return some
 
     def start(self, trainers: list[Trainer], resume: local.Resume | None = None) -> None:
@@ -193,7 +194,7 @@ class Coordinator:
     def fetch(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
         source = donor or self.members[0]
         newcomer.said = [m for m in newcomer.said if not isinstance(m, local.CaughtUp)]
-        newcomer.send(local.Fetch("127.0.0.1", source.state_port, TOKEN))
+        newcomer.send(local.Fetch(source.peer))
         self.until(lambda: newcomer.last(local.CaughtUp))
 
     def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:

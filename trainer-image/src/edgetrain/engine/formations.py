@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from edgetrain.credentials import Credentials
 from edgetrain.engine.echo import unheard
 from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, connected, shut_down
 from edgetrain.engine.reduce import Reduction
@@ -43,9 +44,14 @@ class Formations:
     """Builds, enters and leaves formations; `changed` is notified whenever something can go on."""
 
     def __init__(
-        self, changed: threading.Condition, send: Callable[[Message], None], position: Callable[[], Position]
+        self,
+        changed: threading.Condition,
+        send: Callable[[Message], None],
+        position: Callable[[], Position],
+        credentials: Credentials,
     ) -> None:
         self._changed, self._send, self._position = changed, send, position
+        self._credentials = credentials
         self._stores: dict[FormationId, AddressStore] = {}
         self._operation: Operation | None = None
         """That the program's thread waits for."""
@@ -73,11 +79,11 @@ class Formations:
             store = self._store(message.formation)
         store.put(message.key, unpack_bytes(message.value_b64))
 
-    def try_links(self, message: TryLinks, token: str) -> None:
+    def try_links(self, message: TryLinks) -> None:
         with self._changed:
             seat = self.seat
             if seat and seat.id == message.formation and not seat.left:
-                threading.Thread(target=self._try, args=(seat, token), name="echo", daemon=True).start()
+                threading.Thread(target=self._try, args=(seat,), name="echo", daemon=True).start()
 
     def halt(self, halt: Halt) -> None:
         """Leave the formation and say so."""
@@ -182,9 +188,9 @@ class Formations:
 
     # By a thread of its own.
 
-    def _try(self, seat: Seat, token: str) -> None:
+    def _try(self, seat: Seat) -> None:
         others = [peer for rank, peer in enumerate(seat.form.members) if rank != seat.form.rank]
-        workers = frozenset(unheard(others, token))
+        workers = frozenset(unheard(others, self._credentials))
         with self._changed:
             self._unheard(seat, workers)
 
