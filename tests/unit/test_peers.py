@@ -24,6 +24,7 @@ class Supervisor:
 
     worker: str
     token: str = TOKEN
+    address: str = HOST
     came: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     port: int = 0
     peers: Peers = field(init=False)
@@ -37,19 +38,20 @@ class Supervisor:
         return await asyncio.wait_for(self.came.get(), 4.0)
 
     def want(self, *others: "Supervisor") -> None:
-        self.peers.want({other.pod: (HOST, other.port) for other in others})
+        self.peers.want({other.pod: (other.address, other.port) for other in others})
 
 
 @asynccontextmanager
 async def listening(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
     supervisor.peers = Peers(
         supervisor.pod,
+        supervisor.address,
         lambda: supervisor.token,
         on_open=lambda pod: supervisor.came.put_nowait(pod.worker),
         on_message=lambda pod, message: None,
         on_lost=lambda pod, why: None,
     )
-    server = await supervisor.peers.listen(HOST, 0)
+    server = await supervisor.peers.listen(supervisor.address, 0)
     supervisor.port = server.sockets[0].getsockname()[1]
     try:
         yield supervisor
@@ -90,6 +92,24 @@ def test_who_holds_the_token_comes_in_and_nobody_else() -> None:
             one.want(two)
             assert (await one.comer(), await two.comer()) == ("w2", "w1")
             assert (one.came.empty(), two.came.empty(), other.came.empty()) == (True, True, True)
+
+    run(story())
+
+
+def test_who_has_the_greater_address_dials_so_that_the_other_sees_from_where_it_comes() -> None:
+    async def story() -> None:
+        async with (
+            listening(Supervisor("w1", address="127.0.0.9")) as greater,
+            listening(Supervisor("w2", address="127.0.0.10")) as greatest,
+            listening(Supervisor("w0", address="127.0.0.8")) as least,
+        ):
+            for one in (least, greatest, greater):
+                one.want(*(other for other in (least, greater, greatest) if other is not one))
+            assert {await least.comer(), await least.comer()} == {"w1", "w2"}
+            assert {await greater.comer(), await greater.comer()} == {"w0", "w2"}
+            # Whoever dials on loopback comes from there, wherever it listens.
+            assert [least.peers.comes_from(w) for w in ("w1", "w2", "w3")] == [HOST, HOST, ""]
+            assert [greater.peers.comes_from(w) for w in ("w0", "w2")] == ["127.0.0.8", HOST]
 
     run(story())
 
