@@ -36,6 +36,7 @@ class Trainer:
 
     def __init__(self, worker: str, root: Path, options: dict[str, Any], inbox: "queue.Queue[Any]") -> None:
         self.worker = worker
+        self.address, self.comes_from = "127.0.0.1", ""
         self.out = root / f"{worker}-{os.urandom(3).hex()}.json"
         self.state_port = _free_port()
         identity = write_identity(root / f"identity-{worker}", worker)
@@ -64,7 +65,7 @@ class Trainer:
 
     @property
     def peer(self) -> local.Peer:
-        return local.Peer(self.worker, "127.0.0.1", self.state_port)
+        return local.Peer(self.worker, self.address, self.state_port, comes_from=self.comes_from)
 
     def send(self, message: local.Message) -> None:
         with contextlib.suppress(local.LinkClosed):
@@ -262,17 +263,16 @@ class Coordinator:
         if message is None:
             trainer.alive = False
             return
+        trainer.said.append(message)
         if isinstance(message, local.StoreSet):
             for other in self.trainers:
                 if other is not trainer:
                     other.send(message)
-            return
-        trainer.said.append(message)
 
     def _story(self) -> str:
         lines = [f"decisions {[str(d) for d in self.decisions]}"]
         for t in self.trainers:
-            said = [m for m in t.said if not isinstance(m, local.Progress)]
+            said = [m for m in t.said if not isinstance(m, (local.Progress, local.StoreSet))]
             lines.append(f"{t.worker} alive={t.alive} {t.last(local.Progress)}")
             lines += [f"    {m}" for m in said[-8:]]
         return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Real supervisors with trainers that only pretend: forming, losing, waking, joining, refusing."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -194,6 +195,23 @@ def test_a_program_that_fails_ends_the_container_with_its_last_words(
         said = (worker.directory / "termination-log").read_text()
         assert said.startswith(reason) and words in said
     finally:
+        group.close()
+
+
+def test_a_program_may_open_as_many_files_as_the_system_lets_it(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    tell = "import resource; raise SystemExit(f'{resource.getrlimit(resource.RLIMIT_NOFILE)}')"
+    group = LocalGroup(tmp_path, lambda _: [sys.executable, "-c", tell], 1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard // 2, hard))
+    try:
+        group.give(group.plan())
+        group.start()
+        worker = group.workers[0]
+        assert worker.process is not None
+        assert worker.process.wait(20) == 1
+        assert f"({hard}, {hard})" in (worker.directory / "termination-log").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         group.close()
 
 

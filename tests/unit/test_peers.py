@@ -29,6 +29,7 @@ class Supervisor:
 
     worker: str
     credentials: Credentials
+    address: str = HOST
     came: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     port: int = 0
     peers: Peers = field(init=False)
@@ -42,20 +43,23 @@ class Supervisor:
         return await asyncio.wait_for(self.came.get(), 4.0)
 
     def want(self, *others: "Supervisor") -> None:
-        self.peers.want({other.pod: (HOST, other.port) for other in others})
+        self.peers.want({other.pod: (other.address, other.port) for other in others})
 
 
 @asynccontextmanager
-async def listening(worker: str, shown: Credentials | None = None) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(worker, shown or known(worker))
+async def listening(
+    worker: str, shown: Credentials | None = None, address: str = HOST
+) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(worker, shown or known(worker), address)
     supervisor.peers = Peers(
         supervisor.pod,
+        supervisor.address,
         supervisor.credentials,
         on_open=lambda pod: supervisor.came.put_nowait(pod.worker),
         on_message=lambda pod, message: None,
         on_lost=lambda pod, why: None,
     )
-    supervisor.port = supervisor.peers.listen(HOST, 0)
+    supervisor.port = supervisor.peers.listen(supervisor.address, 0)
     try:
         yield supervisor
     finally:
@@ -101,6 +105,24 @@ def test_a_pod_of_the_job_comes_in_and_nobody_else(
             one.want(two, other)
             assert (await one.comer(), await two.comer()) == ("w2", "w1")
             assert (one.came.empty(), two.came.empty(), other.came.empty()) == (True, True, True)
+
+    run(story())
+
+
+def test_who_has_the_greater_address_dials_so_that_the_other_sees_from_where_it_comes() -> None:
+    async def story() -> None:
+        async with (
+            listening("w1", address="127.0.0.9") as greater,
+            listening("w2", address="127.0.0.10") as greatest,
+            listening("w0", address="127.0.0.8") as least,
+        ):
+            for one in (least, greatest, greater):
+                one.want(*(other for other in (least, greater, greatest) if other is not one))
+            assert {await least.comer(), await least.comer()} == {"w1", "w2"}
+            assert {await greater.comer(), await greater.comer()} == {"w0", "w2"}
+            # Whoever dials on loopback comes from there, wherever it listens.
+            assert [least.peers.comes_from(w) for w in ("w1", "w2", "w3")] == [HOST, HOST, ""]
+            assert [greater.peers.comes_from(w) for w in ("w0", "w2")] == ["127.0.0.8", HOST]
 
     run(story())
 

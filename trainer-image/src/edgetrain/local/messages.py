@@ -22,6 +22,9 @@ class Peer:
     address: str
     state_port: int
     site: str = ""
+    comes_from: str = ""
+    """Address from which its supervisor's connection comes, where there is one: another one behind a NAT, or
+    where its node has several."""
 
 
 # --- trainer -> supervisor

@@ -56,7 +56,8 @@ class GroupShell:
         self._settings, self._disk, self._tell, self._changed = settings, disk, tell_trainer, changed
         self.pod = Pod(settings.worker, settings.pod_uid)
         self.plan: Plan | None = None
-        self.peers = Peers(self.pod, settings.credentials, self._opened, self._spoken, self._lost)
+        callbacks = self._opened, self._spoken, self._lost
+        self.peers = Peers(self.pod, settings.address, settings.credentials, *callbacks)
         self.group = Group(self.pod, disk.record(), self._now())
         self._book = Book(settings)
         self._published: list[StoreSet] = []
@@ -263,14 +264,9 @@ class GroupShell:
         self._published = []
         self._connect()
         rank = [m.home for m in formation.members].index(self.pod)
-        log.info(
-            "formation %d of %d: %s step %d",
-            formation.number,
-            len(formation.members),
-            word.decision,
-            word.step,
-        )
-        members = [self._book.peer(m.worker) for m in formation.members]
+        number, size = formation.number, len(formation.members)
+        log.info("formation %d of %d: %s step %d", number, size, word.decision, word.step)
+        members = [self._book.peer(m.worker, self.peers.comes_from(m.worker)) for m in formation.members]
         self._tell(form_order(word, members, rank, self.plan.revision if self.plan else 0))
 
     # --- helpers

@@ -1,5 +1,6 @@
-"""Connections between the supervisors of a group: one for each pair. The smaller name dials; where nothing
-comes of that, the larger does too: the other may have lost its plan, or cannot reach us.
+"""Connections between the supervisors of a group: one for each pair. The greater address dials, as it does in
+Gloo, so that who is dialled has seen from where the other's packets come; where nothing comes of that, the
+smaller does too: the other may have lost its plan, or cannot reach us.
 
 A full mesh of small messages, so that whoever leads next already hears everybody. Meant for groups of
 up to some 32 members; larger jobs are several groups.
@@ -15,6 +16,7 @@ from typing import Any
 from edgetrain.credentials import Credentials, Stranger
 from edgetrain.group.members import Pod
 from edgetrain.supervisor import streams
+from edgetrain.supervisor.book import dials_first
 from edgetrain.supervisor.detector import Pulse
 from edgetrain.supervisor.frames import BadFrame, Frames, framed
 from edgetrain.supervisor.streams import Stream
@@ -36,7 +38,7 @@ ACCEPT_AGAIN_SECONDS = 0.2
 RETRY_SECONDS = 0.3
 RETRY_GROWTH = 1.2
 RETRY_MAX_SECONDS = 2.0
-LARGER_WAITS_SECONDS = 3.0
+DIALLED_WAITS_SECONDS = 3.0
 BACKLOG_BYTES = 4 << 20
 """Unsent: a peer so far behind is as good as lost."""
 MOST_COMPLAINTS = 1000
@@ -73,6 +75,7 @@ class Peers:
     """All connections of this supervisor. Callbacks come in the loop's thread."""
 
     own: Pod
+    address: str
     credentials: Credentials
     on_open: Callable[[Pod], None]
     on_message: Callable[[Pod, Spoken], None]
@@ -105,6 +108,11 @@ class Peers:
         for pod in set(self._wanted) - set(self._dialling):
             self._dialling[pod] = asyncio.create_task(self._keep(pod), name=f"dial {pod.worker}")
 
+    def comes_from(self, worker: str) -> str:
+        """The address at the other end of its connection; empty without one."""
+        peer = self.live.get(worker)
+        return str(peer.writer.get_extra_info("peername")[0]) if peer else ""
+
     def send(self, pod: Pod, message: Spoken) -> None:
         """To one, if there is a connection; whoever says things twice does so by itself."""
         peer = self.live.get(pod.worker)
@@ -131,7 +139,8 @@ class Peers:
 
     async def _keep(self, pod: Pod) -> None:
         wait = RETRY_SECONDS
-        patience = 0.0 if pod.worker > self.own.worker else LARGER_WAITS_SECONDS
+        dials = dials_first(self.own, self.address, pod, self._wanted[pod][0])
+        patience = 0.0 if dials else DIALLED_WAITS_SECONDS
         while True:
             await self._unconnected(pod, patience)
             try:
