@@ -30,7 +30,8 @@ from edgetrain.supervisor.frames import BadFrame, Opener, Sealer
 from edgetrain.supervisor.peers import Refused, read_opening
 from edgetrain.supervisor.plans import view_of
 from edgetrain_operator.core.stored import StoredPlan
-from edgetrain_operator.fleet.wire import Problem, read_reports
+from edgetrain_operator.fleet.reading import read_reports
+from edgetrain_operator.fleet.wire import Problem
 from edgetrain_protocol.names import HEARTBEAT_FILE
 from edgetrain_protocol.plan import Plan
 from tests.support.fleet import plan, report
