@@ -29,7 +29,8 @@ from edgetrain.supervisor.disk import BadDisk, Disk
 from edgetrain.supervisor.frames import BadFrame, Frames, framed
 from edgetrain.supervisor.plans import view_of
 from edgetrain_operator.core.stored import StoredPlan
-from edgetrain_operator.fleet.wire import Problem, read_reports
+from edgetrain_operator.fleet.reading import read_reports
+from edgetrain_operator.fleet.wire import Problem
 from edgetrain_protocol.identity import Identity
 from edgetrain_protocol.names import HEARTBEAT_FILE
 from edgetrain_protocol.plan import Plan

@@ -204,7 +204,8 @@ class TestNonsense:
         [
             (b"{", 422, "not JSON"),
             (b"[" * 200_000, 422, "not JSON"),
-            (b'{"training":' * 50_000, 422, "not JSON"),
+            (b'{"training":' * 40_000, 422, "not JSON"),
+            (b'{"unknown":' + b"[" * 950 + b"]" * 950 + b"}", 422, "not JSON"),
             (b"[]", 422, "must be a report"),
             (b'{"reports": []}', 422, "must be a report"),
             (b'{"worker": "w-a"}', 422, "node: Field required"),
@@ -332,8 +333,8 @@ class TestPlans:
         assert served.groups == ()
 
     def test_hundreds_wait_at_once(self, service: FleetService, settings: FleetSettings) -> None:
-        def poll(_: int) -> int:
-            with FleetClient(settings) as client:
+        def poll(number: int) -> int:
+            with FleetClient(replace(settings, pod_uid=f"pod-{number}")) as client:
                 served = client.poll_plan(1, 1, wait=20)
                 return served.revision if served else 0
 

@@ -20,7 +20,7 @@ from edgetrain.profiler.prober import Prober
 from edgetrain.profiler.watch import Watch
 from edgetrain.report_buffer import ReportBuffer, Sequence
 from edgetrain.rundir import Heartbeat, read_heartbeat, write_heartbeat
-from edgetrain_protocol.report import ProbeOrder
+from edgetrain_protocol.report import ProbeOrder, TrainingPart
 from tests.support.fleet import report
 from tests.support.identities import credentials, kept_credentials, stranger
 
@@ -248,6 +248,17 @@ class TestReportBuffer:
             buffer.discard(len(batch))
         assert kept == list(range(buffer.dropped, 100))
         assert not list(tmp_path.iterdir())
+
+    def test_no_more_come_together_than_fit_a_request_and_one_at_least(self, tmp_path: Path) -> None:
+        buffer = ReportBuffer(tmp_path)
+        for number, names in enumerate((0, 250, 250, 250, 1000, 0)):
+            waits = TrainingPart(state="paused", incarnation="i", waits_for=("n" * 240,) * names)
+            buffer.append(report(sequence=number, training=waits))
+        taken = []
+        while held := self.sequences(buffer):
+            taken.append(held)
+            buffer.discard(len(held))
+        assert taken == [[0, 1, 2], [3], [4], [5]]
 
     def test_full_disk_drops_the_report_and_nothing_else(self, tmp_path: Path) -> None:
         buffer = ReportBuffer(tmp_path / "buffer")

@@ -1,17 +1,20 @@
 """The fleet API's routes. What they answer is decided in `fleet`, `store` and `probes`."""
 
+import asyncio
 import time
 
 from fastapi import FastAPI, Request, Response
 
 from edgetrain_operator.fleet import views
 from edgetrain_operator.fleet.fleet import Fleet, Over
+from edgetrain_operator.fleet.reading import nonsense, read_reports
 from edgetrain_operator.fleet.store import Nonsense, Sender
 from edgetrain_operator.fleet.tokens import OPERATOR
-from edgetrain_operator.fleet.wire import Problem, body_of, nonsense, read_reports, sender_of, token_of
+from edgetrain_operator.fleet.wire import Problem, body_of, sender_of, token_of
 from edgetrain_protocol.report import ReportAnswer
 
 LONGEST_WAIT_SECONDS = 30.0
+LONGEST_HELD_SECONDS = 1.0
 UNKNOWN_SECONDS = 1.0
 OVER = "this pod is over: its job ended or another pod took its place; the worker shall end"
 
@@ -34,9 +37,10 @@ def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
     @app.post("/v1/jobs/{job_uid}/reports")
     async def reports(job_uid: str, request: Request) -> Response:
         sender = _admit(fleet, job_uid, request)
-        listed = read_reports(await body_of(request))
+        body = await body_of(request)
+        fleet.paces.charge(job_uid, sender.pod_uid, len(body))
         try:
-            answer: ReportAnswer = fleet.take(job_uid, listed, sender)
+            answer: ReportAnswer = fleet.take(job_uid, read_reports(body), sender)
         except Nonsense as error:
             raise nonsense(error) from error
         except Over as over:
@@ -88,6 +92,8 @@ def _admit(fleet: Fleet, job_uid: str, request: Request) -> Sender:
     # A token outlives its job, and an operator that begins has not heard of all jobs yet.
     if not fleet.expects(job_uid):
         raise Problem(503, f"the operator knows of no job {job_uid}, or not yet", retry_after=UNKNOWN_SECONDS)
+    if wait := fleet.paces.wait(job_uid, sender.pod_uid, fleet.workers(job_uid)):
+        raise Problem(429, "too many requests of this pod, or of all pods of its job", retry_after=wait)
     return sender
 
 
@@ -97,4 +103,6 @@ def _json(body: str | bytes) -> Response:
 
 async def _problem(_: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
+    if problem.status == 429:  # Who does not wait by itself is made to.
+        await asyncio.sleep(min(problem.retry_after or 0.0, LONGEST_HELD_SECONDS))
     return problem.response()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.keyring import Keyring
+from edgetrain_operator.fleet.pace import Paces
 from edgetrain_operator.fleet.plans import PlanBoard
 from edgetrain_operator.fleet.probe_book import ProbeBook
 from edgetrain_operator.fleet.store import Nonsense, ReportStore, Sender, check
@@ -42,7 +43,7 @@ class Fleet:
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._callbacks: list[Callable[[str], None]] = []
         self._listeners: list[Callable[[str, Report], None]] = []
-        self.board = PlanBoard()
+        self.board, self.paces = PlanBoard(), Paces()
         self.counts: Counter[str] = Counter()
         """For the metrics: reports taken and refused, probes ordered."""
 
@@ -134,6 +135,10 @@ class Fleet:
 
     def expects(self, job_uid: str) -> bool:
         return job_uid in self._expected
+
+    def workers(self, job_uid: str) -> int:
+        """How many of the job have reported."""
+        return self._store.workers(job_uid)
 
     def is_over(self, job_uid: str, pod_uid: str) -> bool:
         return pod_uid in self._over or job_uid in self._forgotten
