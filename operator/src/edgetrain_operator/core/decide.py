@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from edgetrain_operator.core import attempts, lifecycle, volumes
+from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.causes import attributed
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
 from edgetrain_operator.core.lifecycle import Verdict
@@ -81,7 +82,9 @@ def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
 def _placement(seen: Observed, without: Collection[str]) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
     senior = {m.node for m in seen.stored.members}
-    return place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
+    placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
+    barred = not_allowed(seen.job.spec, seen.defaults.allowed)
+    return placed.bar(barred) if barred else placed
 
 
 def _pods(

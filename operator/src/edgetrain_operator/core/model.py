@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from edgetrain_operator.core.allowed import Allowed
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
@@ -117,6 +118,8 @@ class Defaults:
     fleet_address: str
     """host:port that workers dial."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    allowed: Allowed = field(default_factory=Allowed)
+    """What jobs may ask for."""
 
 
 @dataclass(frozen=True)
