@@ -202,6 +202,7 @@ def test_a_donor_from_whom_nothing_comes_is_told_of_once_and_forgiven(
         assert isinstance(said, FetchFailed) and said.donor == "w"
         assert f"cannot follow w at 127.0.0.1:{silent.getsockname()[1]}" in said.error
         assert "timed out" in said.error
+    monkeypatch.undo()
     newcomer.said.clear()
     with training(every=0.02, worker="another") as (_, other):
         newcomer.follow(other.port)

@@ -332,9 +332,13 @@ class TestPlans:
         assert served is not None
         assert served.groups == ()
 
-    def test_hundreds_wait_at_once(self, service: FleetService, settings: FleetSettings) -> None:
+    def test_hundreds_wait_at_once(
+        self, service: FleetService, settings: FleetSettings, tmp_path: Path
+    ) -> None:
         def poll(number: int) -> int:
-            with FleetClient(replace(settings, pod_uid=f"pod-{number}")) as client:
+            uid = f"pod-{number}"
+            identity = write_identity(tmp_path / uid, "w-a", uid, job=JOB, by=service.fleet.keyring)
+            with FleetClient(replace(settings, pod_uid=uid, identity=identity)) as client:
                 served = client.poll_plan(1, 1, wait=20)
                 return served.revision if served else 0
 
