@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from benchmarks.waiting import wait_for
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
+from edgetrain_protocol.identity import TOKEN
 from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import LinkMeasure, NodePart, TrainerState, TrainingPart
 from tests.support.fleet import JOB, Lease, plan, report, serving, settings_for
+from tests.support.identities import write_identity
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +204,8 @@ class TestNonsense:
         [
             (b"{", 422, "not JSON"),
             (b"[" * 200_000, 422, "not JSON"),
-            (b'{"training":' * 50_000, 422, "not JSON"),
+            (b'{"training":' * 40_000, 422, "not JSON"),
+            (b'{"unknown":' + b"[" * 950 + b"]" * 950 + b"}", 422, "not JSON"),
             (b"[]", 422, "must be a report"),
             (b'{"reports": []}', 422, "must be a report"),
             (b'{"worker": "w-a"}', 422, "node: Field required"),
@@ -231,25 +235,31 @@ def raw_post(settings: FleetSettings, body: bytes) -> tuple[int, str]:
 
 class TestTrust:
     def test_wrong_token(self, client: FleetClient, settings: FleetSettings) -> None:
-        settings.token_file.write_text("0000.not-it")
-        with pytest.raises(Unauthorized, match="not that of job"):
+        (settings.identity / TOKEN).write_text("0000.not-it")
+        with pytest.raises(Unauthorized, match="not that of w-a's pod"):
             client.send([report()])
 
     def test_token_of_another_job(
         self, service: FleetService, client: FleetClient, settings: FleetSettings
     ) -> None:
-        settings.token_file.write_text(service.fleet.token_for("another"))
-        with pytest.raises(Unauthorized, match="not that of job"):
+        write_identity(settings.identity, "w-a", job="another", by=service.fleet.keyring)
+        with pytest.raises(Unauthorized, match="not that of w-a's pod"):
             client.poll_plan(0, 0, wait=0)
+
+    @pytest.mark.parametrize(("worker", "pod_uid"), [("w-b", "pod-w-b"), ("w-a", "another")])
+    def test_no_pod_speaks_for_another(self, settings: FleetSettings, worker: str, pod_uid: str) -> None:
+        other = replace(settings, worker=worker, pod_uid=pod_uid)
+        with FleetClient(other) as client, pytest.raises(Unauthorized, match=f"of {worker}'s pod {pod_uid}"):
+            client.send([report(worker)])
 
     def test_token_that_was_replaced_on_disk_is_read_again(
         self, service: FleetService, client: FleetClient, settings: FleetSettings
     ) -> None:
-        good = settings.token_file.read_text()
-        settings.token_file.write_text("0000.stale")
+        good = (settings.identity / TOKEN).read_text()
+        (settings.identity / TOKEN).write_text("0000.stale")
         with pytest.raises(Unauthorized):
             client.send([report(sequence=0)])
-        settings.token_file.write_text(good)
+        (settings.identity / TOKEN).write_text(good)
         client.send([report(sequence=1)])
 
     def test_server_of_another_ca_is_not_believed(self, client: FleetClient, settings: FleetSettings) -> None:
@@ -259,7 +269,7 @@ class TestTrust:
             client.send([report()])
 
     def test_missing_files_name_the_volume(self, settings: FleetSettings) -> None:
-        settings.token_file.unlink()
+        (settings.identity / TOKEN).unlink()
         with FleetClient(settings) as client, pytest.raises(Unauthorized, match="is its volume mounted"):
             client.send([report()])
 
@@ -272,12 +282,12 @@ class TestTrust:
     def test_files_that_are_taken_away_are_remembered(
         self, client: FleetClient, settings: FleetSettings
     ) -> None:
-        settings.token_file.unlink()
+        (settings.identity / TOKEN).unlink()
         settings.ca_file.unlink()
         client.send([report()])
 
     def test_views_need_a_token_too(self, service: FleetService, settings: FleetSettings) -> None:
-        settings.token_file.write_text("0000.nobody")
+        (settings.identity / TOKEN).write_text("0000.nobody")
         with FleetClient(settings) as client:
             assert client._kept("GET", "/v1/jobs", None, 5).status == 401
             assert client._kept("GET", f"/v1/jobs/{JOB}", None, 5).status == 401
@@ -322,9 +332,13 @@ class TestPlans:
         assert served is not None
         assert served.groups == ()
 
-    def test_hundreds_wait_at_once(self, service: FleetService, settings: FleetSettings) -> None:
-        def poll(_: int) -> int:
-            with FleetClient(settings) as client:
+    def test_hundreds_wait_at_once(
+        self, service: FleetService, settings: FleetSettings, tmp_path: Path
+    ) -> None:
+        def poll(number: int) -> int:
+            uid = f"pod-{number}"
+            identity = write_identity(tmp_path / uid, "w-a", uid, job=JOB, by=service.fleet.keyring)
+            with FleetClient(replace(settings, pod_uid=uid, identity=identity)) as client:
                 served = client.poll_plan(1, 1, wait=20)
                 return served.revision if served else 0
 
@@ -471,9 +485,11 @@ class TestViews:
             12,
             True,
         )
-        assert [job["uid"] for job in json.loads(client._kept("GET", "/v1/jobs", None, 5).body)["jobs"]] == [
-            JOB
-        ]
+        assert client._kept("GET", "/v1/jobs", None, 5).status == 401
+        (settings.identity / TOKEN).write_text(service.fleet.operator_token())
+        with FleetClient(settings) as operator:
+            jobs = json.loads(operator._kept("GET", "/v1/jobs", None, 5).body)["jobs"]
+        assert [job["uid"] for job in jobs] == [JOB]
 
     def test_job_that_nobody_has_heard_of(self, service: FleetService, client: FleetClient) -> None:
         client.send([report()])

@@ -1,8 +1,8 @@
 """How every document is read and written: camelCase on the wire, snake_case in code, frozen in memory."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -18,6 +18,15 @@ Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 ours gets there: a larger one in a report is refused, or it would end whoever makes a float of it."""
 Quantity = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 """What one of our programs measures: seconds, rates."""
+Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+"""Unix time, seconds."""
+Reading = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+"""Of a sensor, which may be out of order."""
+
+Item = TypeVar("Item")
+Many = Annotated[tuple[Item, ...], FailFast()]
+"""The first that is wrong is told: to list what is wrong with each of ten thousand takes seconds."""
+Named = Annotated[dict[ShortText, Item], FailFast()]
 
 
 class Document(BaseModel):

@@ -7,7 +7,23 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from edgetrain_protocol.base import Count, LongText, Name, Port, Quantity, ShortText, Tolerant
+from edgetrain_protocol.base import (
+    Count,
+    LongText,
+    Many,
+    Moment,
+    Name,
+    Named,
+    Port,
+    Quantity,
+    Reading,
+    ShortText,
+    Tolerant,
+)
+
+MOST_REQUEST_BYTES = 1 << 19
+"""Of the reports that are sent together. More would keep all other workers waiting while they are read: half
+as much takes some 50 ms, however it is made up."""
 
 
 class TrainerState(StrEnum):
@@ -32,7 +48,7 @@ class Formation(Tolerant):
     revision: Count
     number: Count
     aggregator: Name
-    members: tuple[Name, ...] = Field(max_length=1000)
+    members: Many[Name] = Field(max_length=1000)
 
 
 class Voter(Tolerant):
@@ -50,7 +66,7 @@ class Quorum(Tolerant):
     number: Count
     aggregator: Name
     """Worker: exactly half is enough with it."""
-    voters: tuple[Voter, ...] = Field(max_length=1000)
+    voters: Many[Voter] = Field(max_length=1000)
     """Its members, without those who are known to have ended."""
 
 
@@ -59,7 +75,7 @@ class Checkpoint(Tolerant):
     step: Count
     digest: ShortText
     path: LongText = ""
-    at: float = Field(0.0, description="Unix time, seconds, when it was saved; 0 where that is not known.")
+    at: Moment = Field(0.0, description="Unix time, seconds, when it was saved; 0 where that is not known.")
 
 
 class Traffic(Tolerant):
@@ -76,9 +92,9 @@ class Totals(Tolerant):
 
     steps: Count = Field(0, description="Committed; those that came with another's state do not count.")
     samples: Count = Field(0, description="In those steps, over all members.")
-    phase_seconds: dict[ShortText, Quantity] = Field(default_factory=dict, max_length=16)
+    phase_seconds: Named[Quantity] = Field(default_factory=dict, max_length=16)
     recovery_seconds: Quantity = 0.0
-    traffic: tuple[Traffic, ...] = Field((), max_length=8)
+    traffic: Many[Traffic] = Field((), max_length=8)
 
 
 DISK_FAILED, VOTES_LOST = "DiskFailed", "VotesLost"
@@ -99,10 +115,10 @@ class TrainingPart(Tolerant):
     revision_held: Count = 0
     formation: Formation | None = None
     base: Count = Field(0, description="Number of the newest formation known to have committed a step.")
-    lost: tuple[Name, ...] = Field(
+    lost: Many[Name] = Field(
         (), max_length=1000, description="Members of the plan whom the formation has put out."
     )
-    joinable: tuple[Name, ...] = Field((), max_length=1000)
+    joinable: Many[Name] = Field((), max_length=1000)
     step: Count = 0
     epoch: Count = 0
     percent: float = Field(0.0, ge=0, le=100)
@@ -117,7 +133,7 @@ class TrainingPart(Tolerant):
     )
     steps_per_second: Quantity = 0.0
     step_seconds: Quantity = 0.0
-    phase_seconds: dict[ShortText, Quantity] = Field(default_factory=dict, max_length=16)
+    phase_seconds: Named[Quantity] = Field(default_factory=dict, max_length=16)
     reduce_bytes: Count = Field(0, description="Bytes of one reduction: four for each parameter.")
     recoveries: Count = 0
     recovery_seconds: Quantity = Field(0.0, description="Of the last recovery.")
@@ -125,13 +141,13 @@ class TrainingPart(Tolerant):
     samples_lost: Count = 0
     samples_twice: Count = 0
     checkpoint: Checkpoint | None = None
-    checkpoints: tuple[Checkpoint, ...] = Field((), max_length=8, description="All that it holds.")
+    checkpoints: Many[Checkpoint] = Field((), max_length=8, description="All that it holds.")
     holds: bool = Field(False, description="Its trainer has the state of `step` of this lineage in memory.")
-    counted: tuple[Quorum, ...] = Field(
+    counted: Many[Quorum] = Field(
         (), max_length=16, description="What its group's next vote must have enough of, as far as it knows."
     )
     waits: LongText = Field("", description="What it waits for, and by which rule; empty while steps go on.")
-    waits_for: tuple[Name, ...] = Field((), max_length=1000, description="Workers that it waits for.")
+    waits_for: Many[Name] = Field((), max_length=1000, description="Workers that it waits for.")
     still_seconds: Quantity = Field(
         0.0, description="Since its trainer last got on: committed, fetched, or became ready to."
     )
@@ -161,19 +177,19 @@ class LinkMeasure(Tolerant):
     )
     round_trip_seconds: float | None = Field(None, ge=0, le=3600)
     bytes: Count
-    at: float = Field(description="Unix time, seconds.")
+    at: Moment = Field(description="Unix time, seconds.")
 
 
 class NodePart(Tolerant):
     """From the profiler."""
 
-    links: tuple[LinkMeasure, ...] = Field((), max_length=256)
+    links: Many[LinkMeasure] = Field((), max_length=256)
     cpu_ratio: Quantity = Field(0.0, description="Cores in use by the node over its cores.")
     cpu_cores: Quantity = 0.0
     memory_bytes: Count = 0
     memory_available_bytes: Count = 0
-    temperature_celsius: float | None = None
-    battery_ratio: float | None = None
+    temperature_celsius: Reading | None = None
+    battery_ratio: Reading | None = None
     received_bytes: Count = 0
     sent_bytes: Count = 0
     probe_failed: Name | None = Field(None, description="Peer of an ordered probe that gave no measure.")
@@ -192,7 +208,7 @@ class Report(Tolerant):
     state_port: Port
     probe_port: Port
     sequence: Count
-    at: float = Field(description="Unix time, seconds, when it was measured.")
+    at: Moment = Field(description="Unix time, seconds, when it was measured.")
     training: TrainingPart | None = None
     measured: NodePart | None = None
 
@@ -210,7 +226,7 @@ class ProbeOrder(ProbeTarget):
     max_bytes: Count = Field(description="Of one burst.")
     deadline_seconds: Quantity
     bursts: int = Field(3, ge=1, le=9, description="In each direction; the median counts.")
-    helpers: tuple[ProbeTarget, ...] = Field(
+    helpers: Many[ProbeTarget] = Field(
         (),
         max_length=8,
         description="Peers that take part at the same time, where one peer alone could not fill the link.",

@@ -16,16 +16,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgetrain.fleet_client import FleetClient, Refused, Unauthorized, Unavailable
-from edgetrain_protocol.report import Report, ReportAnswer
+from edgetrain_protocol.report import MOST_REQUEST_BYTES, Report, ReportAnswer
 
 log = logging.getLogger(__name__)
 
 SEGMENTS = 4
 """The bound is kept by dropping the oldest of so many files: no file is ever rewritten."""
-MOST_LINE_BYTES = 1 << 20
-"""Of a report: the fleet API takes no more in a request."""
-BATCH = 64
-"""Reports a request: some 40 KB, which leaves a slow link to the training between two of them."""
+BATCH, BATCH_BYTES = 64, 128 << 10
+"""Reports a request: some 40 KB, which leaves a slow link to the training between two of them. Those of large
+groups are larger."""
 
 
 @dataclass
@@ -69,10 +68,13 @@ class ReportBuffer:
         segment.bytes += len(line)
 
     def oldest(self, count: int) -> list[Report]:
-        """Up to `count` reports, oldest first; they stay until discarded. [] only when nothing is left."""
+        """Up to `count` reports, oldest first, of BATCH_BYTES together or just one. They stay until
+        discarded; [] only when nothing is left."""
         while self._segments:
-            if reports := [report for _, report in islice(_records(self._segments[0]), count)]:
-                return reports
+            segment = self._segments[0]
+            if found := list(islice(_records(segment), count)):
+                fit = sum(end <= segment.read + BATCH_BYTES for end, _ in found)
+                return [report for _, report in found[: max(fit, 1)]]
             self._forget_first()
         return []
 
@@ -116,7 +118,7 @@ def _records(segment: _Segment) -> Iterator[tuple[int, Report]]:
     """Each whole record not yet discarded, with the offset behind it."""
     with contextlib.suppress(OSError), segment.path.open("rb") as file:
         file.seek(segment.read)
-        while line := file.readline(MOST_LINE_BYTES):
+        while line := file.readline(MOST_REQUEST_BYTES):
             with contextlib.suppress(ValidationError):
                 yield file.tell(), Report.from_wire(line)
 

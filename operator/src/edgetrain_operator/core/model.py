@@ -135,7 +135,7 @@ class Subject:
     name: str
 
 
-PLAN, TOKEN, CA, SERVER = (Subject("job", name) for name in ("plan", "token", "ca", "server"))
+PLAN, IDENTITY, CA, SERVER = (Subject("job", name) for name in ("plan", "identity", "ca", "server"))
 """SERVER: nothing is wrong with the object, the API server has trouble."""
 FENCE = Subject("guard", "fence")
 
@@ -173,7 +173,6 @@ class Observed:
     highest_lineage: int = 0
     highest_step: int = 0
     """The furthest that any worker ever said to have come, in the newest lineage that any spoke of."""
-    token: str = ""
     ca_bundle: str = ""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
     """What was refused when it was last tried."""

@@ -4,6 +4,7 @@ Memory only: after a restart every worker reports again within seconds, and what
 is unknown, not lost. Not locked; its owner does that.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -30,7 +31,7 @@ class Nonsense(ValueError):
 
 @dataclass(frozen=True)
 class Sender:
-    """Who a request says it is from."""
+    """Who a request says it is from; its token says whether that is so."""
 
     worker: str
     pod_uid: str
@@ -70,6 +71,10 @@ class ReportStore:
     def reports(self, job_uid: str) -> Mapping[str, StampedReport]:
         job = self._jobs.get(job_uid)
         return dict(job.workers) if job else {}
+
+    def workers(self, job_uid: str) -> int:
+        job = self._jobs.get(job_uid)
+        return len(job.workers) if job else 0
 
     def jobs(self) -> tuple[str, ...]:
         return tuple(self._jobs)
@@ -125,6 +130,8 @@ def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
 def _training_problems(part: TrainingPart) -> Iterator[str]:
     if part.model and (PurePath(part.model).parent != PurePath(MODEL_DIR) or ".." in part.model):
         yield f"training.model: {part.model!r:.100} is not in {MODEL_DIR}, where models are saved"
+    if part.loss is not None and not math.isfinite(part.loss):
+        yield "training.loss: not a finite number"
     if not 0 <= part.revision_held <= HIGHEST_REVISION:
         yield f"training.revisionHeld: {part.revision_held} is outside 0 to {HIGHEST_REVISION}"
 

@@ -9,7 +9,8 @@ from edgetrain.group.standing import needed
 from edgetrain.group.status import Stage
 from edgetrain_protocol.report import Quorum, Voter
 
-COUNTED_MOST = 16
+COUNTED_MOST, VOTERS_MOST = 16, 3000
+"""Of a report, which has to fit a request: a voter takes some 120 bytes."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Outlook:
 
     def quorums(self) -> tuple[Quorum, ...]:
         """The newest, where there are too many to tell: the base comes first and is never left out."""
-        counted = [*self.counted[:1], *self.counted[1:][1 - COUNTED_MOST :]]
+        room = max(2, min(COUNTED_MOST, VOTERS_MOST // max([1, *(len(v) for _, v in self.counted)])))
+        counted = [*self.counted[:1], *self.counted[1:][1 - room :]]
         return tuple(
             Quorum(
                 number=formation.number,
