@@ -166,6 +166,9 @@ def test_value_alone_makes_a_difference(value: str) -> None:
         ("fleet.tls.source=cert-manager", "issuerRef"),
         ("fleet.tls.secretName=mine", "secretName"),
         ("image.digest=latest", "digest"),
+        ("trainer.image.digest=latest", "digest"),
+        ("trainer.resources.limits=512Mi", "limits"),
+        ("trainer.memoryLimitPercent=101", "memoryLimitPercent"),
         ("serviceAccount.create=false", "serviceAccount"),
         ("metrics.serviceMonitor.interval=often", "interval"),
         ("operator.logLevel=LOUD", "logLevel"),
@@ -199,7 +202,10 @@ def test_operator_understands_its_environment(values: Path) -> None:
         ("edgetrain/trainer:dev", "registry.example.org/trainer@sha256:")
     )
     jobs = DEFAULTS["jobs"] | (yaml.safe_load(values.read_text()).get("jobs") or {})
-    assert settings.fence.enabled == jobs["networkPolicy"].get("enabled", True)
+    assert settings.network_policy.enabled == jobs["networkPolicy"].get("enabled", True)
+    trainer = DEFAULTS["trainer"] | (yaml.safe_load(values.read_text()).get("trainer") or {})
+    assert settings.trainer_resources == trainer["resources"]
+    assert settings.trainer_memory_percent == trainer["memoryLimitPercent"]
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     tls = mounts.get(str(settings.tls_dir))
     assert (

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetrain_operator.core.allowed import Allowed, not_allowed
-from edgetrain_operator.core.fence import Fence
-from edgetrain_operator.core.model import Create
+from edgetrain_operator.core.model import Create, Defaults
+from edgetrain_operator.core.naming import identity_secret_name, pod_name
+from edgetrain_operator.core.network_policy import NetworkPolicy
+from edgetrain_operator.settings import Settings
 from edgetrain_protocol.job import JobSpec
 from tests.support.world import DEFAULTS, World, trained
 
@@ -26,6 +28,15 @@ def refused(spec: dict[str, Any], **lists: Any) -> str:
     return not_allowed(JobSpec.model_validate(spec), Allowed.model_validate(lists))
 
 
+def reading(secret: str) -> dict[str, Any]:
+    return {"template": {"spec": {"volumes": [{"name": "v", "secret": {"secretName": secret}}]}}}
+
+
+def test_a_trainers_memory_is_limited_by_default_as_the_chart_says() -> None:
+    percent = yaml.safe_load((CHART / "values.yaml").read_text())["trainer"]["memoryLimitPercent"]
+    assert Defaults.trainer_memory_percent == Settings.trainer_memory_percent == percent > 0
+
+
 def test_defaults_are_the_charts() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())["jobs"]["allowed"]
     assert Allowed.model_validate_json(json.dumps(values)) == Allowed()
@@ -34,7 +45,7 @@ def test_defaults_are_the_charts() -> None:
 
 def test_who_may_dial_workers_is_by_default_what_the_chart_says() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())["jobs"]["networkPolicy"]
-    assert Fence.model_validate_json(json.dumps(values)) == Fence()
+    assert NetworkPolicy.model_validate_json(json.dumps(values)) == NetworkPolicy()
 
 
 @pytest.mark.parametrize(
@@ -67,6 +78,19 @@ def test_an_entry_is_a_name_a_beginning_or_what_is_below(entries: list[str], val
 )
 def test_classes_of_kubernetes_own_have_to_be_named(entries: list[str], taken: bool) -> None:
     assert (refused(SYSTEM, priorityClasses=entries) == "") == taken
+
+
+@given(job=st.from_regex(r"[a-z]([-a-z0-9.]{0,250}[a-z0-9])?", fullmatch=True), node=st.text())
+def test_no_list_opens_a_pods_identity_by_chance(job: str, node: str) -> None:
+    secret = identity_secret_name(pod_name(job, "uid", node, 1))
+    for entries in (["*"], [f"{job[0]}*"], [secret[:-1] + "*"]):
+        assert f"Secret {secret} is not allowed" in refused(reading(secret), secrets=entries)
+    assert refused(reading(secret), secrets=[secret]) == "", "who has one that is called so may say so"
+
+
+def test_what_the_chart_has_the_operator_keep_is_known_by_name() -> None:
+    assert all(refused(reading(secret)) for secret in ("x-operator-keyring", "x-fleet-tls"))
+    assert refused(reading("x-operator-keyring-of-mine")) == ""
 
 
 def test_all_that_is_not_allowed_is_named_once_and_long_lists_are_cut() -> None:

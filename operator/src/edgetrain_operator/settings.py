@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from edgetrain_operator.core.allowed import Allowed
-from edgetrain_operator.core.fence import Fence
+from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_protocol.base import Document
 from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
 
@@ -50,11 +50,14 @@ class Settings:
     ca.crt: TLS_DIR. The operator's own CA issues one where unset."""
     trainer_resources: Mapping[str, Any] = field(default_factory=dict)
     """Of trainers whose job says nothing, as a container's resources in JSON: TRAINER_RESOURCES."""
+    trainer_memory_percent: int = 80
+    """Their memory limit where nothing is said of memory, of what the node has for pods:
+    TRAINER_MEMORY_PERCENT. 0 for none."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for, as JSON: JOBS_ALLOWED."""
-    fence: Fence = field(default_factory=Fence)
+    network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
     """Who may dial workers, as JSON: JOBS_NETWORK_POLICY."""
     fleet_port: int = FLEET_PORT
     """FLEET_PORT; on all addresses."""
@@ -93,10 +96,13 @@ class Settings:
             lease_name=given.get("LEASE_NAME") or cls.lease_name,
             keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
             tls_dir=Path(given["TLS_DIR"]) if given.get("TLS_DIR") else None,
-            trainer_resources=_object(given, "TRAINER_RESOURCES"),
+            trainer_resources=_resources(given, "TRAINER_RESOURCES"),
+            trainer_memory_percent=int(
+                _number(given, "TRAINER_MEMORY_PERCENT", cls.trainer_memory_percent, 0, 100)
+            ),
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
             allowed=_values(given, "JOBS_ALLOWED", "jobs.allowed", Allowed),
-            fence=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", Fence),
+            network_policy=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", NetworkPolicy),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
             metrics_token_file=Path(file) if (file := given.get("METRICS_TOKEN_FILE")) else None,
@@ -128,13 +134,13 @@ def _url(value: str) -> str:
     return value
 
 
-def _object(given: Mapping[str, str], name: str) -> dict[str, Any]:
+def _resources(given: Mapping[str, str], name: str) -> dict[str, Any]:
     try:
         found = json.loads(given.get(name) or "{}")
     except ValueError:
         found = None
-    if not isinstance(found, dict):
-        raise BadSetting(f"{PREFIX}{name} is {given[name]!r}: it must be a JSON object")
+    if not isinstance(found, dict) or not all(isinstance(amounts, dict) for amounts in found.values()):
+        raise BadSetting(f"{PREFIX}{name} is {given[name]!r}: it must be a container's resources, in JSON")
     return found
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from edgetrain_operator.core.fence import Fence
 from edgetrain_operator.core.model import Job, Manifest
 from edgetrain_operator.core.naming import (
     ca_config_map_name,
@@ -13,6 +12,7 @@ from edgetrain_operator.core.naming import (
     network_policy_name,
     plan_config_map_name,
 )
+from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.stored import DOCUMENT_KEY, StoredPlan
 from edgetrain_protocol import names
 from edgetrain_protocol.pods import Claim
@@ -85,11 +85,16 @@ def plan_config_map(job: Job, stored: StoredPlan, resource_version: str | None) 
     return {**manifest, "data": {DOCUMENT_KEY: stored.to_document()}}
 
 
-def network_policy(job: Job, fence: Fence) -> Manifest | None:
-    """Who may dial its workers; None where there is none, or where it would have no effect."""
-    if not fence.enabled or job.spec.template.spec.host_network:
+def has_network_policy(job: Job, policy: NetworkPolicy) -> bool:
+    """On the nodes' own network it would have no effect."""
+    return policy.enabled and not job.spec.template.spec.host_network
+
+
+def network_policy(job: Job, policy: NetworkPolicy) -> Manifest | None:
+    """Who may dial the workers of the job, where that is said."""
+    if not has_network_policy(job, policy):
         return None
-    spec = fence.around(job.uid)
+    spec = policy.spec(job.uid)
     name = network_policy_name(job.name, job.uid, spec)
     return {**_object(job, "networking.k8s.io/v1", "NetworkPolicy", name, "network"), "spec": spec}
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from edgetrain_operator.core.allowed import Allowed
-from edgetrain_operator.core.fence import Fence
+from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
@@ -35,6 +35,8 @@ class NodeView:
     deleting: bool = False
     taints: tuple[Taint, ...] = ()
     kubelet: str = "v1.36.3"
+    memory: int = 0
+    """Bytes that it has for pods; 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,11 @@ class Defaults:
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for."""
-    fence: Fence = field(default_factory=Fence)
+    network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
     trainer_resources: Mapping[str, Any] = field(default_factory=dict)
     """Of the trainer's container, where the job says nothing."""
+    trainer_memory_percent: int = 80
+    """Its memory limit, of what the node has for pods, where nothing is said of memory; 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class Subject:
 
 PLAN, IDENTITY, CA, SERVER = (Subject("job", name) for name in ("plan", "identity", "ca", "server"))
 """SERVER: nothing is wrong with the object, the API server has trouble."""
-FENCE = Subject("guard", "fence")
+NETWORK_POLICY = Subject("guard", "network-policy")
 
 
 @dataclass(frozen=True)

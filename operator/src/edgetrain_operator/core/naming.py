@@ -31,6 +31,10 @@ def pod_name(job_name: str, job_uid: str, node: str, attempt: int) -> str:
     return child_name(job_name, job_uid, node, attempt)
 
 
+OWN_SECRETS = r"-[0-9a-f]{10}-identity$|-operator-keyring$|-fleet-tls$"
+"""Names of the pods' identities, and of what the chart has the operator keep; a regular expression."""
+
+
 def identity_secret_name(pod: str) -> str:
     """Known before the pod is, whose uid is in it; no pod's name is used twice."""
     return f"{pod}-identity"

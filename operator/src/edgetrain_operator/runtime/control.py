@@ -38,8 +38,9 @@ class Control:
             settings.fleet_address,
             settings.pull_policy,
             settings.allowed,
-            settings.fence,
+            settings.network_policy,
             settings.trainer_resources,
+            settings.trainer_memory_percent,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)

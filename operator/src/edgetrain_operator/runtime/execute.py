@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from edgetrain_operator.core import children, refusals
 from edgetrain_operator.core.model import (
     CA,
-    FENCE,
     IDENTITY,
+    NETWORK_POLICY,
     SERVER,
     Action,
     Create,
@@ -161,7 +161,7 @@ def _named(action: Written) -> tuple[str, str]:
     """The reason for the status where it is refused, and what is."""
     match action:
         case Create(subject=subject):
-            reason = "NetworkPolicyRefused" if subject == FENCE else "PodsRefused"
+            reason = "NetworkPolicyRefused" if subject == NETWORK_POLICY else "PodsRefused"
             return reason, f"its {action.kind}"
         case DeletePod(name):
             return "DeletionRefused", f"deleting pod {name}"

@@ -37,8 +37,8 @@ class JobMemory:
     """As last applied."""
     mounts_written: float = field(default=float("-inf"))
     """When the CA was, and identities that may have been missing; monotonic."""
-    fence_made: float = field(default=float("-inf"))
-    """Monotonic."""
+    policy_made: float = field(default=float("-inf"))
+    """When the NetworkPolicy was, or was found; monotonic."""
     served: tuple[int, int] = (0, 0)
     """(lineage, revision) last given to the fleet API."""
     status_written: float = field(default=float("-inf"))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import wait_for
-from edgetrain_operator.core.fence import Fence
-from edgetrain_operator.runtime import fencing
+from edgetrain_operator.core.network_policy import NetworkPolicy
+from edgetrain_operator.runtime import network_policies
 from edgetrain_protocol.names import PROFILER_PORT
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node, program
@@ -62,11 +62,26 @@ def test_only_the_jobs_own_workers_may_dial_them(api: ApiServer, namespace: str)
 def test_further_peers_come_to_jobs_that_run(api: ApiServer, namespace: str) -> None:
     api.apply(job(namespace))
     settle(api, ScriptedFleet(), namespace)
-    wider = Fence.model_validate({"from": [TUNNEL], "metrics": {"from": [MONITORING]}})
-    settle(api, ScriptedFleet(), namespace, replace(DEFAULTS, fence=wider))
+    wider = NetworkPolicy.model_validate({"from": [TUNNEL], "metrics": {"from": [MONITORING]}})
+    settle(api, ScriptedFleet(), namespace, replace(DEFAULTS, network_policy=wider))
     rules = [policy["spec"]["ingress"] for policy in policies(api, namespace)]
     assert len(rules) == 2, "they add up"
     assert any(TUNNEL in within["from"] and scraped.get("from") == [MONITORING] for within, scraped in rules)
+
+
+def test_workers_from_before_it_stay_as_open_as_they_were(api: ApiServer, namespace: str) -> None:
+    fleet, without = ScriptedFleet(), replace(DEFAULTS, network_policy=NetworkPolicy(enabled=False))
+    api.apply(job(namespace))
+    settle(api, fleet, namespace, without)
+    (older,) = items(api, "pods", namespace)
+    make_node(api, "edge-b")
+    settle(api, fleet, namespace)
+    (policy,) = policies(api, namespace)
+    within, _ = policy["spec"]["ingress"]
+    both = {f"pod/{p['metadata']['name']}" for p in items(api, "pods", namespace)}
+    assert len(both) == 2 and selected(api, namespace, within["from"][0]["podSelector"]) == both
+    newer = both - {f"pod/{older['metadata']['name']}"}
+    assert selected(api, namespace, policy["spec"]["podSelector"]) == newer
 
 
 @pytest.mark.parametrize("how", ["disabled", "on the nodes' network"])
@@ -75,7 +90,7 @@ def test_there_is_none_where_none_is_wanted_or_it_would_do_nothing(
 ) -> None:
     off = how == "disabled"
     api.apply(job(namespace, template={"spec": {"hostNetwork": not off}}))
-    settle(api, ScriptedFleet(), namespace, replace(DEFAULTS, fence=Fence(enabled=not off)))
+    settle(api, ScriptedFleet(), namespace, replace(DEFAULTS, network_policy=NetworkPolicy(enabled=not off)))
     assert policies(api, namespace) == []
 
 
@@ -89,9 +104,23 @@ def test_one_that_was_deleted_is_made_again(
         api.kubectl("delete", "networkpolicy", "--all", "-n", namespace)
         await replica.settle(namespace)
         assert policies(api, namespace) == [], "not at each look"
-        monkeypatch.setattr(fencing, "LOOK_SECONDS", 0.0)
+        monkeypatch.setattr(network_policies, "LOOK_SECONDS", 0.0)
         await replica.settle(namespace)
         assert len(policies(api, namespace)) == 1
+
+    with_replicas(api, ScriptedFleet(), story)
+
+
+def test_after_a_trouble_of_the_api_servers_it_is_made_at_once(api: ApiServer, namespace: str) -> None:
+    api.apply(job(namespace))
+
+    async def story(replica: Replica) -> None:
+        replica.kube.busy = "networkpolicies"
+        await replica.settle(namespace)
+        assert policies(api, namespace) == [] and items(api, "pods", namespace) == []
+        replica.kube.busy, replica.ahead = "", 61.0
+        await replica.settle(namespace)
+        assert len(policies(api, namespace)) == len(items(api, "pods", namespace)) == 1
 
     with_replicas(api, ScriptedFleet(), story)
 

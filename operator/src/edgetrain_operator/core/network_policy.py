@@ -16,7 +16,7 @@ class Scrapers(Document):
     """Anybody where empty."""
 
 
-class Fence(Document):
+class NetworkPolicy(Document):
     """Defaults are the chart's."""
 
     enabled: bool = True
@@ -26,15 +26,16 @@ class Fence(Document):
     metrics: Scrapers = Field(default_factory=Scrapers)
     """Who may scrape them."""
 
-    def around(self, job_uid: str) -> dict[str, Any]:
-        """Spec of the job's NetworkPolicy. Gloo listens on any port: whoever is of the job may dial them all.
-        What workers dial is left alone: programs fetch their data from anywhere."""
-        ours = {"matchLabels": {names.JOB_UID_LABEL: job_uid}}
+    def spec(self, job_uid: str) -> dict[str, Any]:
+        """Of the job's NetworkPolicy. Gloo listens on any port: whoever is of the job may dial them all.
+        What workers dial is left alone: programs fetch their data from anywhere. Pods that were made without
+        the label are let in, and stay as open as they were."""
+        of_the_job = {names.JOB_UID_LABEL: job_uid}
         scraped: dict[str, Any] = {"ports": [{"port": names.PROFILER_PORT, "protocol": "TCP"}]}
         if self.metrics.from_:
             scraped["from"] = list(self.metrics.from_)
         return {
-            "podSelector": ours,
+            "podSelector": {"matchLabels": {**of_the_job, **names.NETWORK_POLICY_LABELS}},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": [{"podSelector": ours}, *self.from_]}, scraped],
+            "ingress": [{"from": [{"podSelector": {"matchLabels": of_the_job}}, *self.from_]}, scraped],
         }
