@@ -17,6 +17,7 @@ from benchmarks.waiting import wait_for
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
+from edgetrain_operator.fleet.store import Sender
 from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import LinkMeasure, NodePart, TrainerState, TrainingPart
@@ -141,6 +142,12 @@ class TestNonsense:
                 report(measured=NodePart(links=(LinkMeasure(peer="w-a", bits_per_second=1, bytes=1, at=0),))),
                 "no link to itself",
             ),
+            (
+                report(
+                    measured=NodePart(links=(LinkMeasure(peer="b", bits_per_second=1, bytes=1, at=10**11),))
+                ),
+                r"links\[0\].at: .* in the future",
+            ),
             (report().model_copy(update={"training": None}), "carries neither"),
         ],
     )
@@ -155,6 +162,22 @@ class TestNonsense:
         client.send([report(sequence=9, at=1000)])
         with pytest.raises(Refused, match="5 after 9"):
             client.send([report(sequence=5, at=999)])
+
+    def test_the_last_of_all_numbers_silences_nobody(
+        self, service: FleetService, client: FleetClient
+    ) -> None:
+        client.send([report(sequence=2**53 - 1, at=time.time() + 500)])
+        client.send([report(sequence=7)])
+        assert service.fleet.reports(JOB)["w-a"].head.sequence == 7
+
+    def test_how_far_the_job_has_come_is_not_for_one_to_say(self, service: FleetService) -> None:
+        for worker, lineage, step in (("w-a", 2, 40), ("w-b", 2, 41), ("w-c", 9, 10**12)):
+            said = TrainingPart(state="training", incarnation="i", lineage=lineage, step=step)
+            service.fleet.take(JOB, [report(worker, training=said)], Sender(worker, f"pod-{worker}"))
+        assert service.fleet.furthest(JOB) == (2, 41)
+        again = TrainingPart(state="training", incarnation="j", lineage=2, step=0)
+        service.fleet.take(JOB, [report("w-b", 1, training=again)], Sender("w-b", "pod-w-b"))
+        assert service.fleet.furthest(JOB) == (2, 41)
 
     def test_one_bad_report_in_a_backlog_is_named_and_those_before_it_are_kept(
         self, service: FleetService, client: FleetClient
