@@ -307,6 +307,8 @@ class TestTrust:
             assert client._kept("GET", "/v1/jobs", None, 5).status == 401
             assert client._kept("GET", f"/v1/jobs/{JOB}", None, 5).status == 401
             assert client._kept("GET", "/healthz", None, 5).status == 200
+            for page in ("/openapi.json", "/docs", "/redoc"):
+                assert client._kept("GET", page, None, 5).status == 404
 
 
 class TestPlans:

@@ -94,12 +94,13 @@ def test_who_holds_the_token_comes_in_and_nobody_else() -> None:
     run(story())
 
 
-def test_who_mirrors_what_we_say_is_not_taken_for_ourselves() -> None:
+@pytest.mark.parametrize("name", [b"w1", b"w9"])
+def test_who_mirrors_what_we_say_is_not_taken_for_ourselves_nor_for_another(name: bytes) -> None:
     async def story() -> None:
-        async with listening(Supervisor("w1")) as one:
+        async with listening(Supervisor("w1")) as one, asyncio.timeout(3.0):
             reader, writer = await asyncio.open_connection(HOST, one.port)
             while said := await reader.read(1 << 16):
-                writer.write(said)
+                writer.write(said.replace(b"w1", name))
             assert one.came.empty()
             writer.close()
 
