@@ -55,11 +55,11 @@ test-train: setup ## Real process groups on loopback: kills, stops, joins, check
 
 .PHONY: test-api
 test-api: setup lab-setup ## On a real API server
-	$(BIN)/pytest -q tests/api
+	$(BIN)/pytest -q -n 2 tests/api
 
 .PHONY: test-oldest
 test-oldest: setup lab-setup ## The same on the oldest API server supported (its own build, once)
-	EDGETRAIN_TEST_OLDEST=1 $(BIN)/pytest -q tests/api
+	EDGETRAIN_TEST_OLDEST=1 $(BIN)/pytest -q -n 2 tests/api
 
 .PHONY: test-lab
 test-lab: setup lab-setup ## End to end, in clusters of the lab (root)

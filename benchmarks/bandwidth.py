@@ -29,9 +29,11 @@ SETTLE_SECONDS, MEASURE_SECONDS = 60.0, 300.0
 NAIVE_BYTES = 128 << 10
 NAIVE = """
 import json, sys, time
+from edgetrain.credentials import Credentials
 from edgetrain.profiler.prober import Peer
 from edgetrain_protocol.report import ProbeTarget
-peer = Peer.dial(ProbeTarget(peer="p", address=sys.argv[1], port=7073), "token", 30)
+target = ProbeTarget(peer="cloud", address=sys.argv[1], port=7073)
+peer = Peer.dial(target, Credentials.from_env(), 30)
 for _ in range(5):
     began = time.monotonic()
     peer.down(int(sys.argv[2]), began)
@@ -45,7 +47,7 @@ class Fleet:
 
     def __init__(self, at: Host, directory: Path) -> None:
         module = [sys.executable, "-m", "benchmarks.programs.fleet_alone"]
-        command = at.command(*module, at.address, str(FLEET_PORT), str(directory))
+        command = at.command(*module, at.address, str(FLEET_PORT), str(directory), *LINKS)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._known: list[tuple[float, dict[str, float]]] = []
         threading.Thread(target=self._read, daemon=True).start()
@@ -85,10 +87,10 @@ def profiler(host: Host, fleet: Host, directory: Path) -> Iterator[None]:
         Env.POD_UID: f"pod-{host.name}",
         Env.POD_IP: host.address,
         Env.FLEET_ADDRESS: f"{fleet.address}:{FLEET_PORT}",
-        Env.TOKEN_FILE: str(directory / "token"),
+        Env.IDENTITY_DIR: str(directory / host.name),
         Env.CA_FILE: str(directory / "ca.crt"),
         Env.RUN_DIR: str(directory),
-        Env.STATE_DIR: str(directory / host.name),
+        Env.STATE_DIR: str(directory / host.name / "state"),
     }
     command = host.command(sys.executable, "-m", "edgetrain.profiler")
     process = subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.DEVNULL)
@@ -124,7 +126,7 @@ def naive(at: Mapping[str, Host]) -> Iterator[Row]:
     """The baseline: how long a small transfer takes from its first byte to its last."""
     with served(at[CLOUD]):
         for worker in ("n5", "n20", "n100", "n1000"):
-            command = at[worker].command(sys.executable, "-c", NAIVE, at[CLOUD].address, str(NAIVE_BYTES))
+            command = at[worker].pod(sys.executable, "-c", NAIVE, at[CLOUD].address, str(NAIVE_BYTES))
             rates = [float(line) / 1e6 for line in run(*command).split()]
             off = abs(statistics.median(rates) / LINKS[worker] - 1)
             yield Row(f"{LINKS[worker]:g} Mbit/s: error of timing all of 128 KiB", off, "ratio", None, rates)

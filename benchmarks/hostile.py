@@ -13,14 +13,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.living import Committed, longest_wait
 from benchmarks.memory import operator_pids, operator_pod, resident, sidecar_pids, supervisor_pids
 from edgelab.network import netns
-from edgetrain_protocol.names import CONTROL_PORT, FLEET_PORT, PROBE_PORT, PROFILER_PORT, STATE_PORT
+from edgetrain_protocol.names import (
+    CONTROL_PORT,
+    FLEET_PORT,
+    JOB_UID_LABEL,
+    NODE_HASH_LABEL,
+    PROBE_PORT,
+    PROFILER_PORT,
+    STATE_PORT,
+)
 from tests.support.parsers import PARSERS, Parser, mutated
 
 SECONDS = float(os.environ.get("SECONDS", "30"))
@@ -94,24 +102,24 @@ def during(
 def answers(test: Bed, address: str) -> list[float]:
     """How long each took, ms."""
     with tempfile.TemporaryDirectory() as folder:
-        token, authorities = Path(folder) / "token", Path(folder) / "ca.crt"
-        text = test.lab.kubectl("-n", test.namespace, "get", "etj", test.job, "-o", "json")
-        uid = json.loads(text)["metadata"]["uid"]
-        token.write_bytes(base64.b64decode(mounted(test, "secret", "token")["token"]))
-        authorities.write_text(mounted(test, "configmap", "ca")["ca.crt"])
-        words = [f"{address}:{FLEET_PORT}", uid, str(token), str(authorities), str(SECONDS)]
+        secret, bundle = mounted(test, "secret", "identity"), mounted(test, "configmap", "ca")
+        (Path(folder) / "token").write_bytes(base64.b64decode(secret["data"]["token"]))
+        (Path(folder) / "authorities.crt").write_text(bundle["data"]["ca.crt"])
+        labels, (pod,) = secret["metadata"]["labels"], secret["metadata"]["ownerReferences"]
+        worker, job_uid = f"w-{labels[NODE_HASH_LABEL]}", labels[JOB_UID_LABEL]
+        words = [f"{address}:{FLEET_PORT}", job_uid, worker, pod["uid"], folder, str(SECONDS)]
         said = subprocess.run(
             inside(test, str(PROGRAMS / "asker.py"), *words), check=True, capture_output=True, text=True
         )
     return [1000 * seconds for seconds in json.loads(said.stdout)]
 
 
-def mounted(test: Bed, kind: str, component: str) -> dict[str, str]:
-    """What the job's pods mount."""
+def mounted(test: Bed, kind: str, component: str) -> dict[str, Any]:
+    """What one of the job's pods mounts."""
     only = f"-l=edgetrain.io/component={component}"
     text = test.lab.kubectl("-n", test.namespace, "get", kind, only, "-o", "json")
-    data: dict[str, str] = json.loads(text)["items"][0]["data"]
-    return data
+    found: dict[str, Any] = json.loads(text)["items"][0]
+    return found
 
 
 def inside(test: Bed, *words: str) -> list[str]:

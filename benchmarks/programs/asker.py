@@ -11,8 +11,9 @@ EVERY_SECONDS = 0.05
 
 
 def main() -> None:
-    address, job_uid, token, authorities, seconds = sys.argv[1:]
-    settings = FleetSettings(address, job_uid, "asker", "asker", Path(token), Path(authorities))
+    address, job_uid, worker, pod_uid, folder, seconds = sys.argv[1:]
+    identity = Path(folder)
+    settings = FleetSettings(address, job_uid, worker, pod_uid, identity, identity / "authorities.crt")
     took = []
     with FleetClient(settings) as client:
         end = time.monotonic() + float(seconds)

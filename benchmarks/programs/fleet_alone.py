@@ -1,9 +1,9 @@
 """A fleet API without a cluster, for profilers in shaped namespaces: says every second what it knows.
 
-    python -m benchmarks.programs.fleet_alone ADDRESS PORT DIRECTORY
+    python -m benchmarks.programs.fleet_alone ADDRESS PORT DIRECTORY WORKER...
 
-Writes `token` and `ca.crt` for the job `bench` into DIRECTORY, then prints JSON lines: rates by worker in
-bits per second. Ends with its standard input.
+Writes what the pods of the job `bench` mount into DIRECTORY, `ca.crt` last, and then prints JSON lines:
+rates by worker in bits per second. Ends with its standard input.
 """
 
 import json
@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,9 +31,12 @@ class Alone:
         return None
 
 
-def main(address: str, port: int, directory: Path) -> None:
+def main(address: str, port: int, directory: Path, workers: Sequence[str]) -> None:
     service = FleetService(renewed(None, datetime.now(UTC)), Alone(), address, port)
-    (directory / "token").write_text(service.fleet.token_for(JOB))
+    for worker in workers:
+        (directory / worker).mkdir()
+        for name, text in service.fleet.identity(JOB, worker, f"pod-{worker}").items():
+            (directory / worker / name).write_text(text)
     (directory / "ca.crt").write_text(service.fleet.ca_bundle())
     service.fleet.expect(JOB)
     service.start()
@@ -49,4 +53,4 @@ def _end_with_input() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -92,7 +92,8 @@ def test_any_values_may_follow_any_others(server: ApiServer) -> None:
     assert server.kubectl("get", "etj", "digits", "-o", "name").stdout
     kinds = (
         "deploy,svc,sa,role,rolebinding,clusterrole,clusterrolebinding,pdb,networkpolicy,priorityclass,"
-        "configmap,servicemonitor,podmonitor,prometheusrule,certificate"
+        "configmap,servicemonitor,podmonitor,prometheusrule,certificate,"
+        "validatingadmissionpolicy,validatingadmissionpolicybinding"
     )
     ours = ("-l", "app.kubernetes.io/instance=edgetrain")
     assert server.kubectl("get", kinds, "-A", *ours, "-o", "name").stdout == ""
@@ -101,7 +102,10 @@ def test_any_values_may_follow_any_others(server: ApiServer) -> None:
 def test_two_releases_share_nothing_but_the_crd(server: ApiServer) -> None:
     assert install(server, "one") == ""
     assert install(server, "two", "--set", "crds.enabled=false", "--set", "watchNamespaces={default}") == ""
-    kinds = "deploy,svc,sa,role,rolebinding,clusterrole,clusterrolebinding"
+    kinds = (
+        "deploy,svc,sa,role,rolebinding,clusterrole,clusterrolebinding,"
+        "validatingadmissionpolicy,validatingadmissionpolicybinding"
+    )
     found = json.loads(server.kubectl("get", kinds, "-A", "-o", "json").stdout)["items"]
     release = "app.kubernetes.io/instance"
     ours = [m["metadata"] for m in found if m["metadata"].get("labels", {}).get(release) in ("one", "two")]

@@ -163,6 +163,9 @@ def test_value_alone_makes_a_difference(value: str) -> None:
         ("operator.logLevel=LOUD", "logLevel"),
         ("trainer.image.pullPolicy=Sometimes", "pullPolicy"),
         ("watchNamespaces={Team_A}", "watchNamespaces"),
+        ("jobs.allowed.secrets={a*b}", "secrets"),
+        ("jobs.allowed.hostPaths={data}", "hostPaths"),
+        ("jobs.allowed.labels=null", "labels"),
     ],
 )
 def test_wrong_values_are_refused(wrong: str, says: str) -> None:

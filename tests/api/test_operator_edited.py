@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.runtime import mounts
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node, program
@@ -99,31 +100,41 @@ def test_what_pods_that_wait_mount_is_made_again(
 
     async def story(replica: Replica) -> None:
         await replica.settle(namespace)
-        ca, token = (
-            component(api, namespace, kind, name) for kind, name in (("cm", "ca"), ("secrets", "token"))
-        )
-        for kind, found in (("configmap", ca), ("secret", token)):
-            api.kubectl("delete", kind, found["metadata"]["name"], "-n", namespace)
+        ca = component(api, namespace, "cm", "ca")
+        tokens = {uid: mounted_token(api, namespace, pod) for uid, pod in pods_by_uid(api, namespace).items()}
+        api.kubectl("delete", "configmap", ca["metadata"]["name"], "-n", namespace)
+        api.kubectl("delete", "secret", "--all", "-n", namespace)
         await replica.settle(namespace)
         assert component(api, namespace, "cm", "ca")["data"] == ca["data"]
-        assert component(api, namespace, "secrets", "token")["data"] == token["data"]
+        made = pods_by_uid(api, namespace)
+        assert {uid: mounted_token(api, namespace, pod) for uid, pod in made.items()} == tokens
 
     with_replicas(api, ScriptedFleet(), story)
 
 
-def test_pods_that_are_made_after_the_keyring_was_lost_mount_a_token_that_is_believed(
-    api: ApiServer, namespace: str
-) -> None:
+def test_each_pod_mounts_an_identity_of_its_own_that_goes_with_it(api: ApiServer, namespace: str) -> None:
     api.apply(job(namespace))
-    before = ScriptedFleet()
-    settle(api, before, namespace)
-    old = component(api, namespace, "secrets", "token")
+    settle(api, ScriptedFleet(), namespace)
+    before = {uid: mounted_token(api, namespace, pod) for uid, pod in pods_by_uid(api, namespace).items()}
     api.kubectl("delete", "pod", "--all", "-n", namespace, "--grace-period=0", "--force")
-    after = ScriptedFleet(key="another-key")
+    after = ScriptedFleet(key="made-when-the-keyring-was-lost")
     settle(api, after, namespace)
-    (uid,) = (o["metadata"]["uid"] for o in items(api, "edgetrainingjobs", namespace))
-    for pod in items(api, "pods", namespace):
-        (name,) = (v["secret"]["secretName"] for v in pod["spec"]["volumes"] if v["name"] == "token")
-        assert name != old["metadata"]["name"]
-        token = get(api, "secret", name, namespace)["data"]["token"]
-        assert base64.b64decode(token).decode() == after.token_for(uid)
+    (job_uid,) = (o["metadata"]["uid"] for o in items(api, "edgetrainingjobs", namespace))
+    made = pods_by_uid(api, namespace)
+    assert made and not before.keys() & made.keys()
+    for uid, pod in made.items():
+        name = worker_name(pod["metadata"]["annotations"]["edgetrain.io/node"])
+        assert mounted_token(api, namespace, pod) == after.identity(job_uid, name, uid)["token"]
+
+
+def pods_by_uid(api: ApiServer, namespace: str) -> dict[str, dict[str, Any]]:
+    return {pod["metadata"]["uid"]: pod for pod in items(api, "pods", namespace)}
+
+
+def mounted_token(api: ApiServer, namespace: str, pod: dict[str, Any]) -> str:
+    """Out of a Secret that goes with the pod."""
+    (name,) = (v["secret"]["secretName"] for v in pod["spec"]["volumes"] if v["name"] == "identity")
+    secret = get(api, "secret", name, namespace)
+    (owner,) = secret["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"]) == ("Pod", pod["metadata"]["uid"])
+    return base64.b64decode(secret["data"]["token"]).decode()

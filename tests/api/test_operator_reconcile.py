@@ -51,7 +51,7 @@ def stored(api: ApiServer, namespace: str) -> dict[str, Any]:
 CLAIM = {"checkpoint": {"claim": {"size": "1Gi"}}}
 WHOLE = {
     "pods": ["worker edge-a 1", "worker edge-b 1"],
-    "secrets": ["token  "],
+    "secrets": ["identity  ", "identity  "],
     "configmaps": ["ca  ", "plan  "],
     "persistentvolumeclaims": ["checkpoint edge-a ", "checkpoint edge-b "],
 }
@@ -206,7 +206,7 @@ def test_a_pod_of_our_name_that_is_somebody_elses_is_left_alone(api: ApiServer, 
     fleet = ScriptedFleet()
 
     async def story(replica: Replica) -> None:
-        replica.kube.writes_left = 3  # up to the plan, the CA and the token, so that the pod is not made yet
+        replica.kube.writes_left = 2  # up to the plan and the CA, so that the pod is not made yet
         with pytest.raises(Crash):
             await replica.settle(namespace)
 

@@ -191,19 +191,42 @@ def test_a_replacement_waits_for_no_other_nodes_back_off(api: ApiServer, namespa
     with_replicas(api, fleet, story)
 
 
-def test_claims_and_secrets_that_fill_their_own_quota_hinder_no_replacement(
-    api: ApiServer, namespace: str
-) -> None:
+def test_claims_that_fill_their_own_quota_hinder_no_replacement(api: ApiServer, namespace: str) -> None:
     make_node(api, "edge-a")
     api.apply(job(namespace, storage={"checkpoint": {"claim": {"size": "1Gi"}}}))
     fleet = ScriptedFleet()
     settle(api, fleet, namespace)
-    full = {"persistentvolumeclaims": "1", "secrets": "1"}
+    full = {"persistentvolumeclaims": "1"}
     quota(api, namespace, full, full)
     delete_pod(api, namespace, "edge-a")
     settle(api, fleet, namespace)
     assert nodes_with_pods(api, namespace) == ["edge-a"]
     assert condition(api, namespace, "Scheduled")["status"] == "True"
+
+
+def test_an_identity_that_is_refused_is_told_of_and_made_when_it_may_be(
+    api: ApiServer, namespace: str
+) -> None:
+    for node in ("edge-a", "edge-b"):
+        make_node(api, node)
+    api.apply(job(namespace))
+
+    async def story(replica: Replica) -> None:
+        quota(api, namespace, {"secrets": "0"}, {"secrets": "0"})
+        await replica.settle(namespace)
+        assert nodes_with_pods(api, namespace) == ["edge-a"], "more would wait for theirs as well"
+        scheduled = condition(api, namespace, "Scheduled")
+        assert (scheduled["status"], scheduled["reason"]) == ("False", "PodsRefused")
+        assert "its Secret is refused" in scheduled["message"] and "exceeded quota" in scheduled["message"]
+        quota(api, namespace, {"secrets": "9"}, {"secrets": "0"})
+        replica.ahead = BACK_OFF
+        await replica.settle(namespace)
+        assert nodes_with_pods(api, namespace) == ["edge-a", "edge-b"]
+        owners = [o["metadata"]["ownerReferences"][0]["uid"] for o in items(api, "secrets", namespace)]
+        assert sorted(owners) == sorted(pod["metadata"]["uid"] for pod in items(api, "pods", namespace))
+        assert condition(api, namespace, "Scheduled")["status"] == "True"
+
+    with_replicas(api, ScriptedFleet(), story)
 
 
 def test_a_plan_that_cannot_be_written_is_not_served_and_the_status_goes_on(

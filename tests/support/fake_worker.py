@@ -1,12 +1,14 @@
 """A worker without a program: it reports over TLS as a pod would, and fetches its plan."""
 
 import base64
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgetrain.fleet_client import FleetClient, FleetSettings
+from benchmarks.waiting import wait_for
+from edgetrain.fleet_client import FleetClient, FleetSettings, Unavailable
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Report, TrainerState, TrainingPart
@@ -16,7 +18,7 @@ from tests.support.objects import items
 
 @dataclass
 class FakeWorker:
-    """In one pod of a job, with that pod's token and CA, read from the API server as a kubelet would."""
+    """In one pod of a job, with that pod's identity and CA, read from the API server as a kubelet would."""
 
     api: ApiServer
     pod: dict[str, Any]
@@ -32,12 +34,12 @@ class FakeWorker:
         self.name = worker_name(self.node)
         self.job_uid = meta["labels"]["edgetrain.io/job-uid"]
         mounted = {volume["name"]: volume for volume in self.pod["spec"]["volumes"]}
-        secret = self._find("secrets", mounted["token"]["secret"]["secretName"])
+        secret = self._find("secrets", mounted["identity"]["secret"]["secretName"])
         bundle = self._find("configmaps", mounted["ca"]["configMap"]["name"])["data"]["ca.crt"]
         where = self.directory / meta["name"]
         where.mkdir(parents=True, exist_ok=True)
         (where / "token").write_bytes(base64.b64decode(secret["data"]["token"]))
-        (where / "ca.crt").write_text(bundle)
+        (where / "authorities.crt").write_text(bundle)
         self.where = where
         self.dial(self.port)
 
@@ -45,7 +47,7 @@ class FakeWorker:
         """Talk to this replica from now on."""
         self.close()
         uid = self.pod["metadata"]["uid"]
-        files = (self.where / "token", self.where / "ca.crt")
+        files = (self.where, self.where / "authorities.crt")
         self.client = FleetClient(FleetSettings(f"127.0.0.1:{port}", self.job_uid, self.name, uid, *files))
 
     def close(self) -> None:
@@ -69,8 +71,15 @@ class FakeWorker:
             at=time.time(),
             training=TrainingPart.model_validate(part),
         )
+        wait_for(lambda: self._sent(report), 10, "the operator to take a report")
+
+    def _sent(self, report: Report) -> bool:
+        """As a worker does, which tries again where nobody leads, or the one who does is new."""
         assert self.client
-        self.client.send([report])
+        with contextlib.suppress(Unavailable):
+            self.client.send([report])
+            return True
+        return False
 
     def train(self, plan: Plan, number: int, members: list[str], lost: list[str], step: int) -> None:
         formation = Formation(

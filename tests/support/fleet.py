@@ -14,6 +14,7 @@ from edgetrain_operator.fleet.keyring import Keyring, renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.plan import Group, Member, Plan
 from edgetrain_protocol.report import NodePart, Report, TrainerState, TrainingPart
+from tests.support.identities import write_identity
 
 JOB = "9a1f7c52-job"
 
@@ -69,12 +70,11 @@ def serving(
 def settings_for(
     service: FleetService, directory: Path, worker: str = "w-a", job: str = JOB
 ) -> FleetSettings:
-    """What a pod of this worker is given: address, token and CA as files of its own."""
-    directory.mkdir(parents=True, exist_ok=True)
-    token, ca = directory / "token", directory / "ca.crt"
-    token.write_text(service.fleet.token_for(job))
-    ca.write_text(service.fleet.ca_bundle())
-    return FleetSettings(f"127.0.0.1:{service.port}", job, worker, f"pod-{worker}", token, ca)
+    """What a pod of this worker is given: address, identity and CA as files of its own."""
+    identity = write_identity(directory, worker, job=job, by=service.fleet.keyring)
+    authorities = directory / "authorities.crt"
+    authorities.write_text(service.fleet.ca_bundle())
+    return FleetSettings(f"127.0.0.1:{service.port}", job, worker, f"pod-{worker}", identity, authorities)
 
 
 def report(

@@ -17,6 +17,7 @@ from benchmarks.waiting import wait_for
 from edgetrain_protocol.job import Reduction
 from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
+from tests.support.identities import JOB, write_identity
 from tests.support.wires import Wires
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,10 @@ class Worker:
     metrics_port: int
     directory: Path
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def identity(self) -> Path:
+        return self.directory / "identity"
 
     @property
     def log(self) -> Path:
@@ -79,7 +84,6 @@ class LocalGroup:
     directory: Path
     command: Callable[[Worker], list[str]]
     size: int = 4
-    token: str = "1.token-of-this-test"
     env: dict[str, str] = field(default_factory=dict)
     wires: Wires | None = None
     """With nodes of the workers' names: each worker runs on its own."""
@@ -117,7 +121,7 @@ class LocalGroup:
         )
         group = Group(name="all", members=planned, succession=line, reduction=reduction)
         founders = tuple(f"{w.name}/pod-{w.name}" for w in self.workers)
-        fields = {"job_uid": "job", "lineage": 1, "phase": Phase.TRAIN, "founders": founders, **changes}
+        fields = {"job_uid": JOB, "lineage": 1, "phase": Phase.TRAIN, "founders": founders, **changes}
         return Plan(revision=revision, groups=(group,), **fields)
 
     def give(self, plan: Plan, workers: list[int] | None = None) -> None:
@@ -133,9 +137,8 @@ class LocalGroup:
             self.start_one(self.workers[i])
 
     def start_one(self, worker: Worker, **env: str) -> None:
-        token = worker.directory / "token"
-        if not token.exists():
-            token.write_text(self.token)
+        if not worker.identity.exists():
+            write_identity(worker.identity, worker.name)
         environment = {
             **os.environ,
             "EDGETRAIN_WORKER": worker.name,
@@ -146,7 +149,9 @@ class LocalGroup:
             "EDGETRAIN_CONTROL_PORT": str(worker.control_port),
             "EDGETRAIN_STATE_PORT": str(worker.state_port),
             "EDGETRAIN_METRICS_PORT": str(worker.metrics_port),
-            "EDGETRAIN_TOKEN_FILE": str(token),
+            "EDGETRAIN_JOB_UID": JOB,
+            "EDGETRAIN_IDENTITY_DIR": str(worker.identity),
+            "EDGETRAIN_CA_FILE": str(worker.identity / "authorities.crt"),
             "EDGETRAIN_STATE_DIR": str(worker.directory / "state"),
             "EDGETRAIN_RUN_DIR": str(worker.directory / "run"),
             "EDGETRAIN_CHECKPOINT_DIR": str(worker.directory / "checkpoint"),

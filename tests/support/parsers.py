@@ -26,17 +26,16 @@ from edgetrain.report_buffer import ReportBuffer
 from edgetrain.rundir import Heartbeat, read_heartbeat, write_heartbeat
 from edgetrain.supervisor import wire as speech
 from edgetrain.supervisor.disk import BadDisk, Disk
-from edgetrain.supervisor.frames import BadFrame, Opener, Sealer
-from edgetrain.supervisor.peers import Refused, read_opening
+from edgetrain.supervisor.frames import BadFrame, Frames, framed
 from edgetrain.supervisor.plans import view_of
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet.reading import read_reports
 from edgetrain_operator.fleet.wire import Problem
+from edgetrain_protocol.identity import Identity
 from edgetrain_protocol.names import HEARTBEAT_FILE
 from edgetrain_protocol.plan import Plan
 from tests.support.fleet import plan, report
 
-KEY = b"key"
 NASTY: tuple[Any, ...] = (
     *(None, True, -1, 0, 2**53, 2**63, -(10**400), 10**400, 1e308, float("inf"), float("nan"), 0.5),
     *("", "x", "/", "x" * 5000, "\ud800", "..", "1e999"),
@@ -153,11 +152,6 @@ def _heartbeat() -> bytes:
         return (Path(folder) / HEARTBEAT_FILE).read_bytes()
 
 
-def _sealed(*payloads: bytes) -> bytes:
-    sealer = Sealer(KEY)
-    return b"".join(map(sealer.seal, payloads))
-
-
 _STEM = manifest.stem(1, 7)
 _MANIFEST = manifest.Manifest(1, 7, 9, "a" * 64, Path(), "b" * 64, "job")
 _LEDGER = Ledger(DataRecord.fresh(100, 7), batch=8, epochs=2)
@@ -168,7 +162,6 @@ _SPOKEN: tuple[speech.Spoken, ...] = (speech.Beat(1, 2, True, 0.5), speech.Passe
 _REPORT = report().model_dump_json(by_alias=True, exclude_none=True).encode()
 _PLAN = plan().model_copy(update={"founders": ("w-a/pod-w-a", "w-b/pod-w-b")})
 _WIRE_PLAN = _PLAN.model_dump_json(by_alias=True).encode()
-_NONCE = '{"pod": ["w-a", "uid"], "nonce": "' + "0" * 32 + '"}\n'
 
 PARSERS = {
     "reports": Parser(read_reports, (Problem,), (_REPORT, b'{"reports": [' + _REPORT + b"]}")),
@@ -177,8 +170,14 @@ PARSERS = {
         StoredPlan.from_wire, (ValueError,), (StoredPlan(plan=_PLAN).to_document().encode(),)
     ),
     "speech": Parser(speech.decode, (speech.BadSpeech,), tuple(map(speech.encode, _SPOKEN))),
-    "opening": Parser(read_opening, (Refused,), (_NONCE.encode(),)),
-    "frames": Parser(lambda data: list(Opener(KEY).feed(data)), (BadFrame,), (_sealed(b"{}", b"x" * 99),)),
+    "frames": Parser(
+        lambda data: list(Frames().feed(data)), (BadFrame,), (framed(b"{}") + framed(b"x" * 99),)
+    ),
+    "certificate's name": Parser(
+        lambda data: Identity.from_uri(data.decode()),
+        (ValueError,),
+        (Identity("j", "w-a", "p").uri.encode(),),
+    ),
     "local link": Parser(
         local.decode, (local.BadMessage,), (local.encode(Progress(FormationId(1, 2), "vote", 3, loss=0.5)),)
     ),

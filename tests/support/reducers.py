@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,17 @@ _forks.set_forkserver_preload(["edgetrain.session", "tests.support.trainer_progr
 class Reducers:
     """One process for each address, all in one group; `do` runs the same job on all."""
 
-    def __init__(self, places: list[tuple[str, str]]) -> None:
-        """`places`: (namespace or empty, address) by rank."""
+    def __init__(self, places: list[tuple[str, str]], come_from: Collection[str] = ()) -> None:
+        """
+        Args:
+            places: (namespace or empty, address) by rank.
+            come_from: see Group; else all these addresses.
+        """
         self._ends: list[Connection[Any, Any]] = []
         self._processes = []
         for rank, (namespace, address) in enumerate(places):
             ours, theirs = _forks.Pipe()
-            arguments = (theirs, namespace, address, rank, len(places))
+            arguments = (theirs, namespace, address, rank, len(places), come_from or {a for _, a in places})
             process = _forks.Process(target=_serve, args=arguments, daemon=True)
             process.start()
             theirs.close()
@@ -55,7 +59,14 @@ class Reducers:
         return end.recv()
 
 
-def _serve(end: "Connection[Any, Any]", namespace: str, address: str, rank: int, size: int) -> None:
+def _serve(
+    end: "Connection[Any, Any]",
+    namespace: str,
+    address: str,
+    rank: int,
+    size: int,
+    come_from: Collection[str],
+) -> None:
     import torch
 
     from edgetrain.engine.gloo import AddressStore, Group
@@ -74,7 +85,7 @@ def _serve(end: "Connection[Any, Any]", namespace: str, address: str, rank: int,
 
     reader = threading.Thread(target=put_all)
     reader.start()
-    group = Group(store, rank, size, address, 20.0)
+    group = Group(store, rank, size, address, 20.0, come_from)
     reader.join()
     end.send("built")
     while True:

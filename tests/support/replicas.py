@@ -47,13 +47,13 @@ class FailingKube(Kube):
 class Replica:
     """One operator's reconciling part."""
 
-    def __init__(self, kube: FailingKube, fleet: ScriptedFleet) -> None:
+    def __init__(self, kube: FailingKube, fleet: ScriptedFleet, defaults: Defaults = DEFAULTS) -> None:
         self.kube, self.nodes = kube, NodeTable()
         self.ahead = 0.0
         """Seconds of which its clock is ahead."""
         metrics = Metrics(CollectorRegistry())
         self.reconciler = Reconciler(
-            kube, self.nodes, fleet, DEFAULTS, metrics, lambda: time.time() + self.ahead
+            kube, self.nodes, fleet, defaults, metrics, lambda: time.time() + self.ahead
         )
 
     async def look(self) -> None:
@@ -69,14 +69,19 @@ class Replica:
                 continue
 
 
-def with_replicas(api: ApiServer, fleet: ScriptedFleet, *tasks: Callable[[Replica], Awaitable[T]]) -> list[T]:
+def with_replicas(
+    api: ApiServer,
+    fleet: ScriptedFleet,
+    *tasks: Callable[[Replica], Awaitable[T]],
+    defaults: Defaults = DEFAULTS,
+) -> list[T]:
     """Run each task with an operator of its own, all at the same time."""
 
     async def one(task: Callable[[Replica], Awaitable[T]]) -> T:
         kube = await FailingKube.connect(Credentials(str(api.kubeconfig)))
         assert isinstance(kube, FailingKube)
         try:
-            return await task(Replica(kube, fleet))
+            return await task(Replica(kube, fleet, defaults))
         finally:
             await kube.close()
 
@@ -86,9 +91,11 @@ def with_replicas(api: ApiServer, fleet: ScriptedFleet, *tasks: Callable[[Replic
     return asyncio.run(all_of_them())
 
 
-def settle(api: ApiServer, fleet: ScriptedFleet, namespace: str) -> None:
+def settle(
+    api: ApiServer, fleet: ScriptedFleet, namespace: str, defaults: Defaults = DEFAULTS, name: str = "digits"
+) -> None:
     """A new operator comes, does what is to be done, and goes."""
-    with_replicas(api, fleet, lambda replica: replica.settle(namespace))
+    with_replicas(api, fleet, lambda replica: replica.settle(namespace, name), defaults=defaults)
 
 
 def pod_on(api: ApiServer, namespace: str, node: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class ScriptedFleet:
     forgotten: set[str] = field(default_factory=set)
     callbacks: list[Callable[[str], None]] = field(default_factory=list)
     key: str = "key"
-    """That makes the tokens."""
+    """That makes the tokens; no certificates are made here."""
     bundle: str = "-----BEGIN CERTIFICATE-----"
 
     def reports(self, job_uid: str) -> Mapping[str, StampedReport]:
@@ -57,8 +57,8 @@ class ScriptedFleet:
     def on_report(self, callback: Callable[[str, Report], None]) -> None:
         """Nothing that is said here is late."""
 
-    def token_for(self, job_uid: str) -> str:
-        return f"{self.key}.token-of-{job_uid}"
+    def identity(self, job_uid: str, worker: str, pod_uid: str) -> dict[str, str]:
+        return {"token": f"{self.key}.token-of-{job_uid}-{worker}-{pod_uid}"}
 
     def ca_bundle(self) -> str:
         return self.bundle

@@ -6,11 +6,15 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from edgetrain_protocol.names import Env
 from edgetrain_protocol.report import ProbeOrder, ProbeTarget
+from tests.support.identities import JOB, write_identity
 
 
 def run(*command: str) -> str:
@@ -32,9 +36,20 @@ class Host:
     """The bridge's end of its link."""
     bridge: str
     """The bridge's namespace."""
+    identity: Path
+    """Of the pod on it."""
 
     def command(self, *command: str) -> list[str]:
         return ["ip", "netns", "exec", self.namespace, *command]
+
+    def pod(self, *command: str) -> list[str]:
+        """A command that is known to the other hosts as the pod on this one."""
+        mounted = {
+            Env.JOB_UID: JOB,
+            Env.IDENTITY_DIR: str(self.identity),
+            Env.CA_FILE: str(self.identity / "authorities.crt"),
+        }
+        return self.command("env", *(f"{key}={value}" for key, value in mounted.items()), *command)
 
     def shape(self, up: float, down: float | None = None, bucket: int | None = None) -> None:
         """Limit the link, in Mbit/s: `up` at the host's end, `down` (the same if unset) at the bridge's."""
@@ -58,6 +73,7 @@ def hosts(links: Mapping[str, float]) -> Iterator[dict[str, Host]]:
     mark = secrets.token_hex(3)
     bridge_space = f"et-{mark}"
     made: list[str] = []
+    identities = tempfile.TemporaryDirectory(prefix="identities-")
     try:
         run("ip", "netns", "add", bridge_space)
         made.append(bridge_space)
@@ -74,12 +90,14 @@ def hosts(links: Mapping[str, float]) -> Iterator[dict[str, Host]]:
             run("ip", "-n", space, "addr", "add", f"198.18.0.{number}/24", "dev", "eth0")
             run("ip", "-n", space, "link", "set", "eth0", "up")
             run("ip", "-n", space, "link", "set", "lo", "up")
-            joined[name] = host = Host(name, space, f"198.18.0.{number}", port, bridge_space)
+            identity = write_identity(Path(identities.name) / name, name)
+            joined[name] = host = Host(name, space, f"198.18.0.{number}", port, bridge_space, identity)
             host.shape(mbit)
         yield joined
     finally:
         for space in reversed(made):
             subprocess.run(["ip", "netns", "del", space], check=False)
+        identities.cleanup()
 
 
 def can_shape() -> bool:
@@ -89,19 +107,21 @@ def can_shape() -> bool:
 
 SERVE = """
 import sys, threading
+from edgetrain.credentials import Credentials
 from edgetrain.profiler.counters import interface_of
 from edgetrain.profiler.probe_server import ProbeServer
-server = ProbeServer(lambda: "token", threading.Lock(), interface_of(sys.argv[1]), port=7073)
+server = ProbeServer(Credentials.from_env(), threading.Lock(), interface_of(sys.argv[1]), port=7073)
 print("ready", flush=True)
 sys.stdin.read()
 """
 
 PROBE = """
 import json, sys, threading
+from edgetrain.credentials import Credentials
 from edgetrain.profiler.counters import interface_of
 from edgetrain.profiler.prober import Prober
 from edgetrain_protocol.report import ProbeOrder
-prober = Prober(lambda: "token", threading.Lock(), interface_of(sys.argv[1]))
+prober = Prober(Credentials.from_env(), threading.Lock(), interface_of(sys.argv[1]))
 for _ in range(int(sys.argv[2])):
     print(json.dumps(prober.probe(ProbeOrder.from_wire(sys.argv[3])).to_wire()), flush=True)
 """
@@ -112,7 +132,7 @@ def served(*at: Host) -> Iterator[None]:
     """Run a probe server on each of these hosts."""
     with ExitStack() as stack:
         for host in at:
-            command = host.command(sys.executable, "-c", SERVE, host.address)
+            command = host.pod(sys.executable, "-c", SERVE, host.address)
             server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             stack.enter_context(server)
             stack.callback(server.kill)
@@ -136,5 +156,5 @@ def probing(
     order = ProbeOrder(
         **targets[0].model_dump(), max_bytes=4 << 20, deadline_seconds=15, helpers=tuple(targets[1:])
     )
-    command = host.command(sys.executable, "-c", PROBE, host.address, str(times), order.model_dump_json())
+    command = host.pod(sys.executable, "-c", PROBE, host.address, str(times), order.model_dump_json())
     return [json.loads(line) for line in run(*command).splitlines()]

@@ -21,9 +21,9 @@ from typing import Any
 from edgetrain import local
 from edgetrain.local import Decision, FormationId, Link, Position
 from tests.support import trainer_program
+from tests.support.identities import JOB, write_identity
 
 PATIENCE = 40.0
-TOKEN = "token-of-the-job"
 DEFAULTS = {"samples": 120, "epochs": 3, "batch": 24, "threads": 1}
 
 # Forks from a process that has imported torch once: three seconds less for each trainer.
@@ -36,9 +36,14 @@ class Trainer:
 
     def __init__(self, worker: str, root: Path, options: dict[str, Any], inbox: "queue.Queue[Any]") -> None:
         self.worker = worker
+        self.address, self.comes_from = "127.0.0.1", ""
         self.out = root / f"{worker}-{os.urandom(3).hex()}.json"
         self.state_port = _free_port()
+        identity = write_identity(root / f"identity-{worker}", worker)
         env = {
+            "EDGETRAIN_JOB_UID": JOB,
+            "EDGETRAIN_IDENTITY_DIR": str(identity),
+            "EDGETRAIN_CA_FILE": str(identity / "authorities.crt"),
             "EDGETRAIN_WORKER": worker,
             "EDGETRAIN_STATE_PORT": str(self.state_port),
             "EDGETRAIN_CHECKPOINT_DIR": str(root / "checkpoints"),
@@ -60,7 +65,7 @@ class Trainer:
 
     @property
     def peer(self) -> local.Peer:
-        return local.Peer(self.worker, "127.0.0.1", self.state_port)
+        return local.Peer(self.worker, self.address, self.state_port, comes_from=self.comes_from)
 
     def send(self, message: local.Message) -> None:
         with contextlib.suppress(local.LinkClosed):
@@ -110,7 +115,6 @@ class Coordinator:
         trainer = Trainer(worker, self.root, {**self.options, **options}, self.inbox)
         self.trainers.append(trainer)
         self.until(lambda: trainer.last(local.Ready) or not trainer.alive)
-        trainer.send(local.Serve(TOKEN))
         return trainer
 
     def spawn_all(self, *workers: str, options: dict[str, dict[str, Any]] | None = None) -> list[Trainer]:
@@ -118,8 +122,6 @@ class Coordinator:
         some = [Trainer(w, self.root, {**self.options, **given.get(w, {})}, self.inbox) for w in workers]
         self.trainers += some
         self.until(lambda: all(t.last(local.Ready) or not t.alive for t in some))
-        for trainer in some:
-            trainer.send(local.Serve(TOKEN))
         return some
 
     def start(self, trainers: list[Trainer], resume: local.Resume | None = None) -> None:
@@ -193,7 +195,7 @@ class Coordinator:
     def fetch(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
         source = donor or self.members[0]
         newcomer.said = [m for m in newcomer.said if not isinstance(m, local.CaughtUp)]
-        newcomer.send(local.Fetch("127.0.0.1", source.state_port, TOKEN))
+        newcomer.send(local.Fetch(source.peer))
         self.until(lambda: newcomer.last(local.CaughtUp))
 
     def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -261,17 +263,16 @@ class Coordinator:
         if message is None:
             trainer.alive = False
             return
+        trainer.said.append(message)
         if isinstance(message, local.StoreSet):
             for other in self.trainers:
                 if other is not trainer:
                     other.send(message)
-            return
-        trainer.said.append(message)
 
     def _story(self) -> str:
         lines = [f"decisions {[str(d) for d in self.decisions]}"]
         for t in self.trainers:
-            said = [m for m in t.said if not isinstance(m, local.Progress)]
+            said = [m for m in t.said if not isinstance(m, (local.Progress, local.StoreSet))]
             lines.append(f"{t.worker} alive={t.alive} {t.last(local.Progress)}")
             lines += [f"    {m}" for m in said[-8:]]
         return "\n".join(lines)

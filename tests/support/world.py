@@ -81,7 +81,6 @@ class World:
             heard_revision=self.heard_revision,
             highest_lineage=self.furthest[0],
             highest_step=self.furthest[1],
-            token="token",
             ca_bundle="ca",
             refusals=dict(self.refusals),
             strangers=dict(self.strangers),

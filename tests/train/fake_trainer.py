@@ -96,9 +96,11 @@ class FakeTrainer:
                 self.stored.setdefault(formation, {})[key] = int(base64.b64decode(value))
             case Reform():
                 self.reform = True
-            case Fetch(address, port):
+            case Fetch(donor):
                 self.leave()
-                threading.Thread(target=self.fetch, args=(address, port), daemon=True).start()
+                threading.Thread(
+                    target=self.fetch, args=(donor.address, donor.state_port), daemon=True
+                ).start()
             case Halt(formation):
                 self.leave()
                 if self.busy:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgetrain import local
-from tests.support.trainers import TOKEN, Coordinator, Trainer, coordinating, stop_all
+from tests.support.identities import JOB
+from tests.support.trainers import Coordinator, Trainer, coordinating, stop_all
 
 NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
@@ -57,7 +58,7 @@ def test_a_job_goes_on_from_what_is_on_disk(tmp_path: Path) -> None:
         durable = max(saved(group.members[0]).keys() & saved(group.members[1]).keys(), default=0)
         group.until(lambda: group.committed() > durable)
     with coordinating(root, epochs=6) as again:
-        (root / "checkpoints" / "b").rename(root / "away")
+        (root / "checkpoints" / JOB / "b").rename(root / "away")
         again.start(again.spawn_all("a", "b"), resume=named(group.members[0], durable))
         assert {t.last(local.Started).position.committed for t in again.members} == {durable}
         again.run()
@@ -78,7 +79,7 @@ def test_a_checkpoint_cut_short_is_refused_and_told_to_be_held_no_more(tmp_path:
     with coordinating(tmp_path, epochs=6) as again:
         (trainer,) = again.spawn_all("a")
         assert {newest, before} <= {c.step for c in trainer.last(local.HeldCheckpoints).checkpoints}
-        for path in (tmp_path / "checkpoints" / "b").iterdir():
+        for path in (tmp_path / "checkpoints" / JOB / "b").iterdir():
             path.unlink()
         again.start([trainer], resume=named(group.trainers[0], newest))
         assert trainer.last(local.Started).position.committed == 0
@@ -110,7 +111,7 @@ def test_who_began_from_a_checkpoint_gives_it_to_who_has_none(tmp_path: Path) ->
         holder, other = again.spawn_all("a", "b")
         holder.send(local.Start(again.lineage, named(group.trainers[0], newest)))
         again.until(lambda: holder.last(local.Started) is not None)
-        other.send(local.Fetch("127.0.0.1", holder.state_port, TOKEN))
+        other.send(local.Fetch(holder.peer))
         again.until(lambda: other.last(local.CaughtUp) is not None)
         assert other.last(local.CaughtUp).position.committed == newest
 
@@ -146,7 +147,8 @@ def test_a_volume_that_cannot_be_written_ends_the_program_before_it_is_ready(tmp
         group.until(lambda: not trainer.alive)
         failed = trainer.last(local.Failed)
         assert failed.reason == "VolumeNotWritable"
-        assert f"spec.storage.checkpoint: {tmp_path}/checkpoints/a cannot be written (ENOTDIR" in failed.error
+        where = f"spec.storage.checkpoint: {tmp_path}/checkpoints/{JOB}/a"
+        assert f"{where} cannot be written (ENOTDIR" in failed.error
         assert not trainer.last(local.Ready)
 
 

@@ -81,7 +81,7 @@ def profiler_of(service: FleetService, directory: Path, worker: str = "w-a") -> 
         Env.POD_UID: fleet.pod_uid,
         Env.POD_IP: "127.0.0.1",
         Env.FLEET_ADDRESS: fleet.address,
-        Env.TOKEN_FILE: str(fleet.token_file),
+        Env.IDENTITY_DIR: str(fleet.identity),
         Env.CA_FILE: str(fleet.ca_file),
         Env.RUN_DIR: str(directory),
         Env.STATE_DIR: str(directory / "state"),

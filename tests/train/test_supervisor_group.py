@@ -1,7 +1,7 @@
 """Real supervisors with trainers that only pretend: forming, losing, waking, joining, refusing."""
 
-import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -16,6 +16,7 @@ import pytest
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.names import DISK_EXIT_STATUS
 from tests.support.group import LocalGroup, Worker
+from tests.support.identities import stranger, write_identity
 
 FAKE = Path(__file__).parent / "fake_trainer.py"
 ENDLESS = 1_000_000
@@ -134,14 +135,14 @@ def test_a_plan_that_says_stop_ends_all_well(start: Start) -> None:
     assert len({worker.step for worker in group.workers}) == 1
 
 
-def test_a_supervisor_with_a_wrong_token_is_refused_and_says_so(tmp_path: Path) -> None:
+def test_a_supervisor_with_a_strangers_certificate_is_refused_and_says_so(tmp_path: Path) -> None:
     group = LocalGroup(tmp_path / "group", lambda w: [sys.executable, str(FAKE), str(w.log), str(ENDLESS)], 3)
     try:
         group.give(group.plan())
-        (group.workers[2].directory / "token").write_text("1.another")
+        write_identity(group.workers[2].identity, "w2", by=stranger())
         group.start()
         trained(group, 0, 1)
-        wait_for(lambda: "token" in group.workers[2].errors and "token" in group.workers[0].errors, 5)
+        wait_for(lambda: all("certificate" in group.workers[i].errors for i in (0, 2)), 5, group.tail)
         assert group.workers[2].commits == []
     finally:
         group.close()
@@ -149,8 +150,7 @@ def test_a_supervisor_with_a_wrong_token_is_refused_and_says_so(tmp_path: Path) 
 
 def test_garbage_on_the_control_port_harms_nobody(start: Start) -> None:
     group = trained(start(3))
-    opening = json.dumps({"pod": ["w1", "x"], "nonce": "00" * 16}).encode() + b"\n"
-    for noise in (b"GET / HTTP/1.0\r\n\r\n", os.urandom(4096), b"{}\n", opening + os.urandom(64)):
+    for noise in (b"GET / HTTP/1.0\r\n\r\n", os.urandom(4096), b"{}\n", b"\x16\x03\x01" + os.urandom(64)):
         with socket.create_connection(("127.0.0.1", group.workers[0].control_port)) as sock:
             sock.sendall(noise)
     group.next_commit(5)
@@ -198,15 +198,32 @@ def test_a_program_that_fails_ends_the_container_with_its_last_words(
         group.close()
 
 
+def test_a_program_may_open_as_many_files_as_the_system_lets_it(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    tell = "import resource; raise SystemExit(f'{resource.getrlimit(resource.RLIMIT_NOFILE)}')"
+    group = LocalGroup(tmp_path, lambda _: [sys.executable, "-c", tell], 1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard // 2, hard))
+    try:
+        group.give(group.plan())
+        group.start()
+        worker = group.workers[0]
+        assert worker.process is not None
+        assert worker.process.wait(20) == 1
+        assert f"({hard}, {hard})" in (worker.directory / "termination-log").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        group.close()
+
+
 def test_a_pod_whose_volumes_are_taken_away_trains_on(start: Start) -> None:
     """As KubeEdge's agent does when it starts again: directories go, processes stay."""
     group = trained(start())
     bereft = group.workers[3]
     shutil.rmtree(bereft.directory / "state")
-    (bereft.directory / "token").unlink()
+    shutil.rmtree(bereft.identity)
     group.give(group.plan(revision=2, succession=["w1", "w0", "w2", "w3"]), workers=[0])
     wait_for(lambda: "is gone" in bereft.errors, 10, group.tail)
-    # Everybody has to dial, and to be known by the token, anew.
+    # Everybody has to dial, and to be known by its certificate, anew.
     group.signal_pod(3, signal.SIGSTOP)
     assert group.next_commit(6, but=(3,)) < 3
     group.signal_pod(3, signal.SIGCONT)

@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import pytest
 import torch
@@ -23,9 +24,9 @@ from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot
 from edgetrain.engine.wire import Wire
 from edgetrain.local import CaughtUp, FetchFailed, FormationId, Message, Peer, Position
+from tests.support.identities import kept_credentials
 
 FORMATION = FormationId(1, 1)
-TOKEN = "t"
 
 
 @dataclass
@@ -55,12 +56,14 @@ class Group:
             self.committed += 1
 
 
+known = cache(kept_credentials)
+
+
 @contextmanager
-def training(every: float) -> Iterator[tuple[Group, Donor]]:
+def training(every: float, worker: str = "w") -> Iterator[tuple[Group, Donor]]:
     group = Group(Ledger(Record(1, Block(0, 100_000), 0), 8, 1), every)
     group.boundary.set()
-    donor = Donor(0, group.log, group.snapshot, group.position)
-    donor.set_token(TOKEN)
+    donor = Donor(0, known(worker), group.log, group.snapshot, group.position)
     thread = threading.Thread(target=group.train, daemon=True)
     thread.start()
     try:
@@ -82,11 +85,11 @@ class Newcomer:
     said: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.catch_up = CatchUp(self.changed, self.said.append)
+        self.catch_up = CatchUp(self.changed, self.said.append, known("newcomer"))
 
     def follow(self, port: int, have: Position | None = None) -> None:
         with self.changed:
-            self.catch_up.follow("127.0.0.1", port, TOKEN, have, "w")
+            self.catch_up.follow(Peer("w", "127.0.0.1", port), have)
 
     def replay(self, group: Group, seconds: float) -> int:
         """Until it says something, that it has caught up; returns how many steps behind it is then."""
@@ -196,13 +199,17 @@ def test_a_donor_from_whom_nothing_comes_is_told_of_once_and_forgiven(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         newcomer.follow(silent.getsockname()[1])
         said = newcomer.hears(FetchFailed, 5)
-        assert said == FetchFailed("w", f"cannot follow 127.0.0.1:{silent.getsockname()[1]}: timed out")
+        assert isinstance(said, FetchFailed) and said.donor == "w"
+        assert f"cannot follow w at 127.0.0.1:{silent.getsockname()[1]}" in said.error
+        assert "timed out" in said.error
+    monkeypatch.undo()
+    newcomer.said.clear()
+    with training(every=0.02, worker="another") as (_, other):
+        newcomer.follow(other.port)
+        said = newcomer.hears(FetchFailed, 5)
+        assert isinstance(said, FetchFailed) and "w's address is answered by another" in said.error
     with training(every=0.02) as (_, donor):
-        donor.set_token("another")
-        newcomer.said.clear()
         newcomer.follow(donor.port)
-        newcomer.hears(FetchFailed, 5)
-        donor.set_token(TOKEN)
         newcomer.hears(CaughtUp, 5)
     assert [type(message) for message in newcomer.said] == [FetchFailed, CaughtUp]
 
@@ -223,11 +230,11 @@ def test_a_donor_that_says_what_is_none_is_told_of_and_tried_again(
 
     def answer(connection: socket.socket, prove: Prove) -> None:
         callers.append(connection)
-        wire = Wire(connection)
-        wire.admit(TOKEN)
-        while True:
-            wire.receive()
-            wire.send(header, payload)
+        with known("w").admit(connection) as secured:
+            wire = Wire(secured)
+            while True:
+                wire.receive()
+                wire.send(header, payload)
 
     rogue = Acceptor(answer, name="rogue", host="127.0.0.1")
     newcomer = Newcomer(step_seconds=0.002)
@@ -260,10 +267,10 @@ def test_a_slow_way_is_no_reason_to_give_up_while_it_carries() -> None:
 
 
 def test_an_echo_tells_who_is_reached() -> None:
-    with training(every=0.02) as (_, donor), socket.socket() as closed:
+    with training(every=0.02, worker="here") as (_, donor), socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         here = Peer("here", "127.0.0.1", donor.port)
         gone = Peer("gone", "127.0.0.1", closed.getsockname()[1])
-        assert unheard([here, gone], TOKEN) == ["gone"]
-        assert unheard([here], "another") == ["here"]
-        assert unheard([here, here], TOKEN) == []
+        assert unheard([here, gone], known("w")) == ["gone"]
+        assert unheard([replace(here, worker="another")], known("w")) == ["another"]
+        assert unheard([here, here], known("w")) == []

@@ -17,11 +17,12 @@ from benchmarks.waiting import wait_for
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
-from edgetrain_operator.fleet.store import Sender
+from edgetrain_protocol.identity import TOKEN
 from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import LinkMeasure, NodePart, TrainerState, TrainingPart
 from tests.support.fleet import JOB, Lease, plan, report, serving, settings_for
+from tests.support.identities import write_identity
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +112,6 @@ class TestReports:
         client.send([report(sequence=2, training=paused)])
         assert heard == [JOB, JOB]
 
-    def test_highest_revision_is_what_any_member_holds(
-        self, service: FleetService, client: FleetClient
-    ) -> None:
-        assert service.fleet.highest_revision(JOB) == 0
-        holding = TrainingPart(state=TrainerState.TRAINING, incarnation="i1", revision_held=57)
-        client.send([report(training=holding)])
-        assert service.fleet.highest_revision(JOB) == 57
-
 
 class TestNonsense:
     @pytest.mark.parametrize(
@@ -162,22 +155,6 @@ class TestNonsense:
         client.send([report(sequence=9, at=1000)])
         with pytest.raises(Refused, match="5 after 9"):
             client.send([report(sequence=5, at=999)])
-
-    def test_the_last_of_all_numbers_silences_nobody(
-        self, service: FleetService, client: FleetClient
-    ) -> None:
-        client.send([report(sequence=2**53 - 1, at=time.time() + 500)])
-        client.send([report(sequence=7)])
-        assert service.fleet.reports(JOB)["w-a"].head.sequence == 7
-
-    def test_how_far_the_job_has_come_is_not_for_one_to_say(self, service: FleetService) -> None:
-        for worker, lineage, step in (("w-a", 2, 40), ("w-b", 2, 41), ("w-c", 9, 10**12)):
-            said = TrainingPart(state="training", incarnation="i", lineage=lineage, step=step)
-            service.fleet.take(JOB, [report(worker, training=said)], Sender(worker, f"pod-{worker}"))
-        assert service.fleet.furthest(JOB) == (2, 41)
-        again = TrainingPart(state="training", incarnation="j", lineage=2, step=0)
-        service.fleet.take(JOB, [report("w-b", 1, training=again)], Sender("w-b", "pod-w-b"))
-        assert service.fleet.furthest(JOB) == (2, 41)
 
     def test_one_bad_report_in_a_backlog_is_named_and_those_before_it_are_kept(
         self, service: FleetService, client: FleetClient
@@ -256,25 +233,31 @@ def raw_post(settings: FleetSettings, body: bytes) -> tuple[int, str]:
 
 class TestTrust:
     def test_wrong_token(self, client: FleetClient, settings: FleetSettings) -> None:
-        settings.token_file.write_text("0000.not-it")
-        with pytest.raises(Unauthorized, match="not that of job"):
+        (settings.identity / TOKEN).write_text("0000.not-it")
+        with pytest.raises(Unauthorized, match="not that of w-a's pod"):
             client.send([report()])
 
     def test_token_of_another_job(
         self, service: FleetService, client: FleetClient, settings: FleetSettings
     ) -> None:
-        settings.token_file.write_text(service.fleet.token_for("another"))
-        with pytest.raises(Unauthorized, match="not that of job"):
+        write_identity(settings.identity, "w-a", job="another", by=service.fleet.keyring)
+        with pytest.raises(Unauthorized, match="not that of w-a's pod"):
             client.poll_plan(0, 0, wait=0)
+
+    @pytest.mark.parametrize(("worker", "pod_uid"), [("w-b", "pod-w-b"), ("w-a", "another")])
+    def test_no_pod_speaks_for_another(self, settings: FleetSettings, worker: str, pod_uid: str) -> None:
+        other = replace(settings, worker=worker, pod_uid=pod_uid)
+        with FleetClient(other) as client, pytest.raises(Unauthorized, match=f"of {worker}'s pod {pod_uid}"):
+            client.send([report(worker)])
 
     def test_token_that_was_replaced_on_disk_is_read_again(
         self, service: FleetService, client: FleetClient, settings: FleetSettings
     ) -> None:
-        good = settings.token_file.read_text()
-        settings.token_file.write_text("0000.stale")
+        good = (settings.identity / TOKEN).read_text()
+        (settings.identity / TOKEN).write_text("0000.stale")
         with pytest.raises(Unauthorized):
             client.send([report(sequence=0)])
-        settings.token_file.write_text(good)
+        (settings.identity / TOKEN).write_text(good)
         client.send([report(sequence=1)])
 
     def test_server_of_another_ca_is_not_believed(self, client: FleetClient, settings: FleetSettings) -> None:
@@ -284,7 +267,7 @@ class TestTrust:
             client.send([report()])
 
     def test_missing_files_name_the_volume(self, settings: FleetSettings) -> None:
-        settings.token_file.unlink()
+        (settings.identity / TOKEN).unlink()
         with FleetClient(settings) as client, pytest.raises(Unauthorized, match="is its volume mounted"):
             client.send([report()])
 
@@ -297,12 +280,12 @@ class TestTrust:
     def test_files_that_are_taken_away_are_remembered(
         self, client: FleetClient, settings: FleetSettings
     ) -> None:
-        settings.token_file.unlink()
+        (settings.identity / TOKEN).unlink()
         settings.ca_file.unlink()
         client.send([report()])
 
     def test_views_need_a_token_too(self, service: FleetService, settings: FleetSettings) -> None:
-        settings.token_file.write_text("0000.nobody")
+        (settings.identity / TOKEN).write_text("0000.nobody")
         with FleetClient(settings) as client:
             assert client._kept("GET", "/v1/jobs", None, 5).status == 401
             assert client._kept("GET", f"/v1/jobs/{JOB}", None, 5).status == 401
@@ -349,9 +332,13 @@ class TestPlans:
         assert served is not None
         assert served.groups == ()
 
-    def test_hundreds_wait_at_once(self, service: FleetService, settings: FleetSettings) -> None:
+    def test_hundreds_wait_at_once(
+        self, service: FleetService, settings: FleetSettings, tmp_path: Path
+    ) -> None:
         def poll(number: int) -> int:
-            with FleetClient(replace(settings, pod_uid=f"pod-{number}")) as client:
+            uid = f"pod-{number}"
+            identity = write_identity(tmp_path / uid, "w-a", uid, job=JOB, by=service.fleet.keyring)
+            with FleetClient(replace(settings, pod_uid=uid, identity=identity)) as client:
                 served = client.poll_plan(1, 1, wait=20)
                 return served.revision if served else 0
 
@@ -498,9 +485,11 @@ class TestViews:
             12,
             True,
         )
-        assert [job["uid"] for job in json.loads(client._kept("GET", "/v1/jobs", None, 5).body)["jobs"]] == [
-            JOB
-        ]
+        assert client._kept("GET", "/v1/jobs", None, 5).status == 401
+        (settings.identity / TOKEN).write_text(service.fleet.operator_token())
+        with FleetClient(settings) as operator:
+            jobs = json.loads(operator._kept("GET", "/v1/jobs", None, 5).body)["jobs"]
+        assert [job["uid"] for job in jobs] == [JOB]
 
     def test_job_that_nobody_has_heard_of(self, service: FleetService, client: FleetClient) -> None:
         client.send([report()])

@@ -17,12 +17,24 @@ YEAR = timedelta(days=365)
 
 
 class TestTokens:
-    def test_token_opens_its_own_job_alone(self) -> None:
+    @pytest.mark.parametrize(
+        "other",
+        [
+            ("job-2", "w-a", "pod"),
+            ("job", "w-b", "pod"),
+            ("job", "w-a", "another"),
+            ("job", "w-a"),
+            ("job",),
+            ("job:w-a", "pod"),
+            ("job", "w-a:pod"),
+        ],
+    )
+    def test_token_is_its_own_pods_alone(self, other: tuple[str, ...]) -> None:
         key = make_key()
-        token = make_token(key, "job-1")
-        assert verify_token([key], token, "job-1")
-        assert not verify_token([key], token, "job-2")
-        assert not verify_token([make_key()], token, "job-1")
+        token = make_token(key, "job", "w-a", "pod")
+        assert verify_token([key], token, "job", "w-a", "pod")
+        assert not verify_token([key], token, *other)
+        assert not verify_token([make_key()], token, "job", "w-a", "pod")
 
     def test_token_of_an_older_key_is_believed_while_the_key_is_kept(self) -> None:
         old, new = make_key(), make_key()
@@ -93,7 +105,7 @@ class TestRotation:
             other = renewed(None, datetime.now(UTC))
             with FleetClient(settings) as kept, FleetClient(settings) as fresh:
                 kept.send([report(sequence=0)])
-                service.use(Keyring(other.authorities, service.fleet._keyring.token_keys))
+                service.use(Keyring(other.authorities, service.fleet.keyring.token_keys))
                 kept.send([report(sequence=1)])
                 assert served_certificate(settings.address) != before
                 with pytest.raises(Unauthorized, match="not from our CA"):

@@ -1,6 +1,5 @@
 """What one worker's word is worth, and a token whose job is gone."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,9 @@ from tests.support.fleet import JOB, report, serving, settings_for
 
 def test_one_worker_s_word_moves_the_revision_by_little(tmp_path: Path) -> None:
     with serving() as service:
-        settings = settings_for(service, tmp_path)
         for worker, held in (("w-a", 10**12), ("w-b", 56), ("w-c", 57)):
             holding = TrainingPart(state=TrainerState.TRAINING, incarnation="i1", revision_held=held)
-            with FleetClient(replace(settings, worker=worker, pod_uid=f"pod-{worker}")) as client:
+            with FleetClient(settings_for(service, tmp_path / worker, worker)) as client:
                 client.send([report(worker, training=holding)])
         assert service.fleet.highest_revision(JOB) == 57 + REVISIONS_AHEAD
 

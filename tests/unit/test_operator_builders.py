@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edgetrain_operator.core.children import plan_config_map, token_secret
+from edgetrain_operator.core.children import ca_config_map, identity_secret, plan_config_map
 from edgetrain_operator.core.model import Defaults, Job, NodeView
 from edgetrain_operator.core.naming import child_name, pod_name, worker_name
 from edgetrain_operator.core.pods import worker_pod
@@ -46,7 +46,7 @@ def test_names_fit_and_differ_by_job_node_and_attempt() -> None:
 
 
 def test_both_containers_have_what_workers_rely_on() -> None:
-    pod = worker_pod(a_job(), NODE, 3, DEFAULTS, "k.t")
+    pod = worker_pod(a_job(), NODE, 3, DEFAULTS)
     (profiler,) = pod["spec"]["initContainers"]
     assert profiler["restartPolicy"] == "Always" and "startupProbe" not in profiler
     for container in (profiler, trainer_of(pod)):
@@ -62,7 +62,7 @@ def test_both_containers_have_what_workers_rely_on() -> None:
 
 
 def test_the_pod_goes_to_its_node_by_the_scheduler_and_stays_there_in_the_dark() -> None:
-    spec = worker_pod(a_job(), NODE, 1, DEFAULTS, "k.t")["spec"]
+    spec = worker_pod(a_job(), NODE, 1, DEFAULTS)["spec"]
     assert "nodeName" not in spec
     affinity = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert affinity["nodeSelectorTerms"][0]["matchFields"][0]["values"] == ["edge-a"]
@@ -103,7 +103,7 @@ def test_template_and_overrides_are_merged_the_nearer_wins() -> None:
             {"selector": {"matchLabels": {"arch": "amd"}}, "image": "amd:1"},
         ],
     )
-    pod = worker_pod(job, NODE, 1, DEFAULTS, "k.t")
+    pod = worker_pod(job, NODE, 1, DEFAULTS)
     trainer = trainer_of(pod)
     assert trainer["image"] == pod["spec"]["initContainers"][0]["image"] == "arm:1"
     assert trainer["command"][-3:] == ["--", "run", "-v"]
@@ -112,7 +112,7 @@ def test_template_and_overrides_are_merged_the_nearer_wins() -> None:
     assert {"name": "extra", "mountPath": "/extra"} in trainer["volumeMounts"]
     assert pod["spec"]["priorityClassName"] == "low"
     assert pod["metadata"]["labels"]["team"] == "x"
-    other = worker_pod(job, NodeView("edge-b", {EDGE_NODE_LABEL: ""}), 1, DEFAULTS, "k.t")
+    other = worker_pod(job, NodeView("edge-b", {EDGE_NODE_LABEL: ""}), 1, DEFAULTS)
     assert trainer_of(other)["image"] == "job:1"
 
 
@@ -126,14 +126,14 @@ def test_storage_is_a_claim_for_each_node_a_volume_or_the_pods_own() -> None:
     (mine,), (other,) = claims(job, "edge-a"), claims(job, "edge-b")
     assert mine["metadata"]["name"] != other["metadata"]["name"]
     assert mine["spec"]["resources"]["requests"]["storage"] == "2Gi"
-    volumes = {v["name"]: v for v in worker_pod(job, NODE, 1, DEFAULTS, "k.t")["spec"]["volumes"]}
+    volumes = {v["name"]: v for v in worker_pod(job, NODE, 1, DEFAULTS)["spec"]["volumes"]}
     assert volumes["checkpoint"]["persistentVolumeClaim"]["claimName"] == mine["metadata"]["name"]
     assert "nfs" in volumes["data"] and "emptyDir" in volumes["model"]
 
 
 def test_on_the_nodes_own_network_each_job_has_its_ports() -> None:
     host = {"spec": {"hostNetwork": True}}
-    pod = worker_pod(a_job(template=host), NODE, 1, DEFAULTS, "k.t")
+    pod = worker_pod(a_job(template=host), NODE, 1, DEFAULTS)
     env = env_of(trainer_of(pod))
     ports = {env[key] for key in env if key.endswith("_PORT")}
     assert len(ports) == 5 and all(20_000 <= int(port) < 32_768 for port in ports)
@@ -141,13 +141,15 @@ def test_on_the_nodes_own_network_each_job_has_its_ports() -> None:
 
 
 def test_prometheus_finds_the_profiler_by_its_ports_name() -> None:
-    assert scraped_port(worker_pod(a_job(), NODE, 1, DEFAULTS, "k.t")) == PROFILER_PORT
+    assert scraped_port(worker_pod(a_job(), NODE, 1, DEFAULTS)) == PROFILER_PORT
 
 
 def test_children_go_with_the_job_and_hold_nobody_up() -> None:
-    for manifest in (worker_pod(a_job(), NODE, 1, DEFAULTS, "k.t"), token_secret(a_job(), "t")):
+    for manifest in (worker_pod(a_job(), NODE, 1, DEFAULTS), ca_config_map(a_job(), "bundle")):
         (owner,) = manifest["metadata"]["ownerReferences"]
         assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("uid-1", True, False)
+    (owner,) = identity_secret(a_job(), "p", "pod-uid", "n", {})["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"], owner["blockOwnerDeletion"]) == ("Pod", "pod-uid", False)
 
 
 def test_a_plan_for_a_thousand_workers_fits_and_too_large_a_one_is_refused() -> None:

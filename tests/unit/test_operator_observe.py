@@ -188,6 +188,8 @@ def test_settings_have_defaults_for_all_that_may_be_left_out() -> None:
         ("FLEET_PORT", "70000", "a number from 0 to 65535"),
         ("PULL_POLICY", "Sometimes", "IfNotPresent"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),
+        ("JOBS_ALLOWED", '{"registrys": []}', "(?s)jobs.allowed.*registrys"),
+        ("JOBS_ALLOWED", '{"secrets": "all"}', "(?s)jobs.allowed.*secrets"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_be(name: str, value: str, text: str) -> None:

@@ -25,7 +25,7 @@ def job(*overrides: dict[str, Any], **spec: Any) -> Job:
 
 
 def trainer(made: Job, on: NodeView) -> dict[str, Any]:
-    (container,) = worker_pod(made, on, 1, DEFAULTS, "k.t")["spec"]["containers"]
+    (container,) = worker_pod(made, on, 1, DEFAULTS)["spec"]["containers"]
     return dict(container)
 
 
@@ -48,7 +48,7 @@ def test_an_architecture_may_have_an_image_of_its_own() -> None:
     made = job({"selector": ARM, "image": "arm:1"}, program={"image": "amd:1"})
     images = {arch: image_of(made, node(arch), DEFAULTS) for arch in ("amd64", "arm64")}
     assert images == {"amd64": "amd:1", "arm64": "arm:1"}
-    pod = worker_pod(made, node("arm64"), 1, DEFAULTS, "k.t")
+    pod = worker_pod(made, node("arm64"), 1, DEFAULTS)
     assert pod["spec"]["initContainers"][0]["image"] == "arm:1"
 
 
@@ -72,7 +72,7 @@ def test_all_that_match_apply_and_a_later_one_wins() -> None:
     assert trainer(made, board)["image"] == "jetson:1"
     assert trainer(made, board)["resources"] == {"limits": {"memory": "4Gi"}}
     assert {key: env(made, board)[key] for key in "ABC"} == {"A": "arm", "B": "arm", "C": "job"}
-    tolerated = {t["key"] for t in worker_pod(made, board, 1, DEFAULTS, "k.t")["spec"]["tolerations"]}
+    tolerated = {t["key"] for t in worker_pod(made, board, 1, DEFAULTS)["spec"]["tolerations"]}
     assert tolerated >= {"slow", "board"}
     assert trainer(made, node("arm64"))["resources"] == {"limits": {"memory": "1Gi", "cpu": "2"}}
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from edgetrain_operator.core.model import PLAN, SERVER, TOKEN, Create, DeletePod, Refusal, Subject
+from edgetrain_operator.core.model import IDENTITY, PLAN, SERVER, Create, DeletePod, Refusal, Subject
 from edgetrain_operator.core.refusals import told
 from edgetrain_operator.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Refused, from_status
 from tests.support.world import World, trained
@@ -123,7 +123,7 @@ def test_a_refusal_of_a_node_that_has_its_pod_is_not_told() -> None:
     assert world.condition("Degraded").status == "False"
 
 
-@pytest.mark.parametrize("subject", [TOKEN, SERVER])
+@pytest.mark.parametrize("subject", [IDENTITY, SERVER])
 def test_what_all_pods_need_holds_up_all_and_is_the_jobs(subject: Subject) -> None:
     world = World.of("a", "b")
     refuse(world, subject)

@@ -1,21 +1,26 @@
-"""Connections between supervisors: who proves the token comes in, whoever else stands at the door."""
+"""Connections between supervisors: who is a pod of the job comes in, whoever else stands at the door."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.waiting import wait_for
+from edgetrain.credentials import Credentials
 from edgetrain.group.members import Pod
 from edgetrain.supervisor import peers as module
-from edgetrain.supervisor.frames import MAX_BYTES, PROOF_BYTES
-from edgetrain.supervisor.peers import MOST_STRANGERS, Peers
+from edgetrain.supervisor import streams
+from edgetrain.supervisor.frames import MAX_BYTES
+from edgetrain.supervisor.peers import MOST_STRANGERS, WELCOME, Peers
+from tests.support.identities import credentials, kept_credentials, stranger
 
-TOKEN = "1.token-of-this-test"
 HOST = "127.0.0.1"
+known = cache(kept_credentials)
 
 
 @dataclass
@@ -23,7 +28,8 @@ class Supervisor:
     """One end, with who came in."""
 
     worker: str
-    token: str = TOKEN
+    credentials: Credentials
+    address: str = HOST
     came: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     port: int = 0
     peers: Peers = field(init=False)
@@ -37,33 +43,31 @@ class Supervisor:
         return await asyncio.wait_for(self.came.get(), 4.0)
 
     def want(self, *others: "Supervisor") -> None:
-        self.peers.want({other.pod: (HOST, other.port) for other in others})
+        self.peers.want({other.pod: (other.address, other.port) for other in others})
 
 
 @asynccontextmanager
-async def listening(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
+async def listening(
+    worker: str, shown: Credentials | None = None, address: str = HOST
+) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(worker, shown or known(worker), address)
     supervisor.peers = Peers(
         supervisor.pod,
-        lambda: supervisor.token,
+        supervisor.address,
+        supervisor.credentials,
         on_open=lambda pod: supervisor.came.put_nowait(pod.worker),
         on_message=lambda pod, message: None,
         on_lost=lambda pod, why: None,
     )
-    server = await supervisor.peers.listen(HOST, 0)
-    supervisor.port = server.sockets[0].getsockname()[1]
+    supervisor.port = supervisor.peers.listen(supervisor.address, 0)
     try:
         yield supervisor
     finally:
         supervisor.peers.close()
-        server.close()
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(story)
-
-
-def opening(worker: str = "w9") -> bytes:
-    return json.dumps({"pod": [worker, f"pod-{worker}"], "nonce": "00" * 16}).encode() + b"\n"
 
 
 async def is_closed(reader: asyncio.StreamReader, seconds: float = 5.0) -> bool:
@@ -79,37 +83,90 @@ async def is_closed(reader: asyncio.StreamReader, seconds: float = 5.0) -> bool:
     return True
 
 
-def test_who_holds_the_token_comes_in_and_nobody_else() -> None:
+def _of_another_job(folder: Path) -> Credentials:
+    return credentials(folder, "w0", job="another")
+
+
+def _of_another_operator(folder: Path) -> Credentials:
+    return credentials(folder, "w0", by=stranger())
+
+
+def _of_another_worker(folder: Path) -> Credentials:
+    return credentials(folder, "w9")
+
+
+@pytest.mark.parametrize("made", [_of_another_job, _of_another_operator])
+def test_a_pod_of_the_job_comes_in_and_nobody_else(
+    made: Callable[[Path], Credentials], tmp_path: Path
+) -> None:
     async def story() -> None:
-        async with (
-            listening(Supervisor("w1")) as one,
-            listening(Supervisor("w2")) as two,
-            listening(Supervisor("w0", token="1.another")) as other,
-        ):
+        async with listening("w1") as one, listening("w2") as two, listening("w0", made(tmp_path)) as other:
             other.want(one, two)
-            one.want(two)
+            one.want(two, other)
             assert (await one.comer(), await two.comer()) == ("w2", "w1")
             assert (one.came.empty(), two.came.empty(), other.came.empty()) == (True, True, True)
 
     run(story())
 
 
-@pytest.mark.parametrize("name", [b"w1", b"w9"])
-def test_who_mirrors_what_we_say_is_not_taken_for_ourselves_nor_for_another(name: bytes) -> None:
+def test_who_has_the_greater_address_dials_so_that_the_other_sees_from_where_it_comes() -> None:
     async def story() -> None:
-        async with listening(Supervisor("w1")) as one, asyncio.timeout(3.0):
+        async with (
+            listening("w1", address="127.0.0.9") as greater,
+            listening("w2", address="127.0.0.10") as greatest,
+            listening("w0", address="127.0.0.8") as least,
+        ):
+            for one in (least, greatest, greater):
+                one.want(*(other for other in (least, greater, greatest) if other is not one))
+            assert {await least.comer(), await least.comer()} == {"w1", "w2"}
+            assert {await greater.comer(), await greater.comer()} == {"w0", "w2"}
+            # Whoever dials on loopback comes from there, wherever it listens.
+            assert [least.peers.comes_from(w) for w in ("w1", "w2", "w3")] == [HOST, HOST, ""]
+            assert [greater.peers.comes_from(w) for w in ("w0", "w2")] == ["127.0.0.8", HOST]
+
+    run(story())
+
+
+def test_who_comes_is_who_its_certificate_says(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with listening("w1") as one, listening("w0", _of_another_worker(tmp_path)) as other:
+            other.want(one)
+            assert await one.comer() == "w9"
+            assert await other.comer() == "w1"
+
+    run(story())
+
+
+def test_an_address_that_another_answers_is_not_taken_for_its_owners(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with listening("w1") as one, listening("w2", _of_another_worker(tmp_path)) as other:
+            one.want(other)
+            told = "w2's address is answered by w9"
+            await asyncio.to_thread(wait_for, lambda: told in caplog.text, 4, lambda: caplog.text)
+            assert one.came.empty() and other.came.empty()
+
+    run(story())
+
+
+def test_who_passes_our_own_bytes_back_is_not_taken_for_ourselves() -> None:
+    async def story() -> None:
+        async with listening("w1") as one:
+            one.want(one)
             reader, writer = await asyncio.open_connection(HOST, one.port)
+            writer.write(b"\x16\x03\x01\x00\x05hello")
             while said := await reader.read(1 << 16):
-                writer.write(said.replace(b"w1", name))
+                writer.write(said)
             assert one.came.empty()
             writer.close()
 
     run(story())
 
 
-def test_a_flood_of_callers_who_prove_nothing_locks_nobody_out() -> None:
+def test_a_flood_of_callers_who_show_nothing_locks_nobody_out() -> None:
     async def story() -> None:
-        async with listening(Supervisor("w2")) as two, listening(Supervisor("w1")) as one:
+        async with listening("w2") as two, listening("w1") as one:
             callers = [await asyncio.open_connection(HOST, two.port) for _ in range(4 * MOST_STRANGERS)]
             one.want(two)
             assert await two.comer() == "w1"
@@ -121,12 +178,12 @@ def test_a_flood_of_callers_who_prove_nothing_locks_nobody_out() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("said", [b"", opening(), opening() + b"\0"])
+@pytest.mark.parametrize("said", [b"", b"\x16\x03", b"\x16\x03\x01\x40\x00" + bytes(100)])
 def test_who_says_nothing_more_is_let_go(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HANDSHAKE_SECONDS", 0.3)
 
     async def story() -> None:
-        async with listening(Supervisor("w1")) as one:
+        async with listening("w1") as one:
             reader, writer = await asyncio.open_connection(HOST, one.port)
             writer.write(said)
             assert await is_closed(reader)
@@ -135,13 +192,14 @@ def test_who_says_nothing_more_is_let_go(said: bytes, monkeypatch: pytest.Monkey
     run(story())
 
 
-@pytest.mark.parametrize("announced", [PROOF_BYTES + 1, MAX_BYTES, MAX_BYTES + 1, 2**32 - 1])
-def test_large_frames_before_any_proof_are_not_waited_for(announced: int) -> None:
+@pytest.mark.parametrize("announced", [MAX_BYTES + 1, 2**32 - 1])
+def test_messages_of_any_length_are_not_waited_for(announced: int) -> None:
     async def story() -> None:
-        async with listening(Supervisor("w1")) as one:
-            reader, writer = await asyncio.open_connection(HOST, one.port)
-            writer.write(opening() + announced.to_bytes(4, "big") + bytes(100))
-            assert await is_closed(reader, module.HANDSHAKE_SECONDS - 1)
-            writer.close()
+        async with listening("w1") as one:
+            connection = await streams.connected(HOST, one.port)
+            stream = await streams.dialled(connection, known("w2").client)
+            stream.writer.write(WELCOME + announced.to_bytes(4, "big") + bytes(100))
+            assert await is_closed(stream.reader)
+            stream.writer.close()
 
     run(story())

@@ -3,12 +3,14 @@
 import random
 import socket
 import threading
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgetrain.credentials import Credentials
 from edgetrain.profiler import node
 from edgetrain.profiler.burst import POINTS, Trace, counted, link_rate, receive, send
 from edgetrain.profiler.counters import interface_of
@@ -20,8 +22,10 @@ from edgetrain.report_buffer import ReportBuffer, Sequence
 from edgetrain.rundir import Heartbeat, read_heartbeat, write_heartbeat
 from edgetrain_protocol.report import ProbeOrder, TrainingPart
 from tests.support.fleet import report
+from tests.support.identities import credentials, kept_credentials, stranger
 
 KIB = 1 << 10
+known = cache(kept_credentials)
 
 
 def steady(size: int, bits_per_second: float, *, begins: float = 0.0, bucket: int = 0) -> Trace:
@@ -78,26 +82,28 @@ class TestTraces:
 
 
 class TestProbing:
-    def prober(self, token: str = "ours", turn: "threading.Lock | None" = None) -> Prober:
-        return Prober(lambda: token, turn or threading.Lock(), interface_of("127.0.0.1"))
+    def prober(self, shown: Credentials | None = None, turn: "threading.Lock | None" = None) -> Prober:
+        return Prober(shown or known("w-a"), turn or threading.Lock(), interface_of("127.0.0.1"))
 
     def order(self, port: int, deadline: float = 5.0) -> ProbeOrder:
         return ProbeOrder(
             peer="w-b", address="127.0.0.1", port=port, max_bytes=1 << 20, deadline_seconds=deadline, bursts=1
         )
 
-    def test_stranger_is_neither_served_nor_believed(self) -> None:
-        server = ProbeServer(lambda: "ours", threading.Lock(), interface_of("127.0.0.1"), "127.0.0.1")
+    def test_stranger_is_neither_served_nor_believed(self, tmp_path: Path) -> None:
+        server = ProbeServer(known("w-b"), threading.Lock(), interface_of("127.0.0.1"), "127.0.0.1")
         try:
-            with pytest.raises(ProbeError, match="hung up"):
-                self.prober("theirs").probe(self.order(server.port))
+            with pytest.raises(OSError, match="certificate"):
+                self.prober(credentials(tmp_path, "w-a", by=stranger())).probe(self.order(server.port))
+            with pytest.raises(OSError, match="w-c's address is answered by w-b"):
+                self.prober().probe(self.order(server.port).model_copy(update={"peer": "w-c"}))
             self.prober().probe(self.order(server.port))
         finally:
             server.close()
 
     def test_node_in_a_probe_refuses_another(self) -> None:
         turn = threading.Lock()
-        server = ProbeServer(lambda: "ours", turn, interface_of("127.0.0.1"), "127.0.0.1")
+        server = ProbeServer(known("w-b"), turn, interface_of("127.0.0.1"), "127.0.0.1")
         try:
             with turn, pytest.raises(ProbeError, match="another probe under way"):
                 self.prober().probe(self.order(server.port))

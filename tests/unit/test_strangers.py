@@ -1,13 +1,16 @@
 """Whoever connects and proves nothing: it costs little, it goes, and it locks nobody out."""
 
+import contextlib
 import resource
+import shutil
 import socket
 import threading
 import time
 import tracemalloc
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,16 +19,20 @@ from prometheus_client import CollectorRegistry
 from benchmarks.waiting import wait_for
 from edgetrain import acceptor
 from edgetrain.acceptor import MOST_STRANGERS, Acceptor, Prove
+from edgetrain.credentials import Credentials, Stranger
 from edgetrain.engine.donor import Donor
 from edgetrain.engine.replay import ReplayLog
 from edgetrain.engine.state import Snapshot
-from edgetrain.engine.wire import Wire, WireError
 from edgetrain.fleet_client import FleetClient
 from edgetrain.local import Position
 from edgetrain.metrics_page import serve_metrics
+from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet import service as fleet_service
+from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.service import STRANGERS
 from tests.support.fleet import report, serving, settings_for
+from tests.support.identities import JOB, credentials, keyring, write_identity
+from tests.support.identities import stranger as impostor
 
 HOST = "127.0.0.1"
 
@@ -123,7 +130,7 @@ def test_connections_that_end_are_counted_no_more(crowd: Connect, tmp_path: Path
 def test_a_token_of_another_job_makes_nobody_a_guest(tmp_path: Path) -> None:
     with serving() as service:
         settings = settings_for(service, tmp_path)
-        settings.token_file.write_text(service.fleet.token_for("another"))
+        write_identity(settings.identity, "w-a", job="another", by=service.fleet.keyring)
         with FleetClient(settings) as worker, pytest.raises(Exception, match="token"):
             worker.send([report()])
         assert service.door.connected["guest"] == 0
@@ -198,22 +205,74 @@ def test_idle_readers_of_a_metrics_page_take_few_threads(crowd: Connect) -> None
         assert threading.active_count() - before <= MOST_STRANGERS + 1
 
 
-# --- who proves first
+# --- who is known
 
 
-@pytest.mark.parametrize("token", ["", "ours"])
-def test_a_donor_proves_itself_to_nobody_who_does_not_hold_the_token(crowd: Connect, token: str) -> None:
+def donating(known: Credentials) -> AbstractContextManager[Donor]:
     def snapshot() -> Snapshot:
         raise AssertionError("nobody asked who may")
 
-    with closing(Donor(0, ReplayLog(1), snapshot, lambda: Position(1))) as donor:
-        donor.set_token(token)
+    return closing(Donor(0, known, ReplayLog(1), snapshot, lambda: Position(1)))
+
+
+@pytest.mark.parametrize("who", ["nobody", "another job's", "another operator's"])
+def test_a_donor_says_nothing_to_who_is_no_pod_of_its_job(crowd: Connect, who: str, tmp_path: Path) -> None:
+    def snapshot() -> Snapshot:
+        raise AssertionError("nobody asked who may")
+
+    with closing(
+        Donor(0, credentials(tmp_path, "w-a"), ReplayLog(1), snapshot, lambda: Position(1))
+    ) as donor:
         (stranger,) = crowd(donor.port, 1)
         stranger.settimeout(5)
-        assert len(stranger.recv(4096)) == 32  # a nonce, and nothing that rests on the token
-        stranger.sendall(bytes(64))
-        assert stranger.recv(4096) == b""
-        for theirs in ("", "theirs"):
-            (other,) = crowd(donor.port, 1)
-            with pytest.raises(WireError):
-                Wire(other).dial(theirs)
+        if who == "nobody":
+            stranger.sendall(bytes(64))
+            with contextlib.suppress(ConnectionResetError):
+                assert len(stranger.recv(4096)) < 32  # an alert
+            return
+        other = (
+            credentials(tmp_path, "w-b", "another-job")
+            if who == "another job's"
+            else credentials(tmp_path, "w-b", by=impostor())
+        )
+        with pytest.raises(OSError, match=r"certificate|which is not ours"):
+            other.dial(stranger)
+
+
+def test_who_answers_must_be_the_one_that_was_dialled(crowd: Connect, tmp_path: Path) -> None:
+    def snapshot() -> Snapshot:
+        raise AssertionError("nobody asked who may")
+
+    with closing(
+        Donor(0, credentials(tmp_path, "w-a"), ReplayLog(1), snapshot, lambda: Position(1))
+    ) as donor:
+        ours = credentials(tmp_path, "w-b")
+        first, second = crowd(donor.port, 2)
+        with pytest.raises(Stranger, match="w-c's address is answered by w-a"):
+            ours.dial(first, "w-c")
+        with ours.dial(second, "w-a") as secured:
+            assert ours.peer_of(secured) == (JOB, "w-a", "pod-w-a")
+
+
+def test_a_certificate_outlives_clocks_and_its_volume(crowd: Connect, tmp_path: Path) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=9000)
+    old = Keyring((ca.make_authority(long_ago),), keyring().token_keys)
+    here, there = credentials(tmp_path, "w-a", by=old), credentials(tmp_path, "w-b", by=old)
+    with donating(here) as donor:
+        for caller in crowd(donor.port, 2):
+            there.dial(caller, "w-a").close()
+            shutil.rmtree(tmp_path / f"{JOB}-w-a", ignore_errors=True)
+
+
+def test_pods_of_a_lost_authority_keep_their_channels(crowd: Connect, tmp_path: Path) -> None:
+    """The operator has made itself another authority, and handed it round."""
+    here, there = credentials(tmp_path, "w-a"), credentials(tmp_path, "w-b")
+    others = impostor()
+    for worker in ("w-a", "w-b"):
+        (tmp_path / f"{JOB}-{worker}" / "authorities.crt").write_text(ca.bundle(others.authorities))
+    newcomer = credentials(tmp_path, "w-c", by=others)
+    with donating(here) as donor:
+        old, new = crowd(donor.port, 2)
+        there.dial(old, "w-a").close()
+        with pytest.raises(OSError, match="certificate"):  # the newcomer knows of the new one alone
+            newcomer.dial(new, "w-a")

@@ -85,8 +85,9 @@ class FleetState(Protocol):
         """Call back with the job's uid and each report that is taken, late ones too. As `on_change`."""
         ...
 
-    def token_for(self, job_uid: str) -> str:
-        """The job's token, for its Secret."""
+    def identity(self, job_uid: str, worker: str, pod_uid: str) -> dict[str, str]:
+        """What a pod is known by, for its Secret: a token and a certificate of its own, by file
+        (`edgetrain_protocol.identity`)."""
         ...
 
     def ca_bundle(self) -> str:

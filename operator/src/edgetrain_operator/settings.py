@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from edgetrain_operator.core.allowed import Allowed
 from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
 
 PREFIX = "EDGETRAIN_OPERATOR_"
@@ -43,6 +46,8 @@ class Settings:
     ca.crt: TLS_DIR. The operator's own CA issues one where unset."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
+    allowed: Allowed = field(default_factory=Allowed)
+    """What jobs may ask for, as JSON: JOBS_ALLOWED."""
     fleet_port: int = FLEET_PORT
     """FLEET_PORT; on all addresses."""
     metrics_port: int = OPERATOR_METRICS_PORT
@@ -79,6 +84,7 @@ class Settings:
             keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
             tls_dir=Path(given["TLS_DIR"]) if given.get("TLS_DIR") else None,
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
+            allowed=_allowed(given.get("JOBS_ALLOWED") or "{}"),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
             workers=int(_number(given, "WORKERS", cls.workers, 1, 64)),
@@ -107,6 +113,15 @@ def _url(value: str) -> str:
     if value and urlsplit(value).scheme not in ("http", "https"):
         raise BadSetting(f"{PREFIX}REMOTE_WRITE_URL is {value!r}: it must begin with http:// or https://")
     return value
+
+
+def _allowed(value: str) -> Allowed:
+    try:
+        return Allowed.model_validate_json(value)
+    except ValidationError as error:
+        raise BadSetting(
+            f"{PREFIX}JOBS_ALLOWED is not as the chart's values jobs.allowed: {error}"
+        ) from error
 
 
 def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

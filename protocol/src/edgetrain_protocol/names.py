@@ -26,12 +26,11 @@ PROFILER_CONTAINER = "profiler"
 FLEET_SERVER_NAME = "fleet.edgetrain.io"
 """The one name in the fleet API's certificate: clients verify it whatever address they dial."""
 
-TOKEN_HEADER = "Authorization"
 DISK_EXIT_STATUS = 74
 """Of a trainer container that cannot keep its votes, or has lost them: no doing of the program's."""
 
-TOKEN_DIR = "/etc/edgetrain/token"
-TOKEN_FILE = f"{TOKEN_DIR}/token"
+IDENTITY_DIR = "/etc/edgetrain/identity"
+"""The pod's token and certificate."""
 CA_DIR = "/etc/edgetrain/ca"
 CA_FILE = f"{CA_DIR}/ca.crt"
 RUN_DIR = "/var/run/edgetrain"
@@ -80,7 +79,7 @@ class Env(StrEnum):
     STATE_PORT = "EDGETRAIN_STATE_PORT"
     PROFILER_PORT = "EDGETRAIN_PROFILER_PORT"
     TRAINER_METRICS_PORT = "EDGETRAIN_TRAINER_METRICS_PORT"
-    TOKEN_FILE = "EDGETRAIN_TOKEN_FILE"
+    IDENTITY_DIR = "EDGETRAIN_IDENTITY_DIR"
     CA_FILE = "EDGETRAIN_CA_FILE"
     RUN_DIR = "EDGETRAIN_RUN_DIR"
     STATE_DIR = "EDGETRAIN_STATE_DIR"

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from edgetrain.mounted import MountedFile
 from edgetrain_protocol.base import Tolerant
-from edgetrain_protocol.names import CA_FILE, FLEET_SERVER_NAME, TOKEN_FILE, Env
+from edgetrain_protocol.identity import TOKEN
+from edgetrain_protocol.names import CA_FILE, FLEET_SERVER_NAME, IDENTITY_DIR, Env
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Report, ReportAnswer
 
@@ -70,7 +71,8 @@ class FleetSettings:
     job_uid: str
     worker: str
     pod_uid: str
-    token_file: Path
+    identity: Path
+    """The directory with the pod's token."""
     ca_file: Path
 
     @classmethod
@@ -91,7 +93,7 @@ class FleetSettings:
             job_uid=need(Env.JOB_UID),
             worker=need(Env.WORKER),
             pod_uid=need(Env.POD_UID),
-            token_file=Path(env.get(Env.TOKEN_FILE, TOKEN_FILE)),
+            identity=Path(env.get(Env.IDENTITY_DIR, IDENTITY_DIR)),
             ca_file=Path(env.get(Env.CA_FILE, CA_FILE)),
         )
 
@@ -139,7 +141,10 @@ class FleetClient:
 
     def __init__(self, settings: FleetSettings) -> None:
         self._settings = settings
-        self._token_file, self._ca_file = MountedFile(settings.token_file), MountedFile(settings.ca_file)
+        self._token_file, self._ca_file = (
+            MountedFile(settings.identity / TOKEN),
+            MountedFile(settings.ca_file),
+        )
         self._connection: FleetConnection | None = None
         self._token: str | None = None
         self._context: ssl.SSLContext | None = None
@@ -153,7 +158,7 @@ class FleetClient:
         Raises:
             Gone, Unauthorized, Unavailable: see there.
         """
-        held = {"worker": self._settings.worker, "lineage": lineage, "revision": revision}
+        held = {"lineage": lineage, "revision": revision}
         path = f"{self._plan_path}?{urlencode(held)}&wait={wait:g}"
         answer = self._ask("GET", path, None, wait + POLL_SLACK_SECONDS)
         if answer.status == http.HTTPStatus.NO_CONTENT:
@@ -273,7 +278,7 @@ def _read_file(file: MountedFile) -> str:
     try:
         return file.read()
     except OSError as error:
-        raise Unauthorized(f"cannot read the job's token: {error}; is its volume mounted?") from error
+        raise Unauthorized(f"cannot read the pod's token: {error}; is its volume mounted?") from error
 
 
 def _verifying(ca_file: MountedFile) -> ssl.SSLContext:

@@ -1,9 +1,10 @@
 """Where the demo's frames come from: the job's status, made livelier by the fleet API's view of its nodes."""
 
 import base64
+import http
 import json
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgelab.errors import LabError
@@ -29,7 +30,7 @@ class Source:
     lab: Lab
     job: JobRef
     fleet_address: str
-    _token: str = ""
+    _headers: dict[str, str] = field(default_factory=dict)
     _context: ssl.SSLContext | None = None
 
     def status(self) -> JobStatus:
@@ -57,27 +58,34 @@ class Source:
         connection = FleetConnection(self.fleet_address, self._context)
         connection.timeout = FLEET_SECONDS
         try:
-            connection.request("GET", f"/v1/jobs/{uid}", headers={"Authorization": f"Bearer {self._token}"})
+            connection.request("GET", f"/v1/jobs/{uid}", headers=self._headers)
             answer = connection.getresponse()
-            return dict(json.loads(answer.read())) if answer.status == 200 else {}
+            if answer.status != http.HTTPStatus.OK:
+                self._context = None  # The pod that we speak for may be over.
+                return {}
+            return dict(json.loads(answer.read()))
         finally:
             connection.close()
 
     def _read_credentials(self, uid: str) -> None:
-        """The job's token and CA, as its pods mount them; found by the label that says whose they are."""
+        """Those of one of its pods, as that one mounts them: whoever may read the Secret may speak for it."""
+        secrets, bundles = self._labelled("secret", uid), self._labelled("configmap", uid)
+        bundle = next((o["data"]["ca.crt"] for o in bundles if "ca.crt" in o.get("data", {})), "")
+        secret = next((o for o in secrets if "token" in o.get("data", {})), None)
+        if not bundle or secret is None:
+            raise LabError("the job has no pod with a token yet, or no CA")
+        meta = secret["metadata"]
+        self._headers = {
+            "Authorization": f"Bearer {base64.b64decode(secret['data']['token']).decode()}",
+            "X-Edgetrain-Worker": f"w-{meta['labels']['edgetrain.io/node-hash']}",
+            "X-Edgetrain-Pod-Uid": meta["ownerReferences"][0]["uid"],
+        }
+        self._context = ssl.create_default_context(cadata=bundle)
+
+    def _labelled(self, kind: str, uid: str) -> list[dict[str, Any]]:
         selector = f"edgetrain.io/job-uid={uid}"
-        text = self.lab.kubectl(
-            "-n", self.job.namespace, "get", "secret,configmap", "-l", selector, "-o", "json"
-        )
-        data: dict[str, str] = {}
-        for item in json.loads(text)["items"]:
-            secret = item["kind"] == "Secret"
-            for key, value in item.get("data", {}).items():
-                data[key] = base64.b64decode(value).decode() if secret else value
-        if not {"token", "ca.crt"} <= data.keys():
-            raise LabError("the job has no token or CA yet")
-        self._token = data["token"].strip()
-        self._context = ssl.create_default_context(cadata=data["ca.crt"])
+        text = self.lab.kubectl("-n", self.job.namespace, "get", kind, "-l", selector, "-o", "json")
+        return list(json.loads(text)["items"])
 
 
 def freshened(status: JobStatus, view: dict[str, Any]) -> JobStatus:

@@ -1,5 +1,6 @@
 """What the operator makes for a job besides pods, and what all its children carry."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from edgetrain_operator.core.model import Job, Manifest
@@ -7,8 +8,8 @@ from edgetrain_operator.core.naming import (
     ca_config_map_name,
     claim_name,
     digest,
+    identity_secret_name,
     plan_config_map_name,
-    token_secret_name,
 )
 from edgetrain_operator.core.stored import DOCUMENT_KEY, StoredPlan
 from edgetrain_protocol import names
@@ -53,13 +54,14 @@ def worker_selector(job_uid: str) -> str:
     return f"{names.JOB_UID_LABEL}={job_uid},{names.COMPONENT_LABEL}={WORKER}"
 
 
-def token_secret(job: Job, token: str) -> Manifest:
-    return {
-        **_object(job, "v1", "Secret", token_secret_name(job.name, job.uid, token), "token"),
-        "type": "Opaque",
-        "immutable": True,
-        "stringData": {"token": token},
-    }
+def identity_secret(job: Job, pod: str, uid: str, node: str, files: Mapping[str, str]) -> Manifest:
+    """What the pod is known by: made after it, since its uid is in there, and gone with it."""
+    manifest = _object(job, "v1", "Secret", identity_secret_name(pod), "identity")
+    manifest["metadata"]["labels"][names.NODE_HASH_LABEL] = digest(node)
+    manifest["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid, "blockOwnerDeletion": False}
+    ]
+    return {**manifest, "type": "Opaque", "immutable": True, "stringData": dict(files)}
 
 
 def ca_config_map(job: Job, bundle: str) -> Manifest:

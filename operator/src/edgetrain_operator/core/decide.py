@@ -2,15 +2,16 @@
 
 from collections.abc import Collection
 
-from edgetrain_operator.core import attempts, children, lifecycle, volumes
+from edgetrain_operator.core import attempts, lifecycle, volumes
+from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.causes import attributed
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.membership import why_leaves
 from edgetrain_operator.core.model import (
     CA,
+    IDENTITY,
     SERVER,
-    TOKEN,
     Action,
     Create,
     Decision,
@@ -81,7 +82,9 @@ def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
 def _placement(seen: Observed, without: Collection[str]) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
     senior = {m.node for m in seen.stored.members}
-    return place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
+    placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
+    barred = not_allowed(seen.job.spec, seen.defaults.allowed)
+    return placed.bar(barred) if barred else placed
 
 
 def _pods(
@@ -90,22 +93,16 @@ def _pods(
     """Pods to make and to delete, the records to write before, and when to look again."""
     seen, records = scene.seen, dict(records)
     actions: list[Action] = list(_deletions(scene))
-    made: list[Action] = []
     later: list[float | None] = [_deletions_due(seen)]
     for node in scene.placement.add:
         attempt = attempts.next_attempt(seen, records, node)
         records[worker_name(node)] = attempt.record
-        barred = seen.barred_until(SERVER, TOKEN, CA, Subject("node", node))
+        barred = seen.barred_until(SERVER, IDENTITY, CA, Subject("node", node))
         later.append(barred if attempt.create else attempt.record.retry_at or None)
         if attempt.create and barred is None:
             actions += [DeletePod(p.name, p.uid, "another takes its place") for p in attempt.superseded]
-            made += _creations(seen, node, attempt.record.attempt)
-    if made:
-        # Before the pods that mount it; there already, usually.
-        ever = any(record.pod_uid or record.attempt > 1 for record in records.values())
-        secret = children.token_secret(seen.job, seen.token)
-        made = [Create(secret, "for the workers", TOKEN, again=ever), *made]
-    return records, (*actions, *made), min((t for t in later if t is not None), default=None)
+            actions += _creations(seen, node, attempt.record.attempt)
+    return records, tuple(actions), min((t for t in later if t is not None), default=None)
 
 
 def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
@@ -115,7 +112,7 @@ def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
         Create(manifest, f"for the worker on {node}", subject, again=attempt > 1)
         for manifest in volumes.claims(seen.job, node)
     ]
-    pod = worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults, seen.token)
+    pod = worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults)
     return [*claims, Create(pod, f"{node}: {why}", subject)]
 
 

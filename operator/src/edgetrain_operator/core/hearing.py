@@ -35,7 +35,7 @@ class Knowledge:
     base: int
     counted: tuple[Quorum, ...]
 
-    @property
+    @cached_property
     def rank(self) -> tuple[int, int]:
         """Who has the higher one knows more."""
         return self.base, max((q.number for q in self.counted), default=0)
@@ -78,16 +78,17 @@ class Hearing:
     def formation(self) -> Formation | None:
         """The formation of this lineage in which most are who are in any, by their own word. One alone has
         to be enough of the formation before."""
-        said = Counter(self._speakers.values())
-        for formation, count in said.most_common(1):
-            if 2 * count > said.total() and (count > 1 or self._speaks_for_all(self._speakers)):
-                return formation
-        return None
+        said, speakers = self._speakers, sum(map(len, self._speakers.values()))
+        formation = max(said, key=lambda formation: len(said[formation]), default=None)
+        if formation is None or 2 * len(said[formation]) <= speakers:
+            return None
+        believed = len(said[formation]) > 1 or self._speaks_for_all(said[formation])
+        return formation if believed else None
 
     @cached_property
     def fellows(self) -> Mapping[str, TrainingPart]:
         """What those say who are in it."""
-        return {w: self.parts[w] for w, formation in self._speakers.items() if formation == self.formation}
+        return {w: self.parts[w] for w in self._speakers[self.formation]} if self.formation else {}
 
     @cached_property
     def knowledge(self) -> tuple[Knowledge, ...]:
@@ -158,10 +159,14 @@ class Hearing:
         return {w: part for w in self.seen.reports if self.heard(w) and (part := self.training(w))}
 
     @cached_property
-    def _speakers(self) -> Mapping[str, Formation]:
-        """Who says to be in a formation of this lineage, and in which."""
-        said = ((worker, part.formation) for worker, part in self.parts.items())
-        return {w: f for w, f in said if f and f.lineage == self.lineage and w in f.members}
+    def _speakers(self) -> Mapping[Formation, list[str]]:
+        """Each formation of this lineage in which anybody says to be, and who."""
+        found: dict[Formation, list[str]] = {}
+        for worker, part in self.parts.items():
+            formation = part.formation
+            if formation and formation.lineage == self.lineage and worker in formation.members:
+                found.setdefault(formation, []).append(worker)
+        return found
 
     @cached_property
     def _knowledge(self) -> Mapping[str, Knowledge]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from edgetrain_operator.core.allowed import Allowed
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
@@ -117,6 +118,8 @@ class Defaults:
     fleet_address: str
     """host:port that workers dial."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    allowed: Allowed = field(default_factory=Allowed)
+    """What jobs may ask for."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Subject:
     name: str
 
 
-PLAN, TOKEN, CA, SERVER = (Subject("job", name) for name in ("plan", "token", "ca", "server"))
+PLAN, IDENTITY, CA, SERVER = (Subject("job", name) for name in ("plan", "identity", "ca", "server"))
 """SERVER: nothing is wrong with the object, the API server has trouble."""
 
 
@@ -164,7 +167,6 @@ class Observed:
     highest_lineage: int = 0
     highest_step: int = 0
     """The furthest that any worker ever said to have come, in the newest lineage that any spoke of."""
-    token: str = ""
     ca_bundle: str = ""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
     """What was refused when it was last tried."""

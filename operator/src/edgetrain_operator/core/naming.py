@@ -27,10 +27,9 @@ def pod_name(job_name: str, job_uid: str, node: str, attempt: int) -> str:
     return child_name(job_name, job_uid, node, attempt)
 
 
-def token_secret_name(job_name: str, job_uid: str, token: str) -> str:
-    """By the key that made the token, which stands before its dot: one made by another key, as when the
-    keyring was lost, does not come to pods under the name of a Secret that holds the old one."""
-    return child_name(job_name, job_uid, "token", token.partition(".")[0])
+def identity_secret_name(pod: str) -> str:
+    """Known before the pod is, whose uid is in it; no pod's name is used twice."""
+    return f"{pod}-identity"
 
 
 def ca_config_map_name(job_name: str, job_uid: str) -> str:

@@ -6,7 +6,7 @@ has: it trains on.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgetrain_operator.core.model import NodeView
@@ -33,10 +33,16 @@ class Placement:
     """Those of `refused` whose kubelet is too old."""
     look_again_at: float | None = None
     """When a join delay ends."""
+    barred: str = ""
+    """Why no node gets a worker that has none; empty where they may."""
 
     @property
     def wanted(self) -> frozenset[str]:
         return self.keep | frozenset(self.add)
+
+    def bar(self, why: str) -> "Placement":
+        """The same, but that no node gets a worker that has none."""
+        return replace(self, add=(), barred=why)
 
 
 def matches(node: NodeView, spec: JobSpec) -> bool:

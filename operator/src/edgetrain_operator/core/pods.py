@@ -29,23 +29,19 @@ HOST_PORTS_FROM = 20_000
 """On the nodes' own network each job has ports of its own, below the range that kernels give out."""
 
 
-def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults, token: str) -> Manifest:
-    """The manifest of the worker on this node; the API server and the scheduler do the rest. `token`: the
-    job's, of which it mounts the Secret."""
+def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Manifest:
+    """The manifest of the worker on this node; the API server and the scheduler do the rest."""
     template = job.spec.template
+    name = pod_name(job.name, job.uid, node.name, attempt)
     metadata = {
-        "name": pod_name(job.name, job.uid, node.name, attempt),
+        "name": name,
         "namespace": job.namespace,
         "labels": {**template.metadata.labels, **worker_labels(job, node.name, attempt)},
         "annotations": {**template.metadata.annotations, names.NODE_ANNOTATION: node.name},
         "ownerReferences": [owner(job)],
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": _spec(job, node, defaults, token),
-    }
+    spec = _spec(job, node, defaults, name)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def image_of(job: Job, node: NodeView | None, defaults: Defaults) -> str:
@@ -60,7 +56,7 @@ def command_of(job: Job) -> list[str]:
     return [*(program.command or DEFAULT_COMMAND), *program.args]
 
 
-def _spec(job: Job, node: NodeView, defaults: Defaults, token: str) -> dict[str, Any]:
+def _spec(job: Job, node: NodeView, defaults: Defaults, name: str) -> dict[str, Any]:
     wish = job.spec.template.spec
     optional = {
         "imagePullSecrets": wish.image_pull_secrets,
@@ -86,7 +82,7 @@ def _spec(job: Job, node: NodeView, defaults: Defaults, token: str) -> dict[str,
         },
         "initContainers": [_profiler(job, node, defaults)],
         "containers": [_trainer(job, node, defaults)],
-        "volumes": [*volumes.volumes(job, node.name, token), *wish.volumes],
+        "volumes": [*volumes.volumes(job, node.name, name), *wish.volumes],
         **{key: value for key, value in optional.items() if value},
     }
 
@@ -155,7 +151,7 @@ def _own_env(job: Job, node: NodeView, defaults: Defaults) -> list[dict[str, Any
         Env.SITE: node.labels.get(names.SITE_LABEL, ""),
         Env.FLEET_ADDRESS: defaults.fleet_address,
         **_ports(job),
-        Env.TOKEN_FILE: names.TOKEN_FILE,
+        Env.IDENTITY_DIR: names.IDENTITY_DIR,
         Env.CA_FILE: names.CA_FILE,
         Env.RUN_DIR: names.RUN_DIR,
         Env.STATE_DIR: names.STATE_DIR,

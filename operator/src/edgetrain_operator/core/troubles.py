@@ -33,6 +33,7 @@ START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "Cre
 ARCHITECTURE_LABEL = "kubernetes.io/arch"
 IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
 NODE_LEFT_OUT = "NodeLeftOut"
+NOT_ALLOWED = "NotAllowed"
 LAST_WORDS_MAX = 200
 """Of a node that is left out: they are stored, and stay for as long as it is."""
 TEXT_MAX = 600
@@ -60,6 +61,8 @@ MENDS = {
 
 def job_troubles(scene: Scene) -> Iterator[Trouble]:
     """What concerns no node in particular."""
+    if scene.placement.barred:
+        yield Trouble(NOT_ALLOWED, f"no new worker is made: {scene.placement.barred}")
     for refusal in refusals.of_kind(scene.seen, "job").values():
         yield Trouble(refusal.reason, refusal.message)
     if scene.seen.program_missing:
@@ -68,6 +71,8 @@ def job_troubles(scene: Scene) -> Iterator[Trouble]:
     refused = refusals.of_nodes(scene.seen, placement.add)
     if refused and len(placement.wanted) - len(refused) < spec.nodes.min:
         yield Trouble(next(iter(refused.values())).reason, refusals.summary(refused))
+    if placement.barred:
+        return
     if not placement.wanted and not placement.refused:
         yield Trouble("NoMatchingNodes", _no_match(scene))
     elif len(placement.wanted) < spec.nodes.min:

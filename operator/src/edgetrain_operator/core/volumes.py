@@ -4,7 +4,7 @@ from typing import Any
 
 from edgetrain_operator.core.children import claim
 from edgetrain_operator.core.model import Job, Manifest
-from edgetrain_operator.core.naming import ca_config_map_name, claim_name, token_secret_name
+from edgetrain_operator.core.naming import ca_config_map_name, claim_name, identity_secret_name
 from edgetrain_protocol import names
 from edgetrain_protocol.pods import Store
 
@@ -13,13 +13,14 @@ SHARED = {"run": names.RUN_DIR, "state": names.STATE_DIR, "tmp": "/tmp"}
 STORES = {"checkpoint": names.CHECKPOINT_DIR, "model": names.MODEL_DIR, "data": names.DATA_DIR}
 
 
-def volumes(job: Job, node: str, token: str) -> list[dict[str, Any]]:
-    secret = {"secretName": token_secret_name(job.name, job.uid, token), "defaultMode": 0o440}
+def volumes(job: Job, node: str, pod: str) -> list[dict[str, Any]]:
+    """Of the pod of this name on this node."""
+    secret = {"secretName": identity_secret_name(pod), "defaultMode": 0o440}
     ca = {"name": ca_config_map_name(job.name, job.uid)}
     source = job.spec.program.source
     program = [] if source is None or source.config_map is None else [source.config_map.name]
     return [
-        {"name": "token", "secret": secret},
+        {"name": "identity", "secret": secret},
         {"name": "ca", "configMap": ca},
         *({"name": name, "emptyDir": {}} for name in SHARED),
         *({"name": name, **_source(job, node, name)} for name in STORES),
@@ -28,8 +29,8 @@ def volumes(job: Job, node: str, token: str) -> list[dict[str, Any]]:
 
 
 def common_mounts() -> list[dict[str, Any]]:
-    """Token and CA as whole volumes: KubeEdge updates neither environment nor subPath."""
-    read_only = {"token": names.TOKEN_DIR, "ca": names.CA_DIR}
+    """Identity and CA as whole volumes: KubeEdge updates neither environment nor subPath."""
+    read_only = {"identity": names.IDENTITY_DIR, "ca": names.CA_DIR}
     return [
         *({"name": name, "mountPath": path, "readOnly": True} for name, path in read_only.items()),
         *({"name": name, "mountPath": path} for name, path in (SHARED | STORES).items()),

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from edgetrain_operator.fleet import views
 from edgetrain_operator.fleet.fleet import Fleet, Over
 from edgetrain_operator.fleet.reading import nonsense, read_reports
-from edgetrain_operator.fleet.store import Nonsense
+from edgetrain_operator.fleet.store import Nonsense, Sender
 from edgetrain_operator.fleet.tokens import OPERATOR
 from edgetrain_operator.fleet.wire import Problem, body_of, sender_of, token_of
 from edgetrain_protocol.report import ReportAnswer
@@ -36,8 +36,8 @@ def create_app(fleet: Fleet) -> FastAPI:
 def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
     @app.post("/v1/jobs/{job_uid}/reports")
     async def reports(job_uid: str, request: Request) -> Response:
-        _admit(fleet, job_uid, request)
-        body, sender = await body_of(request), sender_of(request)
+        sender = _admit(fleet, job_uid, request)
+        body = await body_of(request)
         fleet.paces.charge(job_uid, sender.pod_uid, len(body))
         try:
             answer: ReportAnswer = fleet.take(job_uid, read_reports(body), sender)
@@ -49,15 +49,14 @@ def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
 
     @app.get("/v1/jobs/{job_uid}/plan")
     async def plan(
-        job_uid: str, request: Request, worker: str, lineage: int = 0, revision: int = 0, wait: float = 20.0
+        job_uid: str, request: Request, lineage: int = 0, revision: int = 0, wait: float = 20.0
     ) -> Response:
-        _admit(fleet, job_uid, request)
-        pod_uid = sender_of(request).pod_uid
+        sender = _admit(fleet, job_uid, request)
         ends = time.monotonic() + min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
         while True:
-            if fleet.is_over(job_uid, pod_uid):
+            if fleet.is_over(job_uid, sender.pod_uid):
                 raise Problem(410, OVER)
-            body = fleet.board.body_newer_than(job_uid, worker, lineage, revision)
+            body = fleet.board.body_newer_than(job_uid, sender.worker, lineage, revision)
             left = ends - time.monotonic()
             if body is not None:
                 return _json(body)
@@ -69,12 +68,9 @@ def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
 def _view_routes(app: FastAPI, fleet: Fleet) -> None:
     @app.get("/v1/jobs")
     async def jobs(request: Request) -> views.Jobs:
-        token = token_of(request)
-        everything = fleet.believes(token, OPERATOR)
-        seen = [uid for uid in fleet.known_jobs() if everything or fleet.believes(token, uid)]
-        if not seen and not everything:
-            raise Problem(401, "the token is of no job that is known here")
-        return views.jobs(fleet, seen)
+        if not fleet.believes(token_of(request), OPERATOR):
+            raise Problem(401, "the token is not the operator's: a pod's opens /v1/jobs/<its job> alone")
+        return views.jobs(fleet, fleet.known_jobs())
 
     @app.get("/v1/jobs/{job_uid}")
     async def job(job_uid: str, request: Request) -> views.Job:
@@ -85,16 +81,20 @@ def _view_routes(app: FastAPI, fleet: Fleet) -> None:
         return views.job(fleet, job_uid)
 
 
-def _admit(fleet: Fleet, job_uid: str, request: Request) -> None:
-    if not fleet.believes(token_of(request), job_uid):
-        raise Problem(401, f"the token is not that of job {job_uid}: read the mounted token again")
-    if fleet.is_over(job_uid, sender_of(request).pod_uid):
+def _admit(fleet: Fleet, job_uid: str, request: Request) -> Sender:
+    """Who asks, proved by the token; for a job that is known here."""
+    sender = sender_of(request)
+    if not fleet.believes(token_of(request), job_uid, sender.worker, sender.pod_uid):
+        whose = f"{sender.worker}'s pod {sender.pod_uid} of job {job_uid}"
+        raise Problem(401, f"the token is not that of {whose}: read the mounted token again")
+    if fleet.is_over(job_uid, sender.pod_uid):
         raise Problem(410, OVER)
     # A token outlives its job, and an operator that begins has not heard of all jobs yet.
     if not fleet.expects(job_uid):
         raise Problem(503, f"the operator knows of no job {job_uid}, or not yet", retry_after=UNKNOWN_SECONDS)
-    if wait := fleet.paces.wait(job_uid, sender_of(request).pod_uid, fleet.workers(job_uid)):
+    if wait := fleet.paces.wait(job_uid, sender.pod_uid, fleet.workers(job_uid)):
         raise Problem(429, "too many requests of this pod, or of all pods of its job", retry_after=wait)
+    return sender
 
 
 def _json(body: str | bytes) -> Response:

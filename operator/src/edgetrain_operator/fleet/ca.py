@@ -61,17 +61,37 @@ def make_authority(now: datetime, life: timedelta = AUTHORITY_LIFE) -> KeyPair:
 
 def make_serving(authority: KeyPair, now: datetime, life: timedelta = SERVING_LIFE) -> KeyPair:
     """The fleet API's certificate, for the one name that clients verify."""
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH]
+    return _issued(authority, FLEET_SERVER_NAME, x509.DNSName(FLEET_SERVER_NAME), purposes, now, life)
+
+
+def make_identity(authority: KeyPair, worker: str, uri: str, now: datetime) -> KeyPair:
+    """A pod's certificate, by which the other pods of its job know it, whichever of them dials; good for as
+    long as its authority is. It has no DNS name: nobody takes its holder for the fleet API."""
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    life = max(authority.ends - now, timedelta())
+    return _issued(authority, worker, x509.UniformResourceIdentifier(uri), purposes, now, life)
+
+
+def _issued(
+    authority: KeyPair,
+    common_name: str,
+    subject: x509.GeneralName,
+    purposes: Sequence[x509.ObjectIdentifier],
+    now: datetime,
+    life: timedelta,
+) -> KeyPair:
     ca_key = serialization.load_pem_private_key(authority.key.encode(), password=None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, FLEET_SERVER_NAME)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     serial = x509.random_serial_number()
     builder = (
         _certificate(name, authority.parsed.subject, key.public_key(), serial, now, life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(FLEET_SERVER_NAME)]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
         )

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgetrain_protocol.crowd import Crowd
+from edgetrain_protocol.descriptors import raise_limit
 from edgetrain_protocol.listening import listen
 
 KEPT_DESCRIPTORS = 256
@@ -23,9 +24,7 @@ Address = tuple[str, int]
 def room_for(wished: int) -> int:
     """How many connections a port may have, with what the system lets this process open; the limit is raised
     to what may be had without rights."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    hard = raise_limit()
     return wished if hard == resource.RLIM_INFINITY else max(1, min(wished, hard - KEPT_DESCRIPTORS))
 
 

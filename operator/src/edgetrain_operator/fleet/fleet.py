@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.keyring import Keyring
@@ -13,6 +14,7 @@ from edgetrain_operator.fleet.probe_book import ProbeBook
 from edgetrain_operator.fleet.store import Nonsense, ReportStore, Sender, check
 from edgetrain_operator.fleet.tokens import OPERATOR, make_token, verify_token
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol import identity
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Report, ReportAnswer
 
@@ -32,7 +34,7 @@ class Fleet:
     ) -> None:
         self._lock = threading.Lock()
         self._clock = clock
-        self._keyring = keyring
+        self.keyring = keyring
         self._given_authorities = given_authorities
         self._store = ReportStore()
         self._probes: dict[str, ProbeBook] = {}
@@ -96,20 +98,28 @@ class Fleet:
     def on_report(self, callback: Callable[[str, Report], None]) -> None:
         self._listeners.append(callback)
 
-    def token_for(self, job_uid: str) -> str:
-        return make_token(self._keyring.token_keys[0], job_uid)
+    def identity(self, job_uid: str, worker: str, pod_uid: str) -> dict[str, str]:
+        keyring, now = self.keyring, datetime.now(UTC)
+        authority = ca.signer(keyring.authorities, now)
+        pair = ca.make_identity(authority, worker, identity.Identity(job_uid, worker, pod_uid).uri, now)
+        return {
+            identity.TOKEN: make_token(keyring.token_keys[0], job_uid, worker, pod_uid),
+            identity.CERTIFICATE: pair.certificate,
+            identity.KEY: pair.key,
+            identity.ISSUER: authority.certificate,
+        }
 
     def operator_token(self) -> str:
         """Opens the read-only views of all jobs."""
-        return self.token_for(OPERATOR)
+        return make_token(self.keyring.token_keys[0], OPERATOR)
 
     def ca_bundle(self) -> str:
         # Our own stay in it beside given ones, so that one may change to the other and back.
-        return self._given_authorities + ca.bundle(self._keyring.authorities)
+        return self._given_authorities + ca.bundle(self.keyring.authorities)
 
     def use(self, keyring: Keyring) -> None:
         """Take over a renewed keyring."""
-        before, self._keyring = self.ca_bundle(), keyring
+        before, self.keyring = self.ca_bundle(), keyring
         self._tell_of_bundle(before)
 
     def use_given(self, authorities: str) -> None:
@@ -119,8 +129,9 @@ class Fleet:
 
     # What the API uses
 
-    def believes(self, token: str, job_uid: str) -> bool:
-        return verify_token(self._keyring.token_keys, token, job_uid)
+    def believes(self, token: str, *whose: str) -> bool:
+        """Whether we made this token for this pod (job, worker, uid), or for the operator."""
+        return verify_token(self.keyring.token_keys, token, *whose)
 
     def expects(self, job_uid: str) -> bool:
         return job_uid in self._expected

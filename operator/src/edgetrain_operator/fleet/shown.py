@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edgetrain_operator.fleet.door import Door
 from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.tokens import OPERATOR
-from edgetrain_operator.fleet.wire import Problem, token_of
+from edgetrain_operator.fleet.wire import Problem, sender_of, token_of
 
 _JOB = re.compile(r"/v1/jobs/([^/]+)")
 
@@ -26,9 +26,11 @@ class Shown:
         await self._app(scope, receive, send)
 
     def _is_ours(self, scope: Scope) -> bool:
+        request = Request(scope)
         try:
-            token = token_of(Request(scope))
+            token, sender = token_of(request), sender_of(request)
         except Problem:
             return False
         named = _JOB.match(scope["path"])
-        return any(self._fleet.believes(token, whose) for whose in (named[1] if named else "", OPERATOR))
+        pod = (named[1] if named else "", sender.worker, sender.pod_uid)
+        return self._fleet.believes(token, *pod) or self._fleet.believes(token, OPERATOR)

@@ -33,7 +33,7 @@ class Nonsense(ValueError):
 
 @dataclass(frozen=True)
 class Sender:
-    """Who a request says it is from."""
+    """Who a request says it is from; its token says whether that is so."""
 
     worker: str
     pod_uid: str

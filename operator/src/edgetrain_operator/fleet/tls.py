@@ -2,14 +2,10 @@
 
 import os
 import ssl
-from asyncio import sslproto
 
 from edgetrain_operator.fleet.ca import KeyPair
+from edgetrain_protocol import tls_memory
 from edgetrain_protocol.names import FLEET_SERVER_NAME
-
-READ_BYTES = 16 << 10
-"""Of a connection's TLS at a time: a record. asyncio sets 256 KiB aside for each connection there is, which a
-thousand workers, or whoever only connects, would fill half a gigabyte with."""
 
 
 class BadCertificate(ValueError):
@@ -18,7 +14,7 @@ class BadCertificate(ValueError):
 
 def server_context() -> ssl.SSLContext:
     """Without a certificate yet. All connections of this process have small buffers from now on."""
-    sslproto.SSLProtocol.max_size = READ_BYTES
+    tls_memory.keep_small()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

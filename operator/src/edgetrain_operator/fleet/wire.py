@@ -24,7 +24,7 @@ class Problem(Exception):
 def token_of(request: Request) -> str:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token:
-        raise Problem(401, "no token: send `Authorization: Bearer <the job's token>`")
+        raise Problem(401, "no token: send `Authorization: Bearer <the pod's token>`")
     return token.strip()
 
 

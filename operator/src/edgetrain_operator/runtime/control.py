@@ -33,7 +33,9 @@ class Control:
         self._settings, self._kube, self._fleet, self._metrics = settings, kube, fleet, metrics
         self.queue: KeyedQueue[Key] = KeyedQueue()
         self.nodes = NodeTable()
-        defaults = Defaults(settings.trainer_image, settings.fleet_address, settings.pull_policy)
+        defaults = Defaults(
+            settings.trainer_image, settings.fleet_address, settings.pull_policy, settings.allowed
+        )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)
         self._backfill = _backfill(settings, self._reconciler.memory, metrics)

@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from edgetrain_operator.core import refusals
+from edgetrain_operator.core import children, refusals
 from edgetrain_operator.core.model import (
     CA,
+    IDENTITY,
     SERVER,
-    TOKEN,
     Action,
     Create,
     DeleteJob,
@@ -19,10 +19,12 @@ from edgetrain_operator.core.model import (
     Forget,
     Job,
     MarkOver,
+    PodView,
     Subject,
     Written,
 )
-from edgetrain_operator.core.observe import own
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.observe import own, pod_view
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Refused
@@ -74,7 +76,7 @@ class Execution:
 
     def _hopeless(self, action: Written) -> bool:
         """Whether it would fail for what has failed before it, or has to wait for its turn."""
-        needs = {SERVER, TOKEN, CA, action.subject} if isinstance(action, Create) else {SERVER}
+        needs = {SERVER, IDENTITY, CA, action.subject} if isinstance(action, Create) else {SERVER}
         if needs & self._refused:
             return True
         self.left = self.left or self._in_vain > IN_VAIN_SECONDS
@@ -101,19 +103,31 @@ class Execution:
 
     async def _create(self, action: Create) -> None:
         resource, name = BY_KIND[action.kind], str(action.manifest["metadata"]["name"])
+        made = None
         try:
-            await self._kube.create(resource, action.manifest)
+            made = await self._kube.create(resource, action.manifest)
         except AlreadyExists:
             if resource is PODS:
                 await self._claim_name(name)
         except Refused as error:
-            if not action.again and name not in self._memory.made:
+            if name in self._memory.lacking or not (action.again or name in self._memory.made):
+                self._memory.lacking.add(name)
                 raise
             log.info("%s is taken to be there: %s", name, error)
         if resource is not PODS:
             self._memory.made.add(name)
+            self._memory.lacking.discard(name)
+        elif made:
+            # At once: a kubelet that looks for it in vain waits half a second before it looks again.
+            await self.run([self.identity(pod_view(made), again=False)])
         if resource is not CLAIMS:  # The node's pod comes after its claims.
             self._memory.accept(action.subject)
+
+    def identity(self, pod: PodView, *, again: bool) -> Create:
+        """The Secret that this pod is known by."""
+        files = self._fleet.identity(self._job.uid, worker_name(pod.node), pod.uid)
+        manifest = children.identity_secret(self._job, pod.name, pod.uid, pod.node, files)
+        return Create(manifest, f"for pod {pod.name}", IDENTITY, again=again)
 
     async def _claim_name(self, name: str) -> None:
         """The pod is there: ours, made by an operator that died before it saw it, or somebody else's."""

@@ -24,6 +24,8 @@ class JobMemory:
     refusals: dict[Subject, Refusal] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
     """Names of claims and Secrets that were made, or were there."""
+    lacking: set[str] = field(default_factory=set)
+    """Names of those that were refused: not there, for certain."""
     conflicts: int = 0
     """Reconciles, one after another, in which somebody wrote first."""
     taken: frozenset[str] = frozenset()
@@ -34,7 +36,7 @@ class JobMemory:
     ca_bundle: str = ""
     """As last applied."""
     mounts_written: float = field(default=float("-inf"))
-    """When the CA was, and the token where it may have been missing; monotonic."""
+    """When the CA was, and identities that may have been missing; monotonic."""
     served: tuple[int, int] = (0, 0)
     """(lineage, revision) last given to the fleet API."""
     status_written: float = field(default=float("-inf"))

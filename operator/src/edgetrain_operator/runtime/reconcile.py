@@ -17,6 +17,7 @@ from edgetrain_operator.core.decide import decide, status_unwritten
 from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.model import (
     CA,
+    IDENTITY,
     PLAN,
     Create,
     Decision,
@@ -91,7 +92,7 @@ class Reconciler:
             await doing.run(decision.actions)
             memory.decision = decision
             wanted = {action.subject for action in decision.actions if isinstance(action, Written)}
-            memory.forget_idle({CA, *wanted}, seen.now)
+            memory.forget_idle({CA, IDENTITY, *wanted}, seen.now)
         if not written or memory.refusals != seen.refusals:
             decision = self._retold(replace(seen, refusals=dict(memory.refusals)), decision, written)
         await self._tell(job, memory, decision, seen.now)
@@ -146,7 +147,6 @@ class Reconciler:
             heard_revision=heard,
             highest_lineage=furthest[0],
             highest_step=furthest[1],
-            token=self._fleet.token_for(job.uid),
             refusals=dict(memory.refusals),
             program_missing=await self._program_missing(job, views),
             strangers=await strangers(self._kube, job, held.stored, nodes, memory),

@@ -3,40 +3,42 @@
 import threading
 from collections.abc import Callable
 
+from edgetrain.credentials import Credentials
 from edgetrain.engine.follower import Follower
 from edgetrain.engine.replay import Entry
 from edgetrain.engine.state import Snapshot
-from edgetrain.local import CaughtUp, FetchFailed, Form, Message, Position
+from edgetrain.local import CaughtUp, FetchFailed, Form, Message, Peer, Position
 
 
 class CatchUp:
     """At most one donor is followed at a time. To be used with the member's condition held."""
 
-    def __init__(self, changed: threading.Condition, send: Callable[[Message], None]) -> None:
-        self._changed, self._send = changed, send
+    def __init__(
+        self, changed: threading.Condition, send: Callable[[Message], None], credentials: Credentials
+    ) -> None:
+        self._changed, self._send, self._credentials = changed, send, credentials
         self._follower: Follower | None = None
-        self._donor = ""
         self._told: type[Message] | None = None
         """What was said last of the donor that is followed now."""
 
-    def follow(self, address: str, port: int, token: str, have: Position | None, donor: str = "") -> None:
+    def follow(self, donor: Peer, have: Position | None) -> None:
         """Follow this donor from now on; `have` is where the state at hand stands, None if it is no use.
 
         Who follows it already goes on as it is: a slow device is asked in again before it has caught up,
         and would begin from the start for ever.
         """
-        self._told, self._donor = None, donor
-        if self._follower and self._follower.follows(address, port, token):
+        self._told = None
+        if self._follower and self._follower.donor == donor:
             return
         self.stop()
-        self._follower = Follower(address, port, token, have=have, wake=self._changed)
+        self._follower = Follower(donor, self._credentials, have=have, wake=self._changed)
 
-    def follow_member(self, form: Form, token: str, have: Position | None) -> None:
+    def follow_member(self, form: Form, have: Position | None) -> None:
         """Behind the formation that is to be entered: follow one of its current members, if nobody yet."""
         me = form.members[form.rank].worker
         donor = next((p for p in form.members if p.worker in form.current and p.worker != me), None)
         if donor and not self._follower:
-            self.follow(donor.address, donor.state_port, token, have, donor.worker)
+            self.follow(donor, have)
 
     def stop(self) -> None:
         if self._follower:
@@ -60,7 +62,7 @@ class CatchUp:
         if not self._follower:
             return
         if self._follower.error:
-            self._say(FetchFailed(self._donor, self._follower.error))
+            self._say(FetchFailed(self._follower.donor.worker, self._follower.error))
         elif self._follower.caught_up(position.committed):
             self._say(CaughtUp(position))
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from edgetrain.acceptor import Acceptor, Prove
+from edgetrain.credentials import Credentials
 from edgetrain.engine.echo import ECHO
 from edgetrain.engine.replay import Entry, ReplayLog
 from edgetrain.engine.state import Snapshot, encode
@@ -28,23 +29,21 @@ REQUEST_BYTES = 4096
 
 
 class Donor:
-    """Listens from the start; answers nobody before it was told the token."""
+    """Listens from the start."""
 
     def __init__(
         self,
         port: int,
+        credentials: Credentials,
         log: ReplayLog,
         take_snapshot: Callable[[], Snapshot],
         position: Callable[[], Position],
     ) -> None:
         """`take_snapshot` waits for a loop boundary; both callables may be called from any thread."""
         self._log, self._take_snapshot, self._position = log, take_snapshot, position
-        self._token = ""
+        self._credentials = credentials
         self._acceptor = Acceptor(self._serve, name="donor", most=MOST_NEWCOMERS, port=port)
         self.port = self._acceptor.port
-
-    def set_token(self, token: str) -> None:
-        self._token = token
 
     def close(self) -> None:
         self._acceptor.close()
@@ -52,17 +51,19 @@ class Donor:
     def _serve(self, connection: socket.socket, prove: Prove) -> None:
         with contextlib.suppress(WireError, ValueError, KeyError):
             connection.settimeout(AUTHENTICATE_SECONDS)
-            wire = Wire(connection)
-            wire.admit(self._token)
-            prove()
-            connection.settimeout(SEND_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_SECONDS * 1000)
-            while True:
-                request, payload = wire.receive(REQUEST_BYTES, len(ECHO))
-                if request["want"] == "echo":
-                    wire.send(self._front(), memoryview(payload))
-                else:
-                    self._answer(wire, request)
+            with self._credentials.admit(connection) as secured:
+                prove()
+                secured.settimeout(SEND_SECONDS)
+                self._converse(Wire(secured))
+
+    def _converse(self, wire: Wire) -> None:
+        while True:
+            request, payload = wire.receive(REQUEST_BYTES, len(ECHO))
+            if request["want"] == "echo":
+                wire.send(self._front(), memoryview(payload))
+            else:
+                self._answer(wire, request)
 
     def _answer(self, wire: Wire, request: dict[str, object]) -> None:
         if request["want"] == "snapshot":

@@ -8,19 +8,20 @@ import socket
 import threading
 from collections.abc import Sequence
 
+from edgetrain.credentials import Credentials
 from edgetrain.engine.wire import Wire, WireError
 from edgetrain.local import Peer
 
 TRY_SECONDS = 1.0
-"""For all of one try: connection, proof and echo take four round trips."""
+"""For all of one try: connection, handshake and echo take four round trips."""
 ECHO = bytes(8192)
 """Several full packets each way."""
 
 
-def unheard(peers: Sequence[Peer], token: str) -> list[str]:
+def unheard(peers: Sequence[Peer], credentials: Credentials) -> list[str]:
     """Workers from whose state servers no echo has come; all are tried at once."""
     heard: set[str] = set()
-    tries = [threading.Thread(target=_try, args=(peer, token, heard), daemon=True) for peer in peers]
+    tries = [threading.Thread(target=_try, args=(peer, credentials, heard), daemon=True) for peer in peers]
     for thread in tries:
         thread.start()
     for thread in tries:
@@ -28,11 +29,14 @@ def unheard(peers: Sequence[Peer], token: str) -> list[str]:
     return [peer.worker for peer in peers if peer.worker not in heard]
 
 
-def _try(peer: Peer, token: str, heard: set[str]) -> None:
+def _try(peer: Peer, credentials: Credentials, heard: set[str]) -> None:
     try:
-        with socket.create_connection((peer.address, peer.state_port), TRY_SECONDS) as connection:
-            wire = Wire(connection)
-            wire.dial(token)
+        address = (peer.address, peer.state_port)
+        with (
+            socket.create_connection(address, TRY_SECONDS) as connection,
+            credentials.dial(connection, peer.worker) as secured,
+        ):
+            wire = Wire(secured)
             wire.send({"want": "echo"}, ECHO)
             wire.receive(payload_most=len(ECHO))
             heard.add(peer.worker)

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from edgetrain.credentials import Credentials
 from edgetrain.engine.echo import ECHO
 from edgetrain.engine.ledger import Ledger
 from edgetrain.engine.replay import Entry
 from edgetrain.engine.state import Snapshot, decode
 from edgetrain.engine.wire import Wire, WireError
-from edgetrain.local import FormationId, Position
+from edgetrain.local import FormationId, Peer, Position
 
 AHEAD = 4
 """Steps held ready: enough to keep the program busy."""
@@ -41,10 +42,10 @@ class Follower:
     """One newcomer's thread. `wake` guards what it shares with the program's thread."""
 
     def __init__(
-        self, address: str, port: int, token: str, *, have: Position | None, wake: threading.Condition
+        self, donor: Peer, credentials: Credentials, *, have: Position | None, wake: threading.Condition
     ) -> None:
         """`have`: where the state at hand stands; None where only a snapshot will do."""
-        self._address, self._port, self._token = address, port, token
+        self.donor, self._credentials = donor, credentials
         self._wake = wake
         self._lineage = have.lineage if have else 0
         self._wanted = have.committed if have else None
@@ -89,10 +90,6 @@ class Follower:
             return False
         return committed >= self._front - NEAR or self._renewed
 
-    def follows(self, address: str, port: int, token: str) -> bool:
-        """Whether this is the donor that is followed already."""
-        return (address, port, token) == (self._address, self._port, self._token)
-
     def close(self) -> None:
         self._closed = True
         self._wake.notify_all()
@@ -100,17 +97,17 @@ class Follower:
     # The follower's own thread.
 
     def _run(self) -> None:
+        address = (self.donor.address, self.donor.state_port)
         while not self._closed:
             try:
-                with socket.create_connection((self._address, self._port), CONNECT_SECONDS) as connection:
+                with socket.create_connection(address, CONNECT_SECONDS) as connection:
                     connection.settimeout(SILENCE_SECONDS)
-                    wire = Wire(connection)
-                    wire.dial(self._token)
-                    self._follow(wire)
+                    with self._credentials.dial(connection, self.donor.worker) as secured:
+                        self._follow(Wire(secured))
             # Whatever a donor may say: a thread that ended here would leave its newcomer waiting for good.
             except Exception as error:
                 with self._wake:
-                    self.error = f"cannot follow {self._address}:{self._port}: {error}"
+                    self.error = f"cannot follow {self.donor.worker} at {address[0]}:{address[1]}: {error}"
                     self._wake.notify_all()
                     self._wake.wait_for(lambda: self._closed, RETRY_SECONDS)
 

@@ -7,12 +7,15 @@ formation. What is said to the supervisor about leaving is said when no operatio
 position any more.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from edgetrain.credentials import Credentials
 from edgetrain.engine.echo import unheard
-from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, connected, shut_down
+from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, admit, connected, shut_down
+from edgetrain.engine.packet_filter import EVERYBODY, NOBODY
 from edgetrain.engine.reduce import Reduction
 from edgetrain.engine.seat import Operation, Seat
 from edgetrain.engine.traffic import Traffic
@@ -33,19 +36,35 @@ from edgetrain.local import (
 )
 from edgetrain.local.codec import pack_bytes, unpack_bytes
 
+log = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
 
 GRACE_SECONDS = 0.05
 """After a peer has closed its connection, for what it sent before to arrive: it may have left in order."""
+ADMIT_SECONDS = 2.5
+"""Once all have told where they listen, connections take a round trip each. Whose first packets were dropped,
+as it comes from an address that nobody knew of, sends the third or fourth one after this."""
+
+UNBUILT = (
+    "formation %d is not built after %g s: until it is, strangers may connect to its listener too, in case a "
+    "member's packets come from an address that is neither its own nor that of its supervisor's connection; "
+    "if this comes again and again, let no NAT with several addresses stand between the workers"
+)
 
 
 class Formations:
     """Builds, enters and leaves formations; `changed` is notified whenever something can go on."""
 
     def __init__(
-        self, changed: threading.Condition, send: Callable[[Message], None], position: Callable[[], Position]
+        self,
+        changed: threading.Condition,
+        send: Callable[[Message], None],
+        position: Callable[[], Position],
+        credentials: Credentials,
     ) -> None:
         self._changed, self._send, self._position = changed, send, position
+        self._credentials = credentials
         self._stores: dict[FormationId, AddressStore] = {}
         self._operation: Operation | None = None
         """That the program's thread waits for."""
@@ -66,6 +85,7 @@ class Formations:
             self._stores = {key: s for key, s in self._stores.items() if key[:2] >= form.formation[:2]}
             threading.Thread(target=self._live, args=(self.seat,), name="formation", daemon=True).start()
             self._after(form.build_seconds, self._give_up, self.seat)
+            self._after(ADMIT_SECONDS, self._admit, self.seat)
 
     def store_set(self, message: StoreSet) -> None:
         """Addresses may come before the Form that they belong to."""
@@ -73,11 +93,11 @@ class Formations:
             store = self._store(message.formation)
         store.put(message.key, unpack_bytes(message.value_b64))
 
-    def try_links(self, message: TryLinks, token: str) -> None:
+    def try_links(self, message: TryLinks) -> None:
         with self._changed:
             seat = self.seat
             if seat and seat.id == message.formation and not seat.left:
-                threading.Thread(target=self._try, args=(seat, token), name="echo", daemon=True).start()
+                threading.Thread(target=self._try, args=(seat,), name="echo", daemon=True).start()
 
     def halt(self, halt: Halt) -> None:
         """Leave the formation and say so."""
@@ -182,9 +202,9 @@ class Formations:
 
     # By a thread of its own.
 
-    def _try(self, seat: Seat, token: str) -> None:
+    def _try(self, seat: Seat) -> None:
         others = [peer for rank, peer in enumerate(seat.form.members) if rank != seat.form.rank]
-        workers = frozenset(unheard(others, token))
+        workers = frozenset(unheard(others, self._credentials))
         with self._changed:
             self._unheard(seat, workers)
 
@@ -194,7 +214,8 @@ class Formations:
         form = seat.form
         address = form.members[form.rank].address
         try:
-            group = Group(seat.store, form.rank, len(form.members), address, form.build_seconds)
+            size, come_from = len(form.members), _addresses(form)
+            group = Group(seat.store, form.rank, size, address, form.build_seconds, come_from)
         except GroupBroken as error:
             self._failed(seat, str(error))
             return
@@ -211,9 +232,22 @@ class Formations:
                 group.shutdown()
                 return False
             seat.built = True
+            admit(seat.store, group.rank, NOBODY)
             self._send(Built(seat.id))
             self._changed.notify_all()
             return True
+
+    def _admit(self, seat: Seat) -> None:
+        """Let everybody connect until the group is built, where all have told where they listen and do not
+        come together: no stranger can bring that about."""
+        with self._changed:
+            if seat.left or seat.built:
+                return
+            if len(seat.store.listeners()) < len(seat.form.members):
+                self._after(ADMIT_SECONDS, self._admit, seat)
+                return
+            admit(seat.store, seat.form.rank, EVERYBODY)
+        log.warning(UNBUILT, seat.id.number, ADMIT_SECONDS)
 
     def _give_up(self, seat: Seat) -> None:
         self._failed(seat, f"not built within {seat.form.build_seconds:g} s")
@@ -242,6 +276,11 @@ class Formations:
     def _lost(self, seat: Seat, peer: str) -> None:
         with self._changed:
             self._break(seat, f"{peer} has closed its connection", frozenset({peer}))
+
+
+def _addresses(form: Form) -> set[str]:
+    """From which its members connect, as far as that is known."""
+    return {address for peer in form.members for address in (peer.address, peer.comes_from)}
 
 
 def _workers(seat: Seat, addresses: frozenset[str]) -> list[str]:

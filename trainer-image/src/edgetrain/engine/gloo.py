@@ -6,20 +6,29 @@ when a connection closes, Gloo forgets to tell those who wait for a send that is
 that is half done (`Pair::signalException` goes through pending operations only), which on slow links
 is nearly everybody. So callers must be ready to leave a blocked operation behind. Always eager: with
 lazy connections the listening side ignores its time-out (gloo#520).
+
+Gloo takes whoever connects to its listener at his word, keeps his descriptor, and ends the process when there
+are no more. So the kernel lets nobody through to it but the group's members, and them only while it is built.
 """
 
 import contextlib
+import logging
 import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 import torch.distributed as torch_distributed
+
+from edgetrain.engine.packet_filter import NOBODY, Program, attach, only
+
+log = logging.getLogger(__name__)
 
 dist: Any = torch_distributed
 """Torch publishes no types of what is used here."""
@@ -53,12 +62,15 @@ class AddressStore(dist.Store):  # type: ignore[misc]  # see dist
     def __init__(self, publish: Callable[[str, bytes], None]) -> None:
         super().__init__()
         self._publish = publish
+        self.on_listening: Callable[[], None] = lambda: None
+        """Called when it is known where we listen, before anybody else is told."""
         self._values: dict[str, bytes] = {}
         self._changed = threading.Condition()
         self._closed = False
 
     def set(self, key: str, value: bytes) -> None:
         self.put(key, bytes(value))
+        self.on_listening()
         self._publish(key, bytes(value))
 
     def put(self, key: str, value: bytes) -> None:
@@ -103,14 +115,27 @@ def _listener(blob: bytes) -> tuple[str, int]:
 class Group:
     """A process group. Operations block their caller; `shutdown` from another thread frees it."""
 
-    def __init__(self, store: AddressStore, rank: int, size: int, address: str, build_seconds: float) -> None:
+    def __init__(
+        self,
+        store: AddressStore,
+        rank: int,
+        size: int,
+        address: str,
+        build_seconds: float,
+        come_from: Iterable[str],
+    ) -> None:
         """Connect to all the others: blocks until they have all done the same, beyond any deadline.
+
+        Args:
+            address: of ours, to listen on.
+            come_from: addresses from which the others may connect; the kernel drops what strangers send.
 
         Raises:
             GroupBroken: somebody could not be reached, or the store was closed.
         """
         self.rank, self.size = rank, size
         self._store = store
+        store.on_listening = lambda: admit(store, rank, only(come_from))
         options = dist.ProcessGroupGloo._Options()
         options._timeout = timedelta(seconds=build_seconds)
         options._threads = 1
@@ -157,12 +182,28 @@ class Group:
         shut_down(self._store, self.rank)
 
 
+def admit(store: AddressStore, rank: int, program: Program) -> None:
+    """Let those connect to a group's listener from now on whom `program` lets in."""
+    for listener in _own_listener(store, rank):
+        try:
+            attach(listener, program)
+        except OSError as error:
+            _complain(f"no packet filter here, so that strangers reach the group: {error.strerror or error}")
+
+
+@cache
+def _complain(text: str) -> None:
+    """Once in a process."""
+    log.warning("%s; see docs/security.md", text)
+
+
 def shut_down(store: AddressStore, rank: int) -> None:
     """Shut the connected sockets of a group, built or half built.
 
-    Its listener stays: shutting that kills the process.
+    Its listener stays, for nobody: shutting that kills the process.
     """
     store.close()
+    admit(store, rank, NOBODY)
     for connection in _connections(store, rank):
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
@@ -184,13 +225,31 @@ def _connections(store: AddressStore, rank: int) -> Iterator[socket.socket]:
     """
     listeners = store.listeners()
     own, others = listeners.pop(rank, None), set(listeners.values())
+
+    def of_group(one: socket.socket) -> bool:
+        peer = one.getpeername()[:2]
+        return one.getsockname()[:2] == own or peer in others
+
+    return _sockets(of_group)
+
+
+def _own_listener(store: AddressStore, rank: int) -> Iterator[socket.socket]:
+    """The group's, once it has published where that is."""
+    own = store.listeners().get(rank)
+
+    def is_it(one: socket.socket) -> bool:
+        return one.getsockname()[:2] == own and bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+    return _sockets(is_it)
+
+
+def _sockets(fits: Callable[[socket.socket], bool]) -> Iterator[socket.socket]:
+    """TCP sockets of this process, as duplicates: each is closed after its turn."""
     for descriptor in Path("/proc/self/fd").iterdir():
         # OSError: no socket, not connected, or closed since it was listed.
-        with contextlib.suppress(OSError), _duplicate(int(descriptor.name)) as connection:
-            if connection.type == socket.SOCK_STREAM and connection.family in _INTERNET:
-                peer = connection.getpeername()[:2]
-                if connection.getsockname()[:2] == own or peer in others:
-                    yield connection
+        with contextlib.suppress(OSError), _duplicate(int(descriptor.name)) as one:
+            if one.type == socket.SOCK_STREAM and one.family in _INTERNET and fits(one):
+                yield one
 
 
 def _duplicate(descriptor: int) -> socket.socket:

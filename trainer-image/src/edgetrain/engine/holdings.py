@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable
 
+from edgetrain.credentials import Credentials
 from edgetrain.engine.catchup import CatchUp
 from edgetrain.engine.entry import holder_name
 from edgetrain.engine.formations import Formations
@@ -17,11 +18,11 @@ from edgetrain.local import Message, Position
 class Holdings:
     """Guarded by `changed`, which is notified whenever something can go on."""
 
-    def __init__(self, ledger: Ledger, send: Callable[[Message], None]) -> None:
+    def __init__(self, ledger: Ledger, send: Callable[[Message], None], credentials: Credentials) -> None:
         self.changed = threading.Condition()
         self.orders = Orders()
-        self.formations = Formations(self.changed, send, lambda: self.position)
-        self.catch_up = CatchUp(self.changed, send)
+        self.formations = Formations(self.changed, send, lambda: self.position, credentials)
+        self.catch_up = CatchUp(self.changed, send, credentials)
         self.log = ReplayLog()
         self.position = Position()
         self.ledger = ledger

@@ -32,7 +32,6 @@ from edgetrain.local import (
     Position,
     Ready,
     Reform,
-    Serve,
     Start,
     Started,
     Stop,
@@ -60,7 +59,9 @@ class Loop:
         self._link, self._layout, self._objects = link, layout, objects
         self._fresh = ledger
         self.meter = Meter(link.offer)
-        self.member = Member(flat, ledger, layout, send=self.send, meter=self.meter)
+        self.member = Member(
+            flat, ledger, layout, send=self.send, meter=self.meter, credentials=settings.credentials
+        )
         self._changed, self._orders = self.member.changed, self.member.orders
         self._parked = False
         """The program waits at the boundary: its state may be captured by another thread."""
@@ -70,7 +71,11 @@ class Loop:
         """It holds the state from which a lineage begins, in sync with nobody yet."""
         self._keeping = Keeping(settings, self.member, flat, self._capture, self.send)
         self._donor = Donor(
-            settings.state_port, self.member.log, self._capture_for_donor, lambda: self.member.position
+            settings.state_port,
+            settings.credentials,
+            self.member.log,
+            self._capture_for_donor,
+            lambda: self.member.position,
         )
         threading.Thread(target=self._read_orders, name="link", daemon=True).start()
         self._keeping.tell_held()
@@ -263,10 +268,7 @@ class Loop:
             case StoreSet():
                 formations.store_set(message)
             case TryLinks():
-                formations.try_links(message, self._orders.token)
-            case Serve():
-                self._orders.token = message.token
-                self._donor.set_token(message.token)
+                formations.try_links(message)
             case _:
                 with self._changed:
                     self._note(message)
@@ -284,13 +286,7 @@ class Loop:
             case Fetch():
                 self._begun = False
                 self.member.formations.leave()
-                self.member.catch_up.follow(
-                    message.donor_address,
-                    message.state_port,
-                    message.token,
-                    self.member.usable,
-                    message.donor,
-                )
+                self.member.catch_up.follow(message.donor, self.member.usable)
             case Reform():
                 self._orders.reform = True
             case Hold():

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import torch
 
+from edgetrain.credentials import Credentials
 from edgetrain.data import Cut
 from edgetrain.engine.entry import Agreement, Standing, checksum, enter, layout_number, spread
 from edgetrain.engine.flat import Flat
@@ -42,8 +43,9 @@ class Member(Holdings):
         *,
         send: Callable[[Message], None],
         meter: Meter,
+        credentials: Credentials,
     ) -> None:
-        super().__init__(ledger, send)
+        super().__init__(ledger, send, credentials)
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self.held = 0
@@ -51,9 +53,7 @@ class Member(Holdings):
         """What came of the last batch; None if nothing did."""
         self._flat, self._layout, self._meter = flat, layout, meter
         self._local, self._scratch = torch.zeros(flat.size), torch.zeros(flat.size)
-        self._compare = True
-        self._drifted = False
-        self._saved_at = time.monotonic()
+        self._compare, self._drifted, self._saved_at = True, False, time.monotonic()
 
     # --- at the loop's boundary
 
@@ -76,7 +76,7 @@ class Member(Holdings):
             return None
         target = seat.form.step - (seat.form.decision is Decision.REDO)
         if self.position.committed < target:
-            self.catch_up.follow_member(seat.form, self.orders.token, self.usable)
+            self.catch_up.follow_member(seat.form, self.usable)
             return None
         return seat
 

@@ -16,5 +16,3 @@ class Orders:
     reform: bool = False
     """To be asked in the next vote."""
     hold_revision: int = 0
-    token: str = ""
-    """Of this job's state servers."""

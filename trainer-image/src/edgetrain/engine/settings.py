@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from edgetrain.credentials import Credentials
 from edgetrain_protocol.names import CHECKPOINT_DIR, STATE_PORT, Env
 
 THREADS = "EDGETRAIN_THREADS"
@@ -24,6 +25,7 @@ class Settings:
     checkpoint_dir: Path
     model_dir: Path
     threads: int
+    credentials: Credentials
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -39,6 +41,7 @@ class Settings:
             checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)),
             model_dir=Path(env.get(Env.MODEL_DIR, "model")),
             threads=_number(env, THREADS, cores(len(os.sched_getaffinity(0)))),
+            credentials=Credentials.from_env(env),
         )
 
 

@@ -1,7 +1,7 @@
 """Frames over TCP between a member that serves its state and one that fetches it.
 
-Both ends prove that they hold the job's token before anything is said. A payload's length and hash are
-checked.
+Each has proved before which pod of the job it is (`edgetrain.credentials`). A payload's length and hash
+are checked.
 """
 
 import hashlib
@@ -9,8 +9,6 @@ import json
 import socket
 from math import inf
 from typing import Any
-
-from edgetrain.handshake import DIGEST, NONCE, challenge, proof, proves
 
 _PIECE = 256 * 1024
 _AT_FIRST = 1 << 20
@@ -33,35 +31,11 @@ def frame(header: dict[str, Any], payload: bytes | memoryview = b"") -> Frame:
 
 
 class Wire:
-    """One authenticated connection."""
+    """One connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
-
-    def dial(self, token: str) -> None:
-        """Prove to the end that listens that we may ask, and have it prove that it may answer.
-
-        Raises:
-            WireError: it does not hold the token.
-        """
-        theirs, ours = bytes(self._exactly(NONCE)), challenge()
-        self.push((ours, proof(token, "state", "client", theirs, ours)))
-        if not proves(bytes(self._exactly(DIGEST)), token, "state", "server", theirs, ours):
-            raise WireError("the other end does not hold this job's token")
-
-    def admit(self, token: str) -> None:
-        """Have the end that dialled prove that it may ask; nothing but a nonce is said to it before.
-
-        Raises:
-            WireError: it does not hold the token.
-        """
-        ours = challenge()
-        self.push((ours, b""))
-        theirs = bytes(self._exactly(NONCE))
-        if not proves(bytes(self._exactly(DIGEST)), token, "state", "client", ours, theirs):
-            raise WireError("the other end does not hold this job's token")
-        self.push((proof(token, "state", "server", ours, theirs), b""))
 
     def send(self, header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
         self.push(frame(header, payload))

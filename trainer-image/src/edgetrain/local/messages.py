@@ -22,6 +22,9 @@ class Peer:
     address: str
     state_port: int
     site: str = ""
+    comes_from: str = ""
+    """Address from which its supervisor's connection comes, where there is one: another one behind a NAT, or
+    where its node has several."""
 
 
 # --- trainer -> supervisor
@@ -220,18 +223,7 @@ class Hold:
 class Fetch:
     """Drop whatever state there is, take the donor's and follow it."""
 
-    donor_address: str
-    state_port: int
-    token: str
-    donor: str = ""
-    """The worker, as it is named in FetchFailed."""
-
-
-@dataclass(frozen=True)
-class Serve:
-    """The token that newcomers must know."""
-
-    token: str
+    donor: Peer
 
 
 @dataclass(frozen=True)
@@ -267,6 +259,6 @@ class Ping:
 Message = (
     Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | FetchFailed
     | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet | Form | Halt
-    | Reform | Hold | Fetch | Serve | Start | Stop | TryLinks | Ping
+    | Reform | Hold | Fetch | Start | Stop | TryLinks | Ping
 )
 # fmt: on

@@ -6,13 +6,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from edgetrain.fleet_client import FleetClient
 from edgetrain.metrics_page import serve_metrics
-from edgetrain.mounted import MountedFile
 from edgetrain.profiler.counters import interface_of
 from edgetrain.profiler.metrics import Labelled, ProfilerCollector, registry_of
 from edgetrain.profiler.probe_server import ProbeServer
@@ -56,8 +54,8 @@ def _start(settings: Settings, stop: threading.Event) -> Reporter:
     buffer = ReportBuffer(settings.state_dir / "reports")
     outbox = Outbox(FleetClient(settings.fleet), buffer)
     sampler = Sampler(settings, interface, turn)
-    reporter = Reporter(settings, sampler, Prober(_token_of(settings), turn, interface), outbox)
-    ProbeServer(_token_of(settings), turn, interface, port=settings.probe_port)
+    reporter = Reporter(settings, sampler, Prober(settings.credentials, turn, interface), outbox)
+    ProbeServer(settings.credentials, turn, interface, port=settings.probe_port)
     serve_metrics(_registry(settings, reporter, buffer, outbox), settings.metrics_port)
     threading.Thread(target=sampler.run, args=(stop,), name="sampler", daemon=True).start()
     threading.Thread(target=reporter.run, name="reporter", daemon=True).start()
@@ -85,7 +83,3 @@ def _registry(
     labels = {**job_labels(namespace, name), "node": settings.node}
     own = ProfilerCollector(reporter, buffer, outbox)
     return registry_of(Labelled(labels, [own.collect, lambda: metrics(settings.trainer_metrics_port)]))
-
-
-def _token_of(settings: Settings) -> Callable[[], str]:
-    return MountedFile(settings.fleet.token_file).read

@@ -3,10 +3,9 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
 
 from edgetrain.acceptor import Acceptor, Prove
-from edgetrain.handshake import DIGEST, NONCE, challenge, proof, proves
+from edgetrain.credentials import Credentials
 from edgetrain.profiler import burst
 from edgetrain.profiler.counters import Interface
 from edgetrain.profiler.probe_wire import (
@@ -17,7 +16,7 @@ from edgetrain.profiler.probe_wire import (
     READY,
     UP,
     ProbeError,
-    read_exactly,
+    in_the_clear,
     read_size,
     send_carried,
     send_trace,
@@ -30,21 +29,18 @@ MOST_CALLERS = 8
 
 
 class ProbeServer:
-    """Serves one probe at a time in a thread of its own; whoever comes meanwhile is told so.
-
-    `token` is asked at each connection, since the file behind it may be replaced.
-    """
+    """Serves one probe at a time in a thread of its own; whoever comes meanwhile is told so."""
 
     def __init__(
         self,
-        token: Callable[[], str],
+        credentials: Credentials,
         turn: threading.Lock,
         interface: Interface,
         host: str = "",
         port: int = 0,
     ) -> None:
         """`turn` is held while a probe is under way at this node, from whichever side."""
-        self._token = token
+        self._credentials = credentials
         self._turn = turn
         self._interface = interface
         self._acceptor = Acceptor(self._serve, name="probe-server", most=MOST_CALLERS, host=host, port=port)
@@ -60,22 +56,19 @@ class ProbeServer:
     def _converse(self, connection: socket.socket, prove: Prove) -> None:
         connection.settimeout(HANDSHAKE_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        token, ours = self._token(), challenge()
-        connection.sendall(ours)
-        theirs = read_exactly(connection, NONCE)
-        if not proves(read_exactly(connection, DIGEST), token, "probe", "client", ours, theirs):
-            return
-        prove()
-        if not self._turn.acquire(blocking=False):
-            connection.sendall(BUSY)
-            return
-        try:
-            connection.sendall(READY + proof(token, "probe", "server", ours, theirs))
-            connection.settimeout(SILENCE_SECONDS)
-            while command := connection.recv(1):
-                self._obey(connection, command)
-        finally:
-            self._turn.release()
+        with self._credentials.admit(connection) as secured:
+            prove()
+            if not self._turn.acquire(blocking=False):
+                secured.sendall(BUSY)
+                return
+            try:
+                secured.sendall(READY)
+                with in_the_clear(secured) as plain:
+                    plain.settimeout(SILENCE_SECONDS)
+                    while command := plain.recv(1):
+                        self._obey(plain, command)
+            finally:
+                self._turn.release()
 
     def _obey(self, connection: socket.socket, command: bytes) -> None:
         if command == ECHO:

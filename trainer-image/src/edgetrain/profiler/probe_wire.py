@@ -1,14 +1,16 @@
 """What prober and probe server say to each other over TCP.
 
-    server -> nonce                   client -> nonce + proof (handshake.py)
-    server -> b"+" + proof            or b"B": a probe is under way here, or hangs up
+After a TLS handshake (edgetrain.credentials), so that neither serves as an amplifier for strangers:
 
-then any number of: b"E" -> b"E" (echo); b"C" -> bytes received and sent by the interface; b"D" + size ->
-that many bytes; b"U" + size + bytes -> the trace of their arrival. All workers of a job hold its token, so
-each end proves itself to the other, and neither serves as an amplifier for strangers.
+    server -> b"+"                    or b"B": a probe is under way here; it hangs up
+
+Both leave TLS in order then: what bursts measure is the link, not how fast a processor encrypts, and there is
+nothing in them. Any number of: b"E" -> b"E" (echo); b"C" -> bytes received and sent by the interface;
+b"D" + size -> that many bytes; b"U" + size + bytes -> the trace of their arrival.
 """
 
 import socket
+import ssl
 import struct
 
 from edgetrain.profiler.burst import POINTS, Trace
@@ -45,6 +47,17 @@ def read_exactly(connection: socket.socket, count: int) -> bytes:
             raise ProbeError(f"the other end hung up after {len(data)} of {count} bytes")
         data += piece
     return bytes(data)
+
+
+def in_the_clear(secured: ssl.SSLSocket) -> socket.socket:
+    """The connection without TLS from here on, at both ends.
+
+    Raises:
+        OSError: the other end does not do the same.
+    """
+    secured.unwrap()
+    # An SSLSocket cannot say when its bytes arrived, with or without TLS.
+    return socket.socket(fileno=secured.detach())
 
 
 def send_size(connection: socket.socket, command: bytes, size: int) -> None:

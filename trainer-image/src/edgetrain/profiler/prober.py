@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from edgetrain.handshake import DIGEST, NONCE, challenge, proof, proves
+from edgetrain.credentials import Credentials
 from edgetrain.profiler import burst
 from edgetrain.profiler.burst import Trace, counted, link_rate, others_rate
 from edgetrain.profiler.counters import Carried, Interface
@@ -26,6 +26,7 @@ from edgetrain.profiler.probe_wire import (
     UP,
     Busy,
     ProbeError,
+    in_the_clear,
     read_carried,
     read_exactly,
     read_trace,
@@ -57,7 +58,7 @@ class Peer:
     connection: socket.socket
 
     @classmethod
-    def dial(cls, target: ProbeTarget, token: str, patience: float) -> "Peer":
+    def dial(cls, target: ProbeTarget, credentials: Credentials, patience: float) -> "Peer":
         """Connect and prove each to the other.
 
         Raises:
@@ -66,22 +67,22 @@ class Peer:
         """
         for _ in range(BUSY_TRIES - 1):
             try:
-                return cls._dial_once(target, token, patience)
+                return cls._dial_once(target, credentials, patience)
             except Busy:
                 time.sleep(BUSY_SECONDS)
-        return cls._dial_once(target, token, patience)
+        return cls._dial_once(target, credentials, patience)
 
     @classmethod
-    def _dial_once(cls, target: ProbeTarget, token: str, patience: float) -> "Peer":
-        connection = socket.create_connection((target.address, target.port), CONNECT_SECONDS)
-        try:
+    def _dial_once(cls, target: ProbeTarget, credentials: Credentials, patience: float) -> "Peer":
+        with socket.create_connection((target.address, target.port), CONNECT_SECONDS) as connection:
             connection.settimeout(patience)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _prove(connection, token)
-        except BaseException:
-            connection.close()
-            raise
-        return cls(target, connection)
+            with credentials.dial(connection, target.peer) as secured:
+                if secured.recv(1) != READY:
+                    raise Busy("the peer has another probe under way")
+                plain = in_the_clear(secured)
+        plain.settimeout(patience)
+        return cls(target, plain)
 
     def round_trip(self) -> float:
         """Seconds; the least of a few, since only delay is ever added to it."""
@@ -124,8 +125,8 @@ class _Sample:
 class Prober:
     """Makes one probe at a time, never while the node's own probe server has one."""
 
-    def __init__(self, token: Callable[[], str], turn: threading.Lock, interface: Interface) -> None:
-        self._token = token
+    def __init__(self, credentials: Credentials, turn: threading.Lock, interface: Interface) -> None:
+        self._credentials = credentials
         self._turn = turn
         self._interface = interface
         self._sizes: dict[tuple[str, ...], int] = {}
@@ -146,9 +147,11 @@ class Prober:
     def _measure(self, order: ProbeOrder) -> LinkMeasure:
         began = time.monotonic()
         middle, end = began + order.deadline_seconds / 2, began + order.deadline_seconds
-        token = self._token()
         with ExitStack() as stack:
-            peers = [Peer.dial(target, token, order.deadline_seconds) for target in (order, *order.helpers)]
+            peers = [
+                Peer.dial(target, self._credentials, order.deadline_seconds)
+                for target in (order, *order.helpers)
+            ]
             for peer in peers:
                 stack.enter_context(peer.connection)
             round_trip = peers[0].round_trip()
@@ -270,16 +273,6 @@ class _Series:
         """The same of each peer's: what we receive, it sends."""
         theirs = [peer.carried() for peer in self._peers]
         return [carried.sent if self._direction == "down" else carried.received for carried in theirs]
-
-
-def _prove(connection: socket.socket, token: str) -> None:
-    theirs, ours = read_exactly(connection, NONCE), challenge()
-    connection.sendall(ours + proof(token, "probe", "client", theirs, ours))
-    answer = read_exactly(connection, 1)
-    if answer != READY:
-        raise Busy("the peer has another probe under way")
-    if not proves(read_exactly(connection, DIGEST), token, "probe", "server", theirs, ours):
-        raise ProbeError("the peer does not hold our job's token")
 
 
 def _pause(seconds: float) -> float:

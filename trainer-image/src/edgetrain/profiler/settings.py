@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from edgetrain.credentials import Credentials
 from edgetrain.fleet_client import FleetSettings
 from edgetrain_protocol.names import (
     CONTROL_PORT,
@@ -22,6 +23,7 @@ from edgetrain_protocol.names import (
 @dataclass(frozen=True)
 class Settings:
     fleet: FleetSettings
+    credentials: Credentials
     job: str
     """namespace/name; empty where the operator is too old to say."""
     node: str
@@ -46,6 +48,7 @@ class Settings:
         """
         return cls(
             fleet=FleetSettings.from_env(env),
+            credentials=Credentials.from_env(env),
             job=env.get(Env.JOB, ""),
             node=_need(env, Env.NODE),
             pod=_need(env, Env.POD),

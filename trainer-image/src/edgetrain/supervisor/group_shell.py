@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import logging
 from collections.abc import Callable, Iterable
 
@@ -23,8 +21,7 @@ from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, Status
-from edgetrain.local import Fetch, Message, Progress, Serve, StoreSet
-from edgetrain.mounted import MountedFile
+from edgetrain.local import Fetch, Message, Peer, Progress, StoreSet
 from edgetrain.supervisor.book import Book
 from edgetrain.supervisor.detector import BEAT_SECONDS
 from edgetrain.supervisor.disk import BadDisk, Disk, LostVotes
@@ -59,8 +56,8 @@ class GroupShell:
         self._settings, self._disk, self._tell, self._changed = settings, disk, tell_trainer, changed
         self.pod = Pod(settings.worker, settings.pod_uid)
         self.plan: Plan | None = None
-        self._token = MountedFile(settings.token_file)
-        self.peers = Peers(self.pod, self._token.read, self._opened, self._spoken, self._lost)
+        callbacks = self._opened, self._spoken, self._lost
+        self.peers = Peers(self.pod, settings.address, settings.credentials, *callbacks)
         self.group = Group(self.pod, disk.record(), self._now())
         self._book = Book(settings)
         self._published: list[StoreSet] = []
@@ -84,11 +81,10 @@ class GroupShell:
             self.do(self.group.on_ended(old, self._now()))
         if plan := self._disk.plan():
             self._take(plan)
-        server = await self.peers.listen("", self._settings.control_port)
+        self.peers.listen("", self._settings.control_port)
         try:
             await self._tick()
         finally:
-            server.close()
             self.peers.close()
 
     async def _tick(self) -> None:
@@ -144,7 +140,6 @@ class GroupShell:
     # --- the trainer
 
     def ready(self, member: Member, layout: str, program: str) -> None:
-        self._tell(Serve(self._state_token()))
         self.do(self.group.on_ready(member, layout, self._now(), program))
 
     def ended(self, member: Member) -> None:
@@ -262,21 +257,16 @@ class GroupShell:
 
     def _fetch(self, donor: Pod) -> None:
         if known := self._book.find(donor.worker):
-            self._tell(Fetch(known.address, known.state_port, self._state_token(), donor.worker))
+            self._tell(Fetch(Peer(donor.worker, known.address, known.state_port)))
 
     def _build(self, effect: Build) -> None:
         word, formation = effect.word, effect.word.formation
         self._published = []
         self._connect()
         rank = [m.home for m in formation.members].index(self.pod)
-        log.info(
-            "formation %d of %d: %s step %d",
-            formation.number,
-            len(formation.members),
-            word.decision,
-            word.step,
-        )
-        members = [self._book.peer(m.worker) for m in formation.members]
+        number, size = formation.number, len(formation.members)
+        log.info("formation %d of %d: %s step %d", number, size, word.decision, word.step)
+        members = [self._book.peer(m.worker, self.peers.comes_from(m.worker)) for m in formation.members]
         self._tell(form_order(word, members, rank, self.plan.revision if self.plan else 0))
 
     # --- helpers
@@ -295,6 +285,3 @@ class GroupShell:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-    def _state_token(self) -> str:
-        return hmac.digest(self._token.read().encode(), b"edgetrain state", hashlib.sha256).hex()

@@ -11,6 +11,8 @@ from prometheus_client import disable_created_metrics
 from edgetrain.supervisor.disk import BadDisk
 from edgetrain.supervisor.settings import BadSetting, Settings
 from edgetrain.supervisor.supervisor import Supervisor
+from edgetrain_protocol import tls_memory
+from edgetrain_protocol.descriptors import raise_limit
 from edgetrain_protocol.names import DISK_EXIT_STATUS
 
 DEFAULT_COMMAND = ("python", "/program/main.py")
@@ -30,6 +32,8 @@ def main(argv: Sequence[str]) -> int:
     )
     # A series beside each counter that nobody asks for.
     disable_created_metrics()  # type: ignore[no-untyped-call]
+    tls_memory.keep_small()
+    raise_limit()
     command = argv[1:] if argv[:1] == ["--"] else argv
     try:
         return asyncio.run(supervise(Settings.from_env(), command or DEFAULT_COMMAND))

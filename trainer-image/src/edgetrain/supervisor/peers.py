@@ -1,24 +1,28 @@
-"""Connections between the supervisors of a group: one for each pair. The smaller name dials; where nothing
-comes of that, the larger does too: the other may have lost its plan, or cannot reach us.
+"""Connections between the supervisors of a group: one for each pair. The greater address dials, as it does in
+Gloo, so that who is dialled has seen from where the other's packets come; where nothing comes of that, the
+smaller does too: the other may have lost its plan, or cannot reach us.
 
 A full mesh of small messages, so that whoever leads next already hears everybody. Meant for groups of
 up to some 32 members; larger jobs are several groups.
 """
 
 import asyncio
-import contextlib
-import json
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgetrain.credentials import Credentials, Stranger
 from edgetrain.group.members import Pod
+from edgetrain.supervisor import streams
+from edgetrain.supervisor.book import dials_first
 from edgetrain.supervisor.detector import Pulse
-from edgetrain.supervisor.frames import NONCE_BYTES, BadFrame, Opener, Sealer, direction_key, new_nonce
+from edgetrain.supervisor.frames import BadFrame, Frames, framed
+from edgetrain.supervisor.streams import Stream
 from edgetrain.supervisor.wire import BadSpeech, Spoken, decode, encode
 from edgetrain_protocol.crowd import Crowd
+from edgetrain_protocol.listening import listen
 
 log = logging.getLogger(__name__)
 
@@ -26,25 +30,25 @@ DIAL_SECONDS = 2.0
 """Within it the kernel asks twice, a second apart; it would ask again after two more, so that a link which
 is whole again would be found later by waiting than by dialling anew."""
 HANDSHAKE_SECONDS = 5.0
-"""Until the token is proved, on either side."""
+"""Until each knows the other."""
 MOST_STRANGERS = 64
-"""Callers who have not proved it. One more, and another of them goes: an honest one needs two round trips,
+"""Callers who are not known yet. One more, and another of them goes: an honest one needs two round trips,
 and a flood of others must not lock it out."""
+ACCEPT_AGAIN_SECONDS = 0.2
 RETRY_SECONDS = 0.3
 RETRY_GROWTH = 1.2
 RETRY_MAX_SECONDS = 2.0
-LARGER_WAITS_SECONDS = 3.0
+DIALLED_WAITS_SECONDS = 3.0
 BACKLOG_BYTES = 4 << 20
 """Unsent: a peer so far behind is as good as lost."""
-OPENING_BYTES = 1024
 MOST_COMPLAINTS = 1000
 PIECE = 64 << 10
 
+WELCOME = framed(b"{}")
+"""Says nothing but that the sender knows the receiver: who dials is done with the handshake before the other
+end has looked at its certificate."""
+
 Address = tuple[str, int]
-
-
-class Refused(ConnectionError):
-    """The other side is none of ours."""
 
 
 @dataclass
@@ -53,7 +57,6 @@ class Peer:
 
     pod: Pod
     writer: asyncio.StreamWriter
-    sealer: Sealer
     pulse: Pulse
 
     def send(self, message: Spoken) -> None:
@@ -61,7 +64,7 @@ class Peer:
         if self.writer.transport.get_write_buffer_size() > BACKLOG_BYTES:
             self.close()
             return
-        self.writer.write(self.sealer.seal(encode(message)))
+        self.writer.write(framed(encode(message)))
 
     def close(self) -> None:
         self.writer.transport.abort()
@@ -72,7 +75,8 @@ class Peers:
     """All connections of this supervisor. Callbacks come in the loop's thread."""
 
     own: Pod
-    token: Callable[[], str]
+    address: str
+    credentials: Credentials
     on_open: Callable[[Pod], None]
     on_message: Callable[[Pod, Spoken], None]
     on_lost: Callable[[Pod, str], None]
@@ -83,9 +87,18 @@ class Peers:
     _complained: dict[str, str] = field(default_factory=dict)
     _strangers: Crowd[asyncio.Task[None]] = field(default_factory=lambda: Crowd(MOST_STRANGERS))
     """Whom we serve and do not know."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def listen(self, host: str, port: int) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, host, port)
+    def listen(self, host: str, port: int) -> int:
+        """Returns the port.
+
+        Raises:
+            OSError: it is taken.
+        """
+        listener = listen(host, port)
+        listener.setblocking(False)
+        self._spawn(self._accept(listener))
+        return int(listener.getsockname()[1])
 
     def want(self, addresses: Mapping[Pod, Address]) -> None:
         """Keep connections to these."""
@@ -94,6 +107,11 @@ class Peers:
             self._dialling.pop(pod).cancel()
         for pod in set(self._wanted) - set(self._dialling):
             self._dialling[pod] = asyncio.create_task(self._keep(pod), name=f"dial {pod.worker}")
+
+    def comes_from(self, worker: str) -> str:
+        """The address at the other end of its connection; empty without one."""
+        peer = self.live.get(worker)
+        return str(peer.writer.get_extra_info("peername")[0]) if peer else ""
 
     def send(self, pod: Pod, message: Spoken) -> None:
         """To one, if there is a connection; whoever says things twice does so by itself."""
@@ -112,7 +130,7 @@ class Peers:
             peer.close()
 
     def close(self) -> None:
-        for task in self._dialling.values():
+        for task in (*self._dialling.values(), *self._tasks):
             task.cancel()
         for peer in list(self.live.values()):
             peer.close()
@@ -121,15 +139,18 @@ class Peers:
 
     async def _keep(self, pod: Pod) -> None:
         wait = RETRY_SECONDS
-        patience = 0.0 if pod.worker > self.own.worker else LARGER_WAITS_SECONDS
+        dials = dials_first(self.own, self.address, pod, self._wanted[pod][0])
+        patience = 0.0 if dials else DIALLED_WAITS_SECONDS
         while True:
             await self._unconnected(pod, patience)
             try:
                 host, port = self._wanted[pod]
                 async with asyncio.timeout(DIAL_SECONDS):
-                    reader, writer = await asyncio.open_connection(host, port)
+                    connection = await streams.connected(host, port)
                 wait = RETRY_SECONDS
-                await self._serve(reader, writer, expected=pod)
+                async with asyncio.timeout(HANDSHAKE_SECONDS):
+                    stream = await streams.dialled(connection, self.credentials.client)
+                await self._serve(stream, expected=pod)
             except (OSError, TimeoutError) as error:
                 self._complain(pod.worker, f"no connection to {pod.worker}: {error or 'timed out'}")
             await asyncio.sleep(wait)
@@ -147,63 +168,68 @@ class Peers:
                 return
             await asyncio.sleep(max(RETRY_SECONDS, seconds / 4))
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if goes := self._strangers.enter(task, _host(writer)):
-            goes.cancel()
-        try:
-            await self._serve(reader, writer, expected=None)
-        except (OSError, TimeoutError) as error:
-            self._complain(_host(writer), f"refused a connection from {_host(writer)}: {error}")
-        except asyncio.CancelledError:
-            return
-        finally:
-            self._strangers.leave(task)
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                try:
+                    connection, whence = await loop.sock_accept(listener)
+                except OSError:
+                    # Out of descriptors, or a caller that left in the queue: it passes, and we still listen.
+                    await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
+                    continue
+                host = str(whence[0])
+                if goes := self._strangers.enter(self._spawn(self._admit(connection, host)), host):
+                    goes.cancel()
 
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, expected: Pod | None
-    ) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._strangers.leave)
+        return task
+
+    async def _admit(self, connection: socket.socket, host: str) -> None:
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                stream = await streams.admitted(connection, self.credentials.server)
+            await self._serve(stream, expected=None)
+        except (OSError, TimeoutError) as error:
+            self._complain(host, f"refused a connection from {host}: {error or 'it took too long'}")
+
+    async def _serve(self, stream: Stream, expected: Pod | None) -> None:
         peer: Peer | None = None
         why = "closed its connection"
         try:
-            _tune(writer.get_extra_info("socket"))
+            pod, frames = self._pod_at(stream, expected), Frames()
+            stream.writer.write(WELCOME)
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                pod, sealer, opener = await self._shake_hands(reader, writer)
-                if expected is not None and pod != expected:
-                    raise Refused(f"{expected.worker}'s address is answered by {pod.worker}, pod {pod.uid}")
-                # The first frame proves the token, on both sides, before anything that was said counts.
-                writer.write(sealer.seal(b"{}"))
-                said = await _proved(reader, opener)
-            peer = Peer(pod, writer, sealer, Pulse(asyncio.get_running_loop().time()))
+                said = await _welcomed(stream.reader, frames)
+            peer = Peer(pod, stream.writer, Pulse(asyncio.get_running_loop().time()))
             self._adopt(peer)
-            await self._listen_to(peer, reader, opener, said)
-        except BadFrame as error:
-            why = str(error)
-            self._complain(_host(writer), f"refused a connection: {error}")
+            await self._listen_to(peer, stream.reader, frames, said)
         except ConnectionError as error:
             if peer is None:
                 raise
-            why = f"its connection broke: {error}"
+            why = str(error) if isinstance(error, BadFrame) else f"its connection broke: {error}"
         finally:
-            writer.close()
+            stream.writer.close()
             if peer:
                 self._forget(peer, why)
 
-    async def _shake_hands(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> tuple[Pod, Sealer, Opener]:
-        """Exchange names and nonces in the open; both directions' keys come from them and the token."""
-        nonce, token = new_nonce(), self.token().encode()
-        writer.write(json.dumps({"pod": self.own, "nonce": nonce.hex()}).encode() + b"\n")
-        try:
-            pod, theirs = read_opening(await reader.readuntil(b"\n"))
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise Refused("it does not speak as a supervisor does") from error
-        if pod == self.own or theirs == nonce:
-            raise Refused("it says what we say: an echo of us is nobody")
-        sealer = Sealer(direction_key(token, nonce, theirs, "/".join(self.own)))
-        return pod, sealer, Opener(direction_key(token, theirs, nonce, "/".join(pod)))
+    def _pod_at(self, stream: Stream, expected: Pod | None) -> Pod:
+        """Who is at the other end.
+
+        Raises:
+            Stranger: none of ours, or not the one that was dialled.
+        """
+        shown = self.credentials.peer_of(stream.tls)
+        pod = Pod(shown.worker, shown.pod_uid)
+        if pod == self.own:
+            raise Stranger("it is this pod")
+        if expected is not None and pod != expected:
+            raise Stranger(f"{expected.worker}'s address is answered by {pod.worker}, pod {pod.uid}")
+        return pod
 
     # --- while it lives
 
@@ -218,12 +244,12 @@ class Peers:
         self.on_open(peer.pod)
 
     async def _listen_to(
-        self, peer: Peer, reader: asyncio.StreamReader, opener: Opener, said: list[bytes]
+        self, peer: Peer, reader: asyncio.StreamReader, frames: Frames, said: list[bytes]
     ) -> None:
         for payload in said:
             self._heard(peer, payload)
         while piece := await reader.read(PIECE):
-            for payload in opener.feed(piece):
+            for payload in frames.feed(piece):
                 self._heard(peer, payload)
 
     def _heard(self, peer: Peer, payload: bytes) -> None:
@@ -248,39 +274,9 @@ class Peers:
             log.warning("%s", text)
 
 
-def _host(writer: asyncio.StreamWriter) -> str:
-    whence = writer.get_extra_info("peername")
-    return str(whence and whence[0])
-
-
-async def _proved(reader: asyncio.StreamReader, opener: Opener) -> list[bytes]:
-    """What was said behind the frame that proves the token, which says nothing itself."""
+async def _welcomed(reader: asyncio.StreamReader, frames: Frames) -> list[bytes]:
+    """What was said behind the other's welcome."""
     while piece := await reader.read(PIECE):
-        if payloads := list(opener.feed(piece)):
+        if payloads := list(frames.feed(piece)):
             return payloads[1:]
-    raise Refused("it hung up before it proved the token")
-
-
-def read_opening(line: bytes) -> tuple[Pod, bytes]:
-    """Who a caller says it is, and its nonce.
-
-    Raises:
-        Refused: no supervisor says that.
-    """
-    try:
-        if len(line) > OPENING_BYTES:
-            raise ValueError("too long")
-        document: Any = json.loads(line)
-        worker, uid = document["pod"]
-        nonce = bytes.fromhex(document["nonce"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Refused("it does not speak as a supervisor does") from error
-    if len(nonce) != NONCE_BYTES:
-        raise Refused("its opening is not as agreed")
-    return Pod(str(worker), str(uid)), nonce
-
-
-def _tune(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    raise Stranger("it hung up before it said that it knows us")

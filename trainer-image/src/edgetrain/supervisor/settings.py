@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from edgetrain.credentials import Credentials
 from edgetrain_protocol import names
 from edgetrain_protocol.names import Env
 
@@ -32,7 +33,7 @@ class Settings:
     state_port: int
     probe_port: int
     metrics_port: int
-    token_file: Path
+    credentials: Credentials
     state_dir: Path
     run_dir: Path
     program_dir: Path
@@ -67,7 +68,7 @@ class Settings:
             state_port=port(Env.STATE_PORT, names.STATE_PORT),
             probe_port=port(Env.PROBE_PORT, names.PROBE_PORT),
             metrics_port=port(METRICS_PORT, names.TRAINER_METRICS_PORT),
-            token_file=Path(env.get(Env.TOKEN_FILE, names.TOKEN_FILE)),
+            credentials=Credentials.from_env(env),
             state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
             run_dir=Path(env.get(Env.RUN_DIR, names.RUN_DIR)),
             program_dir=Path(env.get(PROGRAM_DIR, names.PROGRAM_DIR)),
