@@ -367,7 +367,7 @@ def test_who_says_to_have_much_more_than_it_shows_to_others_is_not_taken_for_the
     fleet.run(honest)
     fleet.says["w-3"] = lie
     if not honest:
-        fleet.run(60)  # Where all have only ever measured with this one, there is nothing to hold it against.
+        fleet.run(90)  # Where all have only ever measured with this one, there is nothing to hold it against.
     for _ in range(60):
         fleet.run(2)
         rates = {worker: rate.bits_per_second for worker, rate in fleet.book.rates(fleet.now).items()}

@@ -14,7 +14,7 @@ from edgetrain_operator.fleet.probe_needs import (
 )
 from edgetrain_operator.fleet.probes import Probe, View, choose, view_of
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
-from edgetrain_operator.fleet.witnesses import SETTLING_SECONDS, bear_witness, hold
+from edgetrain_operator.fleet.witnesses import WITNESS_SECONDS, bear_witness, hold, is_borne_out
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget
 
@@ -22,6 +22,8 @@ VIEW_SECONDS = 1.0
 VIEW_SECONDS_A_NODE = 0.0005
 """A view of all nodes is as dear as they are many: it is drawn anew no sooner than this allows."""
 LEASE_SLACK = 8.0
+SETTLING_SECONDS = 30.0
+"""From a node's first probe until its rate is shown, however little its partners had to offer."""
 AVOID_SECONDS = 30.0
 UNREASONABLE = 8.0
 INFINITE = float("inf")
@@ -43,23 +45,25 @@ class ProbeBook:
     def rates(self, now: float) -> Mapping[str, NodeRate]:
         """By worker. A new node is not among them while it has shown no more than its partners' limit and
         better partners are about to tell: it would be taken for as slow as they are. Nor is one that says to
-        be the fastest, before another bears it out; one that is not new is shown as fast as the next."""
+        be the fastest of three or more, before another bears it out: one that is not new is shown as fast as
+        the next."""
         rates = {worker: rate for worker in self._records if (rate := self._rate(worker)) is not None}
         fastest, *others = sorted(rates, key=lambda worker: -rates[worker]) or [""]
-        unseen = bool(others) and rates[fastest] > LEAP * self._records[fastest].witnessed
+        unseen = len(others) > 1 and not is_borne_out(self._records, fastest, now)
         if unseen:
             rates[fastest] = rates[others[0]]
         offer = sum(rates[worker] for worker in others[: 1 + HELPERS])
         return {
             worker: _node_rate(self._records[worker], rate)
             for worker, rate in rates.items()
-            if not self._is_new(self._records[worker], offer, now, unseen=unseen and worker == fastest)
+            if not self._is_new(self._records[worker], offer, now)
+            and not (unseen and worker == fastest and now - self._records[worker].first < WITNESS_SECONDS)
         }
 
-    def _is_new(self, record: Record, offer: float, now: float, *, unseen: bool) -> bool:
+    def _is_new(self, record: Record, offer: float, now: float) -> bool:
         had = self._most_offered(record)
         stretched = had is not None and outgrown(record.rate or 0.0, had, offer)
-        return (stretched or unseen) and now - record.first < SETTLING_SECONDS
+        return stretched and now - record.first < SETTLING_SECONDS
 
     def record(self, worker: str, measured: NodePart, now: float) -> bool:
         """Take in what a node measured. True where its rate leapt, or is known for the first time."""
@@ -116,8 +120,8 @@ class ProbeBook:
 
     def _take(self, worker: str, probe: Probe, link: LinkMeasure, now: float) -> bool:
         record, peers, thought = self._records[worker], probe.peers, self._together(probe.peers)
-        # No link shows more than there is at its other end.
-        most = INFINITE if thought is None else LEAP * thought
+        # No link shows more than there is at its other end; which may be more than is known of it yet.
+        most = INFINITE if thought is None else UNREASONABLE * thought
         sized_for = INFINITE if thought is None or len(peers) == 1 else thought
         sample = Pair(min(link.bits_per_second, most), now, link.peer_load_bits_per_second, sized_for)
         news = self._fold(worker, peers, sample)

@@ -4,24 +4,31 @@ from collections.abc import Mapping
 
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
 
-SETTLING_SECONDS = 30.0
-"""From a node's first probe until its rate is shown, however little its partners had to offer."""
+WITNESS_SECONDS = 20.0
+"""From a node's first probe until those bear out its rate as well who were measured with nobody else: where
+all were measured with one liar alone, all bear it out."""
 
 Records = Mapping[str, Record]
 
 
 def bear_witness(records: Records, worker: str, by: str, sample: Pair) -> None:
-    """Another has measured with this node alone at the other end. Of a new one it bears out nothing while
-    it has shown to nobody else what it has itself."""
-    record = records.get(worker)
-    if record is None:
-        return
-    record.show(by, sample)
-    hold(records, worker, sample.at)
-    rate, new = record.held_rate(), sample.at - record.first < SETTLING_SECONDS
-    own = records[by].rate_without(worker) if new else _apart(records, by, worker)
-    if rate and own and record.shown_to[by].rate * LEAP >= min(own, rate):
-        record.witnessed = max(record.witnessed, rate)
+    """Another has measured with this node alone at the other end."""
+    if record := records.get(worker):
+        record.show(by, sample)
+        hold(records, worker, sample.at)
+        is_borne_out(records, worker, sample.at)
+
+
+def is_borne_out(records: Records, worker: str, now: float) -> bool:
+    """Whether another has ever seen as much of its link as it could while it had the rate that it has now."""
+    record = records[worker]
+    rate, new = record.held_rate() or 0.0, now - record.first < WITNESS_SECONDS
+    for by, pair in record.shown_to.items():
+        other = records.get(by)
+        own = other.rate_without(worker) if new and other else _apart(records, by, worker)
+        if own and pair.rate * LEAP >= min(own, rate):
+            record.witnessed = max(record.witnessed, rate)
+    return rate <= LEAP * record.witnessed
 
 
 def hold(records: Records, worker: str, now: float) -> None:
