@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.programs.fleet_alone import JOB
 from benchmarks.waiting import wait_for
+from edgetrain.rundir import Heartbeat, write_heartbeat
 from edgetrain_protocol.names import Env
 from tests.support.shaped import Host, hosts, run, served
 
@@ -92,6 +93,8 @@ def profiler(host: Host, fleet: Host, directory: Path) -> Iterator[None]:
         Env.RUN_DIR: str(directory),
         Env.STATE_DIR: str(directory / host.name / "state"),
     }
+    # No trainer has to be waited for: this one says that it has begun.
+    write_heartbeat(directory, Heartbeat(at=0.0, step=1))
     command = host.command(sys.executable, "-m", "edgetrain.profiler")
     process = subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.DEVNULL)
     try:

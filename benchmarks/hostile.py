@@ -20,6 +20,7 @@ from benchmarks.harness import Goal, Row, publish
 from benchmarks.living import Committed, longest_wait
 from benchmarks.memory import operator_pids, operator_pod, resident, sidecar_pids, supervisor_pids
 from edgelab.network import netns
+from edgetrain_protocol.identity import worker_of
 from edgetrain_protocol.names import (
     CONTROL_PORT,
     FLEET_PORT,
@@ -106,7 +107,7 @@ def answers(test: Bed, address: str) -> list[float]:
         (Path(folder) / "token").write_bytes(base64.b64decode(secret["data"]["token"]))
         (Path(folder) / "authorities.crt").write_text(bundle["data"]["ca.crt"])
         labels, (pod,) = secret["metadata"]["labels"], secret["metadata"]["ownerReferences"]
-        worker, job_uid = f"w-{labels[NODE_HASH_LABEL]}", labels[JOB_UID_LABEL]
+        worker, job_uid = worker_of(labels[NODE_HASH_LABEL]), labels[JOB_UID_LABEL]
         words = [f"{address}:{FLEET_PORT}", job_uid, worker, pod["uid"], folder, str(SECONDS)]
         said = subprocess.run(
             inside(test, str(PROGRAMS / "asker.py"), *words), check=True, capture_output=True, text=True

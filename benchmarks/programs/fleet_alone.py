@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
+from tests.support.identities import write_identity
 
 JOB = "bench"
 
@@ -34,9 +35,7 @@ class Alone:
 def main(address: str, port: int, directory: Path, workers: Sequence[str]) -> None:
     service = FleetService(renewed(None, datetime.now(UTC)), Alone(), address, port)
     for worker in workers:
-        (directory / worker).mkdir()
-        for name, text in service.fleet.identity(JOB, worker, f"pod-{worker}").items():
-            (directory / worker / name).write_text(text)
+        write_identity(directory / worker, worker, job=JOB, by=service.fleet.keyring)
     (directory / "ca.crt").write_text(service.fleet.ca_bundle())
     service.fleet.expect(JOB)
     service.start()

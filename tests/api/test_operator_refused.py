@@ -50,6 +50,12 @@ def nodes_with_pods(api: ApiServer, namespace: str) -> list[str]:
     return sorted(p["metadata"]["annotations"]["edgetrain.io/node"] for p in items(api, "pods", namespace))
 
 
+def job_on_two_nodes(api: ApiServer, namespace: str) -> None:
+    for node in ("edge-a", "edge-b"):
+        make_node(api, node)
+    api.apply(job(namespace))
+
+
 def delete_pod(api: ApiServer, namespace: str, node: str) -> None:
     name = pod_on(api, namespace, node)["metadata"]["name"]
     api.kubectl("delete", "pod", name, "-n", namespace, "--grace-period=0", "--force")
@@ -70,9 +76,7 @@ def test_a_policy_that_denies_is_told_by_any_code(api: ApiServer, namespace: str
 
 def test_a_webhook_that_is_down_freezes_no_status(api: ApiServer, namespace: str) -> None:
     """A job trains, one of its pods is gone, and no pod can be made. Then the webhook is removed."""
-    for node in ("edge-a", "edge-b"):
-        make_node(api, node)
-    api.apply(job(namespace))
+    job_on_two_nodes(api, namespace)
     fleet = ScriptedFleet()
 
     async def story(replica: Replica) -> None:
@@ -110,9 +114,7 @@ def test_a_webhook_that_is_down_freezes_no_status(api: ApiServer, namespace: str
 def test_an_api_server_that_takes_nothing_is_told_as_such_and_no_node_blamed(
     api: ApiServer, namespace: str
 ) -> None:
-    for node in ("edge-a", "edge-b"):
-        make_node(api, node)
-    api.apply(job(namespace))
+    job_on_two_nodes(api, namespace)
 
     async def story(replica: Replica) -> None:
         replica.kube.busy = True
@@ -207,9 +209,7 @@ def test_claims_that_fill_their_own_quota_hinder_no_replacement(api: ApiServer, 
 def test_an_identity_that_is_refused_is_told_of_and_made_when_it_may_be(
     api: ApiServer, namespace: str
 ) -> None:
-    for node in ("edge-a", "edge-b"):
-        make_node(api, node)
-    api.apply(job(namespace))
+    job_on_two_nodes(api, namespace)
 
     async def story(replica: Replica) -> None:
         quota(api, namespace, {"secrets": "0"}, {"secrets": "0"})
@@ -232,9 +232,7 @@ def test_an_identity_that_is_refused_is_told_of_and_made_when_it_may_be(
 def test_a_plan_that_cannot_be_written_is_not_served_and_the_status_goes_on(
     api: ApiServer, namespace: str
 ) -> None:
-    for node in ("edge-a", "edge-b"):
-        make_node(api, node)
-    api.apply(job(namespace))
+    job_on_two_nodes(api, namespace)
     fleet = ScriptedFleet()
 
     async def story(replica: Replica) -> None:
@@ -270,9 +268,7 @@ async def wait_for_plan(replica: Replica, api: ApiServer, namespace: str, revisi
 
 
 def test_a_deletion_that_is_refused_is_told(api: ApiServer, namespace: str) -> None:
-    for node in ("edge-a", "edge-b"):
-        make_node(api, node)
-    api.apply(job(namespace))
+    job_on_two_nodes(api, namespace)
     fleet = ScriptedFleet()
 
     async def story(replica: Replica) -> None:

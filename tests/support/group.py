@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.waiting import wait_for
-from edgetrain_protocol.job import Reduction
 from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
+from edgetrain_protocol.strategy import Reduction
 from tests.support.identities import JOB, write_identity
 from tests.support.wires import Wires
 

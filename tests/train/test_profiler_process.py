@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.waiting import wait_for
 from edgetrain.profiler.metrics import LINKS
-from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
+from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE, Heartbeat, write_heartbeat
 from edgetrain.supervisor.metrics import Metrics as TrainerMetrics
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
@@ -89,6 +89,7 @@ def profiler_of(service: FleetService, directory: Path, worker: str = "w-a") -> 
         Env.PROFILER_PORT: str(port),
         Env.TRAINER_METRICS_PORT: str(trainers),
     }
+    write_heartbeat(directory, Heartbeat(at=0.0, step=1))
     command = [sys.executable, "-m", "edgetrain.profiler"]
     return Profiler(subprocess.Popen(command, env={**os.environ, **env}), directory, port, trainers)
 

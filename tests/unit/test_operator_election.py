@@ -21,7 +21,7 @@ from edgetrain_operator.core.election import (
 from edgetrain_operator.core.reduction import choose, ring_seconds, star_seconds
 from edgetrain_operator.core.stored import Office
 from edgetrain_operator.fleet_state import NodeRate
-from edgetrain_protocol.job import Reduction
+from edgetrain_protocol.strategy import Reduction
 
 MBIT = 1e6
 

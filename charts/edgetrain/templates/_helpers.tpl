@@ -89,7 +89,7 @@ capabilities: {drop: [ALL]}
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, update, patch]
-# Each job's token. Never read: even a patch would return what a Secret holds.
+# Each pod's identity. Never read: even a patch would return what a Secret holds.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]

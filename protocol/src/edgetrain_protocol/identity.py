@@ -13,6 +13,11 @@ lost its own and made another."""
 _SCHEME = "edgetrain://"
 
 
+def worker_of(node_hash: str) -> str:
+    """The name of the worker on the node with this hash, which labels its pods and their Secrets."""
+    return f"w-{node_hash}"
+
+
 class Identity(NamedTuple):
     """Whose certificate it is."""
 

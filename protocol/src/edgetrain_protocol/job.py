@@ -13,6 +13,7 @@ from edgetrain_protocol.base import Document, LongText, ShortText
 from edgetrain_protocol.names import MANAGED_BY
 from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override, Store, Template
 from edgetrain_protocol.rules import UNIQUE, checked, immutable, keyed, one_of, rule
+from edgetrain_protocol.strategy import Preset, Reduction, Shares
 
 
 class ConfigMapSource(Document):
@@ -127,22 +128,6 @@ class Storage(Document):
     """Where the trained model is put; the pod's own disk, gone with the pod, where unset."""
     data: Store | None = None
     """The data set, mounted for the program."""
-
-
-class Preset(StrEnum):
-    AUTO = "auto"
-    DDP = "ddp"
-
-
-class Reduction(StrEnum):
-    AUTO = "auto"
-    RING = "ring"
-    STAR = "star"
-
-
-class Shares(StrEnum):
-    SPEED = "speed"
-    EQUAL = "equal"
 
 
 class Strategy(Document):

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
-from edgetrain_protocol.job import Reduction, Shares
+from edgetrain_protocol.strategy import Reduction, Shares
 
 Founder = Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]*$", max_length=512)]
 """A pod: `worker/uid`."""

@@ -37,8 +37,8 @@ class Credentials:
         self._directory, self._job_uid = identity, job_uid
         self._authorities = MountedFile(authorities)
         self._lock = threading.Lock()
-        self._trusted: str | None = None
-        self._server = self._client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._held: tuple[str, ssl.SSLContext, ssl.SSLContext] | None = None
+        """Authorities, and the contexts that were made with them."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -53,8 +53,7 @@ class Credentials:
         Raises:
             OSError: our certificate cannot be read, or is none.
         """
-        self._refresh()
-        return self._server
+        return self._contexts()[0]
 
     @property
     def client(self) -> ssl.SSLContext:
@@ -63,8 +62,7 @@ class Credentials:
         Raises:
             OSError: our certificate cannot be read, or is none.
         """
-        self._refresh()
-        return self._client
+        return self._contexts()[1]
 
     def peer_of(self, connection: ssl.SSLSocket | ssl.SSLObject) -> Identity:
         """Who is at the other end, whose certificate is from an authority of ours.
@@ -89,7 +87,7 @@ class Credentials:
         Raises:
             OSError: the other end is none, hung up, or took longer than the connection's time-out.
         """
-        return self._wrapped(connection, self.server, server_side=True)
+        return self._shake_hands(connection, self.server)
 
     def dial(self, connection: socket.socket, worker: str = "") -> ssl.SSLSocket:
         """Shake hands with a pod of our job that listens: with this worker's where it is given. As `admit`.
@@ -97,48 +95,40 @@ class Credentials:
         Raises:
             OSError: as of `admit`.
         """
-        secured = self._wrapped(connection, self.client, server_side=False)
-        found = self.peer_of(secured).worker
-        if worker and found != worker:
-            secured.close()
-            raise Stranger(f"{worker}'s address is answered by {found}")
-        return secured
+        return self._shake_hands(connection, self.client, worker)
 
-    def _wrapped(
-        self, connection: socket.socket, context: ssl.SSLContext, *, server_side: bool
+    def _shake_hands(
+        self, connection: socket.socket, context: ssl.SSLContext, worker: str = ""
     ) -> ssl.SSLSocket:
+        listens = context.protocol is ssl.PROTOCOL_TLS_SERVER
         # TLS takes a socket's descriptor away from it, and others hold this one to end it in time.
-        duplicate = connection.dup()
+        ours: socket.socket = connection.dup()
         try:
-            secured = context.wrap_socket(duplicate, server_side=server_side)
+            ours = secured = context.wrap_socket(ours, server_side=listens)
+            found = self.peer_of(secured).worker
+            if worker and found != worker:
+                raise Stranger(f"{worker}'s address is answered by {found}")
         except BaseException:
-            duplicate.close()
-            raise
-        try:
-            self.peer_of(secured)
-        except BaseException:
-            secured.close()
+            ours.close()
             raise
         return secured
 
-    def _refresh(self) -> None:
-        """The operator hands round new authorities long before they sign; ours does not change."""
+    def _contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        """The operator hands round new authorities long before they sign; our certificate does not change."""
         try:
             bundle = self._authorities.read()
         except OSError:
             bundle = ""
         with self._lock:
-            if bundle == self._trusted:
-                return
-            try:
-                server, client = self._made(bundle, server=True), self._made(bundle, server=False)
-            except OSError as error:
-                # A volume that was taken away under us takes nobody's place away.
-                if self._trusted is not None:
-                    return
-                where = f"this pod's certificate in {self._directory}"
-                raise OSError(f"cannot load {where}: {error}; is its Secret mounted?") from error
-            self._server, self._client, self._trusted = server, client, bundle
+            if self._held is None or self._held[0] != bundle:
+                try:
+                    self._held = bundle, self._made(bundle, server=True), self._made(bundle, server=False)
+                except OSError as error:
+                    # A volume that was taken away under us takes nobody's place away.
+                    if self._held is None:
+                        where = f"this pod's certificate in {self._directory}"
+                        raise OSError(f"cannot load {where}: {error}; is its Secret mounted?") from error
+            return self._held[1:]
 
     def _made(self, bundle: str, *, server: bool) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)

@@ -1,4 +1,4 @@
-"""Files of volumes that are updated under us: the job's token, the authorities."""
+"""Files of volumes that are updated under us: the pod's token, the authorities."""
 
 import contextlib
 import logging

@@ -4,15 +4,22 @@ Files, because either may be absent or restart at any time, and neither may wait
 """
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edgetrain_protocol.names import HEARTBEAT_FILE
+from edgetrain_protocol.names import HEARTBEAT_FILE, RUN_DIR, Env
 
 FINISHING_FILE = "finishing"
 """Made by the supervisor when training is over: the profiler shall hand over its reports."""
 DRAINED_FILE = "profiler-drained"
 """Made by the profiler when it has, or has given up: the pod may end."""
+
+
+def run_dir_of(env: Mapping[str, str] = os.environ) -> Path:
+    """The directory that the containers of this pod share."""
+    return Path(env.get(Env.RUN_DIR, RUN_DIR))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 from edgelab.errors import LabError
 from edgelab.lab import Lab
 from edgetrain.fleet_client import FleetConnection
+from edgetrain_protocol.identity import worker_of
+from edgetrain_protocol.names import NODE_HASH_LABEL
 from edgetrain_protocol.status import JobStatus, NodeStatus
 
 FLEET_SECONDS = 2.0
@@ -77,7 +79,7 @@ class Source:
         meta = secret["metadata"]
         self._headers = {
             "Authorization": f"Bearer {base64.b64decode(secret['data']['token']).decode()}",
-            "X-Edgetrain-Worker": f"w-{meta['labels']['edgetrain.io/node-hash']}",
+            "X-Edgetrain-Worker": worker_of(meta["labels"][NODE_HASH_LABEL]),
             "X-Edgetrain-Pod-Uid": meta["ownerReferences"][0]["uid"],
         }
         self._context = ssl.create_default_context(cadata=bundle)

@@ -2,6 +2,8 @@
 
 import hashlib
 
+from edgetrain_protocol.identity import worker_of
+
 NAME_MAX = 63
 """A pod's name becomes its host name, which DNS cuts here."""
 
@@ -13,7 +15,7 @@ def digest(*parts: object) -> str:
 
 def worker_name(node: str) -> str:
     """The name of a node's worker through all its pods. A node's own may be longer than a label's 63."""
-    return f"w-{digest(node)}"
+    return worker_of(digest(node))
 
 
 def child_name(job_name: str, *parts: object) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from edgetrain_operator.fleet_state import NodeRate
-from edgetrain_protocol.job import Reduction
+from edgetrain_protocol.strategy import Reduction
 
 HYSTERESIS = 1.2
 """How much faster the other must be: a change costs a re-forming."""

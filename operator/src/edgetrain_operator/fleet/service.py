@@ -78,7 +78,6 @@ class FleetService:
         self.door = Door(strangers=STRANGERS, guests=room_for(GUESTS), seconds=STRANGER_SECONDS)
         requests = Requests()
         self.collector = FleetCollector(self.fleet, requests, self.door, self._certificates)
-        self._keyring = keyring
         self._given = given is not None
         self._tls = tls.server_context()
         self._serving = given.pair if given else _own_certificate(keyring)
@@ -120,9 +119,8 @@ class FleetService:
     def use(self, keyring: Keyring) -> None:
         """Take over a renewed keyring, and renew the serving certificate where that is due. To be called
         at least daily, also with the same keyring; open connections go on."""
+        changed = keyring.authorities != self.fleet.keyring.authorities
         self.fleet.use(keyring)
-        changed = keyring.authorities != self._keyring.authorities
-        self._keyring = keyring
         if not self._given and (changed or ca.needs_renewal(self._serving, datetime.now(UTC))):
             self._serve_from_now(_own_certificate(keyring))
 
@@ -135,7 +133,7 @@ class FleetService:
 
     def _certificates(self) -> dict[str, float]:
         """When the one that is served ends, and the last of the authorities that workers are to trust."""
-        last = max(authority.ends for authority in self._keyring.authorities)
+        last = max(authority.ends for authority in self.fleet.keyring.authorities)
         return {"serving": self._serving.ends.timestamp(), "authority": last.timestamp()}
 
     def stop(self) -> None:

@@ -1,9 +1,12 @@
 """`python -m edgetrain.profiler`: what the profiler's container runs."""
 
+from edgetrain.profiler.head_start import give_head_start
+from edgetrain.rundir import run_dir_of
 from edgetrain.sigterm import end_on_sigterm
 
 if __name__ == "__main__":
     end_on_sigterm()
+    give_head_start(run_dir_of())
     from edgetrain.profiler.main import main
 
     main()

@@ -8,11 +8,11 @@ from typing import Self
 
 from edgetrain.credentials import Credentials
 from edgetrain.fleet_client import FleetSettings
+from edgetrain.rundir import run_dir_of
 from edgetrain_protocol.names import (
     CONTROL_PORT,
     PROBE_PORT,
     PROFILER_PORT,
-    RUN_DIR,
     STATE_DIR,
     STATE_PORT,
     TRAINER_METRICS_PORT,
@@ -58,7 +58,7 @@ class Settings:
             probe_port=_port(env, Env.PROBE_PORT, PROBE_PORT),
             metrics_port=_port(env, Env.PROFILER_PORT, PROFILER_PORT),
             trainer_metrics_port=_port(env, Env.TRAINER_METRICS_PORT, TRAINER_METRICS_PORT),
-            run_dir=Path(env.get(Env.RUN_DIR, RUN_DIR)),
+            run_dir=run_dir_of(env),
             state_dir=Path(env.get(Env.STATE_DIR, STATE_DIR)) / "profiler",
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from edgetrain.credentials import Credentials
+from edgetrain.rundir import run_dir_of
 from edgetrain_protocol import names
 from edgetrain_protocol.names import Env
 
@@ -70,7 +71,7 @@ class Settings:
             metrics_port=port(METRICS_PORT, names.TRAINER_METRICS_PORT),
             credentials=Credentials.from_env(env),
             state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
-            run_dir=Path(env.get(Env.RUN_DIR, names.RUN_DIR)),
+            run_dir=run_dir_of(env),
             program_dir=Path(env.get(PROGRAM_DIR, names.PROGRAM_DIR)),
             plan_file=Path(env[PLAN_FILE]) if env.get(PLAN_FILE) else None,
         )

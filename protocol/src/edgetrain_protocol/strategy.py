@@ -1,0 +1,19 @@
+"""The choices of how workers train together: apart from the spec, which no worker reads."""
+
+from enum import StrEnum
+
+
+class Preset(StrEnum):
+    AUTO = "auto"
+    DDP = "ddp"
+
+
+class Reduction(StrEnum):
+    AUTO = "auto"
+    RING = "ring"
+    STAR = "star"
+
+
+class Shares(StrEnum):
+    SPEED = "speed"
+    EQUAL = "equal"
