@@ -129,6 +129,18 @@ def test_a_loss_is_not_gone_by_the_word_of_one() -> None:
     assert world.status.phase == "Training"
 
 
+def test_a_group_that_stands_still_is_told_of_though_one_says_that_it_gets_on() -> None:
+    world = trained("a", "b", "c")
+    world.pass_time(70.0)
+    for node in "abc":
+        still = 0.0 if node == LIAR else 70.0
+        said = said_by(world, node) | {"step_seconds": 1.0, "still_seconds": still}
+        world.say(node, TrainerState.TRAINING, **said)
+    world.settle()
+    (stalled,) = [c for c in world.status.conditions if c.type == "Stalled"]
+    assert stalled.status == "True"
+
+
 # --- who is to be believed
 
 
