@@ -55,6 +55,8 @@ class Job(Simulation):
         """Cut off from the operator."""
         self.late: set[int] = set()
         """Their reports take seconds."""
+        self.lies: dict[int, Callable[[TrainingPart], TrainingPart]] = {}
+        """Of those who were taken over: what they make of their reports."""
         self.operator_up = True
         self.workers = [Worker() for _ in self.nodes]
         self._served: Plan | None = None
@@ -302,6 +304,7 @@ class Job(Simulation):
             return
         worker, pod = self.workers[index], self.pods[index]
         worker.sequence += 1
+        part = self.lies[index](part) if index in self.lies else part
         delay = self.random.uniform(2.0, 6.0) if index in self.late else self.random.uniform(0.005, 0.1)
         self.after(delay, partial(self._received, index, pod, worker.sequence, part))
 

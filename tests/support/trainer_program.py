@@ -23,6 +23,7 @@ from torch import nn
 import edgetrain
 from edgetrain.engine import member as _member
 from edgetrain.engine.gloo import GroupBroken
+from tests.support.capabilities import NET_ADMIN, give_up
 
 member: Any = _member
 """Its insides are replaced to strike at exact points."""
@@ -66,6 +67,8 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
     if "file_bytes" in options:
         # As on a full disk: what is longer cannot be written.
         resource.setrlimit(resource.RLIMIT_FSIZE, (options["file_bytes"], resource.RLIM_INFINITY))
+    if not options.get("net_admin"):
+        give_up(NET_ADMIN)
     session = edgetrain.join()
     torch.manual_seed(options.get("model_seed", 0))
     samples, epochs = options["samples"], options["epochs"]

@@ -112,14 +112,6 @@ class TestReports:
         client.send([report(sequence=2, training=paused)])
         assert heard == [JOB, JOB]
 
-    def test_highest_revision_is_what_any_member_holds(
-        self, service: FleetService, client: FleetClient
-    ) -> None:
-        assert service.fleet.highest_revision(JOB) == 0
-        holding = TrainingPart(state=TrainerState.TRAINING, incarnation="i1", revision_held=57)
-        client.send([report(training=holding)])
-        assert service.fleet.highest_revision(JOB) == 57
-
 
 class TestNonsense:
     @pytest.mark.parametrize(
@@ -142,6 +134,12 @@ class TestNonsense:
             (
                 report(measured=NodePart(links=(LinkMeasure(peer="w-a", bits_per_second=1, bytes=1, at=0),))),
                 "no link to itself",
+            ),
+            (
+                report(
+                    measured=NodePart(links=(LinkMeasure(peer="b", bits_per_second=1, bytes=1, at=10**11),))
+                ),
+                r"links\[0\].at: .* in the future",
             ),
             (report().model_copy(update={"training": None}), "carries neither"),
         ],
@@ -292,6 +290,8 @@ class TestTrust:
             assert client._kept("GET", "/v1/jobs", None, 5).status == 401
             assert client._kept("GET", f"/v1/jobs/{JOB}", None, 5).status == 401
             assert client._kept("GET", "/healthz", None, 5).status == 200
+            for page in ("/openapi.json", "/docs", "/redoc"):
+                assert client._kept("GET", page, None, 5).status == 404
 
 
 class TestPlans:

@@ -260,7 +260,7 @@ def test_the_next_revision_is_above_all_that_was_ever_heard_of() -> None:
     assert world.plan.revision == 58
     world.stored = type(world.stored)()
     world.settle()
-    assert world.plan.revision == 59
+    assert world.plan.revision > 58
     assert world.members == ["a"]
 
 

@@ -31,9 +31,14 @@ class Fleet:
     book: ProbeBook = field(default_factory=ProbeBook)
     reports: dict[str, StampedReport] = field(default_factory=dict)
     alarms: set[str] = field(default_factory=set)
+    says: dict[str, float] = field(default_factory=dict)
+    """What they report instead of what they measure."""
+    load: float = 0.0
+    """Of the partners' links, as these report it."""
     due: dict[str, float] = field(default_factory=dict)
     running: dict[str, tuple[ProbeOrder, float]] = field(default_factory=dict)
     probed: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
     used: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def __post_init__(self) -> None:
@@ -55,6 +60,7 @@ class Fleet:
         link = None
         if worker in self.running:
             link = self._measured(worker, self.running.pop(worker)[0])
+            self.measured.append(worker)
             self.alarms.discard(worker)
         part = NodePart(links=(link,) if link else (), bandwidth_alarm=worker in self.alarms)
         self.reports[worker] = StampedReport(
@@ -84,7 +90,23 @@ class Fleet:
         for peer in _peers(order):
             self.used[peer] += size * self.rates[peer] / offered * 8 / self.rates[peer]
         noisy = self._starved(rate) * (1 + self.random.uniform(-self.noise, self.noise))
-        return LinkMeasure(peer=order.peer, bits_per_second=noisy, bytes=size, at=self.now)
+        said = self.says.get(worker, noisy)
+        return LinkMeasure(
+            peer=order.peer,
+            bits_per_second=said,
+            peer_load_bits_per_second=self.load,
+            bytes=size,
+            at=self.now,
+        )
+
+    def says_once(self, worker: str, rate: float, load: float = 0.0) -> None:
+        """What it measures next comes out as this."""
+        before = len(self.measured)
+        self.says[worker], self.load = rate, load
+        while worker not in self.measured[before:]:
+            self.run(0.005)
+        del self.says[worker]
+        self.load = 0.0
 
     def _starved(self, rate: float) -> float:
         """Half of what is measured while pods begin, and compete for their processors, falls short."""
@@ -187,11 +209,11 @@ def test_fastest_node_is_found_although_half_of_the_first_measures_fall_short() 
 def test_one_measure_far_above_the_rate_is_looked_into_and_not_believed() -> None:
     fleet = fleet_of(100, 50, 20, 20)
     fleet.run(120)
-    link = LinkMeasure(peer="w-0", bits_per_second=90 * MBIT, bytes=1, at=fleet.now)
-    assert not fleet.book.record("w-2", NodePart(links=(link,)), fleet.now)
+    fleet.says_once("w-2", 90 * MBIT)
+    assert fleet.book.rates(fleet.now)["w-2"].bits_per_second == pytest.approx(20 * MBIT)
     probes = len(fleet.probed)
     fleet.run(20)
-    assert any(worker == "w-2" and "w-0" in peers for _, worker, peers in fleet.probed[probes:])
+    assert any(worker == "w-2" and "w-0" in peers for _, worker, peers in fleet.probed[probes - 1 :])
     assert fleet.book.rates(fleet.now)["w-2"].bits_per_second == pytest.approx(20 * MBIT)
 
 
@@ -312,10 +334,58 @@ def test_peer_that_does_not_answer_is_passed_over_and_its_lease_ends() -> None:
 def test_measure_that_is_sent_again_counts_once() -> None:
     fleet = fleet_of(100, 50)
     fleet.run(30)
-    link = LinkMeasure(peer="w-1", bits_per_second=12 * MBIT, bytes=1, at=fleet.now)
-    part = NodePart(links=(link,))
-    assert not fleet.book.record("w-0", part, fleet.now)
+    fleet.says_once("w-0", 12 * MBIT)
+    part = fleet.reports["w-0"].measured
+    assert part and part.links
     assert not fleet.book.record("w-0", part, fleet.now + 1), "the second look must be another probe's"
+
+
+def test_measure_that_nobody_ordered_says_nothing() -> None:
+    fleet = fleet_of(100, 50, 20)
+    fleet.run(60)
+    while fleet.running:
+        fleet.run(0.1)
+    before = fleet.book.rates(fleet.now)
+    said = (1e13, 1.0) * 20
+    for peer in ("w-0", "w-1"):
+        links = (
+            LinkMeasure(peer=peer, bits_per_second=rate, bytes=1, at=fleet.now + number)
+            for number, rate in enumerate(said)
+        )
+        assert not fleet.book.record("w-2", NodePart(links=tuple(links)), fleet.now)
+    assert fleet.book.rates(fleet.now) == before
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("lie", [1e13, 400 * MBIT, 60 * MBIT])
+@pytest.mark.parametrize("honest", [0, 200])
+def test_who_says_to_have_much_more_than_it_shows_to_others_is_not_taken_for_the_best(
+    lie: float, honest: float, seed: int
+) -> None:
+    """A node of 10 Mbit/s beside one of 50; and once it lies no more, nor does what is known of it."""
+    fleet = fleet_of(20, 50, 20, 10, noise=0.05, seed=seed)
+    fleet.run(honest)
+    fleet.says["w-3"] = lie
+    if not honest:
+        fleet.run(90)  # Where all have only ever measured with this one, there is nothing to hold it against.
+    for _ in range(60):
+        fleet.run(2)
+        rates = {worker: rate.bits_per_second for worker, rate in fleet.book.rates(fleet.now).items()}
+        assert rates.pop("w-3") <= max(rates.values())
+    fleet.says.clear()
+    fleet.run(30)
+    rates = {worker: rate.bits_per_second / MBIT for worker, rate in fleet.book.rates(fleet.now).items()}
+    assert rates == pytest.approx({"w-0": 20, "w-1": 50, "w-2": 20, "w-3": 10}, rel=0.25)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_says_that_others_have_next_to_nothing_changes_none_of_them(seed: int) -> None:
+    fleet = fleet_of(20, 50, 20, 10, noise=0.05, seed=seed)
+    fleet.run(200)
+    fleet.says["w-3"] = 1000.0
+    for _ in range(100):
+        fleet.run(2)
+        assert fleet.best() == "w-1", fleet.book.rates(fleet.now)
 
 
 def test_probe_that_failed_frees_its_ends_and_another_partner_is_tried() -> None:
@@ -343,10 +413,7 @@ def test_worker_whose_probe_is_wanted_is_asked_to_report_often() -> None:
 def test_low_measure_by_a_partner_that_was_busy_is_no_doubt(load: float, confirmed: bool) -> None:
     fleet = fleet_of(50, 100, 50)
     fleet.run(120)
-    link = LinkMeasure(
-        peer="w-1", bits_per_second=20 * MBIT, peer_load_bits_per_second=load, bytes=1, at=fleet.now
-    )
-    fleet.book.record("w-0", NodePart(links=(link,)), fleet.now)
+    fleet.says_once("w-0", 20 * MBIT, load)
     rate = fleet.book.rates(fleet.now)["w-0"]
     assert rate.confirmed is confirmed
     assert rate.bits_per_second == pytest.approx(50 * MBIT, rel=0.1)

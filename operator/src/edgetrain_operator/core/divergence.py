@@ -1,5 +1,7 @@
 """A loss that is not finite any more: since when, and what is left from before."""
 
+from statistics import median_low
+
 from edgetrain_operator.core.scene import Scene
 
 STEPS = 3
@@ -10,13 +12,16 @@ REASON = "LossNotFinite"
 def diverged(scene: Scene) -> str | None:
     """What has become of the loss, in words for people; None while it is finite.
 
-    By the member that is furthest: the mean loss is the same on all.
+    By the word of most: the mean loss is the same on all members.
     """
-    parts = [p for w in scene.seen.reports if (p := scene.hearing.training(w)) and p.lineage == scene.lineage]
-    furthest = max(parts, key=lambda part: part.step, default=None)
-    since = furthest.loss_not_finite_since if furthest else None
-    if furthest is None or since is None or furthest.step - since + 1 < STEPS:
+    heard = (scene.hearing.training(worker) for worker in scene.seen.reports)
+    known = [part for part in heard if part and part.lineage == scene.lineage and part.step]
+    parts = list(scene.hearing.fellows.values()) or known
+    not_finite = [(p.loss_not_finite_since, p.step) for p in parts if p.loss_not_finite_since is not None]
+    lost = [since for since, step in not_finite if step - since + 1 >= STEPS]
+    if 2 * len(lost) <= len(parts):
         return None
+    since = median_low(lost)
     durable = scene.stored.durable_step
     kept = (
         "no checkpoint is durable" if durable is None else f"the last durable checkpoint is of step {durable}"

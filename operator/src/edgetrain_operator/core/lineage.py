@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgetrain_operator.core.durability import holders
-from edgetrain_operator.core.hearing import Knowledge
+from edgetrain_operator.core.hearing import agreed
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import KnownFormation, StoredPlan
 from edgetrain_protocol import quorum
@@ -44,7 +44,7 @@ def known_formation(scene: Scene) -> KnownFormation | None:
         return None
     said = {w: i for w, i in scene.hearing.incarnations.items() if w in known.members}
     known = known.model_copy(update={"incarnations": known.incarnations | said})
-    newest = max(scene.hearing.knowledge, key=lambda k: k.rank, default=None)
+    newest = scene.hearing.common_knowledge
     if newest is None or newest.rank < (known.base, _highest(known.counted)):
         return known
     return known.model_copy(update={"base": newest.base, "counted": newest.counted})
@@ -69,9 +69,9 @@ def why_lost(scene: Scene, formation: KnownFormation | None) -> str:
         return ""
     if formation is None and (why := _origin_lost(scene, scene.plan)):
         return why
-    views = [k.counted for k in _best_informed(scene, formation)] or [(_founders(scene.plan),)]
+    views = [k.counted for k in scene.hearing.knowledge]
     lost = [next((q for q in counted if not can_vote(scene, q)), None) for counted in views]
-    return _why(scene, lost[0]) if lost[0] and all(lost) else ""
+    return _why(scene, lost[0]) if lost and lost[0] and all(lost) else ""
 
 
 def awaited(scene: Scene, formation: KnownFormation | None, members: Sequence[str]) -> str:
@@ -90,7 +90,7 @@ def awaited(scene: Scene, formation: KnownFormation | None, members: Sequence[st
 
 def can_vote(scene: Scene, needed: Quorum) -> bool:
     """Whether those of its voters who are not gone for good can still decide."""
-    counted = [v for v in needed.voters if not _restarted(scene, v)]
+    counted = [v for v in needed.voters if not scene.hearing.restarted(v)]
     left = [v for v in counted if not scene.over(v.worker, v.pod_uid)]
     leads = any(v.worker == needed.aggregator for v in left)
     return quorum.enough(len(counted), len(left), aggregator_here=leads)
@@ -100,8 +100,8 @@ def last_known_step(scene: Scene) -> int:
     """The highest step of this lineage that anybody is known to have committed."""
     status = scene.seen.job.status
     told = status.progress.step if status.plan.lineage == scene.lineage else 0
-    steps = (scene.hearing.step(worker) for worker in scene.seen.reports)
-    return max(told, scene.seen.highest_step if scene.seen.highest_lineage == scene.lineage else 0, *steps, 0)
+    steps = agreed(scene.hearing.step(worker) for worker in scene.seen.reports)
+    return max(told, scene.seen.highest_step if scene.seen.highest_lineage == scene.lineage else 0, steps)
 
 
 def branched(stored: StoredPlan, lineage: int, renewal: NewLineage) -> dict[int, int]:
@@ -113,29 +113,6 @@ def branched(stored: StoredPlan, lineage: int, renewal: NewLineage) -> dict[int,
 # --- whether it is lost
 
 
-def _best_informed(scene: Scene, formation: KnownFormation | None) -> list[Knowledge]:
-    """What those say who know of the newest formation; what was said before, where they are silent."""
-    heard = scene.hearing.knowledge
-    stored = Knowledge(formation.base, formation.counted) if formation and formation.counted else None
-    highest = max((k.rank for k in (*heard, *([stored] if stored else ()))), default=None)
-    now = [k for k in heard if k.rank == highest]
-    return now or ([stored] if stored and stored.rank == highest else [])
-
-
-def _founders(plan: Plan) -> Quorum:
-    """Those of whom enough must begin the lineage."""
-    pods = [Voter(worker=worker, pod_uid=uid) for worker, uid in (f.split("/", 1) for f in plan.founders)]
-    return Quorum(number=0, aggregator=pods[0].worker, voters=tuple(pods))
-
-
-def _restarted(scene: Scene, voter: Voter) -> bool:
-    """Whether the worker itself says that its program has started anew since, in the same pod."""
-    record, part = scene.records.get(voter.worker), scene.hearing.training(voter.worker)
-    same_pod = record is not None and record.pod_uid == voter.pod_uid
-    now = part.incarnation if part else ""
-    return bool(same_pod and voter.incarnation and now and now != voter.incarnation)
-
-
 def _origin_lost(scene: Scene, plan: Plan) -> str:
     """Before its first formation a lineage is lost with the state that it starts from."""
     origin = plan.origin
@@ -144,7 +121,7 @@ def _origin_lost(scene: Scene, plan: Plan) -> str:
     if origin.worker:
         uid = dict(f.split("/", 1) for f in plan.founders).get(origin.worker, "")
         voter = Voter(worker=origin.worker, pod_uid=uid, incarnation=origin.incarnation)
-        lost = scene.over(origin.worker, uid) or _restarted(scene, voter)
+        lost = scene.over(origin.worker, uid) or scene.hearing.restarted(voter)
         return f"the state of step {origin.step} is lost with its process" if lost else ""
     wanted = Checkpoint(lineage=origin.lineage, step=origin.step, digest=origin.digest)
     kept = [w for w in _keepers(scene, wanted) if _may_come_back(scene, w)]
@@ -156,7 +133,7 @@ def _holds(scene: Scene, worker: str, part: TrainingPart, step: int) -> bool:
 
 
 def _why(scene: Scene, lost: Quorum) -> str:
-    gone = [v for v in lost.voters if _restarted(scene, v) or scene.over(v.worker, v.pod_uid)]
+    gone = [v for v in lost.voters if scene.hearing.restarted(v) or scene.over(v.worker, v.pod_uid)]
     names = ", ".join(sorted(scene.node_of(v.worker) for v in gone)[:10])
     of = f"formation {lost.number}" if lost.number else "the founders"
     return f"too few of {of} can vote again: {names or 'all of them'} ended"

@@ -6,6 +6,7 @@ steps) enters it through decisions with memory alone.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median_low
 
 from edgetrain_operator.core import election, reduction, stall
 from edgetrain_operator.core.durability import with_durable
@@ -198,14 +199,15 @@ def _group(
         before.succession if before else ("",), office.worker, workers, rates, newcomers
     )
     term = (before.term + (before.aggregator != office.worker)) if before else 1
-    sizes = [part.reduce_bytes for w in workers if (part := scene.hearing.training(w))]
+    parts = (scene.hearing.training(worker) for worker in workers)
+    sizes = [part.reduce_bytes for part in parts if part and part.reduce_bytes]
     kind = reduction.choose(
         scene.seen.job.spec.strategy.reduction,
         before.reduction if before else None,
         office.worker,
         tuple(workers),
         rates,
-        max(sizes, default=0),
+        median_low(sizes or [0]),
     )
     return Group(name=GROUP, members=members, succession=line, term=term, reduction=kind)
 

@@ -1,17 +1,18 @@
 """Which program the job trains: that of the first group that committed a step."""
 
+from collections import Counter
+
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import StoredPlan
 
 
 def with_program(scene: Scene, stored: StoredPlan) -> StoredPlan:
     """The record with the program's hash, once somebody trains it. It never changes."""
-    if stored.program:
-        return stored
-    heard = (scene.hearing.training(w) for w in sorted(scene.seen.reports) if scene.hearing.heard(w))
-    known = (p.program for p in heard if p and p.program and p.formation and p.base)
-    first = next(known, "")
-    return stored.model_copy(update={"program": first}) if first else stored
+    fellows = scene.hearing.fellows.values()
+    said = Counter(part.program for part in fellows if part.program and part.base)
+    program, count = next(iter(said.most_common(1)), ("", 0))
+    settled = bool(stored.program) or 2 * count <= len(fellows)
+    return stored if settled else stored.model_copy(update={"program": program})
 
 
 def differs(scene: Scene, worker: str) -> str | None:

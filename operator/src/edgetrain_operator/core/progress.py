@@ -1,5 +1,6 @@
 """How far the job has come, as its status tells it."""
 
+from edgetrain_operator.core.hearing import agreed
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.report import TrainingPart
@@ -7,10 +8,9 @@ from edgetrain_protocol.status import JobProgress
 
 
 def progress(scene: Scene, stored: StoredPlan, trains: bool) -> JobProgress:
-    """From the member that is furthest in the present lineage. A speed only while somebody trains."""
-    lineage = stored.plan.lineage if stored.plan else scene.lineage
-    parts = [p for w in scene.seen.reports if (p := scene.hearing.training(w)) and p.lineage == lineage]
-    first, before = max(parts, key=lambda part: part.step, default=None), _told_before(scene, stored)
+    """From the member that is furthest in the present lineage, as far as others bear it out. A speed only
+    while somebody trains."""
+    first, before = _furthest(scene, stored), _told_before(scene, stored)
     if first is None or first.step < before.step:
         # Programs that have just started know less than what has been told.
         speed = {} if trains else {"samples_per_second": 0.0, "eta_seconds": None}
@@ -24,6 +24,16 @@ def progress(scene: Scene, stored: StoredPlan, trains: bool) -> JobProgress:
         eta_seconds=_eta(first) if trains else None,
         durable_step=stored.durable_step,
     )
+
+
+def _furthest(scene: Scene, stored: StoredPlan) -> TrainingPart | None:
+    lineage = stored.plan.lineage if stored.plan else scene.lineage
+    heard = (scene.hearing.training(worker) for worker in scene.seen.reports)
+    known = [part for part in heard if part and part.lineage == lineage]
+    fellows = scene.hearing.fellows.values() if lineage == scene.lineage else ()
+    parts = list(fellows) or known
+    most = agreed(part.step for part in parts)
+    return max((p for p in parts if p.step <= most), key=lambda part: part.step, default=None)
 
 
 def _told_before(scene: Scene, stored: StoredPlan) -> JobProgress:

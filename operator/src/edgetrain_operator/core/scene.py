@@ -40,7 +40,7 @@ class Scene:
 
     @cached_property
     def hearing(self) -> Hearing:
-        return Hearing(self.seen, self.records, self.lineage)
+        return Hearing(self.seen, self.records, self.lineage, self.over)
 
     @cached_property
     def detached(self) -> bool:

@@ -7,6 +7,7 @@ that may help is done: first another formation, then another lineage, each less 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median_high
 
 from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import Stall
@@ -71,8 +72,10 @@ def waiting(scene: Scene) -> str:
 
 
 def _still(scene: Scene, parts: Mapping[str, TrainingPart]) -> float:
-    """Seconds since any of these got on."""
-    return min(p.still_seconds + scene.hearing.silence(w) for w, p in parts.items())
+    """Seconds since these got on: since most of the formation did, where there is one; else since any."""
+    still = {w: p.still_seconds + scene.hearing.silence(w) for w, p in parts.items()}
+    fellows = [still[worker] for worker in scene.hearing.fellows if worker in still]
+    return median_high(fellows) if fellows else min(still.values())
 
 
 def _coarse(seconds: float) -> int:

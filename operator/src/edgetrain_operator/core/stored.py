@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.plan import Member, Plan
-from edgetrain_protocol.report import Checkpoint, Quorum
+from edgetrain_protocol.report import Checkpoint, Quorum, Voter
 
 DOCUMENT_KEY = "plan.json"
 MAX_BYTES = 700_000
@@ -157,6 +157,15 @@ class KnownFormation(Tolerant):
     """The newest formation known to have committed, by those who said what is counted."""
     counted: tuple[Quorum, ...] = Field((), max_length=16)
     """What the group's next vote must have enough of, as its members last said."""
+
+    @property
+    def voters(self) -> Quorum:
+        """All its members."""
+        voters = (
+            Voter(worker=worker, pod_uid=uid, incarnation=self.incarnations.get(worker, ""))
+            for worker, uid in self.members.items()
+        )
+        return Quorum(number=self.number, aggregator=self.aggregator, voters=tuple(voters))
 
 
 class Stall(Tolerant):

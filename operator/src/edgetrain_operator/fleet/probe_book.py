@@ -14,6 +14,7 @@ from edgetrain_operator.fleet.probe_needs import (
 )
 from edgetrain_operator.fleet.probes import Probe, View, choose, view_of
 from edgetrain_operator.fleet.rates import LEAP, Pair, Record
+from edgetrain_operator.fleet.witnesses import WITNESS_SECONDS, bear_witness, hold, is_borne_out
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget
 
@@ -43,13 +44,20 @@ class ProbeBook:
 
     def rates(self, now: float) -> Mapping[str, NodeRate]:
         """By worker. A new node is not among them while it has shown no more than its partners' limit and
-        better partners are about to tell: it would be taken for as slow as they are."""
-        hubs = sorted((record.rate or 0.0 for record in self._records.values()), reverse=True)
-        offer = sum(hubs[1 : 2 + HELPERS])
+        better partners are about to tell: it would be taken for as slow as they are. Nor is one that says to
+        be the fastest of three or more, before another bears it out: one that is not new is shown as fast as
+        the next."""
+        rates = {worker: rate for worker in self._records if (rate := self._rate(worker)) is not None}
+        fastest, *others = sorted(rates, key=lambda worker: -rates[worker]) or [""]
+        unseen = len(others) > 1 and not is_borne_out(self._records, fastest, now)
+        if unseen:
+            rates[fastest] = rates[others[0]]
+        offer = sum(rates[worker] for worker in others[: 1 + HELPERS])
         return {
-            worker: rate
-            for worker, record in self._records.items()
-            if (rate := _node_rate(record)) and not self._is_new(record, offer, now)
+            worker: _node_rate(self._records[worker], rate)
+            for worker, rate in rates.items()
+            if not self._is_new(self._records[worker], offer, now)
+            and not (unseen and worker == fastest and now - self._records[worker].first < WITNESS_SECONDS)
         }
 
     def _is_new(self, record: Record, offer: float, now: float) -> bool:
@@ -64,9 +72,9 @@ class ProbeBook:
         self._stale |= new or bool(measured.links) or (measured.bandwidth_alarm and record.alarm is None)
         news = False
         for link in sorted(measured.links, key=lambda link: link.at):
-            if link.at > record.measured_at:
+            if link.at > record.measured_at and (probe := self._released(worker, link.peer)):
                 record.measured_at = link.at
-                news |= self._take(worker, record, link, now)
+                news |= self._take(worker, probe, link, now)
         if measured.bandwidth_alarm:
             record.raised(now)
         if measured.probe_failed and self._released(worker, measured.probe_failed):
@@ -110,28 +118,23 @@ class ProbeBook:
             self._stale, self._viewed = False, now
         return self._view
 
-    def _take(self, worker: str, record: Record, link: LinkMeasure, now: float) -> bool:
-        probe = self._released(worker, link.peer)
-        peers = probe.peers if probe else (link.peer,)
-        thought = self._together(peers) if len(peers) > 1 else None
-        sized_for = INFINITE if thought is None else thought
-        sample = Pair(link.bits_per_second, now, link.peer_load_bits_per_second, sized_for)
+    def _take(self, worker: str, probe: Probe, link: LinkMeasure, now: float) -> bool:
+        record, peers, thought = self._records[worker], probe.peers, self._together(probe.peers)
+        # No link shows more than there is at its other end; which may be more than is known of it yet.
+        most = INFINITE if thought is None else UNREASONABLE * thought
+        sized_for = INFINITE if thought is None or len(peers) == 1 else thought
+        sample = Pair(min(link.bits_per_second, most), now, link.peer_load_bits_per_second, sized_for)
         news = self._fold(worker, peers, sample)
-        self._introduce(worker, peers, link, now)
-        need = probe.need if probe else Need.REGULAR
-        if need is Need.CHECK:
+        record.partner = peers[0]
+        hold(self._records, worker, now)
+        if len(peers) == 1:
+            bear_witness(self._records, peers[0], worker, sample)
+        if probe.need is Need.CHECK:
             record.checked = now
         else:
             record.probed = now
-        self._charge(worker, peers, link, alarm=need is Need.ALARM)
+        self._charge(worker, peers, link, alarm=probe.need is Need.ALARM)
         return news
-
-    def _introduce(self, worker: str, peers: tuple[str, ...], link: LinkMeasure, now: float) -> None:
-        """A partner without a rate has at least this much; it need not ask for the same probe again."""
-        partner = self._records.get(peers[0])
-        if len(peers) == 1 and partner and not partner.pairs:
-            partner.accept((worker,), Pair(link.bits_per_second, now))
-            partner.probed = now
 
     def _released(self, worker: str, peer: str) -> Probe | None:
         probe = self._leases.get(worker, (None, 0.0))[0]
@@ -167,7 +170,7 @@ class ProbeBook:
         had = self._most_offered(record)
         believed = had is None or limited(record.rate or 0.0, had) or record.shown is not None
         if not believed:
-            record.shown = sample.rate
+            record.shown, record.shown_with = sample.rate, peers[0]
             return False
         record.rise(peers, sample)
         return True
@@ -179,7 +182,7 @@ class ProbeBook:
         record.accept(peers, sample)
         if offered is not None and not limited(record.rate or 0.0, offered):
             record.borne_out += 1
-        if can_show(offered or 0.0, record.shown or 0.0):
+        if record.shown_with in peers and can_show(offered or 0.0, record.shown or 0.0):
             record.shown = None
 
     def _clear_partner(self, peers: tuple[str, ...], sample: Pair) -> None:
@@ -219,9 +222,10 @@ class ProbeBook:
         offers = (self._offered(*item) for item in record.pairs.items())
         return max((offered for offered in offers if offered is not None), default=None)
 
-    def _rate(self, worker: str) -> float | None:
+    def _rate(self, worker: str, now: float = -INFINITE) -> float | None:
+        """As others let it be; `now`: for a while, then it may show again."""
         record = self._records.get(worker)
-        return record.rate if record else None
+        return record.held_rate(now) if record else None
 
     def _charge(self, worker: str, peers: tuple[str, ...], link: LinkMeasure, *, alarm: bool) -> None:
         """Each end pays by its own link's rate; the peers of a joint probe for their part of it."""
@@ -245,9 +249,10 @@ class ProbeBook:
             worker,
             seen=record.seen,
             heard=report.measured_received or 0.0,
-            rate=record.rate,
+            rate=self._rate(worker, now),
             borne_out=record.borne_out,
             shown=record.shown,
+            shown_with=record.shown_with,
             probed=record.probed,
             checked=record.checked,
             offered=self._most_offered(record),
@@ -255,6 +260,7 @@ class ProbeBook:
             reserve=record.reserve,
             alarm=record.alarm,
             avoid=frozenset(avoid),
+            partner=record.partner,
         )
 
     def _busy(self) -> set[str]:
@@ -271,11 +277,10 @@ class ProbeBook:
         record.avoid.update(dict.fromkeys(peers, now + AVOID_SECONDS))
 
 
-def _node_rate(record: Record) -> NodeRate | None:
-    if record.best is None:
-        return None
+def _node_rate(record: Record, rate: float) -> NodeRate:
+    assert record.best is not None
     peers, pair = record.best
-    return NodeRate(pair.rate, pair.at, peers[0], confirmed=record.alarm is None)
+    return NodeRate(rate, pair.at, peers[0], confirmed=record.alarm is None)
 
 
 def _target(worker: str, held: StampedReport, rate: float | None) -> ProbeTarget:

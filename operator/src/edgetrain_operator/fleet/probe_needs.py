@@ -76,6 +76,8 @@ class Node:
     """Measures that bore its rate out though their partners could have shown more."""
     shown: float | None = None
     """A rate well above its own, which one measure showed."""
+    shown_with: str = ""
+    """The partner of that measure."""
     credit: float = 0.0
     """Seconds of link time that regular probes may still take; below 0 until the last one is paid for."""
     reserve: float = 0.0
@@ -84,6 +86,8 @@ class Node:
     """Since when a measure, or its exchanges, contradict its rate."""
     avoid: frozenset[str] = frozenset()
     """Peers that a probe failed with, or whose word needs a second opinion."""
+    partner: str = ""
+    """Of its last measure."""
 
 
 def needs_of(node: Node, hubs: Sequence[Node], now: float) -> list[Need]:

@@ -129,6 +129,11 @@ def _peers(node: Node, free: Sequence[Node], need: Need) -> list[Node]:
     if node.alarm is not None:
         # Two that are both in doubt cannot tell whose link it is.
         wanted.sort(key=lambda hub: hub.alarm is not None)
+    elif node.shown is not None:
+        wanted.sort(key=lambda hub: hub.worker != node.shown_with)
+    elif other := [hub for hub in wanted if hub.worker != node.partner and node.rate and _ample(hub, node)]:
+        # By turns: what one partner alone shows may be that partner's doing.
+        wanted.sort(key=lambda hub: hub is not other[0])
     chosen = wanted[:1]
     # Who is to be stretched has shown too little: one ample for that may be its limit again.
     if not chosen or node.rate is None or (need is not Need.STRETCH and _ample(chosen[0], node)):

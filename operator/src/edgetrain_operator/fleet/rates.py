@@ -16,6 +16,8 @@ PAIR_SECONDS = 180.0
 DOUBT_SECONDS = 60.0
 """How long the partner of a doubtful measure is not asked for the second one."""
 
+VOICES = 8
+"""Others whose measures with a node are remembered, beside its own."""
 SECOND_OPINIONS = 2
 """Bursts that an account for alarms saves: of two in doubt, it takes a third to tell which it is."""
 
@@ -60,15 +62,35 @@ class Record:
     """Measures that bore its rate out though their partners could have shown more."""
     shown: float | None = None
     """A rate well above its own, which one measure showed; a second one is believed."""
+    shown_with: str = ""
+    """The partner of that measure: what another shows less of may be the other's doing."""
     avoid: dict[str, float] = field(default_factory=dict)
     """Peers not to be asked, and until when."""
     pairs: dict[Peers, Pair] = field(default_factory=dict)
+    shown_to: dict[str, Pair] = field(default_factory=dict)
+    """What others last measured with this node alone at the other end: the newest last."""
+    witnessed: float = 0.0
+    """The highest rate of its own that another bore out."""
+    held: tuple[float, float] = (float("inf"), float("-inf"))
+    """To what others' measures hold its rate down, and since when they were last asked."""
     best: tuple[Peers, Pair] | None = None
     """The pair that speaks for the node."""
+    partner: str = ""
+    """Of its last measure."""
 
     @property
     def rate(self) -> float | None:
+        """By its own word."""
         return self.best[1].rate if self.best else None
+
+    def held_rate(self, now: float = float("-inf")) -> float | None:
+        """By its own word, and no more than others hold it to; `now`: for a while, then it may show again."""
+        most, asked = self.held
+        return self.rate if self.rate is None or now > asked + DOUBT_SECONDS else min(self.rate, most)
+
+    def rate_without(self, peer: str) -> float:
+        """What it has shown to others than this one."""
+        return max((pair.rate for peers, pair in self.pairs.items() if peer not in peers), default=0.0)
 
     def earn(self, now: float) -> None:
         """Link time for the time since; saved for few bursts: credit is no licence for a volley."""
@@ -93,6 +115,13 @@ class Record:
         self.cleared()
         self._settle({**self.pairs, peers: sample}, sample.at)
         self.credit *= before / sample.rate if self.credit < 0 else 1.0
+
+    def show(self, to: str, sample: Pair) -> None:
+        """Another has measured with this node alone at the other end."""
+        self.shown_to.pop(to, None)
+        self.shown_to[to] = replace(sample, rate=sample.rate + sample.load)
+        if len(self.shown_to) > VOICES:
+            del self.shown_to[next(iter(self.shown_to))]
 
     def doubt(self, peers: Peers, sample: Pair, witnesses: Peers) -> bool:
         """Believe a fall that two other ends speak of, since one may have leapt itself; True if so.

@@ -8,7 +8,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from typing import Any
 
+from edgetrain_operator.core.hearing import agreed
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.report import NodePart, Report, TrainingPart
@@ -42,8 +44,8 @@ class _Job:
     workers: dict[str, StampedReport] = field(default_factory=dict)
     last: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
     """(worker, pod, kind of part) -> sequence and time of its newest report."""
-    furthest: tuple[int, int] = (0, 0)
-    """(lineage, step), the furthest ever reported: a worker that starts again says no more of it."""
+    furthest: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By worker (lineage, step), the furthest that it reported: one that starts anew says no more of it."""
 
 
 class ReportStore:
@@ -57,14 +59,15 @@ class ReportStore:
             Nonsense: it is not kept.
         """
         job = self._jobs.setdefault(job_uid, _Job())
-        newer = [_in_sequence(job, report, kind) for kind in _kinds(report)]
+        newer = [_in_sequence(job, report, kind, now) for kind in _kinds(report)]
         if not any(newer):
             return False
         before = job.workers.get(report.worker)
         after = _stamped(before, report, now)
         job.workers[report.worker] = after
-        if report.training:
-            job.furthest = max(job.furthest, (report.training.lineage, report.training.step))
+        if part := report.training:
+            come_to = (part.lineage, part.step)
+            job.furthest[report.worker] = max(job.furthest.get(report.worker, come_to), come_to)
         _bound(job)
         return _matters(before, after)
 
@@ -83,8 +86,11 @@ class ReportStore:
         self._jobs.pop(job_uid, None)
 
     def furthest(self, job_uid: str) -> tuple[int, int]:
+        """What two have come to, where there are two; one alone is believed in a little more."""
         job = self._jobs.get(job_uid)
-        return job.furthest if job else (0, 0)
+        said = job.furthest.values() if job else ()
+        lineage = agreed((lineage for lineage, _ in said), ahead=0)
+        return lineage, agreed(step for of, step in said if of == lineage)
 
     def forget_pod(self, pod_uid: str) -> None:
         """What a pod that is over said last must not pass for the state of its successor."""
@@ -95,8 +101,7 @@ class ReportStore:
     def highest_revision(self, job_uid: str) -> int:
         """The highest that a worker holds; of one that says far more than all others, as much as may be."""
         parts = (held.training for held in self.reports(job_uid).values())
-        first, second, *_ = *sorted((part.revision_held for part in parts if part), reverse=True), 0, 0
-        return min(first, second + REVISIONS_AHEAD) if second else first
+        return agreed((part.revision_held for part in parts if part), REVISIONS_AHEAD)
 
 
 def check(report: Report, sender: Sender, now: float) -> None:
@@ -124,7 +129,7 @@ def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
     if report.training:
         yield from _training_problems(report.training)
     if report.measured:
-        yield from _measured_problems(report.measured, report.worker)
+        yield from _measured_problems(report.measured, report.worker, now)
 
 
 def _training_problems(part: TrainingPart) -> Iterator[str]:
@@ -136,19 +141,21 @@ def _training_problems(part: TrainingPart) -> Iterator[str]:
         yield f"training.revisionHeld: {part.revision_held} is outside 0 to {HIGHEST_REVISION}"
 
 
-def _measured_problems(part: NodePart, worker: str) -> Iterator[str]:
+def _measured_problems(part: NodePart, worker: str, now: float) -> Iterator[str]:
     for index, link in enumerate(part.links):
         if link.peer == worker:
             yield f"measured.links[{index}].peer: a worker has no link to itself"
         if link.bits_per_second <= 0:
             yield f"measured.links[{index}].bitsPerSecond: a probe that measured nothing is not reported"
+        if link.at > now + CLOCK_AHEAD_SECONDS:
+            yield f"measured.links[{index}].at: {link.at - now:.0f} s in the future: set the node's clock"
 
 
 def _kinds(report: Report) -> tuple[str, ...]:
     return tuple(kind for kind in ("training", "measured") if getattr(report, kind) is not None)
 
 
-def _in_sequence(job: _Job, report: Report, kind: str) -> bool:
+def _in_sequence(job: _Job, report: Report, kind: str, now: float) -> bool:
     """Whether this part is newer than what is held; a repeated one is not, and no error either.
 
     A reporter that starts again may count from a lower number: its later time tells it from an old
@@ -163,7 +170,8 @@ def _in_sequence(job: _Job, report: Report, kind: str) -> bool:
             f"sequence: {report.sequence} after {sequence}, and no later in time: an old report, "
             "or a clock set back; the next number will do"
         )
-    job.last[key] = (report.sequence, report.at)
+    # One of the future, with the last of all numbers, would keep its worker unheard until then.
+    job.last[key] = (report.sequence, min(report.at, now))
     return True
 
 
@@ -182,8 +190,13 @@ def _bound(job: _Job) -> None:
     if len(job.workers) > MAX_WORKERS:
         silent = min(job.workers, key=lambda worker: job.workers[worker].received)
         del job.workers[silent]
-    if len(job.last) > 4 * MAX_WORKERS:
-        job.last.pop(next(iter(job.last)))
+    _forget_oldest(job.last, 4 * MAX_WORKERS)
+    _forget_oldest(job.furthest, MAX_WORKERS)
+
+
+def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
+    if len(kept) > most:
+        del kept[next(iter(kept))]
 
 
 _DECISIVE = (

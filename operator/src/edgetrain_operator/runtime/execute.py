@@ -24,7 +24,7 @@ from edgetrain_operator.core.model import (
     Subject,
     Written,
 )
-from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.naming import identity_secret_name, worker_name
 from edgetrain_operator.core.observe import own, pod_view
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
@@ -98,6 +98,7 @@ class Execution:
                 await self._create(action)
             case DeletePod(name, uid):
                 await self._kube.delete(PODS, name, self._job.namespace, uid)
+                self._memory.made.discard(identity_secret_name(name))  # Goes with its pod.
                 self._memory.accept(action.subject)
             case DeleteJob():
                 await self._kube.delete(JOBS, self._job.name, self._job.namespace, self._job.uid)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from edgetrain.credentials import Credentials
 from edgetrain.engine.echo import unheard
 from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, admit, connected, shut_down
-from edgetrain.engine.packet_filter import EVERYBODY, NOBODY
+from edgetrain.engine.packet_filter import EVERYBODY
 from edgetrain.engine.reduce import Reduction
 from edgetrain.engine.seat import Operation, Seat
 from edgetrain.engine.traffic import Traffic
@@ -232,7 +232,7 @@ class Formations:
                 group.shutdown()
                 return False
             seat.built = True
-            admit(seat.store, group.rank, NOBODY)
+            group.stop_listening()
             self._send(Built(seat.id))
             self._changed.notify_all()
             return True

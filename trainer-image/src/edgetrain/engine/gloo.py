@@ -7,37 +7,29 @@ that is half done (`Pair::signalException` goes through pending operations only)
 is nearly everybody. So callers must be ready to leave a blocked operation behind. Always eager: with
 lazy connections the listening side ignores its time-out (gloo#520).
 
-Gloo takes whoever connects to its listener at his word, keeps his descriptor, and ends the process when there
-are no more. So the kernel lets nobody through to it but the group's members, and them only while it is built.
+Who may connect to a group, and until when, is in listener.py.
 """
 
 import contextlib
-import logging
-import os
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 import torch.distributed as torch_distributed
 
-from edgetrain.engine.packet_filter import NOBODY, Program, attach, only
-
-log = logging.getLogger(__name__)
+from edgetrain.engine import listener
+from edgetrain.engine.open_sockets import duplicate, open_sockets
+from edgetrain.engine.packet_filter import NOBODY, Program, only
 
 dist: Any = torch_distributed
 """Torch publishes no types of what is used here."""
 
 OPERATION_TIMEOUT = timedelta(seconds=600)
 """Of an operation that was left behind; that a peer is alive is found out by the supervisors long before."""
-
-
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 class GroupBroken(Exception):
@@ -99,10 +91,10 @@ class AddressStore(dist.Store):  # type: ignore[misc]  # see dist
         """Where each rank that has published listens, by rank."""
         with self._changed:
             values = dict(self._values)
-        return {int(key.rsplit("/", 1)[-1]): _listener(value) for key, value in values.items()}
+        return {int(key.rsplit("/", 1)[-1]): _address_in(value) for key, value in values.items()}
 
 
-def _listener(blob: bytes) -> tuple[str, int]:
+def _address_in(blob: bytes) -> tuple[str, int]:
     """Gloo's address of a rank: length and text of its host's name, then of a sockaddr, then the rest."""
     start = 16 + int.from_bytes(blob[:8], "little")
     family = int.from_bytes(blob[start : start + 2], "little")
@@ -174,8 +166,11 @@ class Group:
 
     def connections(self) -> list[socket.socket]:
         """Duplicates of the connections to all peers, to watch; the caller closes them."""
-        # Not socket.dup(): that sets its timeout, and so makes Gloo's own end of it blocking.
-        return [_duplicate(connection.fileno()) for connection in _connections(self._store, self.rank)]
+        return [duplicate(connection.fileno()) for connection in _connections(self._store, self.rank)]
+
+    def stop_listening(self) -> None:
+        """Nobody connects any more; those who are stay connected."""
+        listener.end(self._store.listeners().get(self.rank))
 
     def shutdown(self) -> None:
         """Free whoever is blocked in an operation, here and, through the closed connections, at the peers."""
@@ -184,23 +179,13 @@ class Group:
 
 def admit(store: AddressStore, rank: int, program: Program) -> None:
     """Let those connect to a group's listener from now on whom `program` lets in."""
-    for listener in _own_listener(store, rank):
-        try:
-            attach(listener, program)
-        except OSError as error:
-            _complain(f"no packet filter here, so that strangers reach the group: {error.strerror or error}")
-
-
-@cache
-def _complain(text: str) -> None:
-    """Once in a process."""
-    log.warning("%s; see docs/security.md", text)
+    listener.admit(store.listeners().get(rank), program)
 
 
 def shut_down(store: AddressStore, rank: int) -> None:
     """Shut the connected sockets of a group, built or half built.
 
-    Its listener stays, for nobody: shutting that kills the process.
+    The listener of a half-built one stays, for nobody where there is a filter: shutting it kills the process.
     """
     store.close()
     admit(store, rank, NOBODY)
@@ -219,10 +204,7 @@ def connected(store: AddressStore, rank: int) -> frozenset[str]:
 
 
 def _connections(store: AddressStore, rank: int) -> Iterator[socket.socket]:
-    """A group's connections, known by its listeners' ports.
-
-    Never by comparing descriptors before and after: that takes other threads' sockets too.
-    """
+    """A group's connections, known by its listeners' ports."""
     listeners = store.listeners()
     own, others = listeners.pop(rank, None), set(listeners.values())
 
@@ -230,36 +212,7 @@ def _connections(store: AddressStore, rank: int) -> Iterator[socket.socket]:
         peer = one.getpeername()[:2]
         return one.getsockname()[:2] == own or peer in others
 
-    return _sockets(of_group)
-
-
-def _own_listener(store: AddressStore, rank: int) -> Iterator[socket.socket]:
-    """The group's, once it has published where that is."""
-    own = store.listeners().get(rank)
-
-    def is_it(one: socket.socket) -> bool:
-        return one.getsockname()[:2] == own and bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-
-    return _sockets(is_it)
-
-
-def _sockets(fits: Callable[[socket.socket], bool]) -> Iterator[socket.socket]:
-    """TCP sockets of this process, as duplicates: each is closed after its turn."""
-    for descriptor in Path("/proc/self/fd").iterdir():
-        # OSError: no socket, not connected, or closed since it was listed.
-        with contextlib.suppress(OSError), _duplicate(int(descriptor.name)) as one:
-            if one.type == socket.SOCK_STREAM and one.family in _INTERNET and fits(one):
-                yield one
-
-
-def _duplicate(descriptor: int) -> socket.socket:
-    """The same socket under a number of our own: the other may be closed and reused while we look."""
-    number = os.dup(descriptor)
-    try:
-        return socket.socket(fileno=number)
-    except OSError:
-        os.close(number)
-        raise
+    return (connection for _, connection in open_sockets(of_group))
 
 
 @contextlib.contextmanager
