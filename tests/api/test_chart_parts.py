@@ -42,9 +42,34 @@ def notes(*sets: str) -> str:
 
 
 def test_nothing_of_others_unless_asked_for() -> None:
-    assert not [
-        m for m in rendered(DEFAULT) if m["kind"] in (*KINDS_OF_OTHERS, "NetworkPolicy", "PriorityClass")
-    ]
+    assert not [m for m in rendered(DEFAULT) if m["kind"] in (*KINDS_OF_OTHERS, "PriorityClass")]
+
+
+def test_as_it_comes_whoever_must_may_dial_the_operator() -> None:
+    """Workers come under any address; a scrape or a probe that is kept out is missed by nobody at first."""
+    (policy,) = of_kind(rendered(DEFAULT), "NetworkPolicy")
+    pod = find(rendered(DEFAULT), "Deployment", "edgetrain-operator")["spec"]["template"]["spec"]
+    ports = {port["containerPort"] for port in pod["containers"][0]["ports"]}
+    assert [rule.keys() for rule in policy["spec"]["ingress"]] == [{"ports"}, {"ports"}]
+    assert {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]} == ports
+
+
+def test_as_it_comes_the_operator_may_dial_anybody() -> None:
+    """Where a cluster has its API server, the chart cannot know."""
+    (policy,) = of_kind(rendered(DEFAULT), "NetworkPolicy")
+    assert policy["spec"]["policyTypes"] == ["Ingress"] and "egress" not in policy["spec"]
+    (closed,) = of_kind(rendered(AVAILABLE), "NetworkPolicy")
+    assert closed["spec"]["policyTypes"] == ["Ingress", "Egress"] and closed["spec"]["egress"]
+
+
+def test_scrapes_show_the_token_that_the_operator_asks_for() -> None:
+    (monitor,) = of_kind(rendered(EVERYTHING), "ServiceMonitor")
+    pod = find(rendered(EVERYTHING), "Deployment", "edgetrain-operator")["spec"]["template"]["spec"]
+    (secret,) = [v["secret"] for v in pod["volumes"] if v["name"] == "metrics-auth"]
+    key = {"name": secret["secretName"], "key": secret["items"][0]["key"]}
+    assert [e["authorization"]["credentials"] for e in monitor["spec"]["endpoints"]] == [key, key]
+    (open_to_all,) = of_kind(rendered(MONITORING), "ServiceMonitor")
+    assert not any("authorization" in e for e in open_to_all["spec"]["endpoints"])
 
 
 def test_certificate_is_for_the_name_that_workers_verify() -> None:
@@ -225,11 +250,22 @@ def test_name_of_a_release_may_hold_dots_and_be_long() -> None:
         (("crds.enabled=false",), "--set crds.enabled=true --take-ownership"),
         (("crds.keep=false",), "with it all jobs of the cluster"),
         (("metrics.podMonitor.enabled=true",), "Set metrics.*.labels"),
+        (("metrics.auth.secretName=scrapes",), "until Secret scrapes is there"),
+        ((), "name these in jobs.networkPolicy.from"),
+        ((), "The operator may dial anybody"),
     ],
 )
 def test_notes_say_what_comes_next(sets: tuple[str, ...], says: str) -> None:
     assert says in notes(*sets)
 
 
-def test_notes_say_nothing_of_addresses_where_one_is_given() -> None:
-    assert "cluster's DNS" not in notes("fleet.address=cloud.example.org:30443")
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("fleet.address=cloud.example.org:30443", "cluster's DNS"),
+        ("jobs.networkPolicy.enabled=false", "jobs.networkPolicy.from"),
+        ("networkPolicy.egress.enabled=true", "The operator may dial anybody"),
+    ],
+)
+def test_notes_say_nothing_of_what_is_settled(value: str, words: str) -> None:
+    assert words not in notes(value)

@@ -44,6 +44,9 @@ ALONE = (
 )
 """Values that have no effect beside those of the file that sets everything."""
 
+SWITCHES = (("crds", "enabled"), ("networkPolicy", "enabled"))
+"""As they come, in that file: without them others of it would have no effect."""
+
 
 @pytest.fixture(scope="session")
 def others_api(bare_api: ApiServer) -> ApiServer:
@@ -124,7 +127,12 @@ def back(path: tuple[str, ...]) -> Manifest:
     inner = values
     for key in path[:-1]:
         inner, default = inner[key], default[key]
-    inner[path[-1]] = not inner[path[-1]] if path == ("crds", "enabled") else default[path[-1]]
+    if path in SWITCHES:
+        inner[path[-1]] = not inner[path[-1]]
+    elif path[-1] in default:
+        inner[path[-1]] = default[path[-1]]
+    else:
+        del inner[path[-1]]
     if path == ("fleet", "service", "type"):
         # Defaults take no nodePort, and NodePorts nothing of a load balancer's.
         inner |= {"type": "NodePort", "loadBalancerClass": "", "loadBalancerSourceRanges": []}
@@ -158,6 +166,9 @@ def test_value_alone_makes_a_difference(value: str) -> None:
         ("fleet.tls.source=cert-manager", "issuerRef"),
         ("fleet.tls.secretName=mine", "secretName"),
         ("image.digest=latest", "digest"),
+        ("trainer.image.digest=latest", "digest"),
+        ("trainer.resources.limits=512Mi", "limits"),
+        ("trainer.memoryLimitPercent=101", "memoryLimitPercent"),
         ("serviceAccount.create=false", "serviceAccount"),
         ("metrics.serviceMonitor.interval=often", "interval"),
         ("operator.logLevel=LOUD", "logLevel"),
@@ -190,6 +201,11 @@ def test_operator_understands_its_environment(values: Path) -> None:
     assert settings.trainer_image.startswith(
         ("edgetrain/trainer:dev", "registry.example.org/trainer@sha256:")
     )
+    jobs = DEFAULTS["jobs"] | (yaml.safe_load(values.read_text()).get("jobs") or {})
+    assert settings.network_policy.enabled == jobs["networkPolicy"].get("enabled", True)
+    trainer = DEFAULTS["trainer"] | (yaml.safe_load(values.read_text()).get("trainer") or {})
+    assert settings.trainer_resources == trainer["resources"]
+    assert settings.trainer_memory_percent == trainer["memoryLimitPercent"]
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     tls = mounts.get(str(settings.tls_dir))
     assert (
@@ -216,6 +232,15 @@ def test_no_right_to_read_users_secrets() -> None:
             for rule in manifest.get("rules", ()):
                 if "secrets" in rule["resources"] and set(rule["verbs"]) != {"create"}:
                     assert rule.get("resourceNames") == ["edgetrain-operator-keyring"]
+
+
+@pytest.mark.parametrize(("values", "made"), [(DEFAULT, True), (EVERYTHING, False)])
+def test_a_right_to_make_network_policies_only_where_the_operator_makes_them(
+    values: Path, made: bool
+) -> None:
+    rules = [rule for manifest in rendered(values) for rule in manifest.get("rules", ())]
+    verbs = [rule["verbs"] for rule in rules if "networkpolicies" in rule["resources"]]
+    assert verbs == ([["create"]] if made else [])
 
 
 def test_crd_stays_where_it_is_kept() -> None:

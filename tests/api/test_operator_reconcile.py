@@ -66,6 +66,15 @@ def test_children_of_a_job_in_a_restricted_namespace(api: ApiServer, namespace: 
     assert condition(api, namespace, "Scheduled")["status"] == "True"
 
 
+def test_a_part_of_the_nodes_memory_is_a_limit_and_no_request(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    patch_status(api, "node", "edge-a", "", {"status": {"allocatable": {"memory": "4194304Ki"}}})
+    api.apply(job(namespace))
+    settle(api, ScriptedFleet(), namespace)
+    resources = pod_on(api, namespace, "edge-a")["spec"]["containers"][0]["resources"]
+    assert resources == {"limits": {"memory": "3276Mi"}, "requests": {"memory": "0"}}
+
+
 def test_each_class_of_nodes_gets_its_own_pods(api: ApiServer, namespace: str) -> None:
     make_node(api, "edge-a", board="usual")
     make_node(api, "edge-b", board="small")

@@ -117,13 +117,13 @@ def test_an_api_server_that_takes_nothing_is_told_as_such_and_no_node_blamed(
     job_on_two_nodes(api, namespace)
 
     async def story(replica: Replica) -> None:
-        replica.kube.busy = True
+        replica.kube.busy = "pods"
         await replica.settle(namespace, steps=2)
         found = condition(api, namespace, "Scheduled")
         assert (found["status"], found["reason"]) == ("False", "ApiServerUnavailable")
         assert "too many requests" in found["message"]
         assert set(lines(api, namespace).values()) == {""}
-        replica.kube.busy = False
+        replica.kube.busy = ""
         await replica.settle(namespace, steps=1)
         assert nodes_with_pods(api, namespace) == [], "not before it has said"
         replica.ahead = 8.0

@@ -31,11 +31,11 @@ class FailingKube(Kube):
     """A connection that ends after so many writes, as that of a process that is killed does."""
 
     writes_left = 10**9
-    busy = False
-    """Whether the API server takes no pods, for trouble of its own."""
+    busy = ""
+    """Plural of what the API server takes none of, for trouble of its own."""
 
     async def _send(self, method: str, path: str, *rest: Any) -> Any:
-        if self.busy and method == "POST" and path.endswith("/pods"):
+        if self.busy and method == "POST" and path.endswith(f"/{self.busy}"):
             raise from_status(429, b'{"message": "too many requests"}', path, retry_after="7")
         if method != "GET":
             if self.writes_left <= 0:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetrain_operator.core.allowed import Allowed, not_allowed
-from edgetrain_operator.core.model import Create
+from edgetrain_operator.core.model import Create, Defaults
+from edgetrain_operator.core.naming import identity_secret_name, pod_name
+from edgetrain_operator.core.network_policy import NetworkPolicy
+from edgetrain_operator.settings import Settings
 from edgetrain_protocol.job import JobSpec
 from tests.support.world import DEFAULTS, World, trained
 
@@ -25,10 +28,24 @@ def refused(spec: dict[str, Any], **lists: Any) -> str:
     return not_allowed(JobSpec.model_validate(spec), Allowed.model_validate(lists))
 
 
+def reading(secret: str) -> dict[str, Any]:
+    return {"template": {"spec": {"volumes": [{"name": "v", "secret": {"secretName": secret}}]}}}
+
+
+def test_a_trainers_memory_is_limited_by_default_as_the_chart_says() -> None:
+    percent = yaml.safe_load((CHART / "values.yaml").read_text())["trainer"]["memoryLimitPercent"]
+    assert Defaults.trainer_memory_percent == Settings.trainer_memory_percent == percent > 0
+
+
 def test_defaults_are_the_charts() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())["jobs"]["allowed"]
     assert Allowed.model_validate_json(json.dumps(values)) == Allowed()
     assert set(Allowed().to_wire()) == set(values), "a value that the operator does not know, or the chart"
+
+
+def test_who_may_dial_workers_is_by_default_what_the_chart_says() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())["jobs"]["networkPolicy"]
+    assert NetworkPolicy.model_validate_json(json.dumps(values)) == NetworkPolicy()
 
 
 @pytest.mark.parametrize(
@@ -63,6 +80,19 @@ def test_classes_of_kubernetes_own_have_to_be_named(entries: list[str], taken: b
     assert (refused(SYSTEM, priorityClasses=entries) == "") == taken
 
 
+@given(job=st.from_regex(r"[a-z]([-a-z0-9.]{0,250}[a-z0-9])?", fullmatch=True), node=st.text())
+def test_no_list_opens_a_pods_identity_by_chance(job: str, node: str) -> None:
+    secret = identity_secret_name(pod_name(job, "uid", node, 1))
+    for entries in (["*"], [f"{job[0]}*"], [secret[:-1] + "*"]):
+        assert f"Secret {secret} is not allowed" in refused(reading(secret), secrets=entries)
+    assert refused(reading(secret), secrets=[secret]) == "", "who has one that is called so may say so"
+
+
+def test_what_the_chart_has_the_operator_keep_is_known_by_name() -> None:
+    assert all(refused(reading(secret)) for secret in ("x-operator-keyring", "x-fleet-tls"))
+    assert refused(reading("x-operator-keyring-of-mine")) == ""
+
+
 def test_all_that_is_not_allowed_is_named_once_and_long_lists_are_cut() -> None:
     variable = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
     spec = {**SYSTEM, "program": {"image": "x", "env": [variable, variable | {"name": "OTHER"}]}}
@@ -89,6 +119,7 @@ ANY = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(["projected", "secret", "csi", "iscsi", "hostPath", "image"]), source=ANY)
 def test_sources_of_any_shape_end_nobody(kind: str, source: Any) -> None:
     refused({"template": {"spec": {"volumes": [{"name": "v", kind: source}]}}}, secrets=[], hostPaths=[])

@@ -1,5 +1,6 @@
 """The manifests that are made for a job."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,38 @@ def scraped_port(pod: dict[str, Any]) -> int:
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
     (port,) = [p for c in containers for p in c.get("ports", ()) if p["name"] == METRICS_PORT_NAME]
     return int(port["containerPort"])
+
+
+def test_a_trainer_has_the_charts_resources_where_the_job_says_nothing() -> None:
+    limited = replace(DEFAULTS, trainer_resources={"limits": {"memory": "512Mi"}})
+    own = {"spec": {"containers": [{"name": "trainer", "resources": {"limits": {"cpu": "1"}}}]}}
+    made = [worker_pod(job, NODE, 1, limited) for job in (a_job(), a_job(template=own))]
+    assert [trainer_of(pod)["resources"] for pod in made] == [
+        {"limits": {"memory": "512Mi"}},
+        {"limits": {"cpu": "1"}},
+    ]
+    assert trainer_of(worker_pod(a_job(), NODE, 1, DEFAULTS))["resources"] == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "resources"),
+    [
+        ({}, {"limits": {"memory": "3072Mi"}, "requests": {"memory": "0"}}),
+        ({"limits": {"cpu": "1"}}, {"limits": {"cpu": "1", "memory": "3072Mi"}, "requests": {"memory": "0"}}),
+        ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1Gi"}}),
+        ({"requests": {"memory": "1Gi"}}, {"requests": {"memory": "1Gi"}}),
+    ],
+)
+def test_a_trainers_memory_is_limited_by_its_nodes_where_nothing_is_said_of_it(
+    said: dict[str, Any], resources: dict[str, Any]
+) -> None:
+    node = replace(NODE, memory=4 << 30)
+    job = a_job(template={"spec": {"containers": [{"name": "trainer", "resources": said}]}})
+    limited, unlimited = (replace(DEFAULTS, trainer_memory_percent=percent) for percent in (75, 0))
+    assert trainer_of(worker_pod(job, node, 1, limited))["resources"] == resources
+    assert trainer_of(worker_pod(job, node, 1, unlimited))["resources"] == said
+    of_chart = replace(limited, trainer_resources=said)
+    assert trainer_of(worker_pod(a_job(), node, 1, of_chart))["resources"] == resources
 
 
 def test_names_fit_and_differ_by_job_node_and_attempt() -> None:

@@ -159,6 +159,15 @@ def test_only_what_this_very_job_controls_is_its_own() -> None:
     assert own([mine, other, not_controlling, {"metadata": {}}], "u") == [mine]
 
 
+@pytest.mark.parametrize(
+    ("said", "held"), [("2048", 2048), ("3Ki", 3072), ("5Gi", 5 << 30), ("5000m", 0), ("1e3", 0), (None, 0)]
+)
+def test_memory_is_read_as_kubelets_write_it(said: str | None, held: int) -> None:
+    raw = raw_node()
+    raw["status"]["allocatable"] = {"memory": said} if said else {}
+    assert node_view(raw).memory == held
+
+
 def test_the_table_tells_of_changes_that_matter_and_forgets_what_is_gone() -> None:
     table = NodeTable()
     assert table.put(raw_node())
@@ -190,6 +199,10 @@ def test_settings_have_defaults_for_all_that_may_be_left_out() -> None:
         ("LOG_LEVEL", "LOUD", "DEBUG"),
         ("JOBS_ALLOWED", '{"registrys": []}', "(?s)jobs.allowed.*registrys"),
         ("JOBS_ALLOWED", '{"secrets": "all"}', "(?s)jobs.allowed.*secrets"),
+        ("JOBS_NETWORK_POLICY", '{"from": 5}', "(?s)jobs.networkPolicy.*from"),
+        ("TRAINER_RESOURCES", "512Mi", "a container's resources"),
+        ("TRAINER_RESOURCES", '{"limits": "512Mi"}', "a container's resources"),
+        ("TRAINER_MEMORY_PERCENT", "101", "from 0 to 100"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_be(name: str, value: str, text: str) -> None:

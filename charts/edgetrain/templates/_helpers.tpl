@@ -99,6 +99,20 @@ capabilities: {drop: [ALL]}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- if .Values.jobs.networkPolicy.enabled }}
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [create]
+{{- end }}
+{{- end }}
+
+{{- define "edgetrain.scrapeAuth" -}}
+{{- with .Values.metrics.auth }}
+{{- if .secretName -}}
+authorization:
+  credentials: {name: {{ .secretName }}, key: {{ .secretKey }}}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "edgetrain.subjects" -}}

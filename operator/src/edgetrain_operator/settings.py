@@ -1,20 +1,24 @@
 """The operator's settings, all from its environment."""
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from edgetrain_operator.core.allowed import Allowed
+from edgetrain_operator.core.network_policy import NetworkPolicy
+from edgetrain_protocol.base import Document
 from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
 
 PREFIX = "EDGETRAIN_OPERATOR_"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+D = TypeVar("D", bound=Document)
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
@@ -44,14 +48,23 @@ class Settings:
     tls_dir: Path | None = None
     """Where a certificate for the fleet API is mounted that others issue and renew, as tls.crt, tls.key and
     ca.crt: TLS_DIR. The operator's own CA issues one where unset."""
+    trainer_resources: Mapping[str, Any] = field(default_factory=dict)
+    """Of trainers whose job says nothing, as a container's resources in JSON: TRAINER_RESOURCES."""
+    trainer_memory_percent: int = 80
+    """Their memory limit where nothing is said of memory, of what the node has for pods:
+    TRAINER_MEMORY_PERCENT. 0 for none."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for, as JSON: JOBS_ALLOWED."""
+    network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
+    """Who may dial workers, as JSON: JOBS_NETWORK_POLICY."""
     fleet_port: int = FLEET_PORT
     """FLEET_PORT; on all addresses."""
     metrics_port: int = OPERATOR_METRICS_PORT
     """METRICS_PORT; /metrics and /healthz, on all addresses. 0 takes a free one."""
+    metrics_token_file: Path | None = None
+    """A file with the bearer token for /metrics: METRICS_TOKEN_FILE. Where unset, anybody may read them."""
     workers: int = 4
     """Jobs reconciled at the same time: WORKERS. A reconcile mostly waits for the API server."""
     resync_seconds: float = 300.0
@@ -83,10 +96,16 @@ class Settings:
             lease_name=given.get("LEASE_NAME") or cls.lease_name,
             keyring_secret=given.get("KEYRING_SECRET") or cls.keyring_secret,
             tls_dir=Path(given["TLS_DIR"]) if given.get("TLS_DIR") else None,
+            trainer_resources=_resources(given, "TRAINER_RESOURCES"),
+            trainer_memory_percent=int(
+                _number(given, "TRAINER_MEMORY_PERCENT", cls.trainer_memory_percent, 0, 100)
+            ),
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
-            allowed=_allowed(given.get("JOBS_ALLOWED") or "{}"),
+            allowed=_values(given, "JOBS_ALLOWED", "jobs.allowed", Allowed),
+            network_policy=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", NetworkPolicy),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
+            metrics_token_file=Path(file) if (file := given.get("METRICS_TOKEN_FILE")) else None,
             workers=int(_number(given, "WORKERS", cls.workers, 1, 64)),
             resync_seconds=_number(given, "RESYNC_SECONDS", cls.resync_seconds, 1, 86400),
             log_level=_log_level(given.get("LOG_LEVEL") or cls.log_level),
@@ -115,13 +134,21 @@ def _url(value: str) -> str:
     return value
 
 
-def _allowed(value: str) -> Allowed:
+def _resources(given: Mapping[str, str], name: str) -> dict[str, Any]:
     try:
-        return Allowed.model_validate_json(value)
+        found = json.loads(given.get(name) or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(amounts, dict) for amounts in found.values()):
+        raise BadSetting(f"{PREFIX}{name} is {given[name]!r}: it must be a container's resources, in JSON")
+    return found
+
+
+def _values(given: Mapping[str, str], name: str, path: str, kind: type[D]) -> D:
+    try:
+        return kind.model_validate_json(given.get(name) or "{}")
     except ValidationError as error:
-        raise BadSetting(
-            f"{PREFIX}JOBS_ALLOWED is not as the chart's values jobs.allowed: {error}"
-        ) from error
+        raise BadSetting(f"{PREFIX}{name} is not as the chart's values {path}: {error}") from error
 
 
 def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -16,6 +16,8 @@ JOB_NAME_LABEL = f"{GROUP}/job-name"
 NODE_HASH_LABEL = f"{GROUP}/node-hash"
 COMPONENT_LABEL = f"{GROUP}/component"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
+NETWORK_POLICY_LABELS = {f"{GROUP}/network-policy": "job"}
+"""Of pods for which their job's NetworkPolicy holds."""
 NODE_ANNOTATION = f"{GROUP}/node"
 AUTONOMY_LABEL = "app-offline.kubeedge.io"
 AUTONOMY_VALUE = "autonomy"

@@ -153,7 +153,8 @@ class TemplateContainer(Document):
     env: list[EnvVar] = Field(default_factory=list, max_length=64, json_schema_extra=keyed("name"))
     """Environment added to it."""
     resources: Resources | None = None
-    """Its requests and limits."""
+    """Its requests and limits. Where nothing is said of the trainer's memory, a part of its node's is the
+    limit."""
     volume_mounts: list[VolumeMount] = Field(default_factory=list, max_length=16)
     """Mounts of `volumes`, as in a pod."""
 

@@ -4,17 +4,20 @@ The chart's ValidatingAdmissionPolicy says the same, in the same words, at `kube
 for jobs that were there before it, and where it is not installed.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from edgetrain_operator.core.naming import OWN_SECRETS
 from edgetrain_protocol.base import Document
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.pods import EnvVar
 
 SHOWN_MAX = 5
 TOLD_MAX = 5
+DIGEST = "@sha256:"
 IDENTITIES = ("serviceAccountToken", "podCertificate")
 """Sources of a projected volume that make the pod somebody for the API server, or for others who trust it."""
 
@@ -27,6 +30,8 @@ class Allowed(Document):
 
     registries: Entries = ("*",)
     """Images of programs, and of volumes, as a job writes them."""
+    image_tags: bool = True
+    """Images by tag, too; by digest alone where not."""
     priority_classes: Entries = ("*",)
     """The * stands for none that begins with system-."""
     runtime_classes: Entries = ("*",)
@@ -35,7 +40,7 @@ class Allowed(Document):
     host_paths: Entries = ("/",)
     host_network: bool = True
     secrets: Entries = ("*",)
-    """By environment, volume, or as a storage driver's."""
+    """By environment, volume, or as a storage driver's. The * stands for none of the operator's own."""
     image_pull_secrets: Entries = ("*",)
     service_account_tokens: bool = False
     """By a projected volume; a worker's pod has none by itself."""
@@ -50,7 +55,7 @@ class _Rule:
     what: str
     asked: Callable[[JobSpec], Iterable[str]]
     reserved: str = ""
-    """What begins so, no * stands for."""
+    """A regular expression: what it finds, no entry stands for but one that it finds too."""
     note: str = ""
 
     def refused(self, spec: JobSpec, allowed: Allowed) -> Iterator[str]:
@@ -66,7 +71,7 @@ class _Rule:
                 )
 
     def _covers(self, entry: str, value: str) -> bool:
-        if self.reserved and value.startswith(self.reserved) and not entry.startswith(self.reserved):
+        if self.reserved and re.search(self.reserved, value) and not re.search(self.reserved, entry):
             return False
         if entry.endswith("*"):
             return value.startswith(entry[:-1])
@@ -144,17 +149,28 @@ def _given(*values: str | None) -> list[str]:
 _RULES = (
     _Rule("registries", "image", _images),
     _Rule(
+        "image_tags",
+        "image without a digest",
+        lambda spec: (image for image in _images(spec) if DIGEST not in image),
+    ),
+    _Rule(
         "priority_classes",
         "priority class",
         lambda spec: _given(spec.template.spec.priority_class_name),
-        reserved="system-",
+        reserved="^system-",
         note=", where * stands for none that begins with system-",
     ),
     _Rule("runtime_classes", "runtime class", lambda spec: _given(spec.template.spec.runtime_class_name)),
     _Rule("volumes", "volume of kind", _kinds),
     _Rule("host_paths", "host path", lambda spec: _texts(_volumes(spec), "hostPath", "path")),
     _Rule("host_network", "hostNetwork", lambda spec: ["true"] if spec.template.spec.host_network else []),
-    _Rule("secrets", "Secret", _secrets),
+    _Rule(
+        "secrets",
+        "Secret",
+        _secrets,
+        reserved=OWN_SECRETS,
+        note=", where * stands for none of the operator's own",
+    ),
     _Rule(
         "image_pull_secrets",
         "pull secret",

@@ -9,8 +9,10 @@ from edgetrain_operator.core.naming import (
     claim_name,
     digest,
     identity_secret_name,
+    network_policy_name,
     plan_config_map_name,
 )
+from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.stored import DOCUMENT_KEY, StoredPlan
 from edgetrain_protocol import names
 from edgetrain_protocol.pods import Claim
@@ -81,6 +83,20 @@ def plan_config_map(job: Job, stored: StoredPlan, resource_version: str | None) 
     if resource_version is not None:
         manifest["metadata"]["resourceVersion"] = resource_version
     return {**manifest, "data": {DOCUMENT_KEY: stored.to_document()}}
+
+
+def has_network_policy(job: Job, policy: NetworkPolicy) -> bool:
+    """On the nodes' own network it would have no effect."""
+    return policy.enabled and not job.spec.template.spec.host_network
+
+
+def network_policy(job: Job, policy: NetworkPolicy) -> Manifest | None:
+    """Who may dial the workers of the job, where that is said."""
+    if not has_network_policy(job, policy):
+        return None
+    spec = policy.spec(job.uid)
+    name = network_policy_name(job.name, job.uid, spec)
+    return {**_object(job, "networking.k8s.io/v1", "NetworkPolicy", name, "network"), "spec": spec}
 
 
 def claim(job: Job, node: str, purpose: str, wish: Claim) -> Manifest:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from edgetrain_operator.core.allowed import Allowed
+from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.job import JobSpec
@@ -34,6 +35,8 @@ class NodeView:
     deleting: bool = False
     taints: tuple[Taint, ...] = ()
     kubelet: str = "v1.36.3"
+    memory: int = 0
+    """Bytes that it has for pods; 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -120,18 +123,25 @@ class Defaults:
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for."""
+    network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
+    trainer_resources: Mapping[str, Any] = field(default_factory=dict)
+    """Of the trainer's container, where the job says nothing."""
+    trainer_memory_percent: int = 80
+    """Its memory limit, of what the node has for pods, where nothing is said of memory; 0 for none."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod."""
+    """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod, what
+    guards the job and can be done without."""
 
-    kind: Literal["job", "node", "pod"]
+    kind: Literal["job", "node", "pod", "guard"]
     name: str
 
 
 PLAN, IDENTITY, CA, SERVER = (Subject("job", name) for name in ("plan", "identity", "ca", "server"))
 """SERVER: nothing is wrong with the object, the API server has trouble."""
+NETWORK_POLICY = Subject("guard", "network-policy")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Names of what the operator makes. Each ends in a hash, so that no name is used for two things, ever."""
 
 import hashlib
+import json
+from typing import Any
 
 from edgetrain_protocol.identity import worker_of
 
@@ -29,6 +31,10 @@ def pod_name(job_name: str, job_uid: str, node: str, attempt: int) -> str:
     return child_name(job_name, job_uid, node, attempt)
 
 
+OWN_SECRETS = r"-[0-9a-f]{10}-identity$|-operator-keyring$|-fleet-tls$"
+"""Names of the pods' identities, and of what the chart has the operator keep; a regular expression."""
+
+
 def identity_secret_name(pod: str) -> str:
     """Known before the pod is, whose uid is in it; no pod's name is used twice."""
     return f"{pod}-identity"
@@ -40,6 +46,11 @@ def ca_config_map_name(job_name: str, job_uid: str) -> str:
 
 def plan_config_map_name(job_name: str, job_uid: str) -> str:
     return child_name(job_name, job_uid, "plan")
+
+
+def network_policy_name(job_name: str, job_uid: str, spec: dict[str, Any]) -> str:
+    """By what it says: where the chart's values have changed, another is made beside it, none is altered."""
+    return child_name(job_name, job_uid, "network", json.dumps(spec, sort_keys=True))
 
 
 def claim_name(job_name: str, job_uid: str, node: str, purpose: str) -> str:

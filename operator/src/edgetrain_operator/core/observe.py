@@ -1,5 +1,6 @@
 """Objects as the API server gives them -> the small frozen views that decisions are made from."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ OTHER_ARCHITECTURE = "exec format error"
 """What the kernel says of a program that is built for another one."""
 STARTING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
 ENDS_OF_NOTE = frozenset({"StartError", "ContainerCannotRun"})
+_BYTES = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 Raw = Mapping[str, Any]
 
@@ -76,7 +78,14 @@ def node_view(raw: Raw) -> NodeView:
         deleting="deletionTimestamp" in meta,
         taints=tuple(Taint(t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or ()),
         kubelet=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
+        memory=_memory((status.get("allocatable") or {}).get("memory", "")),
     )
+
+
+def _memory(quantity: str) -> int:
+    """Bytes, as kubelets write them; 0 for what none of them does."""
+    found = re.fullmatch(r"([0-9]+)(Ki|Mi|Gi|)", quantity)
+    return int(found[1]) * _BYTES[found[2]] if found else 0
 
 
 def pod_view(raw: Raw) -> PodView:

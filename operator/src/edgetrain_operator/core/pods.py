@@ -1,10 +1,10 @@
 """A worker's pod. Passes Pod Security `restricted` unless the job asks for what that forbids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from edgetrain_operator.core import volumes
-from edgetrain_operator.core.children import owner, worker_labels
+from edgetrain_operator.core.children import has_network_policy, owner, worker_labels
 from edgetrain_operator.core.model import Defaults, Job, Manifest, NodeView
 from edgetrain_operator.core.naming import digest, pod_name, worker_name
 from edgetrain_operator.core.overrides import overridden
@@ -17,7 +17,8 @@ USER = 65532
 STOP_SECONDS = 30
 """For the supervisor to save and say goodbye."""
 DEFAULT_COMMAND = ("python", f"{names.PROGRAM_DIR}/main.py")
-PROFILER_RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
+MEMORY = "memory"
+PROFILER_RESOURCES = {"requests": {"cpu": "10m", MEMORY: "64Mi"}, "limits": {MEMORY: "128Mi"}}
 USUAL_PORTS = {
     Env.CONTROL_PORT: names.CONTROL_PORT,
     Env.PROBE_PORT: names.PROBE_PORT,
@@ -33,10 +34,11 @@ def worker_pod(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Ma
     """The manifest of the worker on this node; the API server and the scheduler do the rest."""
     template = job.spec.template
     name = pod_name(job.name, job.uid, node.name, attempt)
+    guarded = names.NETWORK_POLICY_LABELS if has_network_policy(job, defaults.network_policy) else {}
     metadata = {
         "name": name,
         "namespace": job.namespace,
-        "labels": {**template.metadata.labels, **worker_labels(job, node.name, attempt)},
+        "labels": {**template.metadata.labels, **worker_labels(job, node.name, attempt), **guarded},
         "annotations": {**template.metadata.annotations, names.NODE_ANNOTATION: node.name},
         "ownerReferences": [owner(job)],
     }
@@ -103,8 +105,20 @@ def _trainer(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:
         "command": ["python", "-m", "edgetrain.supervisor", "--", *command_of(job)],
         "env": _env(user_env, container["env"]),
         "volumeMounts": [*container["volumeMounts"], *volumes.program_mounts(job), *wish.volume_mounts],
-        "resources": of_class.resources or wish.resources or {},
+        "resources": _with_memory_limit(
+            of_class.resources or wish.resources or defaults.trainer_resources, node, defaults
+        ),
     }
+
+
+def _with_memory_limit(resources: Mapping[str, Any], node: NodeView, defaults: Defaults) -> dict[str, Any]:
+    """With a part of the node's memory as the limit, where nothing is said of memory. It is no request: the
+    API server would take a limit alone for one."""
+    limits, requests = (resources.get(kind) or {} for kind in ("limits", "requests"))
+    limit = node.memory * defaults.trainer_memory_percent // 100 >> 20
+    if not limit or MEMORY in limits or MEMORY in requests:
+        return dict(resources)
+    return {**resources, "limits": {**limits, MEMORY: f"{limit}Mi"}, "requests": {**requests, MEMORY: "0"}}
 
 
 def _profiler(job: Job, node: NodeView, defaults: Defaults) -> dict[str, Any]:

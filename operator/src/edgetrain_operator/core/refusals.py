@@ -8,17 +8,15 @@ SAID_MAX = 400
 """Of the API server's words in a message of ours."""
 NODES_NAMED = 5
 
+_WITHIN = "ask for what it allows in template.spec.containers or spec.overrides, or change that LimitRange"
 _MENDS: Sequence[tuple[str, str]] = (
     ("failed calling webhook", "bring that webhook's service back, or remove its configuration"),
     ("admission webhook", "meet what that webhook asks for, or have it changed"),
     ("ValidatingAdmissionPolicy", "meet what that policy asks for, or have it changed"),
-    ("exceeded quota", "raise that ResourceQuota, or lower spec.nodes.max"),
+    ("exceeded quota", "raise that ResourceQuota, ask for less, or lower spec.nodes.max"),
     ("failed quota", "give what that ResourceQuota counts, in template.spec.containers or spec.overrides"),
-    (
-        "per Container",
-        "ask for less in template.spec.containers or spec.overrides, or change that LimitRange",
-    ),
-    ("per Pod", "ask for less in template.spec.containers or spec.overrides, or change that LimitRange"),
+    ("per Container", _WITHIN),
+    ("per Pod", _WITHIN),
     ("violates PodSecurity", "do without, or run the job in a namespace that allows it"),
     ("cannot create resource", "give the operator's ServiceAccount that right: see the chart"),
     ("cannot delete resource", "give the operator's ServiceAccount that right: see the chart"),

@@ -91,9 +91,11 @@ def deletion_troubles(scene: Scene) -> Iterator[Trouble]:
 
 
 def training_troubles(scene: Scene) -> Iterator[Trouble]:
-    """What is wrong with the training as a whole."""
+    """What is wrong with the training as a whole, and what it does without."""
     if text := diverged(scene):
         yield Trouble(LOSS_NOT_FINITE, f"{text}: {MENDS[LOSS_NOT_FINITE]}")
+    for refusal in refusals.of_kind(scene.seen, "guard").values():
+        yield Trouble(refusal.reason, refusal.message)
 
 
 def node_trouble(scene: Scene, worker: str) -> Trouble | None:

@@ -31,5 +31,6 @@ CONFIG_MAPS = Resource("ConfigMap", "/api/v1", "configmaps")
 CLAIMS = Resource("PersistentVolumeClaim", "/api/v1", "persistentvolumeclaims")
 EVENTS = Resource("Event", "/api/v1", "events")
 LEASES = Resource("Lease", "/apis/coordination.k8s.io/v1", "leases")
+NETWORK_POLICIES = Resource("NetworkPolicy", "/apis/networking.k8s.io/v1", "networkpolicies")
 
-BY_KIND = {r.kind: r for r in (JOBS, PODS, SECRETS, CONFIG_MAPS, CLAIMS)}
+BY_KIND = {r.kind: r for r in (JOBS, PODS, SECRETS, CONFIG_MAPS, CLAIMS, NETWORK_POLICIES)}

@@ -34,7 +34,13 @@ class Control:
         self.queue: KeyedQueue[Key] = KeyedQueue()
         self.nodes = NodeTable()
         defaults = Defaults(
-            settings.trainer_image, settings.fleet_address, settings.pull_policy, settings.allowed
+            settings.trainer_image,
+            settings.fleet_address,
+            settings.pull_policy,
+            settings.allowed,
+            settings.network_policy,
+            settings.trainer_resources,
+            settings.trainer_memory_percent,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)

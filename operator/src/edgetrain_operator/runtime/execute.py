@@ -11,6 +11,7 @@ from edgetrain_operator.core import children, refusals
 from edgetrain_operator.core.model import (
     CA,
     IDENTITY,
+    NETWORK_POLICY,
     SERVER,
     Action,
     Create,
@@ -160,8 +161,9 @@ class Execution:
 def _named(action: Written) -> tuple[str, str]:
     """The reason for the status where it is refused, and what is."""
     match action:
-        case Create():
-            return "PodsRefused", f"its {action.kind}"
+        case Create(subject=subject):
+            reason = "NetworkPolicyRefused" if subject == NETWORK_POLICY else "PodsRefused"
+            return reason, f"its {action.kind}"
         case DeletePod(name):
             return "DeletionRefused", f"deleting pod {name}"
         case DeleteJob():

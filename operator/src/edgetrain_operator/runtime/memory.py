@@ -23,7 +23,7 @@ class JobMemory:
     """The last one that was carried out."""
     refusals: dict[Subject, Refusal] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
-    """Names of claims and Secrets that were made, or were there."""
+    """Names of claims, Secrets and policies that were made, or were there."""
     lacking: set[str] = field(default_factory=set)
     """Names of those that were refused: not there, for certain."""
     conflicts: int = 0
@@ -37,6 +37,8 @@ class JobMemory:
     """As last applied."""
     mounts_written: float = field(default=float("-inf"))
     """When the CA was, and identities that may have been missing; monotonic."""
+    policy_made: float = field(default=float("-inf"))
+    """When the NetworkPolicy was, or was found; monotonic."""
     served: tuple[int, int] = (0, 0)
     """(lineage, revision) last given to the fleet API."""
     status_written: float = field(default=float("-inf"))

@@ -14,6 +14,7 @@ REFUSALS = (
     "PlanRefused",
     "PlanTooLarge",
     "CARefused",
+    "NetworkPolicyRefused",
     "ApiServerUnavailable",
 )
 RESULTS = ("ok", "conflict", "error")

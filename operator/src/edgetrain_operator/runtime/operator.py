@@ -43,7 +43,9 @@ async def run(settings: Settings) -> None:
     service = FleetService(keyring, election, port=settings.fleet_port, given=given)
     registry.register(service.collector)
     control = Control(settings, kube, service.fleet, metrics)
-    server = Server(registry, control.relay.look, lambda: control.queue.oldest_seconds)
+    server = Server(
+        registry, control.relay.look, lambda: control.queue.oldest_seconds, settings.metrics_token_file
+    )
     await server.start(settings.metrics_port)
     service.start()
     election.start()

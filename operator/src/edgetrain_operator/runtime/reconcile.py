@@ -39,6 +39,7 @@ from edgetrain_operator.runtime.execute import Execution
 from edgetrain_operator.runtime.memory import JobMemory, Key, Memory
 from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.mounts import ensure_mounts
+from edgetrain_operator.runtime.network_policies import ensure_network_policy
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.plan_store import HeldPlan, read_plan
 from edgetrain_operator.runtime.recorder import record
@@ -89,6 +90,7 @@ class Reconciler:
         written = await self._store(seen, decision, held, memory, doing)
         if written:
             await ensure_mounts(self._kube, seen, self._fleet.ca_bundle(), memory, doing)
+            await ensure_network_policy(seen, memory, doing)
             await doing.run(decision.actions)
             memory.decision = decision
             wanted = {action.subject for action in decision.actions if isinstance(action, Written)}

@@ -1,13 +1,19 @@
-"""/metrics, /metrics/workers and /healthz, on a port of their own: probes and scrapes need no token."""
+"""/metrics, /metrics/workers and /healthz, on a port of their own: probes have no token to show, scrapes may
+have to."""
 
 import asyncio
+import hmac
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from edgetrain_operator.fleet.door import Door
+
+log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 300.0
 KEEP_ALIVE_SECONDS = 5.0
@@ -22,13 +28,16 @@ class Server:
         registry: CollectorRegistry,
         workers: Callable[[], Callable[[], bytes]],
         oldest_seconds: Callable[[], float],
+        token_file: Path | None = None,
     ) -> None:
         """
         Args:
             workers: takes what /metrics/workers shall show; its result draws the page, in another thread.
             oldest_seconds: how long the oldest job that is due has waited.
+            token_file: holds what scrapes have to show, and is read at each, as it may be renewed.
         """
         self._registry, self._workers, self._oldest_seconds = registry, workers, oldest_seconds
+        self._token_file = token_file
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/metrics/workers", self._relayed)
@@ -48,12 +57,32 @@ class Server:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.Response:
+        self._check(request)
         return _page(generate_latest(self._registry))
 
-    async def _relayed(self, _: web.Request) -> web.Response:
+    async def _relayed(self, request: web.Request) -> web.Response:
+        self._check(request)
         # A thousand workers' page takes a good part of a second: no reconcile shall wait for it.
         return _page(await asyncio.to_thread(self._workers()))
+
+    def _check(self, request: web.Request) -> None:
+        """Raises:
+        web.HTTPUnauthorized: the request lacks the token.
+        """
+        if self._token_file is None:
+            return
+        try:
+            token = self._token_file.read_text().strip()
+        except (OSError, ValueError) as error:
+            log.warning("nobody may scrape: the token cannot be read: %s", error)
+            token = ""
+        shown = request.headers.get("Authorization", "").encode(errors="replace")
+        if not token or not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+            raise web.HTTPUnauthorized(
+                text="show the bearer token of metrics.auth, as the chart has it\n",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
 
     async def _healthz(self, _: web.Request) -> web.Response:
         """That this loop answers is half of it; that jobs do not wait for ever is the other."""
