@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.waiting import wait_for
+from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
 from edgetrain_protocol.strategy import Reduction
-from tests.support.identities import JOB, write_identity
+from tests.support.identities import JOB, sign, write_identity
 from tests.support.wires import Wires
 
 ROOT = Path(__file__).parents[2]
@@ -124,10 +125,10 @@ class LocalGroup:
         fields = {"job_uid": JOB, "lineage": 1, "phase": Phase.TRAIN, "founders": founders, **changes}
         return Plan(revision=revision, groups=(group,), **fields)
 
-    def give(self, plan: Plan, workers: list[int] | None = None) -> None:
+    def give(self, plan: Plan, workers: list[int] | None = None, by: Keyring | None = None) -> None:
         for i in workers if workers is not None else range(self.size):
             new = self.workers[i].directory / "plan.new"
-            new.write_text(plan.model_dump_json(by_alias=True))
+            new.write_text(sign(plan, by).model_dump_json())
             new.replace(self.workers[i].directory / "plan.json")
 
     # --- processes

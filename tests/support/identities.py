@@ -9,8 +9,21 @@ from edgetrain.credentials import Credentials
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.keyring import Keyring, renewed
+from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.signed_plan import SignedPlan, signed_content
 
 JOB = "job"
+
+
+def sign(plan: Plan, by: Keyring | None = None) -> SignedPlan:
+    """As the operator serves it."""
+    text = plan.model_dump_json(by_alias=True, exclude_none=True)
+    return SignedPlan(text=text, signature=signature_of(text, by))
+
+
+def signature_of(text: str, by: Keyring | None = None) -> str:
+    """The operator's, under whatever the text says."""
+    return ca.sign((by or keyring()).authorities[0], signed_content(text))
 
 
 @cache
@@ -36,15 +49,17 @@ def write_identity(
     return directory
 
 
-def kept_credentials(worker: str) -> Credentials:
+def kept_credentials(worker: str, job: str = JOB) -> Credentials:
     """Of a pod of this worker whose volume is gone: what was read is kept."""
     with tempfile.TemporaryDirectory() as folder:
-        ours = credentials(Path(folder), worker)
+        ours = credentials(Path(folder), worker, job)
         assert ours.server and ours.client
         return ours
 
 
-def credentials(directory: Path, worker: str, job: str = JOB, by: Keyring | None = None) -> Credentials:
+def credentials(
+    directory: Path, worker: str, job: str = JOB, by: Keyring | None = None, pod_uid: str = ""
+) -> Credentials:
     """A pod's of this worker."""
-    identity = write_identity(directory / f"{job}-{worker}", worker, job=job, by=by)
+    identity = write_identity(directory / f"{job}-{worker}{pod_uid}", worker, pod_uid, job=job, by=by)
     return Credentials(identity, identity / "authorities.crt", job)

@@ -27,6 +27,7 @@ from edgetrain.rundir import Heartbeat, read_heartbeat, write_heartbeat
 from edgetrain.supervisor import wire as speech
 from edgetrain.supervisor.disk import BadDisk, Disk
 from edgetrain.supervisor.frames import BadFrame, Frames, framed
+from edgetrain.supervisor.passed_plans import checked
 from edgetrain.supervisor.plans import view_of
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet.reading import read_reports
@@ -34,7 +35,9 @@ from edgetrain_operator.fleet.wire import Problem
 from edgetrain_protocol.identity import Identity
 from edgetrain_protocol.names import HEARTBEAT_FILE
 from edgetrain_protocol.plan import Plan
-from tests.support.fleet import plan, report
+from edgetrain_protocol.signed_plan import SignedPlan
+from tests.support.fleet import JOB, plan, report
+from tests.support.identities import kept_credentials, sign, signature_of
 
 NASTY: tuple[Any, ...] = (
     *(None, True, -1, 0, 2**53, 2**63, -(10**400), 10**400, 1e308, float("inf"), float("nan"), 0.5),
@@ -114,6 +117,17 @@ def _follow_plan(data: bytes) -> object:
     return [view_of(read, worker) for worker in ("w-a", "w-b", "nobody")]
 
 
+def _passed_on(data: bytes) -> object:
+    said = speech.decode(data)
+    return checked(said, _CREDENTIALS) if isinstance(said, speech.Passed) else said
+
+
+def _signed(data: bytes) -> object:
+    """Whatever the operator's key has signed, by another version of ours."""
+    text = data.decode()
+    return checked(speech.Passed(text, signature_of(text)), _CREDENTIALS)
+
+
 def _on_disk(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
     def parse(data: bytes) -> object:
         with tempfile.TemporaryDirectory() as folder:
@@ -162,6 +176,8 @@ _SPOKEN: tuple[speech.Spoken, ...] = (speech.Beat(1, 2, True, 0.5), speech.Passe
 _REPORT = report().model_dump_json(by_alias=True, exclude_none=True).encode()
 _PLAN = plan().model_copy(update={"founders": ("w-a/pod-w-a", "w-b/pod-w-b")})
 _WIRE_PLAN = _PLAN.model_dump_json(by_alias=True).encode()
+_SIGNED_PLAN: SignedPlan = sign(_PLAN)
+_CREDENTIALS = kept_credentials("w-a", JOB)
 
 PARSERS = {
     "reports": Parser(read_reports, (Problem,), (_REPORT, b'{"reports": [' + _REPORT + b"]}")),
@@ -195,7 +211,17 @@ PARSERS = {
         (BadDisk,),
         (TypeAdapter(Record).dump_json(_RECORD),),
     ),
-    "plan on disk": Parser(_on_disk("plan.json", lambda folder: Disk(folder).plan()), (), (_WIRE_PLAN,)),
+    "plan passed on": Parser(
+        _passed_on,
+        (speech.BadSpeech, ValueError),
+        (speech.encode(speech.Passed(_SIGNED_PLAN.text, _SIGNED_PLAN.signature)),),
+    ),
+    "signed plan": Parser(_signed, (ValueError,), (_SIGNED_PLAN.text.encode(),)),
+    "plan on disk": Parser(
+        _on_disk("plan.json", lambda folder: Disk(folder).plan()),
+        (),
+        (_SIGNED_PLAN.model_dump_json().encode(),),
+    ),
     "kept reports": Parser(_on_disk("000000000001.reports", _kept_reports), (), (_REPORT + b"\n",)),
     "heartbeat": Parser(_on_disk(HEARTBEAT_FILE, _beats), (), (_heartbeat(),)),
 }

@@ -8,47 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.names import DISK_EXIT_STATUS
-from tests.support.group import LocalGroup, Worker
+from tests.support.fake_group import Start, pretending, trained
+from tests.support.group import LocalGroup
 from tests.support.identities import stranger, write_identity
 
-FAKE = Path(__file__).parent / "fake_trainer.py"
-ENDLESS = 1_000_000
 OOM_KILLED = "import os; open(os.environ['EDGETRAIN_CGROUP'] + '/memory.events', 'w').write('oom_kill 5')"
 """What the kernel writes when it has killed."""
-
-Start = Callable[..., LocalGroup]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    groups: list[LocalGroup] = []
-
-    def begin(size: int = 4, members: list[int] | None = None, steps: int = ENDLESS) -> LocalGroup:
-        def command(worker: Worker) -> list[str]:
-            return [sys.executable, str(FAKE), str(worker.log), str(steps)]
-
-        group = LocalGroup(tmp_path, command, size)
-        groups.append(group)
-        group.give(group.plan(members=members))
-        group.start()
-        return group
-
-    yield begin
-    for group in groups:
-        group.close()
-        group.check_history()
-
-
-def trained(group: LocalGroup, *members: int) -> LocalGroup:
-    wait_for(lambda: group.whole(*members) and group.step > 5, 20, group.tail)
-    return group
 
 
 @pytest.mark.parametrize("victim", [0, 2])
@@ -136,7 +107,7 @@ def test_a_plan_that_says_stop_ends_all_well(start: Start) -> None:
 
 
 def test_a_supervisor_with_a_strangers_certificate_is_refused_and_says_so(tmp_path: Path) -> None:
-    group = LocalGroup(tmp_path / "group", lambda w: [sys.executable, str(FAKE), str(w.log), str(ENDLESS)], 3)
+    group = pretending(tmp_path / "group", 3)
     try:
         group.give(group.plan())
         write_identity(group.workers[2].identity, "w2", by=stranger())

@@ -19,8 +19,8 @@ from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.identity import TOKEN
 from edgetrain_protocol.names import MODEL_DIR
-from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import LinkMeasure, NodePart, TrainerState, TrainingPart
+from edgetrain_protocol.signed_plan import SignedPlan
 from tests.support.fleet import JOB, Lease, plan, report, serving, settings_for
 from tests.support.identities import write_identity
 
@@ -302,8 +302,8 @@ class TestPlans:
         service.fleet.publish(JOB, plan(2))
         thread.join(5)
         assert time.monotonic() - published < 1
-        assert isinstance(outcome[0], Plan)
-        assert outcome[0].revision == 2
+        assert isinstance(outcome[0], SignedPlan)
+        assert outcome[0].plan.revision == 2
 
     def test_nothing_newer_answers_none_after_the_wait(
         self, service: FleetService, client: FleetClient
@@ -316,13 +316,13 @@ class TestPlans:
         service.fleet.publish(JOB, plan(4, lineage=2))
         served = client.poll_plan(1, 9, wait=0)
         assert served is not None
-        assert (served.lineage, served.revision) == (2, 4)
+        assert (served.plan.lineage, served.plan.revision) == (2, 4)
 
     def test_worker_is_served_its_own_group(self, service: FleetService, client: FleetClient) -> None:
         service.fleet.publish(JOB, plan(5, groups=(("w-b",), ("w-a", "w-c"), ("w-d",))))
         served = client.poll_plan(1, 0, wait=0)
         assert served is not None
-        assert [group.name for group in served.groups] == ["group-1"]
+        assert [group.name for group in served.plan.groups] == ["group-1"]
 
     def test_worker_outside_the_plan_is_served_no_group(
         self, service: FleetService, client: FleetClient
@@ -330,7 +330,7 @@ class TestPlans:
         service.fleet.publish(JOB, plan(5, groups=(("w-b",),)))
         served = client.poll_plan(1, 0, wait=0)
         assert served is not None
-        assert served.groups == ()
+        assert served.plan.groups == ()
 
     def test_hundreds_wait_at_once(
         self, service: FleetService, settings: FleetSettings, tmp_path: Path
@@ -340,7 +340,7 @@ class TestPlans:
             identity = write_identity(tmp_path / uid, "w-a", uid, job=JOB, by=service.fleet.keyring)
             with FleetClient(replace(settings, pod_uid=uid, identity=identity)) as client:
                 served = client.poll_plan(1, 1, wait=20)
-                return served.revision if served else 0
+                return served.plan.revision if served else 0
 
         with ThreadPoolExecutor(150) as pool:
             answers = pool.map(poll, range(150))
@@ -434,7 +434,7 @@ class TestStandby:
                 wait_for_pollers(leader, 1)
                 leader.fleet.publish(JOB, plan(1))
                 thread.join(5)
-                assert isinstance(outcome[0], Plan)
+                assert isinstance(outcome[0], SignedPlan)
                 with pytest.raises(Refused, match="clock"):
                     client.send([report(sequence=6, at=time.time() + 10**6)])
                 leader.fleet.mark_over("pod-w-a")

@@ -150,6 +150,36 @@ def test_an_address_that_another_answers_is_not_taken_for_its_owners(
     run(story())
 
 
+def test_another_pod_of_a_worker_does_not_take_the_place_of_the_planned_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stolen = credentials(tmp_path, "w2", pod_uid="old")
+
+    async def story() -> None:
+        async with listening("w1") as one, listening("w2") as two, listening("w2", stolen) as old:
+            old.want(one)
+            assert await one.comer() == "w2"
+            one.want(two)
+            assert await one.comer() == "w2"  # the planned one takes the other's place
+            told = "w2 is here with pod pod-w2, and old is not planned"
+            await asyncio.to_thread(wait_for, lambda: told in caplog.text, 4, lambda: caplog.text)
+            assert one.peers.live["w2"].pod == two.pod
+
+    run(story())
+
+
+def test_an_address_that_is_none_is_told_of_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with listening("w1") as one, listening("w2") as two:
+            one.peers.want({two.pod: ("x" * 70, 1)})
+            told = "no connection to w2"
+            await asyncio.to_thread(wait_for, lambda: told in caplog.text, 6, lambda: caplog.text)
+            one.want(two)
+            assert await one.comer() == "w2"
+
+    run(story())
+
+
 def test_who_passes_our_own_bytes_back_is_not_taken_for_ourselves() -> None:
     async def story() -> None:
         async with listening("w1") as one:

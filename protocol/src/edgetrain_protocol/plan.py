@@ -4,22 +4,29 @@ Named by (job uid, lineage, revision). The operator keeps it in the job's Config
 compare-and-swap; a worker is served its own slice, which it goes on following when nobody answers.
 """
 
+from collections import Counter
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
 from edgetrain_protocol.strategy import Reduction, Shares
 
-Founder = Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]*$", max_length=512)]
+_WORKER = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+Worker = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
+"""A worker's name, as `identity.worker_of` makes it."""
+Founder = Annotated[str, StringConstraints(pattern=f"^{_WORKER}/[^/]+$", max_length=512)]
 """A pod: `worker/uid`."""
+HIGHEST_LINEAGE = 10**9
+"""One more a second for thirty years: no history gets there."""
+HIGHEST_REVISION = 2**53 - 1
 
 
 class Member(Tolerant):
     """A worker in the plan. Its incarnations come and go without a new plan."""
 
-    worker: Name
+    worker: Worker
     node: Name
     pod_uid: ShortText
     address: ShortText = Field(description="host of the pod; ports are those of `names`, or as given here")
@@ -32,7 +39,7 @@ class Member(Tolerant):
 class Group(Tolerant):
     name: Name
     members: tuple[Member, ...] = Field(max_length=1000)
-    succession: tuple[Name, ...] = Field(
+    succession: tuple[Worker, ...] = Field(
         min_length=1,
         max_length=1000,
         description="Workers in the order in which they lead; the first is the aggregator.",
@@ -73,10 +80,10 @@ class Plan(Tolerant):
     """What a worker is served: its own group and the job's settings."""
 
     job_uid: ShortText
-    lineage: Count = Field(ge=1)
+    lineage: int = Field(ge=1, le=HIGHEST_LINEAGE)
     origin: Origin | None = None
     """The state from which this lineage starts; None: from the program's own beginning."""
-    revision: Count = Field(ge=1)
+    revision: int = Field(ge=1, le=HIGHEST_REVISION)
     founders: tuple[Founder, ...] = Field((), max_length=1000)
     """Pods (`worker/uid`) of which more than half must be in the lineage's first formation. Fixed with
     the first revision of a lineage whose phase is train: sides that hold different revisions could
@@ -91,6 +98,13 @@ class Plan(Tolerant):
     nudge: Count = Field(
         0, description="Rises where nobody trains although all are heard: who stands still tries anew."
     )
+
+    @model_validator(mode="after")
+    def _each_worker_once(self) -> Self:
+        times = Counter(member.worker for group in self.groups for member in group.members)
+        if twice := [worker for worker, count in times.items() if count > 1]:
+            raise ValueError(f"groups: {twice[0]} is a member twice; a worker has one pod, in one group")
+        return self
 
     def group_of(self, worker: str) -> Group | None:
         """The group that has this worker, or None where the plan leaves it out."""

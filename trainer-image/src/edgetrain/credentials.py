@@ -34,8 +34,9 @@ class Credentials:
             identity: the directory with certificate, key and issuer (`edgetrain_protocol.identity`).
             authorities: the file with those that the operator makes certificates with now, for later pods.
         """
-        self._directory, self._job_uid = identity, job_uid
-        self._authorities = MountedFile(authorities)
+        self.job_uid = job_uid
+        self._directory = identity
+        self._issuer, self._bundle = MountedFile(identity / ISSUER), MountedFile(authorities)
         self._lock = threading.Lock()
         self._held: tuple[str, ssl.SSLContext, ssl.SSLContext] | None = None
         """Authorities, and the contexts that were made with them."""
@@ -45,6 +46,19 @@ class Credentials:
         """Where the operator has them mounted; nothing is read yet."""
         identity = Path(env.get(Env.IDENTITY_DIR, IDENTITY_DIR))
         return cls(identity, Path(env.get(Env.CA_FILE, CA_FILE)), env.get(Env.JOB_UID, ""))
+
+    @property
+    def authorities(self) -> str:
+        """Those that we trust (PEM): our own, and all that the operator hands round.
+
+        Raises:
+            OSError: our own cannot be read, and never could.
+        """
+        try:
+            bundle = self._bundle.read()
+        except OSError:
+            bundle = ""
+        return f"{self._issuer.read()}\n{bundle}"
 
     @property
     def server(self) -> ssl.SSLContext:
@@ -76,7 +90,7 @@ class Credentials:
             identity = Identity.from_uri(next(iter(names), ""))
         except ValueError as error:
             raise Stranger(f"the other end's certificate is no pod's: {error}") from error
-        if identity.job_uid != self._job_uid:
+        if identity.job_uid != self.job_uid:
             raise Stranger(f"the other end is a pod of job {identity.job_uid}, which is not ours")
         return identity
 
@@ -115,28 +129,25 @@ class Credentials:
 
     def _contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         """The operator hands round new authorities long before they sign; our certificate does not change."""
-        try:
-            bundle = self._authorities.read()
-        except OSError:
-            bundle = ""
         with self._lock:
-            if self._held is None or self._held[0] != bundle:
-                try:
-                    self._held = bundle, self._made(bundle, server=True), self._made(bundle, server=False)
-                except OSError as error:
-                    # A volume that was taken away under us takes nobody's place away.
-                    if self._held is None:
-                        where = f"this pod's certificate in {self._directory}"
-                        raise OSError(f"cannot load {where}: {error}; is its Secret mounted?") from error
+            try:
+                trusted = self.authorities
+                if self._held is None or self._held[0] != trusted:
+                    self._held = trusted, self._made(trusted, server=True), self._made(trusted, server=False)
+            except OSError as error:
+                # A volume that was taken away under us takes nobody's place away.
+                if self._held is None:
+                    where = f"this pod's certificate in {self._directory}"
+                    raise OSError(f"cannot load {where}: {error}; is its Secret mounted?") from error
             return self._held[1:]
 
-    def _made(self, bundle: str, *, server: bool) -> ssl.SSLContext:
+    def _made(self, authorities: str, *, server: bool) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname, context.verify_mode = False, ssl.CERT_REQUIRED
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
         context.load_cert_chain(self._directory / CERTIFICATE, self._directory / KEY)
-        context.load_verify_locations(cadata=(self._directory / ISSUER).read_text() + bundle)
+        context.load_verify_locations(cadata=authorities)
         if server:
             # Nobody resumes a session here, and a ticket would be read as the first answer's.
             context.num_tickets = 0

@@ -10,23 +10,20 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from pydantic import ValidationError
-
 from edgetrain.mounted import MountedFile
-from edgetrain_protocol.base import Tolerant
 from edgetrain_protocol.identity import TOKEN
 from edgetrain_protocol.names import CA_FILE, FLEET_SERVER_NAME, IDENTITY_DIR, Env
-from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Report, ReportAnswer
+from edgetrain_protocol.signed_plan import SIGNATURE_HEADER, SignedPlan
 
-Answered = TypeVar("Answered", bound=Tolerant)
+Answered = TypeVar("Answered")
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
@@ -152,7 +149,7 @@ class FleetClient:
         job = f"/v1/jobs/{quote(settings.job_uid, safe='')}"
         self._reports_path, self._plan_path = f"{job}/reports", f"{job}/plan"
 
-    def poll_plan(self, lineage: int, revision: int, wait: float = 20.0) -> Plan | None:
+    def poll_plan(self, lineage: int, revision: int, wait: float = 20.0) -> SignedPlan | None:
         """Wait up to `wait` seconds for a plan newer than (lineage, revision); None if there is none.
 
         Raises:
@@ -163,7 +160,8 @@ class FleetClient:
         answer = self._ask("GET", path, None, wait + POLL_SLACK_SECONDS)
         if answer.status == http.HTTPStatus.NO_CONTENT:
             return None
-        return _read(Plan, answer)
+        signature = answer.headers.get(SIGNATURE_HEADER, "")
+        return _read("plan", lambda body: SignedPlan(text=body.decode(), signature=signature), answer)
 
     def send(self, reports: Sequence[Report]) -> ReportAnswer:
         """Hand over reports, oldest first. Sending one again that was taken before does no harm.
@@ -175,7 +173,8 @@ class FleetClient:
         # pydantic writes a diverged loss as null; json.dumps would write NaN, which is refused.
         texts = [report.model_dump_json(by_alias=True, exclude_none=True) for report in reports]
         body = (texts[0] if len(texts) == 1 else f'{{"reports": [{",".join(texts)}]}}').encode()
-        return _read(ReportAnswer, self._ask("POST", self._reports_path, body, ANSWER_SECONDS))
+        answer = self._ask("POST", self._reports_path, body, ANSWER_SECONDS)
+        return _read("answer to a report", ReportAnswer.from_wire, answer)
 
     def close(self) -> None:
         """Hang up for good, from any thread; a call that waits in its own ends with Unavailable."""
@@ -267,11 +266,11 @@ class FleetClient:
             self._connection = None
 
 
-def _read(kind: type[Answered], answer: _Answer) -> Answered:
+def _read(what: str, reader: Callable[[bytes], Answered], answer: _Answer) -> Answered:
     try:
-        return kind.from_wire(answer.body)
-    except ValidationError as error:
-        raise Unavailable(f"the answer is not a {kind.__name__}: {error}", retry_after=5.0) from error
+        return reader(answer.body)
+    except ValueError as error:
+        raise Unavailable(f"the operator sent no {what} that can be read: {error}", 5.0) from error
 
 
 def _read_file(file: MountedFile) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
 
@@ -12,6 +13,7 @@ from edgetrain_operator.fleet.store import Nonsense, Sender
 from edgetrain_operator.fleet.tokens import OPERATOR
 from edgetrain_operator.fleet.wire import Problem, body_of, sender_of, token_of
 from edgetrain_protocol.report import ReportAnswer
+from edgetrain_protocol.signed_plan import SIGNATURE_HEADER
 
 LONGEST_WAIT_SECONDS = 30.0
 LONGEST_HELD_SECONDS = 1.0
@@ -56,10 +58,10 @@ def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
         while True:
             if fleet.is_over(job_uid, sender.pod_uid):
                 raise Problem(410, OVER)
-            body = fleet.board.body_newer_than(job_uid, sender.worker, lineage, revision)
+            served = fleet.board.newer_than(job_uid, sender.worker, lineage, revision)
             left = ends - time.monotonic()
-            if body is not None:
-                return _json(body)
+            if served is not None:
+                return _json(served.text, {SIGNATURE_HEADER: served.signature})
             if left <= 0 or fleet.board.closed:
                 return Response(status_code=204)
             await fleet.board.changed(job_uid, left)
@@ -97,8 +99,8 @@ def _admit(fleet: Fleet, job_uid: str, request: Request) -> Sender:
     return sender
 
 
-def _json(body: str | bytes) -> Response:
-    return Response(body, media_type="application/json")
+def _json(body: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, headers=headers, media_type="application/json")
 
 
 async def _problem(_: Request, problem: Exception) -> Response:

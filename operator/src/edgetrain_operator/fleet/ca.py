@@ -4,6 +4,7 @@ A new authority is handed out in the bundle long before it signs anything: a wor
 when it was made must have met it, or it could never verify the fleet API again.
 """
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -81,8 +82,7 @@ def _issued(
     now: datetime,
     life: timedelta,
 ) -> KeyPair:
-    ca_key = serialization.load_pem_private_key(authority.key.encode(), password=None)
-    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+    ca_key = _private_key(authority)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     serial = x509.random_serial_number()
@@ -97,6 +97,11 @@ def _issued(
         )
     )
     return _signed(builder, key, ca_key)
+
+
+def sign(authority: KeyPair, content: bytes) -> str:
+    """A signature in base64, by which whoever trusts the authority knows that the operator said this."""
+    return base64.b64encode(_private_key(authority).sign(content, ec.ECDSA(hashes.SHA256()))).decode()
 
 
 def needs_renewal(pair: KeyPair, now: datetime) -> bool:
@@ -121,6 +126,12 @@ def signer(authorities: Sequence[KeyPair], now: datetime) -> KeyPair:
 def bundle(authorities: Sequence[KeyPair]) -> str:
     """PEM of all of them, as clients read it."""
     return "".join(authority.certificate for authority in authorities)
+
+
+def _private_key(pair: KeyPair) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pair.key.encode(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
 
 
 def _certificate(

@@ -17,6 +17,7 @@ from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol import identity
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Report, ReportAnswer
+from edgetrain_protocol.signed_plan import signed_content
 
 REMEMBERED = 50_000
 """Pods and jobs that are over; each is asked for no longer than its pod takes to end."""
@@ -43,7 +44,7 @@ class Fleet:
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._callbacks: list[Callable[[str], None]] = []
         self._listeners: list[Callable[[str, Report], None]] = []
-        self.board, self.paces = PlanBoard(), Paces()
+        self.board, self.paces = PlanBoard(self._signature), Paces()
         self.counts: Counter[str] = Counter()
         """For the metrics: reports taken and refused, probes ordered."""
 
@@ -119,7 +120,10 @@ class Fleet:
 
     def use(self, keyring: Keyring) -> None:
         """Take over a renewed keyring."""
-        before, self.keyring = self.ca_bundle(), keyring
+        before, changed = self.ca_bundle(), keyring.authorities != self.keyring.authorities
+        self.keyring = keyring
+        if changed:
+            self.board.sign_anew()
         self._tell_of_bundle(before)
 
     def use_given(self, authorities: str) -> None:
@@ -194,6 +198,10 @@ class Fleet:
             pace = book.pace(sender.worker, now)
         self.counts["probes"] += order is not None
         return answer.model_copy(update={"probe": order, "report_every_seconds": pace})
+
+    def _signature(self, text: str) -> str:
+        """Of a plan, by the authority that signs certificates now: all who shall read it trust that."""
+        return ca.sign(ca.signer(self.keyring.authorities, datetime.now(UTC)), signed_content(text))
 
     def _tell_of_bundle(self, before: str) -> None:
         """All jobs' ConfigMaps need the new one, and before long a certificate rests on it."""

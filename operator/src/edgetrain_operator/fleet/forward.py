@@ -12,10 +12,12 @@ from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.tls import verifying
 from edgetrain_operator.fleet.wire import Problem, body_of
 from edgetrain_protocol.names import FLEET_SERVER_NAME
+from edgetrain_protocol.signed_plan import SIGNATURE_HEADER
 
 FORWARDED = "x-edgetrain-forwarded"
 """Marks what came from a standby: passed on once, or two that each take the other for the leader loop."""
 KEPT_HEADERS = ("authorization", "content-type", "x-edgetrain-worker", "x-edgetrain-pod-uid")
+ANSWERED_HEADERS = ("Content-Type", "Retry-After", SIGNATURE_HEADER)
 ANSWER_SECONDS = 35.0
 """Beyond the longest poll."""
 
@@ -72,11 +74,7 @@ class ToLeader:
                 ssl=self._verifying(),
                 server_hostname=FLEET_SERVER_NAME,
             ) as answer:
-                kept = {
-                    name: answer.headers[name]
-                    for name in ("Content-Type", "Retry-After")
-                    if name in answer.headers
-                }
+                kept = {name: answer.headers[name] for name in ANSWERED_HEADERS if name in answer.headers}
                 return Response(await answer.read(), answer.status, kept)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Problem(503, f"the leading operator does not answer: {error}", retry_after=2.0) from error

@@ -2,32 +2,44 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edgetrain_protocol.plan import Plan
 
 
+@dataclass(frozen=True)
+class Served:
+    """What a worker is sent."""
+
+    text: str
+    """JSON."""
+    signature: str
+
+
 @dataclass
 class _Published:
     plan: Plan
-    bodies: dict[str, bytes] = field(default_factory=dict)
-    """JSON by the worker's group: a thousand members of one group are sent the same bytes."""
+    served: dict[str, Served] = field(default_factory=dict)
+    """By the worker's group: a thousand members of one group are sent the same bytes, signed once."""
 
     def __post_init__(self) -> None:
         self._groups = {member.worker: group.name for group in self.plan.groups for member in group.members}
 
-    def body_for(self, worker: str) -> bytes:
+    def served_to(self, worker: str, sign: Callable[[str], str]) -> Served:
         group = self._groups.get(worker, "")
-        if group not in self.bodies:
-            part = self.plan.slice_for(worker)
-            self.bodies[group] = part.model_dump_json(by_alias=True, exclude_none=True).encode()
-        return self.bodies[group]
+        if group not in self.served:
+            text = self.plan.slice_for(worker).model_dump_json(by_alias=True, exclude_none=True)
+            self.served[group] = Served(text, sign(text))
+        return self.served[group]
 
 
 class PlanBoard:
     """Published from any thread, awaited in the loop of the fleet API alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, sign: Callable[[str], str]) -> None:
+        """`sign` makes the operator's signature for a plan's text."""
+        self._sign = sign
         self._published: dict[str, _Published] = {}
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -39,6 +51,10 @@ class PlanBoard:
             self._published[job_uid] = _Published(plan)
         self.wake(job_uid)
 
+    def sign_anew(self) -> None:
+        """From now on, as the operator's authorities have changed. Called where `publish` is."""
+        self._published = {job_uid: _Published(held.plan) for job_uid, held in self._published.items()}
+
     def forget(self, job_uid: str) -> None:
         self._published.pop(job_uid, None)
         self.wake(job_uid)
@@ -47,12 +63,12 @@ class PlanBoard:
         held = self._published.get(job_uid)
         return held.plan if held else None
 
-    def body_newer_than(self, job_uid: str, worker: str, lineage: int, revision: int) -> bytes | None:
-        """The worker's slice as JSON, where the plan is newer than (lineage, revision)."""
+    def newer_than(self, job_uid: str, worker: str, lineage: int, revision: int) -> Served | None:
+        """The worker's slice, where the plan is newer than (lineage, revision)."""
         held = self._published.get(job_uid)
         if held is None or (held.plan.lineage, held.plan.revision) <= (lineage, revision):
             return None
-        return held.body_for(worker)
+        return held.served_to(worker, self._sign)
 
     def wake(self, job_uid: str | None = None) -> None:
         """Have those who wait for this job's plan look again; for None, those of all jobs."""

@@ -10,25 +10,22 @@ from edgetrain.group.ballot import Established, Refusal
 from edgetrain.group.bars import Bars
 from edgetrain.group.calls import Calls
 from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send
+from edgetrain.group.listener import Listener
 from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict, Vote
-from edgetrain.group.shown_records import ShownRecords
 from edgetrain.group.standing import empty_formations, own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Stage, Status
-from edgetrain.group.trainer import OwnTrainer
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
 from edgetrain.local import messages as local
 
 
-class Group(OwnTrainer):
+class Group(Listener):
     """Not for several threads. Every method returns what to do, in order, before the next event."""
 
     def __init__(self, pod: Pod, record: Record | None, now: float) -> None:
         """`record` is what was on disk; whatever trainer it speaks of is over."""
         super().__init__(pod, record)
-        self.statuses: dict[str, Status] = {}
-        """Of those who are heard, by worker."""
         self.paces: dict[str, Pace] = {}
         self.wake_at: float | None = None
         """When on_time is due, whatever happens before."""
@@ -36,7 +33,6 @@ class Group(OwnTrainer):
         """Why nothing is done just now, or what was done last: for people."""
         self.waits_for: tuple[str, ...] = ()
         """Workers, where nothing is done for want of them."""
-        self._shown = ShownRecords()
         self._calls = Calls()
         self._situation: tuple[object, float] = (None, now)
         self._bars = Bars()
@@ -48,21 +44,19 @@ class Group(OwnTrainer):
     # --- what others see and say
 
     def on_status(self, status: Status, now: float) -> list[Effect]:
-        self.statuses[status.pod.worker] = status
+        self._told[status.pod.worker] = status
         return self._settle(now)
 
     def on_lost(self, worker: str, now: float) -> list[Effect]:
         """Its connection was closed, or it fell silent."""
-        self.statuses.pop(worker, None)
+        self._told.pop(worker, None)
         self.paces.pop(worker, None)
         self._withdraw_if(lambda voter: voter.worker == worker)
         return self._settle(now)
 
     def on_record(self, record: Record, now: float) -> list[Effect]:
         """What a pod has voted for, with which of its trainer's incarnations are over."""
-        self._shown.note(record)
-        self.recall(record)
-        self._withdraw_if(lambda voter: voter in record.ended)
+        self._unheard[record.pod] = record
         return self._settle(now)
 
     def on_pace(self, worker: str, pace: Pace) -> None:
@@ -75,6 +69,8 @@ class Group(OwnTrainer):
         self.paces[worker] = pace._replace(since=before.since) if before and same else pace
 
     def on_said(self, sender: Pod, message: Between, now: float) -> list[Effect]:
+        if not self.concerns(sender):
+            return []
         if isinstance(message, Asked):
             self.asked(message)
         elif self.ballot:
@@ -151,6 +147,9 @@ class Group(OwnTrainer):
 
     def _settle(self, now: float) -> list[Effect]:
         """Do what is due, tell what has changed, and hand over all that is to be done."""
+        for record in self.listen():
+            self.recall(record)
+            self._withdraw_if(record.ended.__contains__)
         lineage = self.plan.lineage if self.plan else 0
         self.estrange({s.lineage for s in self.statuses.values() if s.base})
         self.start(any(s.formation and s.lineage == lineage for s in self.statuses.values()))

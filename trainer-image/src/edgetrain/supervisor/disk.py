@@ -3,6 +3,7 @@
 Written whole, synced and renamed: a power cut leaves the old file or the new one.
 """
 
+import contextlib
 import logging
 import os
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
-from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST
+from edgetrain_protocol.signed_plan import SignedPlan
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +80,10 @@ class Disk:
         """
         self._keep("trainer.json", _MEMBER.dump_json(member))
 
-    def save_plan(self, plan: Plan) -> None:
+    def save_plan(self, plan: SignedPlan) -> None:
         """A plan is no promise: one that is lost is fetched again."""
         try:
-            self._keep("plan.json", plan.model_dump_json(by_alias=True).encode())
+            self._keep("plan.json", plan.model_dump_json().encode())
         except BadDisk as error:
             log.warning("%s; the plan is followed all the same", error)
 
@@ -114,11 +115,18 @@ class Disk:
         """The trainer that was last started, or None."""
         return self._read("trainer.json", _MEMBER)
 
-    def plan(self) -> Plan | None:
-        """The last plan held. One that cannot be read is fetched again."""
+    def plan(self) -> SignedPlan | None:
+        """The last plan held, which was checked before it was kept. One that cannot be read is set aside, and
+        fetched again."""
+        path = self.directory / "plan.json"
         try:
-            return Plan.from_wire((self.directory / "plan.json").read_bytes())
-        except (OSError, ValidationError):
+            return SignedPlan.from_wire(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            log.warning("%s cannot be read and is set aside; the plan is fetched again: %s", path, error)
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(".unreadable"))
             return None
 
     def _read(self, name: str, kind: TypeAdapter[Kept]) -> Kept | None:

@@ -1,7 +1,6 @@
 """The group's pure machine among sockets and files: events go in, its effects are carried out in order."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
@@ -20,18 +19,21 @@ from edgetrain.group.effects import (
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
+from edgetrain.group.rules import Vote
 from edgetrain.group.status import Pace, Status
 from edgetrain.local import Fetch, Message, Peer, Progress, StoreSet
 from edgetrain.supervisor.book import Book
 from edgetrain.supervisor.detector import BEAT_SECONDS
 from edgetrain.supervisor.disk import BadDisk, Disk, LostVotes
 from edgetrain.supervisor.orders import form_order
+from edgetrain.supervisor.passed_plans import PassedPlans
 from edgetrain.supervisor.peers import Peers
 from edgetrain.supervisor.plans import is_newer, view_of
 from edgetrain.supervisor.settings import Settings
-from edgetrain.supervisor.wire import Beat, Passed, Spoken
+from edgetrain.supervisor.wire import Beat, Passed, Spoken, speaks_for
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.series import OWN_PHASES
+from edgetrain_protocol.signed_plan import SignedPlan
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,8 @@ class GroupShell:
     ) -> None:
         self._settings, self._disk, self._tell, self._changed = settings, disk, tell_trainer, changed
         self.pod = Pod(settings.worker, settings.pod_uid)
-        self.plan: Plan | None = None
+        self._held: SignedPlan | None = None
+        self._passed = PassedPlans(settings.credentials, self._hold_passed)
         callbacks = self._opened, self._spoken, self._lost
         self.peers = Peers(self.pod, settings.address, settings.credentials, *callbacks)
         self.group = Group(self.pod, disk.record(), self._now())
@@ -66,6 +69,10 @@ class GroupShell:
         self._timer: asyncio.TimerHandle | None = None
         self._unfit: BadDisk | None = None
         """Why this pod must take no part any more."""
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._held.plan if self._held else None
 
     # --- life
 
@@ -82,9 +89,11 @@ class GroupShell:
         if plan := self._disk.plan():
             self._take(plan)
         self.peers.listen("", self._settings.control_port)
+        checks = asyncio.create_task(self._passed.check_on(), name="passed plans")
         try:
             await self._tick()
         finally:
+            checks.cancel()
             self.peers.close()
 
     async def _tick(self) -> None:
@@ -107,27 +116,25 @@ class GroupShell:
 
     # --- plans
 
-    def hold(self, plan: Plan) -> None:
-        """A plan from the operator or from another supervisor: kept on disk first, then followed."""
-        if plan.job_uid and is_newer(plan, self.plan):
-            self._disk.save_plan(plan)
-            self._take(plan)
-            self.peers.broadcast(Passed(plan.model_dump_json(by_alias=True)))
+    def hold(self, signed: SignedPlan) -> None:
+        """A plan of the operator's, from itself or passed on: kept on disk first, then followed."""
+        if is_newer(signed.plan, self.plan):
+            self._disk.save_plan(signed)
+            self._take(signed)
+            self.peers.broadcast(Passed(signed.text, signed.signature))
 
-    def _passed(self, text: str) -> None:
-        """Not by who was let go: what the operator serves it has no group, and that is for nobody else."""
-        with contextlib.suppress(ValueError):
-            plan = Plan.from_wire(text)
-            ours = self.plan is None or plan.job_uid == self.plan.job_uid
-            if ours and plan.group_of(self._settings.worker):
-                self.hold(plan)
+    def _hold_passed(self, signed: SignedPlan) -> None:
+        """Not from who was let go: what the operator serves it has no group, and that is for nobody else."""
+        if signed.plan.group_of(self._settings.worker):
+            self.hold(signed)
 
-    def _take(self, plan: Plan) -> None:
-        self.plan = plan
+    def _take(self, signed: SignedPlan) -> None:
+        self._held, plan = signed, signed.plan
         group = plan.group_of(self._settings.worker)
         self._book.note(group.members if group else ())
         self._connect()
         self.do(self.group.on_plan(view_of(plan, self._settings.worker), self._now()))
+        self._changed()
 
     def _connect(self) -> None:
         """To all in the plan, and to those who are still in our formation: they leave at a boundary."""
@@ -191,8 +198,8 @@ class GroupShell:
     def _opened(self, pod: Pod) -> None:
         for first in self.group.greeting():
             self.peers.send(pod, first)
-        if self.plan:
-            self.peers.send(pod, Passed(self.plan.model_dump_json(by_alias=True)))
+        if self._held:
+            self.peers.send(pod, Passed(self._held.text, self._held.signature))
         for message in self._published:
             self.peers.send(pod, message)
 
@@ -202,9 +209,13 @@ class GroupShell:
             case Beat():
                 self._on_beat(pod, message)
             case Passed(plan):
-                self._passed(plan)
+                if self._held is None or plan != self._held.text:
+                    self._passed.come(pod, message)
+            case Status() | Record() | Vote() if not speaks_for(pod, message):
+                self.peers.drop(pod.worker, "speaks in another's name")
             case StoreSet():
-                self._tell(message)
+                if self.group.concerns(pod):
+                    self._tell(message)
             case Status():
                 self.do(self.group.on_status(message, now))
             case Record():

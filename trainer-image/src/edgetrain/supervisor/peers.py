@@ -151,7 +151,7 @@ class Peers:
                 async with asyncio.timeout(HANDSHAKE_SECONDS):
                     stream = await streams.dialled(connection, self.credentials.client)
                 await self._serve(stream, expected=pod)
-            except (OSError, TimeoutError) as error:
+            except (OSError, TimeoutError, UnicodeError) as error:  # the last: of an address that is none
                 self._complain(pod.worker, f"no connection to {pod.worker}: {error or 'timed out'}")
             await asyncio.sleep(wait)
             wait = min(wait * RETRY_GROWTH, RETRY_MAX_SECONDS)
@@ -205,8 +205,9 @@ class Peers:
             stream.writer.write(WELCOME)
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 said = await _welcomed(stream.reader, frames)
-            peer = Peer(pod, stream.writer, Pulse(asyncio.get_running_loop().time()))
-            self._adopt(peer)
+            newcomer = Peer(pod, stream.writer, Pulse(asyncio.get_running_loop().time()))
+            self._adopt(newcomer)
+            peer = newcomer
             await self._listen_to(peer, stream.reader, frames, said)
         except ConnectionError as error:
             if peer is None:
@@ -234,9 +235,16 @@ class Peers:
     # --- while it lives
 
     def _adopt(self, peer: Peer) -> None:
+        """
+        Raises:
+            Stranger: another pod of its worker is here, which is the one that we want.
+        """
+        old = self.live.get(peer.pod.worker)
+        if old and old.pod in self._wanted and peer.pod not in self._wanted:
+            here, came = old.pod, peer.pod
+            raise Stranger(f"{here.worker} is here with pod {here.uid}, and {came.uid} is not planned")
         if task := asyncio.current_task():
             self._strangers.leave(task)
-        old = self.live.get(peer.pod.worker)
         self.live[peer.pod.worker] = peer
         if old:
             old.close()
@@ -253,6 +261,8 @@ class Peers:
                 self._heard(peer, payload)
 
     def _heard(self, peer: Peer, payload: bytes) -> None:
+        if self.live.get(peer.pod.worker) is not peer:
+            return  # It was given up with this still to be read.
         peer.pulse.beat(asyncio.get_running_loop().time())
         try:
             self.on_message(peer.pod, decode(payload))

@@ -11,6 +11,7 @@ from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Un
 from edgetrain.group.members import Pod, Terms
 from edgetrain.group.status import Origin, PlanView
 from edgetrain_protocol.plan import Phase, Plan
+from edgetrain_protocol.signed_plan import SignedPlan
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +51,13 @@ class FleetPlans(threading.Thread):
     def __init__(
         self,
         settings: FleetSettings,
-        held: Plan | None,
-        hold: Callable[[Plan], None],
+        held: SignedPlan | None,
+        hold: Callable[[SignedPlan], None],
         gone: Callable[[], None],
     ) -> None:
         super().__init__(name="plans", daemon=True)
         self._client = FleetClient(settings)
-        self._newest = (held.lineage, held.revision) if held else (0, 0)
+        self._newest = (held.plan.lineage, held.plan.revision) if held else (0, 0)
         self._hold, self._gone = hold, gone
         self._ended = threading.Event()
         self._said = ""
@@ -68,7 +69,7 @@ class FleetPlans(threading.Thread):
     def _poll(self) -> float:
         """One poll; returns how long to wait before the next."""
         try:
-            plan = self._client.poll_plan(*self._newest)
+            signed = self._client.poll_plan(*self._newest)
         except Gone:
             self._ended.set()
             self._gone()
@@ -80,9 +81,9 @@ class FleetPlans(threading.Thread):
             self._say(f"the fleet API refuses this worker: {error}")
             return WRONG_SECONDS
         self._say("")
-        if plan:
-            self._newest = max(self._newest, (plan.lineage, plan.revision))
-            self._hold(plan)
+        if signed:
+            self._newest = max(self._newest, (signed.plan.lineage, signed.plan.revision))
+            self._hold(signed)
         return 0.0
 
     def _say(self, text: str) -> None:
@@ -97,9 +98,9 @@ class FleetPlans(threading.Thread):
 
 
 class FilePlans(threading.Thread):
-    """Reads a file again and again."""
+    """Reads a file (a SignedPlan as JSON) again and again."""
 
-    def __init__(self, path: Path, hold: Callable[[Plan], None]) -> None:
+    def __init__(self, path: Path, hold: Callable[[SignedPlan], None]) -> None:
         super().__init__(name="plans", daemon=True)
         self._path, self._hold = path, hold
         self._ended = threading.Event()
@@ -114,7 +115,7 @@ class FilePlans(threading.Thread):
             text = self._path.read_text()
             if text != self._text:
                 self._text = text
-                self._hold(Plan.from_wire(text))
+                self._hold(SignedPlan.from_wire(text))
         except FileNotFoundError:
             return
         except (OSError, ValidationError) as error:

@@ -12,7 +12,7 @@ from edgetrain_protocol import names
 from edgetrain_protocol.names import Env
 
 PLAN_FILE = "EDGETRAIN_PLAN_FILE"
-"""A Plan as JSON, watched, in place of FLEET_ADDRESS: to run a group by hand."""
+"""A SignedPlan as JSON, watched, in place of FLEET_ADDRESS: to run a group by hand."""
 METRICS_PORT = "EDGETRAIN_METRICS_PORT"
 PROGRAM_DIR = "EDGETRAIN_PROGRAM_DIR"
 """Where the program's files are, in place of the pod's mount."""

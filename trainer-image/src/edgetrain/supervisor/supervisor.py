@@ -27,8 +27,9 @@ from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.termination_log import leave_word
 from edgetrain.supervisor.training import is_news, training_part
 from edgetrain_protocol.names import DISK_EXIT_STATUS
-from edgetrain_protocol.plan import Phase, Plan
+from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import PROGRAM_DIFFERS, TrainingPart
+from edgetrain_protocol.signed_plan import SignedPlan
 
 log = logging.getLogger(__name__)
 
@@ -187,13 +188,9 @@ class Supervisor:
             self._plans = FleetPlans(fleet, self._disk.plan(), self._hold, self._gone)
         self._plans.start()
 
-    def _hold(self, plan: Plan) -> None:
+    def _hold(self, plan: SignedPlan) -> None:
         """By the plans' thread."""
-        self._loop.call_soon_threadsafe(self._held, plan)
-
-    def _held(self, plan: Plan) -> None:
-        self.shell.hold(plan)
-        self._wake.set()
+        self._loop.call_soon_threadsafe(self.shell.hold, plan)
 
     def _gone(self) -> None:
         """By any thread: the operator says that this pod is over."""

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgetrain.group.ballot import Call, Established, Refusal
 from edgetrain.group.effects import Asked
+from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Status
@@ -26,10 +27,11 @@ class Beat:
 
 @dataclass(frozen=True)
 class Passed:
-    """A plan, handed on: with the operator out of reach, what one holds all come to hold."""
+    """A plan, handed on as the operator wrote and signed it (`edgetrain_protocol.signed_plan`)."""
 
     plan: str
     """JSON."""
+    signature: str = ""
 
 
 Spoken = Beat | Passed | StoreSet | Status | Record | Call | Vote | Refusal | Established | Asked
@@ -43,6 +45,17 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind
 
 class BadSpeech(ValueError):
     """Bytes that are nothing a supervisor says."""
+
+
+def speaks_for(pod: Pod, message: Status | Record | Vote) -> bool:
+    """Whether all that it says of pods and their trainers is of this one: nobody says that for another."""
+    match message:
+        case Status(own, member):
+            return own == pod and (member is None or member.home == pod)
+        case Vote(_, voter, record):
+            return voter.home == pod and speaks_for(pod, record)
+    told = [*message.ended, *([message.voter] if message.voter else [])]
+    return message.pod == pod and all(member.home == pod for member in told)
 
 
 def encode(message: Spoken) -> bytes:

@@ -1,0 +1,27 @@
+"""A group to a test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_group import ENDLESS, Start, pretending
+from tests.support.group import LocalGroup
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts supervisors that have a plan; in the end their history has no fork."""
+    groups: list[LocalGroup] = []
+
+    def begin(size: int = 4, members: list[int] | None = None, steps: int = ENDLESS) -> LocalGroup:
+        group = pretending(tmp_path, size, steps)
+        groups.append(group)
+        group.give(group.plan(members=members))
+        group.start()
+        return group
+
+    yield begin
+    for group in groups:
+        group.close()
+        group.check_history()
