@@ -10,7 +10,7 @@ from edgetrain.group.ballot import Established, Refusal
 from edgetrain.group.bars import Bars
 from edgetrain.group.calls import Calls
 from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send
-from edgetrain.group.listener import Listener
+from edgetrain.group.hearing import Hearing
 from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict, Vote
@@ -20,7 +20,7 @@ from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, Put
 from edgetrain.local import messages as local
 
 
-class Group(Listener):
+class Group(Hearing):
     """Not for several threads. Every method returns what to do, in order, before the next event."""
 
     def __init__(self, pod: Pod, record: Record | None, now: float) -> None:

@@ -11,7 +11,7 @@ from edgetrain.group.status import PlanView, Status
 from edgetrain.group.trainer import OwnTrainer
 
 
-class Listener(OwnTrainer):
+class Hearing(OwnTrainer):
     """Keeps what others say of themselves."""
 
     def __init__(self, pod: Pod, record: Record | None) -> None:
