@@ -94,6 +94,23 @@ lint: setup ## ruff, mypy, import-linter
 	$(BIN)/mypy $(SOURCES) charts tests benchmarks
 	$(BIN)/lint-imports
 
+# Not in requirements.txt: what it brings along, nothing of ours needs. AUDIT_OPTIONS="-s osv" asks another database.
+# Strict, since a database that does not know a package has not been asked about it.
+AUDIT := pip-audit==2.10.1
+AUDIT_OPTIONS ?=
+
+.PHONY: audit
+audit: setup ## Known vulnerabilities of what is pinned (a database on the network)
+	@found=$$($(BIN)/uv tool run --quiet --python $(BIN)/python $(AUDIT) --strict --progress-spinner off \
+	    --no-deps --disable-pip -r requirements.txt -r trainer-image/torch.txt $(AUDIT_OPTIONS) 2>&1); \
+	case $$?,"$$found" in \
+	  0,*) echo "$$found" ;; \
+	  *"known vulnerabilit"*) echo "$$found"; \
+	    echo "audit: pin versions that mend these, in requirements.txt or trainer-image/torch.txt" >&2; exit 1 ;; \
+	  *) echo "$$found" >&2; \
+	    echo "audit: not all was audited; $(AUDIT) or its database is out of reach: see above" >&2; exit 2 ;; \
+	esac
+
 .PHONY: format
 format: setup ## Let ruff lay out the code
 	$(BIN)/ruff check --fix .

@@ -93,11 +93,16 @@ def table(name: str, rows: Sequence[Row]) -> Table:
     return drawn
 
 
-def publish(name: str, rows: Sequence[Row]) -> bool:
-    """Print the table, write results/NAME.json and docs/; whether every goal was met."""
+def show(name: str, rows: Sequence[Row]) -> bool:
+    """Print the table; whether every goal was met."""
     Console().print(table(name, rows))
+    return all(row.goal is None or row.goal.met(row.value) for row in rows)
+
+
+def publish(name: str, rows: Sequence[Row]) -> bool:
+    """As `show`, and write results/NAME.json and docs/."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"rows": [row.as_json() for row in rows], "machine": machine()}, indent=2)
     (RESULTS / f"{name}.json").write_text(text + "\n")
     write_figures()
-    return all(row.goal is None or row.goal.met(row.value) for row in rows)
+    return show(name, rows)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edgetrain.fleet_client import FleetClient, FleetSettings
 
-EVERY_SECONDS = 0.05
+EVERY_SECONDS = 0.1
+"""With what the pod asks itself, within the rate that the fleet API lets one have."""
 
 
 def main() -> None:

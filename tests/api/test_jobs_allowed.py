@@ -230,6 +230,7 @@ def unguarded(api: ApiServer) -> Iterator[str]:
     api.kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.mark.attack(11)
 def test_both_refuse_the_same_in_the_same_words(
     api: ApiServer, namespace: str, unguarded: str, values: Path
 ) -> None:

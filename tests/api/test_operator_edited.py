@@ -64,9 +64,9 @@ def told(api: ApiServer, namespace: str, reason: str) -> list[str]:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("/data", "had lost its key plan.json"),
-        ("/data/plan.json", "had lost its key plan.json"),
-        ("/metadata/ownerReferences", "had lost its owner"),
+        pytest.param("/data", "had lost its key plan.json", marks=pytest.mark.attack(14)),
+        pytest.param("/data/plan.json", "had lost its key plan.json", marks=pytest.mark.attack(14)),
+        pytest.param("/metadata/ownerReferences", "had lost its owner", marks=pytest.mark.attack(15)),
     ],
 )
 def test_what_is_taken_off_a_plan_is_put_back(api: ApiServer, namespace: str, path: str, says: str) -> None:
@@ -92,6 +92,7 @@ def test_a_plan_that_another_controls_is_left_alone(api: ApiServer, namespace: s
     assert after["data"] == held["data"]
 
 
+@pytest.mark.attack(16)
 def test_what_pods_that_wait_mount_is_made_again(
     api: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +113,7 @@ def test_what_pods_that_wait_mount_is_made_again(
     with_replicas(api, ScriptedFleet(), story)
 
 
+@pytest.mark.attack(13)
 def test_each_pod_mounts_an_identity_of_its_own_that_goes_with_it(api: ApiServer, namespace: str) -> None:
     api.apply(job(namespace))
     settle(api, ScriptedFleet(), namespace)

@@ -33,6 +33,7 @@ def candidate(api: ApiServer, namespace: str, leads: threading.Event) -> LeaderE
     )
 
 
+@pytest.mark.attack(23)
 def test_a_lease_is_not_believed_for_as_long_as_somebody_wrote_into_it(
     api: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,8 @@ class LocalGroup:
     env: dict[str, str] = field(default_factory=dict)
     wires: Wires | None = None
     """With nodes of the workers' names: each worker runs on its own."""
+    runner: tuple[str, ...] = ()
+    """A module that runs the supervisor's, with its arguments before that."""
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -166,7 +168,7 @@ class LocalGroup:
         for name in ("run", "checkpoint", "model"):
             (worker.directory / name).mkdir(exist_ok=True)
         (worker.directory / "termination-log").touch()
-        command = [sys.executable, "-m", "edgetrain.supervisor", "--", *self.command(worker)]
+        command = [sys.executable, "-m", *self.runner, "edgetrain.supervisor", "--", *self.command(worker)]
         if self.wires:
             command = self.wires.command(worker.name, *command)
         with (worker.directory / "stderr").open("ab") as stderr:

@@ -4,6 +4,8 @@ import multiprocessing
 import time
 from pathlib import Path
 
+import pytest
+
 from edgetrain.engine.checkpoint import KEEP, Checkpoints
 from tests.support.checkpoints import newest, saved, snapshot
 
@@ -16,6 +18,7 @@ def save_on(root: Path, first: int) -> None:
         checkpoints.save(snapshot(1, step))
 
 
+@pytest.mark.attack(19)
 def test_kills_while_saving(tmp_path: Path) -> None:
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(["edgetrain.session"])

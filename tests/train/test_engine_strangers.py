@@ -106,6 +106,7 @@ def listener_of(trainer: Trainer) -> Address:
     return listener
 
 
+@pytest.mark.attack(1, 22)
 def test_while_a_group_is_built_its_members_alone_reach_it(half_built: tuple[AddressStore, Address]) -> None:
     store, listener = half_built
     before = descriptors("self")
@@ -121,6 +122,7 @@ def test_while_a_group_is_built_its_members_alone_reach_it(half_built: tuple[Add
 @pytest.mark.parametrize(
     ("addresses", "others"), [(MEMBERS, (STRANGER, DIALLED_FROM, *MEMBERS)), (("::1", "::1"), ("::1",))]
 )
+@pytest.mark.attack(1, 22)
 def test_once_it_is_built_nobody_reaches_it_and_it_trains_on(
     group: Coordinator, addresses: tuple[str, str], others: tuple[str, ...]
 ) -> None:

@@ -46,6 +46,7 @@ def followed(group: LocalGroup) -> None:
     wait_for(lambda: group.whole(0, 1), 15, group.tail)
 
 
+@pytest.mark.attack(7)
 @pytest.mark.parametrize(
     ("changes", "signature"),
     [
@@ -66,6 +67,7 @@ def test_a_plan_that_a_node_taken_over_makes_up_is_refused_by_all(
     followed(group)
 
 
+@pytest.mark.attack(7)
 def test_neither_an_old_plan_nor_one_of_another_job_is_taken(start: Start, tmp_path: Path) -> None:
     group = trained(start(3))
     old = sign(group.plan(revision=2, phase=Phase.STOP))
@@ -82,6 +84,7 @@ def test_neither_an_old_plan_nor_one_of_another_job_is_taken(start: Start, tmp_p
     assert group.whole()
 
 
+@pytest.mark.attack(7)
 def test_a_kept_plan_that_makes_no_sense_is_set_aside(start: Start) -> None:
     group = trained(start(3))
     worker = group.workers[2]
@@ -142,6 +145,7 @@ def made_up(worker: str) -> tuple[Spoken, ...]:
     )
 
 
+@pytest.mark.attack(7)
 def test_who_is_in_no_plan_is_not_heard(start: Start, tmp_path: Path) -> None:
     group = trained(start(3))
     calls = [w.errors.count("calls formation") for w in group.workers]
@@ -157,6 +161,7 @@ def hung_up(workers: list[Worker], times: int) -> bool:
     return all(w.errors.count("w3 speaks in another's name") >= times for w in workers)
 
 
+@pytest.mark.attack(7)
 def test_who_speaks_in_another_s_name_is_hung_up_on(start: Start, tmp_path: Path) -> None:
     group = pretending(tmp_path / "group", 4)
     try:

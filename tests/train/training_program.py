@@ -1,10 +1,10 @@
 """A small real training program that writes down what each committed step was made of.
 
-python training_program.py LOG EPOCHS PAUSE
+python training_program.py LOG EPOCHS PAUSE [WIDTH]
 
 A number of seconds in the file LOG.away sends it away for so long, into code of its own. It pauses so many
 seconds in each step, so that a slow machine's start of a program does not outlast the training; no longer
-once there is a file LOG.hurry.
+once there is a file LOG.hurry. WIDTH, 8 as it comes: hidden units, which set the bytes of a reduction.
 """
 
 import json
@@ -29,7 +29,7 @@ def be_away(asked: Path) -> None:
         time.sleep(seconds)
 
 
-def main(log: Path, epochs: int, pause: float) -> None:
+def main(log: Path, epochs: int, pause: float, width: int = 8) -> None:
     def write(**line: Any) -> None:
         with log.open("a") as file:
             file.write(json.dumps({"pid": os.getpid(), "at": time.monotonic(), **line}) + "\n")
@@ -37,7 +37,7 @@ def main(log: Path, epochs: int, pause: float) -> None:
     write(event="start")
     session = edgetrain.join()
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    model = nn.Sequential(nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     session.wrap(model, optimizer)
     x = torch.randn(SAMPLES, 4, generator=torch.Generator().manual_seed(1))
@@ -57,4 +57,4 @@ def main(log: Path, epochs: int, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *map(int, sys.argv[4:]))

@@ -32,6 +32,7 @@ def leave_behind(directory: Path) -> None:
     (directory / "lineage-0001-step-0000000015.pt").write_bytes(b"no manifest came after it")
 
 
+@pytest.mark.attack(19)
 def test_what_killed_writers_have_left_is_cleared_at_the_start(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path)
     before = names(tmp_path / "a")
@@ -77,6 +78,7 @@ def test_a_directory_that_is_not_there_has_nothing_to_clear(tmp_path: Path) -> N
     "value", ["1e400", "-1e400", "NaN", "-1", "1.5", "true", "null", '"10"', "9" * 30, "[]"]
 )
 @pytest.mark.parametrize("name", ["lineage", "step", "bytes"])
+@pytest.mark.attack(20)
 def test_a_manifest_with_a_number_that_counts_nothing_is_damage(
     tmp_path: Path, name: str, value: str
 ) -> None:
@@ -89,6 +91,7 @@ def test_a_manifest_with_a_number_that_counts_nothing_is_damage(
     assert [f"{file} is damaged" in str(d) and f"{name} is no count" in str(d) for d in damages] == [True]
 
 
+@pytest.mark.attack(20)
 def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path)
     (tmp_path / "a" / f"{manifest.stem(1, 20)}.json").mkdir()
@@ -132,6 +135,7 @@ def test_whatever_a_manifest_holds_it_is_read_or_it_is_damage(
         assert (found.place, found.path) == ((1, 20), file.with_suffix(".pt"))
 
 
+@pytest.mark.attack(20)
 def test_a_manifest_of_another_checkpoint_than_its_name_says_is_damage(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, steps=(10, 20))
     own = tmp_path / "a"
@@ -142,6 +146,7 @@ def test_a_manifest_of_another_checkpoint_than_its_name_says_is_damage(tmp_path:
     assert ["it is of lineage 1, step 10" in str(damage) for damage in damages] == [True]
 
 
+@pytest.mark.attack(20)
 def test_a_file_whose_content_is_of_another_step_is_damage(tmp_path: Path) -> None:
     """Renamed by hand, with a manifest that fits its bytes."""
     checkpoints = saved(tmp_path, steps=(10,))
@@ -203,6 +208,7 @@ def test_a_new_lineage_goes_before_any_step_of_an_old_one(tmp_path: Path) -> Non
     assert len(names(tmp_path / "a")) == 2 * KEEP
 
 
+@pytest.mark.attack(19)
 def test_drafts_of_a_model_that_kills_have_left_go_and_those_being_written_stay(tmp_path: Path) -> None:
     model = tmp_path / "model.safetensors"
     names = (f".{model.name}.1", f".{model.name}.2", ".other.1")

@@ -39,6 +39,7 @@ def headed(header: bytes) -> bytes:
     return len(header).to_bytes(4, "big") + header
 
 
+@pytest.mark.attack(23)
 def test_a_payload_that_is_only_announced_takes_no_memory(ends: Ends) -> None:
     ends.push(headed(json.dumps({"bytes": GIB, "sha256": ""}).encode()), bytes(100_000))
     tracemalloc.start()
@@ -74,6 +75,7 @@ def test_a_payload_of_any_size_arrives_as_it_was(ends: Ends, size: int) -> None:
         b'{"want": "' + b"x" * 5000 + b'"}',
     ],
 )
+@pytest.mark.attack(21)
 def test_a_request_that_is_none_is_refused(ends: Ends, header: bytes) -> None:
     ends.push(headed(header))
     with pytest.raises((WireError, ValueError, KeyError)):

@@ -66,6 +66,7 @@ SLOWER = 3.0
 
 
 @pytest.mark.parametrize("name", WORST)
+@pytest.mark.attack(9)
 def test_the_worst_request_keeps_the_others_waiting_for_no_longer_than_a_tenth_of_a_second(name: str) -> None:
     body, fleet = WORST[name], Fleet(renewed(None, datetime.now(UTC)))
     assert MOST_REQUEST_BYTES / 2 < len(body) <= MOST_REQUEST_BYTES
@@ -86,6 +87,7 @@ def seconds_to_handle(fleet: Fleet, body: bytes) -> float:
 LARGE = "x" * (MOST_REQUEST_BYTES - 1000)
 
 
+@pytest.mark.attack(9)
 def test_who_asks_for_too_much_is_told_when_to_come_back_and_the_others_are_served(
     service: FleetService, tmp_path: Path
 ) -> None:
@@ -127,6 +129,7 @@ def test_a_pod_has_a_burst_and_then_its_rate() -> None:
     assert let_in(paces, 1000) == pytest.approx(POD_RATE, abs=1)
 
 
+@pytest.mark.attack(8)
 def test_bytes_count_as_requests_do() -> None:
     paces = Paces(Clock())
     let = 0
@@ -136,6 +139,7 @@ def test_bytes_count_as_requests_do() -> None:
     assert let < 8
 
 
+@pytest.mark.attack(8)
 def test_whoever_is_many_pods_is_one_job() -> None:
     clock = Clock()
     paces = Paces(clock)

@@ -1,5 +1,7 @@
 """Reports in memory: no worker silences itself for long, nor says alone how far all have come."""
 
+import pytest
+
 from edgetrain_operator.fleet.store import ReportStore, Sender, check
 from edgetrain_protocol.report import TrainingPart
 from tests.support.fleet import JOB, report
@@ -7,6 +9,7 @@ from tests.support.fleet import JOB, report
 NOW = 1_700_000_000.0
 
 
+@pytest.mark.attack(10)
 def test_the_last_of_all_numbers_silences_nobody() -> None:
     store = ReportStore()
     of_the_future = report(sequence=2**53 - 1, at=NOW + 500)
@@ -27,6 +30,7 @@ def test_how_far_the_job_has_come_is_not_for_one_to_say() -> None:
     assert store.furthest(JOB) == (2, 41)
 
 
+@pytest.mark.attack(6)
 def test_the_highest_revision_is_what_any_member_holds() -> None:
     store = ReportStore()
     assert store.highest_revision(JOB) == 0

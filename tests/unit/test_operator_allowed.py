@@ -125,6 +125,7 @@ def test_sources_of_any_shape_end_nobody(kind: str, source: Any) -> None:
     refused({"template": {"spec": {"volumes": [{"name": "v", kind: source}]}}}, secrets=[], hostPaths=[])
 
 
+@pytest.mark.attack(11)
 def test_a_job_that_asks_for_too_much_gets_no_worker_and_is_told_why() -> None:
     world = World.of("a", "b", **SYSTEM)
     decision = world.settle()

@@ -47,6 +47,7 @@ def as_it_was(world: World) -> None:
     assert not {"NewLineage", "WorkerLeft"} & set(world.told)
 
 
+@pytest.mark.attack(4)
 @pytest.mark.parametrize("members", [(), ("c", "x"), ("x", "y"), ("c", "a", "b"), ("a", "b")])
 @pytest.mark.parametrize("state", [TrainerState.TRAINING, TrainerState.PAUSED])
 def test_a_formation_that_one_alone_speaks_of_is_none(state: TrainerState, members: tuple[str, ...]) -> None:
@@ -55,12 +56,14 @@ def test_a_formation_that_one_alone_speaks_of_is_none(state: TrainerState, membe
     as_it_was(world)
 
 
+@pytest.mark.attack(4)
 def test_nor_is_it_where_there_are_two_of_them() -> None:
     world = trained("a", "b")
     looks(world, 30, alone(world, "b"), liar="b", others="a")
     as_it_was(world)
 
 
+@pytest.mark.attack(4)
 def test_nor_where_the_liar_is_the_first_that_a_new_operator_hears() -> None:
     world = trained("a", "b", "c")
     world.reports.clear()
@@ -72,6 +75,7 @@ def test_nor_where_the_liar_is_the_first_that_a_new_operator_hears() -> None:
         as_it_was(world)
 
 
+@pytest.mark.attack(4)
 def test_a_newcomer_that_one_alone_reports_lost_stays() -> None:
     world = trained("a", "b", "c")
     world.nodes["d"] = edge_node("d")

@@ -15,6 +15,7 @@ from edgetrain_protocol.status import JobStatus
 from tests.support.world import World, edge_node, trained
 
 
+@pytest.mark.attack(5)
 def test_what_one_says_alone_of_the_end_ends_nothing() -> None:
     world = trained("a", "b", "c")
     world.say("c", TrainerState.FINISHED, model="/models/c", step=400)

@@ -291,6 +291,7 @@ def test_copies_with_different_contents_are_not_one_checkpoint() -> None:
     assert world.stored.durable_step is None
 
 
+@pytest.mark.attack(17)
 def test_no_pod_has_the_name_of_one_that_may_still_run_where_the_records_were_lost() -> None:
     world = trained("a", "b")
     names = {pod.node: pod.name for pod in world.pods.values()}

@@ -137,6 +137,7 @@ def test_who_comes_is_who_its_certificate_says(tmp_path: Path) -> None:
     run(story())
 
 
+@pytest.mark.attack(3)
 def test_an_address_that_another_answers_is_not_taken_for_its_owners(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,6 +181,7 @@ def test_an_address_that_is_none_is_told_of_and_tried_again(caplog: pytest.LogCa
     run(story())
 
 
+@pytest.mark.attack(18)
 def test_who_passes_our_own_bytes_back_is_not_taken_for_ourselves() -> None:
     async def story() -> None:
         async with listening("w1") as one:
@@ -194,6 +196,7 @@ def test_who_passes_our_own_bytes_back_is_not_taken_for_ourselves() -> None:
     run(story())
 
 
+@pytest.mark.attack(12)
 def test_a_flood_of_callers_who_show_nothing_locks_nobody_out() -> None:
     async def story() -> None:
         async with listening("w2") as two, listening("w1") as one:
@@ -209,6 +212,7 @@ def test_a_flood_of_callers_who_show_nothing_locks_nobody_out() -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16\x03", b"\x16\x03\x01\x40\x00" + bytes(100)])
+@pytest.mark.attack(12)
 def test_who_says_nothing_more_is_let_go(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HANDSHAKE_SECONDS", 0.3)
 
@@ -223,6 +227,7 @@ def test_who_says_nothing_more_is_let_go(said: bytes, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("announced", [MAX_BYTES + 1, 2**32 - 1])
+@pytest.mark.attack(12)
 def test_messages_of_any_length_are_not_waited_for(announced: int) -> None:
     async def story() -> None:
         async with listening("w1") as one:

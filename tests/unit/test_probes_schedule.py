@@ -340,6 +340,7 @@ def test_measure_that_is_sent_again_counts_once() -> None:
     assert not fleet.book.record("w-0", part, fleet.now + 1), "the second look must be another probe's"
 
 
+@pytest.mark.attack(10)
 def test_measure_that_nobody_ordered_says_nothing() -> None:
     fleet = fleet_of(100, 50, 20)
     fleet.run(60)
@@ -356,6 +357,7 @@ def test_measure_that_nobody_ordered_says_nothing() -> None:
     assert fleet.book.rates(fleet.now) == before
 
 
+@pytest.mark.attack(10)
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("lie", [1e13, 400 * MBIT, 60 * MBIT])
 @pytest.mark.parametrize("honest", [0, 200])
@@ -378,6 +380,7 @@ def test_who_says_to_have_much_more_than_it_shows_to_others_is_not_taken_for_the
     assert rates == pytest.approx({"w-0": 20, "w-1": 50, "w-2": 20, "w-3": 10}, rel=0.25)
 
 
+@pytest.mark.attack(10)
 @pytest.mark.parametrize("seed", range(4))
 def test_who_says_that_others_have_next_to_nothing_changes_none_of_them(seed: int) -> None:
     fleet = fleet_of(20, 50, 20, 10, noise=0.05, seed=seed)

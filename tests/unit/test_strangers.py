@@ -4,6 +4,7 @@ import contextlib
 import resource
 import shutil
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
@@ -23,14 +24,15 @@ from edgetrain.credentials import Credentials, Stranger
 from edgetrain.engine.donor import Donor
 from edgetrain.engine.replay import ReplayLog
 from edgetrain.engine.state import Snapshot
-from edgetrain.fleet_client import FleetClient
+from edgetrain.fleet_client import FleetClient, FleetConnection
 from edgetrain.local import Position
 from edgetrain.metrics_page import serve_metrics
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet import service as fleet_service
-from edgetrain_operator.fleet.keyring import Keyring
+from edgetrain_operator.fleet.keyring import Keyring, renewed
 from edgetrain_operator.fleet.service import STRANGERS
-from tests.support.fleet import report, serving, settings_for
+from edgetrain_protocol.report import MOST_REQUEST_BYTES
+from tests.support.fleet import Lease, report, serving, settings_for
 from tests.support.identities import JOB, credentials, keyring, write_identity
 from tests.support.identities import stranger as impostor
 
@@ -77,6 +79,7 @@ def is_ended(connection: socket.socket, seconds: float = 0) -> bool:
 # --- the fleet API
 
 
+@pytest.mark.attack(2)
 def test_idle_strangers_are_bounded_and_a_worker_is_served_meanwhile(crowd: Connect, tmp_path: Path) -> None:
     with serving() as service, FleetClient(settings_for(service, tmp_path)) as worker:
         worker.send([report(sequence=0)])
@@ -87,6 +90,7 @@ def test_idle_strangers_are_bounded_and_a_worker_is_served_meanwhile(crowd: Conn
         assert service.door.connected == {"stranger": STRANGERS, "guest": 1}
 
 
+@pytest.mark.attack(2)
 def test_who_shows_no_token_in_time_goes_and_who_did_stays(
     crowd: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +105,7 @@ def test_who_shows_no_token_in_time_goes_and_who_did_stays(
         assert service.door.ended == 1
 
 
+@pytest.mark.attack(2)
 def test_a_connection_takes_little_memory(crowd: Connect) -> None:
     """asyncio's default sets 256 KiB aside for each."""
     with serving() as service:
@@ -136,9 +141,33 @@ def test_a_token_of_another_job_makes_nobody_a_guest(tmp_path: Path) -> None:
         assert service.door.connected["guest"] == 0
 
 
+@pytest.mark.attack(12)
+def test_a_standby_keeps_nothing_of_who_shows_no_token(tmp_path: Path) -> None:
+    keyring, lease = renewed(None, datetime.now(UTC)), Lease(leading=False)
+    with serving(keyring) as leader, serving(keyring, lease) as standby:
+        lease.address = f"{HOST}:{leader.port}"
+        settings = settings_for(standby, tmp_path)
+        trusting = ssl.create_default_context(cafile=str(settings.ca_file))
+        with closing(FleetConnection(settings.address, trusting)) as stranger:
+            stranger.putrequest("POST", f"/v1/jobs/{settings.job_uid}/reports")
+            stranger.putheader("Content-Length", str(MOST_REQUEST_BYTES))
+            stranger.putheader("Authorization", "Bearer 0000.not-it")
+            stranger.endheaders()
+            # The leader has answered before any of its body has come.
+            assert stranger.getresponse().status == 401
+
+
+@pytest.mark.attack(23)
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc"])
+def test_the_schema_is_not_served(tmp_path: Path, path: str) -> None:
+    with serving() as service, FleetClient(settings_for(service, tmp_path)) as client:
+        assert client._kept("GET", path, None, 5).status == 404
+
+
 # --- what each pod listens on
 
 
+@pytest.mark.attack(12)
 def test_a_caller_that_drips_is_ended_when_its_time_is_over(
     crowd: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +187,7 @@ def test_a_caller_that_drips_is_ended_when_its_time_is_over(
         assert 1 < time.monotonic() - began < 5 and len(heard) > 5
 
 
+@pytest.mark.attack(12)
 def test_strangers_lock_nobody_out_who_proves_itself(crowd: Connect) -> None:
     def greet(connection: socket.socket, prove: Prove) -> None:
         if connection.recv(5) == b"token":
@@ -176,6 +206,7 @@ def test_strangers_lock_nobody_out_who_proves_itself(crowd: Connect) -> None:
         assert sum(map(is_ended, strangers)) >= MOST_STRANGERS
 
 
+@pytest.mark.attack(12)
 def test_a_port_is_listened_on_after_descriptors_had_run_out() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     listening = Acceptor(lambda one, _: one.sendall(b"here"), name="test", host=HOST)
@@ -195,6 +226,7 @@ def test_a_port_is_listened_on_after_descriptors_had_run_out() -> None:
             assert caller.recv(4) == b"here"
 
 
+@pytest.mark.attack(12)
 def test_idle_readers_of_a_metrics_page_take_few_threads(crowd: Connect) -> None:
     with closing(serve_metrics(CollectorRegistry(), 0, HOST)) as page:
         before = threading.active_count()
@@ -216,6 +248,7 @@ def donating(known: Credentials) -> AbstractContextManager[Donor]:
 
 
 @pytest.mark.parametrize("who", ["nobody", "another job's", "another operator's"])
+@pytest.mark.attack(3)
 def test_a_donor_says_nothing_to_who_is_no_pod_of_its_job(crowd: Connect, who: str, tmp_path: Path) -> None:
     def snapshot() -> Snapshot:
         raise AssertionError("nobody asked who may")
@@ -239,6 +272,7 @@ def test_a_donor_says_nothing_to_who_is_no_pod_of_its_job(crowd: Connect, who: s
             other.dial(stranger)
 
 
+@pytest.mark.attack(3)
 def test_who_answers_must_be_the_one_that_was_dialled(crowd: Connect, tmp_path: Path) -> None:
     def snapshot() -> Snapshot:
         raise AssertionError("nobody asked who may")
@@ -264,6 +298,7 @@ def test_a_certificate_outlives_clocks_and_its_volume(crowd: Connect, tmp_path: 
             shutil.rmtree(tmp_path / f"{JOB}-w-a", ignore_errors=True)
 
 
+@pytest.mark.attack(13)
 def test_pods_of_a_lost_authority_keep_their_channels(crowd: Connect, tmp_path: Path) -> None:
     """The operator has made itself another authority, and handed it round."""
     here, there = credentials(tmp_path, "w-a"), credentials(tmp_path, "w-b")

@@ -19,6 +19,8 @@ from edgetrain_protocol.names import CA_FILE, IDENTITY_DIR, Env
 
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which the ssl module does not name."""
+PRIORITIZE_CHACHA = 0x200000
+"""SSL_OP_PRIORITIZE_CHACHA of OpenSSL, neither."""
 
 
 class Stranger(ConnectionError):
@@ -151,4 +153,6 @@ class Credentials:
         if server:
             # Nobody resumes a session here, and a ticket would be read as the first answer's.
             context.num_tickets = 0
+            # Whoever asks for ChaCha20 first has no instructions for AES (edgetrain.ciphers).
+            context.options |= PRIORITIZE_CHACHA
         return context

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgetrain_operator.fleet.fleet import Fleet
+from edgetrain_operator.fleet.shown import shows_ours
 from edgetrain_operator.fleet.tls import verifying
 from edgetrain_operator.fleet.wire import Problem, body_of
 from edgetrain_protocol.names import FLEET_SERVER_NAME
@@ -64,12 +65,14 @@ class ToLeader:
         leader = self._leadership.leader_address()
         if leader is None or FORWARDED in request.headers:
             raise Problem(503, "no operator leads at the moment", retry_after=2.0)
+        # The leader refuses who shows no token of ours, and needs no body for that: none is kept here.
+        body = await body_of(request) if shows_ours(self._fleet, request) else b""
         headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
         try:
             async with self._client().request(
                 request.method,
                 f"https://{leader}{request.url.path}?{request.url.query}",
-                data=await body_of(request),
+                data=body,
                 headers={**headers, FORWARDED: "1"},
                 ssl=self._verifying(),
                 server_hostname=FLEET_SERVER_NAME,

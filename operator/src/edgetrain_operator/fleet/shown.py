@@ -1,4 +1,4 @@
-"""Whose connection may stay: that of whoever showed a token that we made, on whichever replica."""
+"""Whose connection may stay, and whose requests a standby reads: of whoever shows a token that we made."""
 
 import re
 
@@ -21,16 +21,18 @@ class Shown:
         self._app, self._fleet, self._door = app, fleet, door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._door.is_guest(scope["client"]) and self._is_ours(scope):
+        stranger = scope["type"] == "http" and not self._door.is_guest(scope["client"])
+        if stranger and shows_ours(self._fleet, Request(scope)):
             self._door.prove(scope["client"])
         await self._app(scope, receive, send)
 
-    def _is_ours(self, scope: Scope) -> bool:
-        request = Request(scope)
-        try:
-            token, sender = token_of(request), sender_of(request)
-        except Problem:
-            return False
-        named = _JOB.match(scope["path"])
-        pod = (named[1] if named else "", sender.worker, sender.pod_uid)
-        return self._fleet.believes(token, *pod) or self._fleet.believes(token, OPERATOR)
+
+def shows_ours(fleet: Fleet, request: Request) -> bool:
+    """Whether it has the token of the pod that it says it is from, or the operator's."""
+    try:
+        token, sender = token_of(request), sender_of(request)
+    except Problem:
+        return False
+    named = _JOB.match(request.scope["path"])
+    pod = (named[1] if named else "", sender.worker, sender.pod_uid)
+    return fleet.believes(token, *pod) or fleet.believes(token, OPERATOR)

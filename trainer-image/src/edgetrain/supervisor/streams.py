@@ -55,7 +55,7 @@ async def _shaken(connection: socket.socket, context: ssl.SSLContext, *, server:
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     try:
-        _tune(connection)
+        tune(connection)
         if server:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol, connection, ssl=context, ssl_shutdown_timeout=SHUTDOWN_SECONDS
@@ -74,7 +74,8 @@ async def _shaken(connection: socket.socket, context: ssl.SSLContext, *, server:
     return Stream(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
 
-def _tune(connection: socket.socket) -> None:
+def tune(connection: socket.socket) -> None:
+    """For small messages that do not wait for each other, from an end that may go dark."""
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
