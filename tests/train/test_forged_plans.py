@@ -19,6 +19,7 @@ from edgetrain.local import FormationId, StoreSet
 from edgetrain.supervisor.wire import Passed, Spoken
 from edgetrain_operator.fleet import ca
 from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.signed_plan import SignedPlan
 from tests.support.fake_group import Start, pretending, trained
 from tests.support.group import LocalGroup, Worker
 from tests.support.identities import keyring, sign, signature_of, stranger
@@ -30,6 +31,14 @@ STOP, DEAF, CRASH = {"phase": "stop"}, {"lineage": 10**8}, {"founders": ["w0", "
 def forged(group: LocalGroup, **changes: Any) -> str:
     document = json.loads(sign(group.plan(revision=1000)).text)
     return json.dumps(document | changes)
+
+
+def kept_plan(worker: Worker) -> Path:
+    return worker.directory / "state" / "supervisor" / "plan.json"
+
+
+def revision_held(worker: Worker) -> int:
+    return SignedPlan.from_wire(kept_plan(worker).read_bytes()).plan.revision
 
 
 def followed(group: LocalGroup) -> None:
@@ -72,6 +81,7 @@ def test_neither_an_old_plan_nor_one_of_another_job_is_taken(start: Start, tmp_p
     group = trained(start(3))
     old = sign(group.plan(revision=2, phase=Phase.STOP))
     group.give(group.plan(revision=3))
+    wait_for(lambda: all(revision_held(worker) == 3 for worker in group.workers), 10, group.tail)
     others = sign(group.plan(revision=9, phase=Phase.STOP, job_uid="another"))
     with (
         insider(group, tmp_path, Passed(old.text, old.signature)),
@@ -91,7 +101,7 @@ def test_a_kept_plan_that_makes_no_sense_is_set_aside(start: Start) -> None:
     assert worker.process is not None
     worker.process.kill()
     worker.process.wait()
-    kept = worker.directory / "state" / "supervisor" / "plan.json"
+    kept = kept_plan(worker)
     kept.write_text(json.dumps({"text": forged(group, **CRASH), "signature": ""}))
     group.next_commit(6, but=(2,))
     group.start(2)
