@@ -45,6 +45,7 @@ def install(lab: Lab, operator: str, namespace: str, authority: ca.KeyPair) -> I
     for name in ("team-a", "team-b"):
         apply(lab, "default", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     apply(lab, namespace, secret("remote-write", {"bearer": "of no use"}))
+    apply(lab, namespace, secret("scrapes", {"bearer": "of no use", "token": "of no use"}))
     for name in CERTIFICATES:
         fill(lab, namespace, name, ca.make_serving(authority, datetime.now(UTC)), authority)
 
