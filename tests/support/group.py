@@ -177,6 +177,13 @@ class LocalGroup:
     def kill_trainer(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(self.workers[index].trainer_pid, number)
 
+    def kill_supervisor(self, index: int) -> None:
+        """Its trainer ends with it; returns once it is gone itself."""
+        process = self.workers[index].process
+        assert process is not None
+        process.kill()
+        process.wait()
+
     def signal_pod(self, index: int, number: signal.Signals) -> None:
         """The supervisor and its trainer, as a stopped machine would."""
         worker = self.workers[index]

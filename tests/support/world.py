@@ -152,9 +152,10 @@ class World:
         self.change_pod(node, phase="Running", crashes=times, idle=True, ends=(end,))
         self.settle()
 
-    def remove_pod(self, node: str) -> None:
-        """The kubelet has ended it; it is gone from the API."""
-        del self.pods[self.pod(node).uid]
+    def remove_pod(self, *nodes: str) -> None:
+        """Their kubelets have ended it; it is gone from the API."""
+        for node in nodes:
+            del self.pods[self.pod(node).uid]
 
     def finish_deletions(self) -> None:
         self.pods = {uid: pod for uid, pod in self.pods.items() if not pod.deleting}

@@ -44,10 +44,7 @@ def revision_held(worker: Worker) -> int:
 def followed(group: LocalGroup) -> None:
     """All go on, also whoever starts again, and by the operator's plans."""
     group.next_commit(5)
-    process = group.workers[2].process
-    assert process is not None
-    process.kill()
-    process.wait()
+    group.kill_supervisor(2)
     group.next_commit(6, but=(2,))
     group.start(2)
     wait_for(group.whole, 20, group.tail)
@@ -98,9 +95,7 @@ def test_neither_an_old_plan_nor_one_of_another_job_is_taken(start: Start, tmp_p
 def test_a_kept_plan_that_makes_no_sense_is_set_aside(start: Start) -> None:
     group = trained(start(3))
     worker = group.workers[2]
-    assert worker.process is not None
-    worker.process.kill()
-    worker.process.wait()
+    group.kill_supervisor(2)
     kept = kept_plan(worker)
     kept.write_text(json.dumps({"text": forged(group, **CRASH), "signature": ""}))
     group.next_commit(6, but=(2,))

@@ -51,9 +51,7 @@ def test_a_stopped_trainer_under_a_living_supervisor_is_put_out(start: Start) ->
 def test_a_pod_that_vanishes_and_returns_declares_its_old_trainer_ended(start: Start) -> None:
     group = trained(start(3))
     worker = group.workers[1]
-    assert worker.process is not None
-    worker.process.kill()
-    worker.process.wait()
+    group.kill_supervisor(1)
     assert group.next_commit(6, but=(1,)) < 3
     wait_for(lambda: not _lives(worker.trainer_pid), 5, "the trainer ends with its supervisor")
     group.start(1)
@@ -208,8 +206,7 @@ def test_a_pod_that_starts_again_without_its_votes_takes_no_part(start: Start) -
     for index in (1, 2):  # so that w0 stays where it is
         group.signal_pod(index, signal.SIGSTOP)
     shutil.rmtree(bereft.directory / "state")
-    bereft.process.kill()
-    bereft.process.wait()
+    group.kill_supervisor(3)
     for _ in range(2):  # each time: what it has forgotten, w0 remembers
         group.start(3)
         assert bereft.process.wait(20) == DISK_EXIT_STATUS
@@ -225,8 +222,7 @@ def test_a_pod_that_has_lost_its_plan_is_found_by_the_others(start: Start, index
     group = trained(start())
     bereft = group.workers[index]
     assert bereft.process is not None
-    bereft.process.kill()
-    bereft.process.wait()
+    group.kill_supervisor(index)
     group.next_commit(6, but=(index,))
     shutil.rmtree(bereft.directory / "state")
     (bereft.directory / "plan.json").unlink()

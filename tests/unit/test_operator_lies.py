@@ -170,8 +170,7 @@ def test_most_of_a_formation_are_believed_whatever_the_rest_still_says() -> None
 
 def test_a_last_one_whose_fellows_have_ended_is_believed() -> None:
     world = trained("a", "b", "c")
-    for node in "bc":
-        world.remove_pod(node)
+    world.remove_pod("b", "c")
     world.settle()
     world.train("a", number=2)
     world.step()

@@ -253,8 +253,7 @@ def test_a_durable_checkpoint_on_a_left_out_node_is_nowhere() -> None:
     world = trained("a", "b", "c", storage={"checkpoint": {"claim": {"size": "1Gi"}}})
     world.stored = world.stored.model_copy(update={"durable_step": 5, "durable_on": (worker_name("c"),)})
     fail(world, "c", times=4)
-    for node in "abc":
-        world.remove_pod(node)
+    world.remove_pod("a", "b", "c")
     world.settle()
     for node in "ab":
         world.say(node)

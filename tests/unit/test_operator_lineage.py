@@ -17,8 +17,7 @@ def with_newest_checkpoint_on_dark_nodes() -> tuple[World, Checkpoint, Checkpoin
     for node in "bc":
         world.say(node, TrainerState.TRAINING, checkpoints=(older, kept), step=10)
     world.settle()
-    for node in "abc":
-        world.remove_pod(node)
+    world.remove_pod("a", "b", "c")
     world.settle()
     world.pass_time(20)
     world.nodes |= {node: edge_node(node, ready=False) for node in "bc"}
@@ -41,8 +40,7 @@ class TestNewLineage:
         world = trained("a", "b", "c", "d", "e")
         world.train("a", "b", "c", "d", "e", step=20)
         world.furthest = (1, 20)
-        for node in "cde":
-            world.remove_pod(node)
+        world.remove_pod("c", "d", "e")
         world.settle()
         assert world.plan.lineage == 1, "the survivors have not said that they paused"
         world.pause("a", step=18)
@@ -83,8 +81,7 @@ class TestNewLineage:
         for node in "ab":
             world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
         world.settle()
-        for node in "ab":
-            world.remove_pod(node)
+        world.remove_pod("a", "b")
         world.settle()
         assert world.plan.lineage == 1
         for node in "ab":
@@ -101,8 +98,7 @@ class TestNewLineage:
         for node in "ab":
             world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
         world.settle()
-        for node in "ab":
-            world.remove_pod(node)
+        world.remove_pod("a", "b")
         world.settle()
         for node in "ab":
             world.say(node)
@@ -134,8 +130,7 @@ class TestNewLineage:
         dead = Checkpoint(lineage=1, step=10, digest="d")
         world.say("c", TrainerState.TRAINING, checkpoints=(dead,), step=10)
         world.settle()
-        for node in "bc":
-            world.remove_pod(node)
+        world.remove_pod("b", "c")
         world.settle()
         world.pause("a", step=9)
         world.settle()
@@ -177,8 +172,7 @@ class TestNewLineage:
 
     def test_a_lineage_that_lost_its_origin_before_its_first_step_is_followed_by_another(self) -> None:
         world = trained("a", "b", "c")
-        for node in "bc":
-            world.remove_pod(node)
+        world.remove_pod("b", "c")
         world.settle()
         world.pause("a", step=9)
         world.settle()
@@ -197,8 +191,7 @@ class TestNewLineage:
         world.train("a", "c", "d", number=5, step=0)
         attempt = world.quorum
         assert committed and attempt
-        for node in "ab":
-            world.remove_pod(node)
+        world.remove_pod("a", "b")
         world.settle()
         for counted, lineage in (((attempt,), 1), ((committed, attempt), 2)):
             for node in "cd":
@@ -212,8 +205,7 @@ class TestNewLineage:
         old = world.quorum
         world.train("c", "d", number=2)
         world.settle()
-        for node in "ab":
-            world.remove_pod(node)
+        world.remove_pod("a", "b")
         world.pass_time(6)
         world.settle()
         world.quorum = old

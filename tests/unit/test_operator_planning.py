@@ -243,8 +243,7 @@ def test_the_plan_says_when_its_lineage_has_begun() -> None:
     world.train("a", "b", step=2)
     world.settle()
     assert world.plan.revision == revision
-    for node in ("a", "b"):
-        world.remove_pod(node)
+    world.remove_pod("a", "b")
     world.settle()
     world.pass_time(60)
     for node in ("a", "b"):

@@ -69,8 +69,7 @@ def test_programs_that_start_anew_do_not_take_the_step_back() -> None:
     for node in "ab":
         world.say(node, TrainerState.TRAINING, step=10, percent=20.0, checkpoints=(kept,))
     world.settle()
-    for node in "ab":
-        world.remove_pod(node)
+    world.remove_pod("a", "b")
     world.settle()
     world.say("a", TrainerState.STARTING)
     world.settle()

@@ -14,8 +14,7 @@ def diverged(scene: Scene) -> str | None:
 
     By the word of most: the mean loss is the same on all members.
     """
-    heard = (scene.hearing.training(worker) for worker in scene.seen.reports)
-    known = [part for part in heard if part and part.lineage == scene.lineage and part.step]
+    known = [part for part in scene.hearing.of_lineage(scene.lineage) if part.step]
     parts = list(scene.hearing.fellows.values()) or known
     not_finite = [(p.loss_not_finite_since, p.step) for p in parts if p.loss_not_finite_since is not None]
     lost = [since for since, step in not_finite if step - since + 1 >= STEPS]

@@ -158,6 +158,11 @@ class Hearing:
         """Of all workers that are heard."""
         return {w: part for w in self.seen.reports if self.heard(w) and (part := self.training(w))}
 
+    def of_lineage(self, lineage: int) -> list[TrainingPart]:
+        """What those said last who were in this lineage then, silent by now or not."""
+        said = (self.training(worker) for worker in self.seen.reports)
+        return [part for part in said if part and part.lineage == lineage]
+
     @cached_property
     def _speakers(self) -> Mapping[Formation, list[str]]:
         """Each formation of this lineage in which anybody says to be, and who."""
@@ -176,10 +181,15 @@ class Hearing:
     @property
     def _known_before(self) -> list[Knowledge]:
         """What was heard before, or what the plan says of a lineage that has no formation yet."""
-        known, plan = self.seen.stored.formation, self.seen.stored.plan
+        known = self.seen.stored.formation
         if known is not None:
             return [Knowledge(known.base, known.counted)] if known.counted else []
-        return [Knowledge(0, (founders(plan),))] if plan and plan.founders else []
+        return [Knowledge(0, (self._founders,))] if self._founders else []
+
+    @property
+    def _founders(self) -> Quorum | None:
+        plan = self.seen.stored.plan
+        return founders(plan) if plan and plan.founders else None
 
     def _ended(self, voter: Voter) -> bool:
         """Whether, by its own word, the program that was in the formation runs no more."""
@@ -189,9 +199,8 @@ class Hearing:
 
     def _speaks_for_all(self, speakers: Iterable[str]) -> bool:
         """Whether these are one, and enough of the formation before: of those of it who are left."""
-        known, plan = self.seen.stored.formation, self.seen.stored.plan
-        first = founders(plan) if plan and plan.founders else None
-        before = known.voters if known else first
+        known = self.seen.stored.formation
+        before = known.voters if known else self._founders
         if before is None or len(alone := list(speakers)) != 1:
             return False
         left = {v.worker for v in before.voters if not (self.over(v.worker, v.pod_uid) or self._ended(v))}

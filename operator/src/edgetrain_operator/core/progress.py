@@ -28,10 +28,8 @@ def progress(scene: Scene, stored: StoredPlan, trains: bool) -> JobProgress:
 
 def _furthest(scene: Scene, stored: StoredPlan) -> TrainingPart | None:
     lineage = stored.plan.lineage if stored.plan else scene.lineage
-    heard = (scene.hearing.training(worker) for worker in scene.seen.reports)
-    known = [part for part in heard if part and part.lineage == lineage]
     fellows = scene.hearing.fellows.values() if lineage == scene.lineage else ()
-    parts = list(fellows) or known
+    parts = list(fellows) or scene.hearing.of_lineage(lineage)
     most = agreed(part.step for part in parts)
     return max((p for p in parts if p.step <= most), key=lambda part: part.step, default=None)
 

@@ -118,13 +118,14 @@ class Fleet:
         # Our own stay in it beside given ones, so that one may change to the other and back.
         return self._given_authorities + ca.bundle(self.keyring.authorities)
 
-    def use(self, keyring: Keyring) -> None:
-        """Take over a renewed keyring."""
+    def use(self, keyring: Keyring) -> bool:
+        """Take over a renewed keyring; returns whether its authorities are others than before."""
         before, changed = self.ca_bundle(), keyring.authorities != self.keyring.authorities
         self.keyring = keyring
         if changed:
             self.board.sign_anew()
         self._tell_of_bundle(before)
+        return changed
 
     def use_given(self, authorities: str) -> None:
         """Take over the authorities (PEM) of a certificate that others issue."""

@@ -119,8 +119,7 @@ class FleetService:
     def use(self, keyring: Keyring) -> None:
         """Take over a renewed keyring, and renew the serving certificate where that is due. To be called
         at least daily, also with the same keyring; open connections go on."""
-        changed = keyring.authorities != self.fleet.keyring.authorities
-        self.fleet.use(keyring)
+        changed = self.fleet.use(keyring)
         if not self._given and (changed or ca.needs_renewal(self._serving, datetime.now(UTC))):
             self._serve_from_now(_own_certificate(keyring))
 
