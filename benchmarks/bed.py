@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evidence import explain
 from benchmarks.steps import Journal, first_without
 from benchmarks.waiting import wait_for
 from edgelab.config import Images, Kind, LabConfig, NodeSpec, usual_images
@@ -216,6 +217,12 @@ def bare_bed(
     try:
         lab.up(LabConfig(nodes=[CLOUD, *nodes], images=images or usual_images()))
         make_namespace(lab, NAMESPACE)
-        yield Bed(lab, [node.name for node in nodes], batch=batch)
+        test = Bed(lab, [node.name for node in nodes], batch=batch)
+        try:
+            yield test
+        except (LabError, TimeoutError):
+            # The lab is about to go, and with it all that tells why.
+            explain(test, name)
+            raise
     finally:
         lab.down()

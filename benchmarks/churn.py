@@ -15,13 +15,13 @@ from benchmarks.aftermath import (
     START_SECONDS,
     Aftermath,
     aftermath,
-    explain,
     last_resorts,
     restore,
     wait_whole_again,
 )
 from benchmarks.audit import Audit, audit, audit_rows
 from benchmarks.bed import Bed, bed, edges
+from benchmarks.evidence import explain
 from benchmarks.faults import FAULTS, Struck
 from benchmarks.harness import Goal, Row, publish
 from edgelab.config import NodeSpec

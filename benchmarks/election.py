@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from benchmarks.bed import Bed, bed, edges
+from benchmarks.evidence import explain
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.steps import commits
 from benchmarks.waiting import wait_for
@@ -59,7 +60,9 @@ def elects(test: Bed, name: str, links: Sequence[str]) -> bool:
     try:
         wait_for(measured, 120, "all links to be measured", every=1)
         return wait_for(lambda: test.aggregator() == best, 60, f"{best} to be elected", every=1)
-    except TimeoutError:
+    except TimeoutError as failed:
+        print(f"  FAILED: {name}, {' '.join(links)}: {failed}", flush=True)
+        explain(test, f"election-{name}")
         return False
     finally:
         test.end()

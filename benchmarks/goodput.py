@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.aftermath import KEPT, START_SECONDS, keep_journal
+from benchmarks.aftermath import START_SECONDS
 from benchmarks.audit import audit, audit_rows, history_of
 from benchmarks.baselines import torchft
 from benchmarks.bed import Bed, bed, edges
+from benchmarks.evidence import KEPT, keep_journal
 from benchmarks.faults import PARTITION, POWER_CUT, PROGRAM_KILLED, STOPPED, Struck
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.living import Absence, Committed, Span, goodput, longest_wait

@@ -19,13 +19,13 @@ from benchmarks.aftermath import (
     START_SECONDS,
     Aftermath,
     aftermath,
-    explain,
     last_resorts,
     restore,
     wait_whole_again,
 )
 from benchmarks.audit import Audit, audit, audit_rows
 from benchmarks.bed import Bed, bed, edges
+from benchmarks.evidence import explain
 from benchmarks.faults import Struck, cut_power
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.steps import Step

@@ -5,8 +5,9 @@ import re
 import sys
 import time
 
-from benchmarks.aftermath import explain, restore
+from benchmarks.aftermath import restore
 from benchmarks.bed import Bed, bed, edges
+from benchmarks.evidence import explain
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.status_cases import programs, refused, silent
 from benchmarks.status_cases.case import Case, apply
