@@ -8,19 +8,19 @@ Who they are is in their environment, as in a pod's; the donor is `donor`.
 
 import random
 import sys
-import threading
 import time
 
 import torch
 
 from edgetrain.credentials import Credentials
 from edgetrain.data import Record
-from edgetrain.engine.donor import Donor
-from edgetrain.engine.follower import Follower
-from edgetrain.engine.ledger import Ledger
-from edgetrain.engine.replay import ReplayLog
-from edgetrain.engine.state import Snapshot
-from edgetrain.local import Peer, Position
+from edgetrain.engine.monitor import Monitor
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.transfer.donor import Donor
+from edgetrain.engine.transfer.follower import Follower
+from edgetrain.engine.transfer.replay_log import ReplayLog
+from edgetrain.link import Peer, Position
 
 DONOR = "donor"
 PIECES = 16
@@ -50,7 +50,7 @@ def take(address: str, port: int) -> None:
 
 def fetched(donor: Peer, credentials: Credentials) -> float:
     """Seconds until the state was at hand."""
-    wake, began = threading.Condition(), time.monotonic()
+    wake, began = Monitor(), time.monotonic()
     follower = Follower(donor, credentials, have=None, wake=wake)
     with wake:
         come = wake.wait_for(follower.take_snapshot, PATIENCE_SECONDS)

@@ -12,7 +12,7 @@ from typing import Any
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Pod
 from edgetrain.group.status import PlanView
-from edgetrain.local import messages as local
+from edgetrain.link import messages as link
 from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import view_of
 from edgetrain.supervisor.training import Facts, is_news, training_part
@@ -245,14 +245,14 @@ class Job(Simulation):
 
     # --- reports
 
-    def tell(self, index: int, message: local.Message) -> None:
+    def tell(self, index: int, message: link.Message) -> None:
         facts = self.workers[index].facts
         match message:
-            case local.Progress():
+            case link.Progress():
                 facts.progress = message
-            case local.Checkpointed(lineage, step, digest, _):
+            case link.Checkpointed(lineage, step, digest, _):
                 self._hold_checkpoint(facts, lineage, step, digest)
-            case local.Built():
+            case link.Built():
                 facts.broken_since = None
         super().tell(index, message)
 

@@ -8,7 +8,7 @@ from edgetrain.group.machine import Group
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
 from edgetrain.group.status import PlanView
-from edgetrain.local.messages import FormationId, Position
+from edgetrain.link.messages import FormationId, Position
 
 Content = tuple[frozenset[Member], ...]
 """Whose samples each step of a history contains, from the first."""

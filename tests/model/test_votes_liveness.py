@@ -9,8 +9,8 @@ from edgetrain.group.ballot import Established
 from edgetrain.group.effects import formation_id
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage
-from edgetrain.local import messages as local
-from edgetrain.local.messages import Decision
+from edgetrain.link import messages as link
+from edgetrain.link.messages import Decision
 from tests.model.explore import explore
 from tests.model.simulation import Simulation
 from tests.model.sites import Trainer
@@ -58,7 +58,7 @@ class Resumed(Simulation):
         site.disk, site.trainer, site.starts = node.disk, trainer, node.starts + 100
         self.carry(index, group.on_plan(self.plan, 0.0))
         if node.word:
-            broken = local.Broken(formation_id(node.word), position, "connection closed", [])
+            broken = link.Broken(formation_id(node.word), position, "connection closed", [])
             self.carry(index, group.on_trainer(broken, 0.0))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from edgetrain.group.ballot import Established
 from edgetrain.group.effects import Effect, formation_id
 from edgetrain.group.members import Member, Pod
-from edgetrain.local import messages as local
-from edgetrain.local.messages import Decision, FormationId, Position, Prepared
+from edgetrain.link import messages as link
+from edgetrain.link.messages import Decision, FormationId, Position, Prepared
 from tests.model.network import Network
 from tests.model.sites import Content, Site, Trainer
 
@@ -91,7 +91,7 @@ class Trainers(Network, ABC):
 
         self.at(index, 0.001, obey)
 
-    def tell(self, index: int, message: local.Message) -> None:
+    def tell(self, index: int, message: link.Message) -> None:
         """From the trainer to its supervisor, in order."""
         trainer = self.sites[index].trainer
         due = self._sent[index, index] = max(self.now + 0.001, self._sent.get((index, index), 0.0))
@@ -104,15 +104,15 @@ class Trainers(Network, ABC):
 
     def _obey(self, index: int, trainer: Trainer, message: Any) -> None:
         match message:
-            case local.Start():
+            case link.Start():
                 self._start(index, trainer, message)
-            case local.Halt(formation):
+            case link.Halt(formation):
                 self._leave(trainer)
-                self.tell(index, local.Halted(formation, trainer.position))
-            case local.TryLinks() if trainer.word and not trainer.left:
+                self.tell(index, link.Halted(formation, trainer.position))
+            case link.TryLinks() if trainer.word and not trainer.left:
                 word = trainer.word
                 self.work(index, trainer, 0.5, lambda: self._tell_stuck(index, trainer, word))
-            case local.Reform() if trainer.word and not trainer.left:
+            case link.Reform() if trainer.word and not trainer.left:
                 # Rides in the next vote: none may have committed a step beyond it.
                 self._reform.setdefault(formation_id(trainer.word), trainer.position.committed + 1)
             case Established():
@@ -123,7 +123,7 @@ class Trainers(Network, ABC):
                 self._facts.add(("formed", name, 0, index))
                 self._build(index, trainer, trainer.turn, self.now + 2.0)
 
-    def _start(self, index: int, trainer: Trainer, start: local.Start) -> None:
+    def _start(self, index: int, trainer: Trainer, start: link.Start) -> None:
         if start.keep and trainer.whole:
             self._leave(trainer)
             trainer.position = Position(start.lineage, None, trainer.position.committed)
@@ -138,7 +138,7 @@ class Trainers(Network, ABC):
             trainer.position, trainer.content = Position(start.lineage, None, len(content)), content
             trainer.whole, trainer.donor = False, None
         trainer.begun = True
-        self.tell(index, local.Started(trainer.position))
+        self.tell(index, link.Started(trainer.position))
 
     def _leave(self, trainer: Trainer) -> None:
         trainer.left, trainer.turn, trainer.contributed = True, trainer.turn + 1, 0
@@ -182,7 +182,7 @@ class Trainers(Network, ABC):
         word = trainer.word
         assert word is not None
         if self._did("formed", word, 0) and not self.builds_fail:
-            self.tell(index, local.Built(formation_id(word)))
+            self.tell(index, link.Built(formation_id(word)))
             self.work(index, trainer, 0.02, lambda: self._built(index, trainer))
         elif self.now < due:
             self.work(index, trainer, 0.005, lambda: self._build(index, trainer, turn, due))
@@ -190,7 +190,7 @@ class Trainers(Network, ABC):
             self._leave(trainer)
             others = [m.worker for m in word.formation.members if m != trainer.member]
             named = others if self.builds_fail else []
-            self.tell(index, local.BuildFailed(formation_id(word), named, "late"))
+            self.tell(index, link.BuildFailed(formation_id(word), named, "late"))
 
     def _built(self, index: int, trainer: Trainer) -> None:
         word = trainer.word
@@ -215,7 +215,7 @@ class Trainers(Network, ABC):
         stuck = [self.pods[other].worker for other in others if not self.carries(index, other)]
         if stuck != trainer.stuck:
             trainer.stuck = stuck
-            self.tell(index, local.Stuck(formation_id(word), stuck))
+            self.tell(index, link.Stuck(formation_id(word), stuck))
 
     def _compute(self, index: int, trainer: Trainer) -> None:
         seconds = self.random.uniform(*self.step_seconds)
@@ -258,7 +258,7 @@ class Trainers(Network, ABC):
             self.work(index, trainer, self.step_seconds[0] / 10, again)
             return
         self._leave(trainer)
-        self.tell(index, local.Broken(formation_id(word), trainer.position, "connection closed", []))
+        self.tell(index, link.Broken(formation_id(word), trainer.position, "connection closed", []))
 
     def _commit(self, index: int, trainer: Trainer) -> None:
         word, position = trainer.word, trainer.position
@@ -273,12 +273,12 @@ class Trainers(Network, ABC):
         assert known == trainer.content, f"step {step} of lineage {word.lineage} is forked"
         trainer.position = Position(word.lineage, name, step)
         self.commits.append((self.now, index, step))
-        self.tell(index, local.Progress(name, "apply", step))
+        self.tell(index, link.Progress(name, "apply", step))
         self._save(index, word, trainer)
         self._follow(index, step)
         if self._reform.get(formation_id(word), -1) == step:
             self._leave(trainer)
-            self.tell(index, local.Halted(formation_id(word), trainer.position))
+            self.tell(index, link.Halted(formation_id(word), trainer.position))
         else:
             self._compute(index, trainer)
 
@@ -293,7 +293,7 @@ class Trainers(Network, ABC):
         if (word.lineage, step) == self._saves:
             digest = f"{hash(trainer.content):x}"
             self.sites[index].keep((word.lineage, step, digest), trainer.content)
-            self.tell(index, local.Checkpointed(word.lineage, step, digest, ""))
+            self.tell(index, link.Checkpointed(word.lineage, step, digest, ""))
 
     # --- newcomers
 
@@ -322,7 +322,7 @@ class Trainers(Network, ABC):
             return
         trainer.position, trainer.content = replace(giver.position, prepared=None), giver.content
         trainer.whole = True
-        self.tell(index, local.CaughtUp(trainer.position))
+        self.tell(index, link.CaughtUp(trainer.position))
         self._look_at_donor(index, trainer, 1.0)
 
     def _look_at_donor(self, index: int, trainer: Trainer, seconds: float) -> None:
@@ -333,7 +333,7 @@ class Trainers(Network, ABC):
         assert trainer.donor is not None
         if self.now >= trainer.waits_since + STARVED_SECONDS:
             trainer.waits_since = self.now
-            self.tell(index, local.FetchFailed(self.pods[trainer.donor].worker, "nothing comes"))
+            self.tell(index, link.FetchFailed(self.pods[trainer.donor].worker, "nothing comes"))
 
     def gives(self, donor: Trainer) -> bool:
         """Whether it serves its state: as the engine's Loop._may_capture."""
@@ -350,6 +350,6 @@ class Trainers(Network, ABC):
                         name = giver.position.formation
                         t.position = Position(giver.position.lineage, name, step)
                         t.content = giver.content[:step]
-                        self.tell(i, local.Progress(name, "apply", step))
+                        self.tell(i, link.Progress(name, "apply", step))
 
                 self.work(index, trainer, 0.005, replay)

@@ -29,7 +29,7 @@ from edgetrain.group.ballot import (
 from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Rules, Vote
-from edgetrain.local.messages import Decision, FormationId, Position, Prepared
+from edgetrain.link.messages import Decision, FormationId, Position, Prepared
 
 LINEAGE = 1
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 
 from edgetrain.data import Record
-from edgetrain.engine.checkpoint import Checkpoints
 from edgetrain.engine.errors import BadCheckpoint
-from edgetrain.engine.ledger import Ledger
-from edgetrain.engine.state import Snapshot, capture
-from edgetrain.local import Position
+from edgetrain.engine.state.checkpoint import Checkpoints
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.snapshot import Snapshot, capture
+from edgetrain.link import Position
 
 LAYOUT = ["parameter weight [1, 2] float32", "parameter bias [1] float32"]
 

@@ -90,6 +90,8 @@ class LocalGroup:
     """With nodes of the workers' names: each worker runs on its own."""
     runner: tuple[str, ...] = ()
     """A module that runs the supervisor's, with its arguments before that."""
+    prefix: Callable[[Worker], list[str]] = lambda worker: []
+    """By what a worker's command is run, such as taskset."""
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -168,7 +170,8 @@ class LocalGroup:
         for name in ("run", "checkpoint", "model"):
             (worker.directory / name).mkdir(exist_ok=True)
         (worker.directory / "termination-log").touch()
-        command = [sys.executable, "-m", *self.runner, "edgetrain.supervisor", "--", *self.command(worker)]
+        python = [*self.prefix(worker), sys.executable, "-m", *self.runner]
+        command = [*python, "edgetrain.supervisor", "--", *self.command(worker)]
         if self.wires:
             command = self.wires.command(worker.name, *command)
         with (worker.directory / "stderr").open("ab") as stderr:

@@ -13,15 +13,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from edgetrain.data import Record as DataRecord
-from edgetrain.engine import manifest, state
 from edgetrain.engine.errors import BadCheckpoint, BadState
-from edgetrain.engine.ledger import Ledger
-from edgetrain.engine.state import Snapshot
-from edgetrain.engine.wire import Wire, WireError, frame
+from edgetrain.engine.state import manifest
+from edgetrain.engine.state import snapshot as state
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.transfer.wire import Wire, WireError, frame
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
-from edgetrain.local import FormationId, Position, Progress
-from edgetrain.local import codec as local
+from edgetrain.link import FormationId, Position, Progress, codec
 from edgetrain.report_buffer import ReportBuffer
 from edgetrain.rundir import Heartbeat, read_heartbeat, write_heartbeat
 from edgetrain.supervisor import wire as speech
@@ -195,7 +195,7 @@ PARSERS = {
         (Identity("j", "w-a", "p").uri.encode(),),
     ),
     "local link": Parser(
-        local.decode, (local.BadMessage,), (local.encode(Progress(FormationId(1, 2), "vote", 3, loss=0.5)),)
+        codec.decode, (codec.BadMessage,), (codec.encode(Progress(FormationId(1, 2), "vote", 3, loss=0.5)),)
     ),
     "state server": Parser(
         _received, (WireError, ValueError, KeyError), (b"".join(map(bytes, frame({"want": "x"}, b"y"))),)

@@ -69,7 +69,7 @@ def _serve(
 ) -> None:
     import torch
 
-    from edgetrain.engine.gloo import AddressStore, Group
+    from edgetrain.engine.formation.gloo import AddressStore, Group
 
     torch.set_num_threads(1)
     if namespace:
@@ -97,7 +97,7 @@ def timed_sum(group: Any, kind: str, hub: int, numbers: int, times: int) -> tupl
     """Median seconds of a sum of `numbers` floats, and whether every sum was right."""
     import torch
 
-    from edgetrain.engine.reduce import Reduction
+    from edgetrain.engine.formation.reduce import Reduction
 
     reduction, seconds, right = Reduction(group, kind, hub), [], True
     want = torch.arange(numbers, dtype=torch.float32) * group.size + sum(range(group.size))
@@ -105,7 +105,7 @@ def timed_sum(group: Any, kind: str, hub: int, numbers: int, times: int) -> tupl
         tensor = torch.arange(numbers, dtype=torch.float32) + group.rank
         reduction.gather([1])  # all begin together
         begin = time.monotonic()
-        reduction.sum(tensor)
+        reduction.sum([tensor])
         seconds.append(time.monotonic() - begin)
         right = right and torch.equal(tensor, want)
     return sorted(seconds)[len(seconds) // 2], right
@@ -113,7 +113,7 @@ def timed_sum(group: Any, kind: str, hub: int, numbers: int, times: int) -> tupl
 
 def told_by_each(group: Any, kind: str, hub: int) -> list[bytes]:
     """What each rank in turn has told all."""
-    from edgetrain.engine.reduce import Reduction
+    from edgetrain.engine.formation.reduce import Reduction
 
     reduction = Reduction(group, kind, hub)
     return [reduction.tell(b"of %d" % group.rank, root) for root in range(group.size)]
@@ -123,8 +123,8 @@ def stuck_while_summing(group: Any, kind: str, hub: int, numbers: int, seconds: 
     """Addresses to which nothing gets through, as told last within this time; the sum may stay blocked."""
     import torch
 
-    from edgetrain.engine.reduce import Reduction
-    from edgetrain.engine.watch import watch
+    from edgetrain.engine.formation.reduce import Reduction
+    from edgetrain.engine.formation.watch import watch
 
     told: set[str] = set()
 
@@ -134,7 +134,7 @@ def stuck_while_summing(group: Any, kind: str, hub: int, numbers: int, seconds: 
 
     watch(group.connections(), lambda peer: None, note)
     reduction = Reduction(group, kind, hub)
-    summing = threading.Thread(target=reduction.sum, args=(torch.ones(numbers),), daemon=True)
+    summing = threading.Thread(target=reduction.sum, args=([torch.ones(numbers)],), daemon=True)
     summing.start()
     summing.join(seconds)
     return told
@@ -149,7 +149,7 @@ def shut_down_while_waiting(group: Any) -> tuple[float, bool]:
     """Seconds until a blocked operation was freed, and whether somebody else's connection still lives."""
     import torch
 
-    from edgetrain.engine.gloo import GroupBroken
+    from edgetrain.engine.formation.gloo import GroupBroken
 
     if not group.rank:
         # Takes no part: the others would wait for good.
@@ -160,7 +160,7 @@ def shut_down_while_waiting(group: Any) -> tuple[float, bool]:
         waiting.start()
         begin = time.monotonic()
         with contextlib.suppress(GroupBroken):
-            group.all_reduce(torch.zeros(10))
+            group.wait_for(group.all_reduce(torch.zeros(10)))
             return float("inf"), False
         seconds = time.monotonic() - begin
         waiting.join()

@@ -21,12 +21,14 @@ import torch
 from torch import nn
 
 import edgetrain
-from edgetrain.engine import member as _member
-from edgetrain.engine.gloo import GroupBroken
+from edgetrain.engine import attempts as _attempts
+from edgetrain.engine.formation import step_job as _step_job
+from edgetrain.engine.formation.gloo import GroupBroken
 from tests.support.capabilities import NET_ADMIN, give_up
 
-member: Any = _member
-"""Its insides are replaced to strike at exact points."""
+attempts: Any = _attempts
+step_job: Any = _step_job
+"""Their insides are replaced to strike at exact points."""
 
 
 class Tally:
@@ -117,29 +119,26 @@ def _moments(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
 
 def _fault(when: str, step: int, strike: Callable[[], None]) -> None:
     """Strike once in one step: before its reduction, or just before or after its vote."""
-    real_vote, real_attempt = member.vote, member.Member._attempt
+    real_vote, real_begin = step_job.vote, attempts.Attempts.begin
 
-    def vote(reduction: Any, ballot: Any) -> Any:
+    def vote(votes: Any, ballot: Any) -> Any:
         if when == "before_vote" and ballot.step == step:
-            member.vote = real_vote
+            step_job.vote = real_vote
             strike()
-        outcome = real_vote(reduction, ballot)
+        outcome = real_vote(votes, ballot)
         if when == "after_vote" and ballot.step == step:
-            member.vote = real_vote
+            step_job.vote = real_vote
             strike()
         return outcome
 
-    def attempt(self: _member.Member, seat: Any, turn: Any) -> Any:
-        if when == "before_reduce" and self.position.committed + 1 == step:
-            member.Member._attempt = real_attempt
-            try:
-                self.formations.run(seat, lambda reduction: strike(), lambda nothing: None)
-            except GroupBroken:
-                return False
-        return real_attempt(self, seat, turn)
+    def begin(self: Any, active: Any, positions: Any, loss: float) -> Any:
+        if when == "before_reduce" and self._replica.position.committed + 1 == step:
+            attempts.Attempts.begin = real_begin
+            self._formations.run(active, lambda reduction: strike(), lambda nothing: None)
+        return real_begin(self, active, positions, loss)
 
-    member.vote = vote
-    member.Member._attempt = attempt
+    step_job.vote = vote
+    attempts.Attempts.begin = begin
 
 
 def _break() -> None:

@@ -18,8 +18,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from edgetrain import local
-from edgetrain.local import Decision, FormationId, Link, Position
+from edgetrain import link
+from edgetrain.link import Decision, FormationId, Link, Position
 from tests.support import trainer_program
 from tests.support.identities import JOB, write_identity
 
@@ -57,18 +57,18 @@ class Trainer:
         self.process.start()
         theirs.close()
         self.link = Link(ours)
-        self.said: list[local.Message] = []
+        self.said: list[link.Message] = []
         self.alive = True
         self._inbox = inbox
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
-    def peer(self) -> local.Peer:
-        return local.Peer(self.worker, self.address, self.state_port, comes_from=self.comes_from)
+    def peer(self) -> link.Peer:
+        return link.Peer(self.worker, self.address, self.state_port, comes_from=self.comes_from)
 
-    def send(self, message: local.Message) -> None:
-        with contextlib.suppress(local.LinkClosed):
+    def send(self, message: link.Message) -> None:
+        with contextlib.suppress(link.LinkClosed):
             self.link.send(message)
 
     def signal(self, number: signal.Signals) -> None:
@@ -79,7 +79,7 @@ class Trainer:
         document: dict[str, Any] = json.loads(self.out.read_text())
         return document
 
-    def last(self, *kinds: type[local.Message]) -> Any:
+    def last(self, *kinds: type[link.Message]) -> Any:
         return next((message for message in reversed(self.said) if isinstance(message, kinds)), None)
 
     def end(self) -> None:
@@ -100,7 +100,7 @@ class Coordinator:
     def __init__(self, root: Path, *, reduction: str = "ring", **options: Any) -> None:
         self.root, self.reduction, self.options = root, reduction, options
         root.mkdir(parents=True, exist_ok=True)
-        self.inbox: queue.Queue[tuple[Trainer, local.Message | None]] = queue.Queue()
+        self.inbox: queue.Queue[tuple[Trainer, link.Message | None]] = queue.Queue()
         self.trainers: list[Trainer] = []
         self.members: list[Trainer] = []
         self.number = 0
@@ -114,34 +114,34 @@ class Coordinator:
     def spawn(self, worker: str, **options: Any) -> Trainer:
         trainer = Trainer(worker, self.root, {**self.options, **options}, self.inbox)
         self.trainers.append(trainer)
-        self.until(lambda: trainer.last(local.Ready) or not trainer.alive)
+        self.until(lambda: trainer.last(link.Ready) or not trainer.alive)
         return trainer
 
     def spawn_all(self, *workers: str, options: dict[str, dict[str, Any]] | None = None) -> list[Trainer]:
         given = options or {}
         some = [Trainer(w, self.root, {**self.options, **given.get(w, {})}, self.inbox) for w in workers]
         self.trainers += some
-        self.until(lambda: all(t.last(local.Ready) or not t.alive for t in some))
+        self.until(lambda: all(t.last(link.Ready) or not t.alive for t in some))
         return some
 
-    def start(self, trainers: list[Trainer], resume: local.Resume | None = None) -> None:
+    def start(self, trainers: list[Trainer], resume: link.Resume | None = None) -> None:
         """Begin the lineage with these, all of whose states count for the same."""
         for trainer in trainers:
-            trainer.send(local.Start(self.lineage, resume))
-        self.until(lambda: all(t.last(local.Started) for t in trainers))
-        furthest = max(t.last(local.Started).position.committed for t in trainers)
-        current = [t for t in trainers if t.last(local.Started).position.committed == furthest]
+            trainer.send(link.Start(self.lineage, resume))
+        self.until(lambda: all(t.last(link.Started) for t in trainers))
+        furthest = max(t.last(link.Started).position.committed for t in trainers)
+        current = [t for t in trainers if t.last(link.Started).position.committed == furthest]
         self.members = trainers
         self.form(Decision.NONE, furthest, current)
 
     def start_over(self, survivor: Trainer) -> None:
         """A new lineage from the state of one."""
         self.lineage, self.number, self._joined = self.lineage + 1, 0, 0
-        survivor.said = [m for m in survivor.said if not isinstance(m, local.Started)]
-        survivor.send(local.Start(self.lineage, keep=True))
-        self.until(lambda: survivor.last(local.Started))
+        survivor.said = [m for m in survivor.said if not isinstance(m, link.Started)]
+        survivor.send(link.Start(self.lineage, keep=True))
+        self.until(lambda: survivor.last(link.Started))
         self.members = [survivor]
-        self.form(Decision.NONE, survivor.last(local.Started).position.committed, [survivor])
+        self.form(Decision.NONE, survivor.last(link.Started).position.committed, [survivor])
 
     def form(self, decision: Decision, step: int, current: list[Trainer], **settings: Any) -> FormationId:
         self.number += 1
@@ -150,7 +150,7 @@ class Coordinator:
         peers = [t.peer for t in self.members]
         for rank, trainer in enumerate(self.members):
             trainer.send(
-                local.Form(
+                link.Form(
                     formation,
                     peers,
                     rank,
@@ -170,13 +170,13 @@ class Coordinator:
         left = [t for t in self.members if t.alive and t not in without]
         self._halt(left)
         self.members = [t for t in left if t.alive]
-        positions = [t.last(local.Halted).position for t in self.members]
+        positions = [t.last(link.Halted).position for t in self.members]
         self.form(*decide(positions, self._joined), self.members)
 
     def join(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
         """Bring a newcomer up to date beside training, then take it in at a boundary."""
         self.fetch(newcomer, donor)
-        self.members[0].send(local.Reform())
+        self.members[0].send(link.Reform())
         formation = FormationId(self.lineage, self.number, 1)
         self.until(
             lambda: self.broken() or self.finished() or all(_halted(t, formation) for t in self.members)
@@ -194,9 +194,9 @@ class Coordinator:
 
     def fetch(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
         source = donor or self.members[0]
-        newcomer.said = [m for m in newcomer.said if not isinstance(m, local.CaughtUp)]
-        newcomer.send(local.Fetch(source.peer))
-        self.until(lambda: newcomer.last(local.CaughtUp))
+        newcomer.said = [m for m in newcomer.said if not isinstance(m, link.CaughtUp)]
+        newcomer.send(link.Fetch(source.peer))
+        self.until(lambda: newcomer.last(link.CaughtUp))
 
     def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Until all living members have finished, re-forming after every loss.
@@ -214,7 +214,7 @@ class Coordinator:
         self.until(done)
 
     def finished(self) -> bool:
-        return all(t.last(local.Finished) for t in self.members if t.alive)
+        return all(t.last(link.Finished) for t in self.members if t.alive)
 
     def broken(self) -> bool:
         """Whether the present formation has lost somebody, or says that it does not work."""
@@ -222,7 +222,7 @@ class Coordinator:
         return any(
             not t.alive
             or any(
-                isinstance(m, (local.Broken, local.BuildFailed)) and m.formation == formation for m in t.said
+                isinstance(m, (link.Broken, link.BuildFailed)) and m.formation == formation for m in t.said
             )
             for t in self.members
         )
@@ -244,7 +244,7 @@ class Coordinator:
 
     def committed(self) -> int:
         """Furthest step that anybody has told of."""
-        told = [t.last(local.Progress) for t in self.trainers]
+        told = [t.last(link.Progress) for t in self.trainers]
         return max((p.step for p in told if p), default=0)
 
     # --- inside
@@ -253,18 +253,18 @@ class Coordinator:
         formation = FormationId(self.lineage, self.number, 1)
         for trainer in trainers:
             trainer.said = [
-                m for m in trainer.said if not (isinstance(m, local.Halted) and m.formation == formation)
+                m for m in trainer.said if not (isinstance(m, link.Halted) and m.formation == formation)
             ]
-            trainer.send(local.Halt(formation))
+            trainer.send(link.Halt(formation))
 
         self.until(lambda: all(not t.alive or _halted(t, formation) for t in trainers))
 
-    def _serve(self, trainer: Trainer, message: local.Message | None) -> None:
+    def _serve(self, trainer: Trainer, message: link.Message | None) -> None:
         if message is None:
             trainer.alive = False
             return
         trainer.said.append(message)
-        if isinstance(message, local.StoreSet):
+        if isinstance(message, link.StoreSet):
             for other in self.trainers:
                 if other is not trainer:
                     other.send(message)
@@ -272,14 +272,14 @@ class Coordinator:
     def _story(self) -> str:
         lines = [f"decisions {[str(d) for d in self.decisions]}"]
         for t in self.trainers:
-            said = [m for m in t.said if not isinstance(m, (local.Progress, local.StoreSet))]
-            lines.append(f"{t.worker} alive={t.alive} {t.last(local.Progress)}")
+            said = [m for m in t.said if not isinstance(m, (link.Progress, link.StoreSet))]
+            lines.append(f"{t.worker} alive={t.alive} {t.last(link.Progress)}")
             lines += [f"    {m}" for m in said[-8:]]
         return "\n".join(lines)
 
 
 def _halted(trainer: Trainer, formation: FormationId) -> Any:
-    return next((m for m in trainer.said if isinstance(m, local.Halted) and m.formation == formation), None)
+    return next((m for m in trainer.said if isinstance(m, link.Halted) and m.formation == formation), None)
 
 
 def decide(positions: list[Position], joined: int) -> tuple[Decision, int]:
@@ -316,7 +316,7 @@ def stop_all(coordinator: Coordinator) -> None:
     """Let the finished trainers go, and see them end well."""
     for trainer in coordinator.trainers:
         if trainer.alive:
-            trainer.send(local.Stop())
+            trainer.send(link.Stop())
     coordinator.until(lambda: not any(t.alive for t in coordinator.trainers))
     for trainer in coordinator.members:
         trainer.process.join()

@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from edgetrain.local import (
+from edgetrain.link import (
     Broken,
     Built,
     CaughtUp,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetrain.engine.checkpoint import KEEP, Checkpoints
+from edgetrain.engine.state.checkpoint import KEEP, Checkpoints
 from tests.support.checkpoints import newest, saved, snapshot
 
 KILLS = 12

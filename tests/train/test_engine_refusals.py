@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgetrain import local
+from edgetrain import link
 from edgetrain.credentials import Credentials
 from edgetrain.engine.errors import BadProgram, BadState, EmptyDataset, ModelNotSaved, VolumeNotWritable
 from edgetrain.engine.settings import Settings
@@ -129,8 +129,8 @@ def test_members_that_disagree_on_the_model(tmp_path: Path) -> None:
     with coordinating(tmp_path) as group:
         group.start(group.spawn_all("a", "b", "c", options={"c": {"width": 17}}))
         odd = group.members[2]
-        group.until(lambda: odd.last(local.Failed) and not odd.alive)
-        failed = odd.last(local.Failed)
+        group.until(lambda: odd.last(link.Failed) and not odd.alive)
+        failed = odd.last(link.Failed)
         assert failed.reason == "ModelMismatch"
         assert "net.0.weight [17, 8]" in failed.error
         assert "net.0.weight [16, 8]" in failed.error
@@ -142,10 +142,10 @@ def test_a_newcomer_with_another_model(tmp_path: Path) -> None:
     with coordinating(tmp_path, epochs=100, pause=0.01) as group:
         group.start(group.spawn_all("a"))
         odd = group.spawn("b", batch=25)
-        odd.send(local.Fetch(group.members[0].peer))
-        group.until(lambda: odd.last(local.Failed))
-        assert odd.last(local.Failed).reason == "ModelMismatch"
-        assert "batch_size 25" in odd.last(local.Failed).error
+        odd.send(link.Fetch(group.members[0].peer))
+        group.until(lambda: odd.last(link.Failed))
+        assert odd.last(link.Failed).reason == "ModelMismatch"
+        assert "batch_size 25" in odd.last(link.Failed).error
 
 
 def test_state_is_given_to_nobody_without_a_certificate(tmp_path: Path) -> None:

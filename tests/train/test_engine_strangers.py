@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgetrain import local
-from edgetrain.engine.formations import ADMIT_SECONDS
-from edgetrain.engine.gloo import AddressStore, Group, GroupBroken, shut_down
-from edgetrain.local.codec import unpack_bytes
+from edgetrain import link
+from edgetrain.engine.formation.builder import ADMIT_SECONDS
+from edgetrain.engine.formation.gloo import AddressStore, Group, GroupBroken, shut_down
+from edgetrain.link.codec import unpack_bytes
 from tests.support.reducers import Reducers, timed_sum
 from tests.support.trainers import Coordinator, Trainer, coordinating
 
@@ -99,7 +99,7 @@ def two(group: Coordinator, comes_from: str, addresses: tuple[str, str] = MEMBER
 
 def listener_of(trainer: Trainer) -> Address:
     """Where its last formation's group listens, as it told the others."""
-    told = trainer.last(local.StoreSet)
+    told = trainer.last(link.StoreSet)
     store = AddressStore(lambda key, value: None)
     store.put(told.key, unpack_bytes(told.value_b64))
     (listener,) = store.listeners().values()

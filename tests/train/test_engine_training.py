@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edgetrain import local
-from edgetrain.local import Decision
+from edgetrain import link
+from edgetrain.link import Decision
 from tests.support.trainers import Coordinator, coordinating, stop_all
 
 
@@ -31,7 +31,7 @@ def test_a_group_trains_to_the_end(tmp_path: Path, reduction: str) -> None:
         check_exact(group)
         stop_all(group)
         assert {(tmp_path / f"model-{w}" / "model.safetensors").read_bytes() for w in "abc"}
-        finished = [t.last(local.Finished) for t in members]
+        finished = [t.last(link.Finished) for t in members]
         assert len({message.digest for message in finished}) == 1
 
 
@@ -115,13 +115,13 @@ def test_a_formation_that_cannot_be_built_names_whom_it_waits_for(tmp_path: Path
     with coordinating(tmp_path) as group:
         members = group.spawn_all("a", "b", "c")
         for trainer in members:
-            trainer.send(local.Start(1))
-        group.until(lambda: all(t.last(local.Started) for t in members))
+            trainer.send(link.Start(1))
+        group.until(lambda: all(t.last(link.Started) for t in members))
         members[2].signal(signal.SIGSTOP)
         group.members = members
         group.form(Decision.NONE, 0, members, build_seconds=0.5)
-        group.until(lambda: all(t.last(local.BuildFailed) for t in members[:2]))
-        assert {tuple(t.last(local.BuildFailed).unreachable) for t in members[:2]} == {("c",)}
+        group.until(lambda: all(t.last(link.BuildFailed) for t in members[:2]))
+        assert {tuple(t.last(link.BuildFailed).unreachable) for t in members[:2]} == {("c",)}
         group.members = members[:2]
         group.form(Decision.NONE, 0, members[:2])
         group.run()
@@ -143,7 +143,7 @@ def test_a_survivor_begins_a_new_lineage_with_what_it_has(tmp_path: Path) -> Non
         group.join(third)
         group.run()
         check_exact(group)
-        assert first.last(local.Progress).formation.lineage == 2
+        assert first.last(link.Progress).formation.lineage == 2
         stop_all(group)
 
 

@@ -15,7 +15,7 @@ from edgetrain.group.effects import Asked
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
 from edgetrain.group.status import Stage, Status
-from edgetrain.local import FormationId, StoreSet
+from edgetrain.link import FormationId, StoreSet
 from edgetrain.supervisor.wire import Passed, Spoken
 from edgetrain_operator.fleet import ca
 from edgetrain_protocol.plan import Phase

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.waiting import wait_for
 from edgelab.barriers import Cut
-from edgetrain.engine.silence import STUCK_SECONDS
+from edgetrain.engine.formation.silence import STUCK_SECONDS
 from edgetrain_protocol.strategy import Reduction
 from tests.support.group import LocalGroup, training_group
 from tests.support.reducers import Reducers, stuck_while_summing

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetrain.engine import manifest
-from edgetrain.engine.checkpoint import ABANDONED_SECONDS, KEEP, Checkpoints, write_atomically
 from edgetrain.engine.errors import BadCheckpoint
-from edgetrain.engine.state import encode
+from edgetrain.engine.state import manifest
+from edgetrain.engine.state.checkpoint import ABANDONED_SECONDS, KEEP, Checkpoints, write_atomically
+from edgetrain.engine.state.snapshot import encode
 from tests.support.checkpoints import newest, saved, snapshot
 
 FIELDS = ["lineage", "step", "bytes", "sha256", "identity", "job"]

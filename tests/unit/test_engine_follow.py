@@ -14,16 +14,17 @@ import torch
 from benchmarks.waiting import wait_for
 from edgetrain.acceptor import Acceptor, Prove
 from edgetrain.data import Block, Record
-from edgetrain.engine import donor as donor_module
-from edgetrain.engine import follower as follower_module
-from edgetrain.engine.catchup import CatchUp
-from edgetrain.engine.donor import Donor
-from edgetrain.engine.echo import unheard
-from edgetrain.engine.ledger import Ledger
-from edgetrain.engine.replay import Entry, ReplayLog
-from edgetrain.engine.state import Snapshot
-from edgetrain.engine.wire import Wire
-from edgetrain.local import CaughtUp, FetchFailed, FormationId, Message, Peer, Position
+from edgetrain.engine.formation.echo import unheard
+from edgetrain.engine.monitor import Monitor
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.transfer import donor as donor_module
+from edgetrain.engine.transfer import follower as follower_module
+from edgetrain.engine.transfer.catch_up import CatchUp
+from edgetrain.engine.transfer.donor import Donor
+from edgetrain.engine.transfer.replay_log import Entry, ReplayLog
+from edgetrain.engine.transfer.wire import Wire
+from edgetrain.link import CaughtUp, FetchFailed, FormationId, Message, Peer, Position
 from tests.support.identities import kept_credentials
 
 FORMATION = FormationId(1, 1)
@@ -80,7 +81,7 @@ class Newcomer:
     """Replays each step in so many seconds."""
 
     step_seconds: float
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    changed: Monitor = field(default_factory=Monitor)
     committed: int = 0
     said: list[Message] = field(default_factory=list)
 

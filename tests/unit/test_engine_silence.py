@@ -6,8 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from benchmarks.waiting import wait_for
-from edgetrain.engine import tcp_info
-from edgetrain.engine.silence import (
+from edgetrain.engine.formation import tcp_info
+from edgetrain.engine.formation.silence import (
     LOOK_SECONDS,
     STUCK_SECONDS,
     VAIN_PROBES,
@@ -16,7 +16,7 @@ from edgetrain.engine.silence import (
     is_stuck,
     listen,
 )
-from edgetrain.engine.tcp_info import TcpInfo
+from edgetrain.engine.formation.tcp_info import TcpInfo
 
 LOST = TcpInfo(retransmits=3, probes=0, unacked=4, acked=1000, received=0, window=65_000)
 """Of a connection whose packets, or whose acknowledgements, are dropped."""

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
+from edgetrain.engine.formation.traffic import Traffic
 from edgetrain.engine.meter import Meter
-from edgetrain.engine.traffic import Traffic
-from edgetrain.local import Decision, Form, FormationId, Peer, Progress
+from edgetrain.link import Decision, Form, FormationId, Peer, Progress
 
 MANY = 100_000
 
@@ -62,24 +62,22 @@ def test_a_new_formation_adds_to_what_the_last_one_carried(clock: list[float]) -
 
 
 def test_what_was_committed_is_totalled_and_replays_are_not() -> None:
-    told: list[Progress] = []
     now = [0.0]
-    meter = Meter(told.append, lambda: now[0])
+    meter = Meter(lambda: None, lambda: now[0])
     for samples in (64, 0, 64):
         meter.enter("forward")
         now[0] += 0.5
-        meter.committed(Progress(None, "apply", 1), samples, {"site": [1, 2]})
-    totals = told[-1].totals
+        meter.committed(lambda: Progress(None, "apply", 1), samples, {"site": [1, 2]})
+    totals = meter.progress.totals
     assert (totals.steps, totals.samples, totals.carried) == (2, 128, {"site": [1, 2]})
     assert totals.phase_seconds["forward"] == pytest.approx(1.5)
 
 
 def test_speed_does_not_fall_with_the_small_batch_that_ends_an_epoch() -> None:
-    told: list[Progress] = []
     now = [0.0]
-    meter = Meter(told.append, lambda: now[0])
+    meter = Meter(lambda: None, lambda: now[0])
     for samples in (128, 128, 128, 0, 16):
         now[0] += 0.5
-        meter.committed(Progress(None, "apply", 1), samples)
-    assert 0.85 * 256 < told[-1].samples_per_second < 256
-    assert told[-1].steps_per_second == pytest.approx(2.0)
+        meter.committed(lambda: Progress(None, "apply", 1), samples)
+    assert 0.85 * 256 < meter.progress.samples_per_second < 256
+    assert meter.progress.steps_per_second == pytest.approx(2.0)

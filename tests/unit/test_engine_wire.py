@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from edgetrain.engine.wire import Wire, WireError, frame
+from edgetrain.engine.transfer.wire import Wire, WireError, frame
 
 GIB = 1 << 30
 

@@ -11,7 +11,7 @@ from edgetrain.group.machine import Group
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
 from edgetrain.group.status import PlanView, Stage, Status
-from edgetrain.local import Decision
+from edgetrain.link import Decision
 
 A, B, X = (Pod(name, f"pod-{name}") for name in "abx")
 ONE, TWO, THREE = (Member(*pod, "i1") for pod in (A, B, X))

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from edgetrain.engine.packet_filter import EVERYBODY, NOBODY, Program, attach, only
+from edgetrain.engine.formation.packet_filter import EVERYBODY, NOBODY, Program, attach, only
 
 PATIENCE = 0.3
 """Seconds; on loopback a connection stands at once, or never."""

@@ -83,6 +83,7 @@ def test_who_differs_is_told_in_what() -> None:
         "ProgramDiffers",
         "the files of its program (2222) differ from those of a (1111)",
     )
-    assert clash(other_model, [ours]) == ("ModelMismatch", "its model or optimiser differs from that of a")
+    differs = "its model, its optimiser or its version of edgetrain differs from that of a"
+    assert clash(other_model, [ours]) == ("ModelMismatch", differs)
     assert clash(unknown, [ours, edited]) is None
     assert clash(status("b", program="2222", formation=3), [ours]) is None, "it trains, whoever else is there"

@@ -21,11 +21,11 @@ from benchmarks.waiting import wait_for
 from edgetrain import acceptor
 from edgetrain.acceptor import MOST_STRANGERS, Acceptor, Prove
 from edgetrain.credentials import Credentials, Stranger
-from edgetrain.engine.donor import Donor
-from edgetrain.engine.replay import ReplayLog
-from edgetrain.engine.state import Snapshot
+from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.transfer.donor import Donor
+from edgetrain.engine.transfer.replay_log import ReplayLog
 from edgetrain.fleet_client import FleetClient, FleetConnection
-from edgetrain.local import Position
+from edgetrain.link import Position
 from edgetrain.metrics_page import serve_metrics
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet import service as fleet_service

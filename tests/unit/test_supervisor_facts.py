@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgetrain.local import Broken, Built, FormationId, Mended, Position, Ready, Warned
+from edgetrain.link import Broken, Built, FormationId, Mended, Position, Ready, Warned
 from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.metrics import Metrics
 

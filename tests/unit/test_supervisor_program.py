@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from edgetrain.local import Message, Stop
+from edgetrain.link import Message, Stop
 from edgetrain.supervisor.program import HUNG_SECONDS, Program
 
 SILENT_SECONDS = HUNG_SECONDS * 3

@@ -10,7 +10,7 @@ from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Status
-from edgetrain.local import Position
+from edgetrain.link import Position
 from edgetrain.supervisor.wire import KINDS, BadSpeech, Beat, decode, encode, speaks_for
 
 JSON = st.recursive(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgetrain.engine.errors import VolumeNotWritable
-from edgetrain.engine.volumes import try_volumes
+from edgetrain.engine.state.volumes import try_volumes
 
 USER = 65532
 

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -13,25 +12,23 @@ from torch import nn
 
 from edgetrain.data import Order, Record
 from edgetrain.engine.alone import Alone
-from edgetrain.engine.checkpoint import Checkpoints, write_atomically
-from edgetrain.engine.errors import BadProgram, ModelNotSaved, TrainingError
+from edgetrain.engine.assignment import Step, StepAssignment
+from edgetrain.engine.boundary import Boundary
+from edgetrain.engine.dynamo_import import spare_the_compiler
+from edgetrain.engine.errors import BadProgram, TrainingError
 from edgetrain.engine.examples import Batch, Examples
-from edgetrain.engine.flat import Flat, layout_of
-from edgetrain.engine.lean import spare_the_compiler
-from edgetrain.engine.ledger import Ledger
-from edgetrain.engine.loop import Loop
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.settings import Settings
-from edgetrain.engine.state import Stateful, check
-from edgetrain.engine.turn import Step, Turn
-from edgetrain.engine.volumes import try_volumes
-from edgetrain.local import Failed, Link, Mended, Message, Warned
+from edgetrain.engine.state.checkpoint import Checkpoints
+from edgetrain.engine.state.final_model import MODEL_FILE, keep_writing
+from edgetrain.engine.state.flat_model import FlatModel, layout_of
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.snapshot import Stateful, check
+from edgetrain.engine.state.volumes import try_volumes
+from edgetrain.link import Failed, Link, Message
 
-MODEL_FILE = "model.safetensors"
 IGNORED_SAMPLES = 2
 """Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
-MODEL_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
-"""Seconds between tries to write the model: five minutes in all, for somebody to make room."""
 
 
 class Engine(Protocol):
@@ -44,13 +41,19 @@ class Engine(Protocol):
 
     def send(self, message: Message) -> None: ...
 
-    def next_turn(self) -> Turn | None: ...
+    def next_turn(self) -> StepAssignment | None: ...
 
-    def reduce_step(self, turn: Turn, loss: float, computed: int) -> None: ...
+    def begin_step(self, turn: StepAssignment, loss: float) -> None: ...
+
+    def abandon_step(self, why: str) -> None: ...
+
+    def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None: ...
 
     def hold_on(self, seconds: float) -> bool: ...
 
     def finish(self, model_path: str, digest: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Session:
         self._model: nn.Module | None = None
         self._objects: list[Stateful] = []
         self._engine: Engine | None = None
-        self._turn: Turn | None = None
+        self._turn: StepAssignment | None = None
         self._computed = 0
         self._drained = False
         self._order: Order | None = None
@@ -162,11 +165,19 @@ class Session:
                 raise BadProgram("session.backward belongs to a batch: call it once for each of them")
             if loss.numel() != 1:
                 raise BadProgram(f"the loss has shape {list(loss.shape)}: give session.backward its mean")
-            meter = self._engine.meter
-            meter.enter("backward")
+            self._reduced(self._engine, turn, loss)
+
+    def _reduced(self, engine: Engine, turn: StepAssignment, loss: torch.Tensor) -> None:
+        engine.meter.enter("backward")
+        mean = float(loss.detach())
+        engine.begin_step(turn, mean)
+        try:
             loss.backward()  # type: ignore[no-untyped-call]
-            self._engine.reduce_step(turn, float(loss.detach()), self._computed)
-            meter.enter("apply")
+        except BaseException as error:
+            engine.abandon_step(f"the program failed in backward: {error!r}")
+            raise
+        engine.reduce_step(turn, mean, self._computed)
+        engine.meter.enter("apply")
 
     def log(self, **values: float | torch.Tensor) -> None:
         """Numbers to show beside the progress, such as an accuracy; the group's mean loss is shown anyway."""
@@ -189,26 +200,16 @@ class Session:
                 )
             path = self._settings.model_dir / MODEL_FILE
             data = to_safetensors({name: t.detach().clone() for name, t in chosen.state_dict().items()})
-            self._write_model(self._engine, path, data)
+            keep_writing(path, data, self._engine.send, self._engine.hold_on)
             self._engine.finish(str(path), hashlib.sha256(data).hexdigest())
             return str(path)
-
-    def _write_model(self, engine: Engine, path: Path, data: bytes) -> None:
-        """What is trained is kept in memory while somebody may be making room for it."""
-        pauses = iter(MODEL_PAUSES)
-        while failed := _not_written(path, data):
-            engine.send(Warned(failed.reason, str(failed)))
-            pause = next(pauses, None)
-            if pause is None or not engine.hold_on(pause):
-                raise failed
-        engine.send(Mended(ModelNotSaved.reason))
 
     def _start(self, ledger: Ledger, settings: str) -> Engine:
         if self._model is None:
             raise BadProgram("session.batches needs the model: call session.wrap(model, optimizer) before")
         if self._engine is not None:
             raise BadProgram("session.batches was called twice: one call gives all epochs")
-        flat, volumes = Flat(self._model), {"spec.storage.model": self._settings.model_dir}
+        flat, volumes = FlatModel(self._model), {"spec.storage.model": self._settings.model_dir}
         if self._link is None:
             try_volumes(volumes)
             return Alone(flat, ledger)
@@ -216,7 +217,7 @@ class Session:
         try_volumes({"spec.storage.checkpoint": own, **volumes})
         optimizers = [thing for thing in self._objects if isinstance(thing, torch.optim.Optimizer)]
         layout = layout_of(self._model, optimizers, [settings])
-        return Loop(self._link, self._settings, flat, ledger, layout, self._objects)
+        return Boundary(self._link, self._settings, flat, ledger, layout, self._objects)
 
     def _order_of(self, epoch: int) -> Order:
         """Kept from step to step: each epoch's order is computed once."""
@@ -237,7 +238,7 @@ class Session:
             yield batch
         self._drained = True
 
-    def _next(self, engine: Engine) -> Turn | None:
+    def _next(self, engine: Engine) -> StepAssignment | None:
         with self._reported():
             if self._turn is not None:
                 raise BadProgram("session.backward was not called for a batch: call it once for each batch")
@@ -248,20 +249,23 @@ class Session:
         """Tell the supervisor by which name the job's condition shall call what went wrong."""
         try:
             yield
+        except SystemExit:
+            self._tell()
+            raise
         except TrainingError as error:
-            if self._link is not None:
-                with contextlib.suppress(ConnectionError):
-                    self._link.send(Failed(error.reason, str(error)))
+            self._tell(Failed(error.reason, str(error)))
             raise
 
-
-def _not_written(path: Path, data: bytes) -> ModelNotSaved | None:
-    """Write the model; returns what was wrong."""
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        return ModelNotSaved(f"the model could not be written to {path}: {error}; see to spec.storage.model")
-    return None
+    def _tell(self, *messages: Message) -> None:
+        """These, after all that was said before; returns once they have been handed over."""
+        if self._engine is not None:
+            for message in messages:
+                self._engine.send(message)
+            self._engine.close()
+        elif self._link is not None:
+            with contextlib.suppress(ConnectionError):
+                for message in messages:
+                    self._link.send(message)
 
 
 def _number(value: float | torch.Tensor) -> float:

@@ -3,29 +3,55 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
 
-from edgetrain.local import Progress, Totals
+from edgetrain.link import Progress, Totals
 from edgetrain.shares import Speed
 
-TELL_SECONDS = 0.05
-"""Not more often, but for committed steps, and where own work ends or begins."""
 IDLE_PHASES = frozenset({"wait", "reduce", "vote"})
 """Spent with or for the others: not this member's own work."""
 
 
-class Meter:
-    """Times the phases of a step. For the program's thread."""
+class Rates(NamedTuple):
+    """Of the last step, the first two smoothed over some ten."""
 
-    def __init__(
-        self, tell: Callable[[Progress], object], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._tell, self._clock = tell, clock
+    steps_per_second: float = 0.0
+    samples_per_second: float = 0.0
+    step_seconds: float = 0.0
+    phase_seconds: Mapping[str, float] = MappingProxyType({})
+
+
+class Meter:
+    """Times the phases of a step. For the program's thread; any other may ask for `progress`."""
+
+    def __init__(self, changed: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """`changed` is called whenever `progress` is another one."""
+        self._changed, self._clock = changed, clock
         self._phase, self._since = "wait", clock()
-        self._told = self._last_commit = self._since
+        self._last_commit = self._since
         self._seconds: dict[str, float] = {}
         self._speed = Speed()
         self._warm = False
-        self.progress = Progress(formation=None, phase="wait", step=0)
+        self._rates = Rates()
+        self._totals = Totals()
+        self._metrics: dict[str, float] = {}
+        self._described: Callable[[], Progress] = lambda: Progress(formation=None, phase="wait", step=0)
+
+    @property
+    def progress(self) -> Progress:
+        """How training gets on at this moment."""
+        rates = self._rates
+        return replace(
+            self._described(),
+            phase=self._phase,
+            steps_per_second=rates.steps_per_second,
+            samples_per_second=rates.samples_per_second,
+            step_seconds=rates.step_seconds,
+            phase_seconds={phase: round(seconds, 6) for phase, seconds in rates.phase_seconds.items()},
+            totals=self._totals,
+            metrics=self._metrics,
+        )
 
     @property
     def speed(self) -> float:
@@ -34,13 +60,9 @@ class Meter:
 
     def enter(self, phase: str) -> None:
         """From now on it is this phase."""
-        now = self._turn_over()
+        self._turn_over()
         self._phase = phase
-        # Always told, since who is thought to be still at work while all wait for a slow link is put out.
-        turns_to_others = (phase in IDLE_PHASES) != (self.progress.phase in IDLE_PHASES)
-        self.progress = replace(self.progress, phase=phase)
-        if turns_to_others or now - self._told >= TELL_SECONDS:
-            self._say(now)
+        self._changed()
 
     def computed(self, samples: int) -> None:
         """This member's own part of a step is done: `samples` went through the model."""
@@ -52,39 +74,42 @@ class Meter:
         self._warm = True
 
     def committed(
-        self, progress: Progress, step_samples: int, carried: Mapping[str, list[int]] | None = None
+        self,
+        described: Callable[[], Progress],
+        step_samples: int,
+        carried: Mapping[str, list[int]] | None = None,
     ) -> None:
-        """A step is over; its times go out with `progress`.
+        """A step is over.
 
         Args:
+            described: what there is to say of it beside its times, when somebody asks.
             step_samples: over all members; 0 for a step that was replayed.
-            carried: bytes by scope, see `local.Totals`.
+            carried: bytes by scope, see `link.Totals`.
         """
-        now, before = self._turn_over(), self.progress
+        now, before = self._turn_over(), self._rates
         step_seconds = max(now - self._last_commit, 1e-9)
         self._last_commit = now
         # The last batch of an epoch is smaller: its samples say little of the speed.
         samples = _smoothed(before.samples_per_second, step_samples / step_seconds)
-        self.progress = replace(
-            progress,
-            phase="apply",
-            steps_per_second=_smoothed(before.steps_per_second, 1.0 / step_seconds),
-            samples_per_second=samples if step_samples else before.samples_per_second,
-            step_seconds=step_seconds,
-            phase_seconds={phase: round(seconds, 6) for phase, seconds in self._seconds.items()},
-            totals=self._added(step_samples, carried or {}),
+        self._rates = Rates(
+            _smoothed(before.steps_per_second, 1.0 / step_seconds),
+            samples if step_samples else before.samples_per_second,
+            step_seconds,
+            self._seconds,
         )
+        self._totals = self._added(step_samples, carried or {})
+        self._described = described
         self._seconds = {}
         self._phase = "apply"
-        self._say(now)
+        self._changed()
 
     def logged(self, values: dict[str, float]) -> None:
-        """Tell what the program logged, at once."""
-        self.progress = replace(self.progress, metrics={**self.progress.metrics, **values})
-        self._say(self._clock())
+        """What the program logged."""
+        self._metrics = {**self._metrics, **values}
+        self._changed()
 
     def _added(self, samples: int, carried: Mapping[str, list[int]]) -> Totals:
-        before = self.progress.totals
+        before = self._totals
         phases = dict(before.phase_seconds)
         for phase, seconds in self._seconds.items():
             phases[phase] = round(phases.get(phase, 0.0) + seconds, 6)
@@ -95,10 +120,6 @@ class Meter:
         self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._since
         self._since = now
         return now
-
-    def _say(self, now: float) -> None:
-        self._told = now
-        self._tell(self.progress)
 
 
 def _smoothed(before: float, newest: float) -> float:

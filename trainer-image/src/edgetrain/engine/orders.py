@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgetrain.local import Start
+from edgetrain.link import Start
 
 
 @dataclass

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Outcome, Rules, Verdict, Vote
-from edgetrain.local.messages import Decision, Position
+from edgetrain.link.messages import Decision, Position
 
 # --- between supervisors
 

@@ -6,8 +6,8 @@ from edgetrain.group.ballot import Established, Persist, Said
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Status
-from edgetrain.local import messages as local
-from edgetrain.local.messages import FormationId
+from edgetrain.link import messages as link
+from edgetrain.link.messages import FormationId
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Announce:
 class Order:
     """To the trainer."""
 
-    message: local.Message
+    message: link.Message
 
 
 @dataclass(frozen=True)

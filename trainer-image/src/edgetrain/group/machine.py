@@ -17,7 +17,7 @@ from edgetrain.group.rules import Verdict, Vote
 from edgetrain.group.standing import empty_formations, own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Stage, Status
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
-from edgetrain.local import messages as local
+from edgetrain.link import messages as link
 
 
 class Group(Hearing):
@@ -114,7 +114,7 @@ class Group(Hearing):
             self.moved_at = now
         self.plan = plan
         if self._member:
-            self._effects.append(Order(local.Hold(plan.revision)))
+            self._effects.append(Order(link.Hold(plan.revision)))
         return self._settle(now)
 
     # --- the trainer
@@ -139,7 +139,7 @@ class Group(Hearing):
         self.status = replace(self.status, finished=True)
         return self._settle(now)
 
-    def on_trainer(self, message: local.Message, now: float) -> list[Effect]:
+    def on_trainer(self, message: link.Message, now: float) -> list[Effect]:
         self.heard(message, now)
         return self._settle(now)
 
@@ -186,7 +186,7 @@ class Group(Hearing):
             case CallVote():
                 self._call(move, now)
             case AskReform(why):
-                self._effects += [Log(f"asks all to stop at a boundary: {why}"), Order(local.Reform())]
+                self._effects += [Log(f"asks all to stop at a boundary: {why}"), Order(link.Reform())]
                 self._reform_asked = now
             case Invite(pod, donor):
                 self._invite(pod, donor, now)

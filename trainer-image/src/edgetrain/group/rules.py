@@ -12,7 +12,7 @@ from enum import Enum
 
 from edgetrain.group.members import Formation, Member
 from edgetrain.group.record import Record
-from edgetrain.local.messages import Decision, Position, Prepared
+from edgetrain.link.messages import Decision, Position, Prepared
 from edgetrain_protocol import quorum
 
 

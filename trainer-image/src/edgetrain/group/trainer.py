@@ -23,8 +23,8 @@ from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict
 from edgetrain.group.status import PlanView, Stage, Status
-from edgetrain.local import messages as local
-from edgetrain.local.messages import FormationId, Position
+from edgetrain.link import messages as link
+from edgetrain.link.messages import FormationId, Position
 
 
 class OwnTrainer:
@@ -61,7 +61,7 @@ class OwnTrainer:
             self.ballot = self.ballot.on_member(member)
         self._stage(Stage.FRESH)
         if self.plan:
-            self._effects.append(Order(local.Hold(self.plan.revision)))
+            self._effects.append(Order(link.Hold(self.plan.revision)))
 
     def ended(self, member: Member, now: float) -> None:
         self._member, self.word, self._asked, self._halting = None, None, None, False
@@ -89,7 +89,7 @@ class OwnTrainer:
         position = self.ballot.position if self.ballot else Position()
         old = self.ballot.engaged if self.ballot else None
         if old is not None and self.word is not None:
-            self._effects.append(Order(local.Halt(formation_id(self.word))))
+            self._effects.append(Order(link.Halt(formation_id(self.word))))
         self.ballot = Ballot(record, member=self._member, position=position)
         self.word, self._asked, self._halting = None, None, False
         self.status = replace(
@@ -123,40 +123,40 @@ class OwnTrainer:
         """Leave a formation in which nothing goes on: its group is called anew."""
         if self.word and not self._halting and self.status.stage in (Stage.TRAINING, Stage.FORMING):
             self._halting = True
-            self._effects.append(Order(local.Halt(formation_id(self.word))))
+            self._effects.append(Order(link.Halt(formation_id(self.word))))
 
     # --- what it says
 
-    def heard(self, message: local.Message, now: float) -> None:
+    def heard(self, message: link.Message, now: float) -> None:
         match message:
-            case local.Started(position):
+            case link.Started(position):
                 self.moved_at = now
                 self._at(position)
                 self._stage(Stage.STARTED)
-            case local.Built(formation) if self._is_in(formation):
+            case link.Built(formation) if self._is_in(formation):
                 self._stage(Stage.TRAINING)
-            case local.BuildFailed(formation, unreachable, error) if self._is_in(formation):
+            case link.BuildFailed(formation, unreachable, error) if self._is_in(formation):
                 self._effects.append(Log(f"formation {formation.number} was not built: {error}"))
                 self.status = replace(self.status, suspects=tuple(unreachable))
-                self._effects.append(Order(local.Halt(formation)))
+                self._effects.append(Order(link.Halt(formation)))
                 self._stage(Stage.BROKEN)
-            case local.Stuck(formation, peers) if self._is_in(formation):
+            case link.Stuck(formation, peers) if self._is_in(formation):
                 self.status = replace(self.status, stuck=tuple(peers))
-            case local.Broken(formation, position, error, _):
+            case link.Broken(formation, position, error, _):
                 self._effects.append(Log(f"formation {formation.number} broke: {error}"))
                 self._left(formation, position, Stage.BROKEN, now)
-            case local.Halted(formation, position):
+            case link.Halted(formation, position):
                 self._left(formation, position, self._halted_as(), now)
-            case local.CaughtUp(position) if self.status.stage is Stage.FETCHING:
+            case link.CaughtUp(position) if self.status.stage is Stage.FETCHING:
                 self.moved_at = now
                 self.status = replace(self.status, stuck=(), whole=True)
                 self._at(position)
                 self._stage(Stage.CAUGHT_UP)
-            case local.FetchFailed(donor, error) if donor == self._donor and self._fetches():
+            case link.FetchFailed(donor, error) if donor == self._donor and self._fetches():
                 self._effects.append(Log(f"nothing comes from {donor}: {error}"))
                 self.status = replace(self.status, stuck=(donor,))
                 self._stage(Stage.FETCHING)
-            case local.Progress():
+            case link.Progress():
                 self._on_progress(message, now)
 
     def _halted_as(self) -> Stage:
@@ -172,7 +172,7 @@ class OwnTrainer:
         self._halting = False
         self._run(*self.ballot.on_left(position, clean=stage is Stage.STOPPED), now)
 
-    def _on_progress(self, progress: local.Progress, now: float) -> None:
+    def _on_progress(self, progress: link.Progress, now: float) -> None:
         """Of one in a formation, or of a newcomer that follows a donor: else nothing can have moved."""
         formation = progress.formation
         ballot = self.ballot
@@ -204,8 +204,8 @@ class OwnTrainer:
             return  # Only that process holds the state: to begin from another would lose it.
         self._start_sent = (plan.lineage, self._member)
         keep = bool(origin and origin.worker)
-        resume = local.Resume(origin.step, origin.lineage, origin.digest) if origin and not keep else None
-        self._effects.append(Order(local.Start(plan.lineage, resume, keep)))
+        resume = link.Resume(origin.step, origin.lineage, origin.digest) if origin and not keep else None
+        self._effects.append(Order(link.Start(plan.lineage, resume, keep)))
 
     @property
     def _process(self) -> tuple[str, str]:
@@ -215,7 +215,7 @@ class OwnTrainer:
         """Once, where we are an end of a pair between which data do not pass: which end is bad shows in how
         it gets on with the others."""
         if named and self.word is not None and self.word != self._tried:
-            self._effects.append(Order(local.TryLinks(formation_id(self.word))))
+            self._effects.append(Order(link.TryLinks(formation_id(self.word))))
         self._tried = self.word if named else None
 
     def own_status(self, heard: Collection[str]) -> Status:
@@ -250,7 +250,7 @@ class OwnTrainer:
         self._asked = asked
         if ballot.engaged is not None and self.word and not self._halting:
             self._halting = True
-            self._effects.append(Order(local.Halt(formation_id(self.word))))
+            self._effects.append(Order(link.Halt(formation_id(self.word))))
 
     def fetch(self) -> None:
         """Once our trainer is in no formation whose state it may still be needed for."""
@@ -279,7 +279,7 @@ class OwnTrainer:
                 case Stopping():
                     self._halting = True
                     if self.word:
-                        self._effects.append(Order(local.Halt(formation_id(self.word))))
+                        self._effects.append(Order(link.Halt(formation_id(self.word))))
                 case Forming(word):
                     self.formed(word)
                 case Failed(formation, verdict):

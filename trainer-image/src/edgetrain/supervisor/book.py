@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from edgetrain.group.members import Pod
-from edgetrain.local import Peer
+from edgetrain.link import Peer
 from edgetrain.supervisor.settings import Settings
 from edgetrain_protocol.plan import Member
 

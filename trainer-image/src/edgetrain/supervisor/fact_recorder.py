@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from edgetrain.local import (
+from edgetrain.link import (
     Broken,
     Built,
     Checkpointed,

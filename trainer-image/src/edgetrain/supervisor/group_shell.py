@@ -21,7 +21,7 @@ from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Pace, Status
-from edgetrain.local import Fetch, Message, Peer, Progress, StoreSet
+from edgetrain.link import Fetch, Message, Peer, Progress, StoreSet
 from edgetrain.supervisor.book import Book
 from edgetrain.supervisor.detector import BEAT_SECONDS
 from edgetrain.supervisor.disk import BadDisk, Disk, LostVotes

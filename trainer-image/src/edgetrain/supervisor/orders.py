@@ -2,7 +2,7 @@
 
 from edgetrain.group.ballot import Established
 from edgetrain.group.effects import formation_id
-from edgetrain.local import Form, Peer
+from edgetrain.link import Form, Peer
 
 
 def form_order(word: Established, members: list[Peer], rank: int, revision: int) -> Form:

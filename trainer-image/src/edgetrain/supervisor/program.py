@@ -11,8 +11,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edgetrain.local import Message, Ping, Pong, Stop
-from edgetrain.local.codec import BadMessage, decode, encode
+from edgetrain.link import Message, Ping, Pong, Stop
+from edgetrain.link.codec import BadMessage, decode, encode
 from edgetrain.supervisor.last_words import LastWords
 from edgetrain_protocol.names import Env
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
-from edgetrain.local import Finished, Message, Progress, Ready, Stop
+from edgetrain.link import Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import FINISHING_FILE, ask_for_reports
 from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk, Disk

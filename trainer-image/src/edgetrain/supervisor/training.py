@@ -7,7 +7,7 @@ from typing import NamedTuple
 from edgetrain.group.ballot import Established
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
-from edgetrain.local import Progress
+from edgetrain.link import Progress
 from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
 from edgetrain_protocol.report import (
     PROGRAM_DIFFERS,
@@ -214,7 +214,9 @@ def clash(status: Status, others: Iterable[Status]) -> Clash | None:
     if status.program and theirs and status.program != theirs:
         what = f"the files of its program ({status.program}) differ from those of {who} ({theirs})"
         return Clash(PROGRAM_DIFFERS, what)
-    return Clash("ModelMismatch", f"its model or optimiser differs from that of {who}")
+    return Clash(
+        "ModelMismatch", f"its model, its optimiser or its version of edgetrain differs from that of {who}"
+    )
 
 
 def starved(status: Status) -> str | None:

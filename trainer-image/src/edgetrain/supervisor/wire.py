@@ -12,7 +12,7 @@ from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Status
-from edgetrain.local import StoreSet
+from edgetrain.link import StoreSet
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""The same model and batches by torch's DDP or in a job: how long each step takes.
+
+python -m benchmarks.programs.stepping ddp|job LOG WIDTH LAYERS SAMPLES STEPS PAUSE
+
+A net of LAYERS square layers of WIDTH units; SAMPLES in each member's batch. PAUSE: seconds of each step
+spent in backward besides, as on a slower processor, a part of them at each layer. Writes one line of JSON to
+LOG with the seconds of each of the last STEPS steps and the bytes of memory that it holds, and goes on until
+it is ended.
+"""
+
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import edgetrain
+
+WARM_STEPS = 20
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def layers(width: int, count: int, pause: float) -> nn.Sequential:
+    torch.manual_seed(0)
+    net = nn.Sequential(*(part for _ in range(count) for part in (nn.Linear(width, width), nn.Tanh())))
+    if pause:
+        for layer in list(net)[::2]:
+            layer.register_full_backward_pre_hook(lambda *_: time.sleep(pause / count))
+    return net
+
+
+def by_ddp(net: nn.Sequential, width: int, samples: int) -> Iterator[None]:
+    """A step each time that it is asked."""
+    dist.init_process_group("gloo")
+    model = DistributedDataParallel(net)
+    optimizer = optimizer_of(model)
+    x = torch.randn(samples, width)
+    while True:
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+        yield
+
+
+def in_a_job(net: nn.Sequential, width: int, samples: int) -> Iterator[None]:
+    session = edgetrain.join()
+    optimizer = optimizer_of(net)
+    session.wrap(net, optimizer)
+    size = int(os.environ["MEMBERS"])
+    x = torch.randn(8 * samples * size, width)
+    for batch in session.batches((x,), batch_size=samples * size, epochs=1_000_000):
+        optimizer.zero_grad()
+        session.backward(net(batch.x).square().mean())
+        optimizer.step()
+        yield
+
+
+def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=1e-4)
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+def main() -> None:
+    way, log, *numbers = sys.argv[1:]
+    width, count, samples, wanted = map(int, numbers[:4])
+    torch.set_num_threads(1)
+    begin = by_ddp if way == "ddp" else in_a_job
+    stepping = begin(layers(width, count, float(numbers[4])), width, samples)
+    for _ in range(WARM_STEPS):
+        next(stepping)
+    times = [time.monotonic()]
+    for _ in range(wanted):
+        next(stepping)
+        times.append(time.monotonic())
+    took = [after - before for before, after in itertools.pairwise(times)]
+    line = json.dumps({"event": "steps", "pid": os.getpid(), "seconds": took, "bytes": resident_bytes()})
+    Path(log).write_text(line + "\n")
+    for _ in stepping:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""One pass through the program's loop, and what came of it."""
+
+from dataclasses import dataclass
+
+from edgetrain.engine.transfer.replay_log import Entry
+
+
+@dataclass(frozen=True)
+class StepAssignment:
+    """One pass through the program's loop."""
+
+    epoch: int
+    positions: tuple[int, ...]
+    """This member's part of the step; empty: its batch does not count."""
+    replay: Entry | None = None
+    """A step that the others have committed before."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A committed step, as this member saw it."""
+
+    number: int
+    epoch: int
+    loss: float
+    """Mean over the whole batch."""
+    positions: tuple[int, ...] = ()
+    """All of its samples, over all members; none for a step that was replayed."""
+    members: int = 0
+    """Whose samples are in it."""
+    lineage: int = 0
+    """Which history of the model it belongs to."""
+
+
+class Superseded(Exception):
+    """The others have gone on without this member, too far to follow step by step."""

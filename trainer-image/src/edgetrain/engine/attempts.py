@@ -1,0 +1,143 @@
+"""Attempts at a step: its gradients go into scratch and through a formation's job, whatever becomes of it."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from edgetrain.engine.formation.active_formation import ActiveFormation, Operation
+from edgetrain.engine.formation.commit_vote import CommitVote, Outcome
+from edgetrain.engine.formation.formations import Formations
+from edgetrain.engine.formation.gloo import GroupBroken
+from edgetrain.engine.formation.step_job import StepJob
+from edgetrain.engine.meter import Meter
+from edgetrain.engine.monitor import Monitor, held
+from edgetrain.engine.packing import Packing
+from edgetrain.engine.replica import ReplicaState
+from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.transfer.replay_log import Entry
+from edgetrain.link import Prepared
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A step that was begun in a formation."""
+
+    active: ActiveFormation
+    step: int
+    job: StepJob
+    operation: Operation[Outcome]
+    packing: Packing
+
+
+class Attempts:
+    """Methods are the program's thread's unless they say otherwise."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        replica: ReplicaState,
+        formations: Formations,
+        flat: FlatModel,
+        meter: Meter,
+    ) -> None:
+        self._monitor, self._replica, self._formations = monitor, replica, formations
+        self._flat, self._meter = flat, meter
+        self.sum = torch.empty(flat.size)
+        """Scratch: while a step is prepared, what it sums to."""
+        self._early: Attempt | None = None
+        """Under way while backward runs."""
+        self._once = len(flat.buckets) > 1
+        """Gradients may go out while backward still runs: it comes by each parameter once, and there are
+        others that it makes later."""
+        if self._once:
+            flat.on_gradient(self._arrived)
+
+    # --- beside backward
+
+    def begin_early(self, active: ActiveFormation, positions: tuple[int, ...], loss: float) -> None:
+        """From now on gradients go out as backward makes them, if they may."""
+        if self._once:
+            with contextlib.suppress(GroupBroken):
+                self._early = self.begin(active, positions, loss)
+
+    def take(self) -> Attempt | None:
+        """What was begun before backward, now that it is over; once."""
+        attempt, self._early = self._early, None
+        return attempt
+
+    def abandon(self, why: str) -> None:
+        """Backward has failed: the others shall not wait."""
+        if attempt := self.take():
+            self._formations.abandon(attempt.active, why)
+            self._renew()
+
+    def give_up(self, attempt: Attempt) -> None:
+        """Something else has come in its place."""
+        attempt.job.give_up()
+        self._renew()
+
+    def _arrived(self, place: int) -> None:
+        if self._early:
+            self._early.packing.arrived(place)
+
+    # --- in a formation
+
+    def begin(self, active: ActiveFormation, positions: tuple[int, ...], loss: float) -> Attempt:
+        """
+        Args:
+            positions: the part of the step that this member has gradients of.
+            loss: their mean.
+
+        Raises:
+            GroupBroken: the formation was left.
+        """
+        with self._monitor:
+            replica = self._replica
+            step, mine, cut = replica.position.committed + 1, replica.mine, replica.ledger.cut
+        # Where it is another part, this one was given back to the record when the formation was entered.
+        part = len(mine) / cut.samples if cut and mine and positions == mine else 0.0
+        buckets = [self.sum[bucket.start : bucket.stop] for bucket in self._flat.buckets]
+        job = StepJob(buckets, lambda whole: self._prepare(active, step, whole), lambda: packing.again())
+        packing = Packing(self._flat, self.sum, part, loss, job.ready)
+        return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
+
+    def conclude(self, attempt: Attempt, own: CommitVote, settle: Callable[[Outcome], None]) -> None:
+        """Wait for its vote; `settle` draws the consequences, with the monitor held.
+
+        Raises:
+            GroupBroken: the group failed or was left. The supervisor has been told.
+        """
+        packing = attempt.packing
+        packing.finish()
+        self._once = self._once and not packing.spoilt
+        whole = replace(own, again=packing.spoilt)
+        try:
+            self._formations.conclude(
+                attempt.active, attempt.operation, settle, release=lambda: attempt.job.finish(whole)
+            )
+        except GroupBroken:
+            if not self._replica.position.prepared:
+                self._renew()
+            raise
+
+    def _prepare(self, active: ActiveFormation, step: int, whole: bool) -> None:
+        """By the formation's thread: the sum is whole, or is no longer."""
+        with self._monitor:
+            if active.left:
+                raise GroupBroken("the formation was left")
+            prepared = Prepared(active.id, step) if whole else None
+            self._replica.position = replace(self._replica.position, prepared=prepared)
+            self._meter.enter("vote" if whole else "reduce")
+
+    @held
+    def keep(self, entry: Entry) -> None:
+        """A committed step goes into the log, which has its vector then."""
+        self._replica.log.append(entry)
+        if entry.total is self.sum:
+            self.sum = self._replica.log.vector(self._flat.size)
+
+    def _renew(self) -> None:
+        """The sum may still be running, or bytes of it still be coming in: leave it that room."""
+        self.sum = torch.empty(self._flat.size)

@@ -1,0 +1,291 @@
+"""The loop's boundary, where state is whole: captured, replaced, saved, and where steps begin.
+
+Owns the member of the job and what serves it: the reader of orders, the state server, the checkpoints.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgetrain.engine.assignment import Step, StepAssignment, Superseded
+from edgetrain.engine.errors import ModelMismatch
+from edgetrain.engine.meter import Meter
+from edgetrain.engine.monitor import held
+from edgetrain.engine.order_reader import read_orders
+from edgetrain.engine.settings import Settings
+from edgetrain.engine.speaker import Speaker
+from edgetrain.engine.state.flat_model import FlatModel, first_difference, hash_of
+from edgetrain.engine.state.keeping import Keeping
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.snapshot import Snapshot, Stateful, capture, restore
+from edgetrain.engine.stepping import StepEngine
+from edgetrain.engine.transfer.donor import Donor
+from edgetrain.link import (
+    Finished,
+    Link,
+    Message,
+    Position,
+    Ready,
+    Start,
+    Started,
+)
+
+RESTART = 75
+"""Exit status that asks the supervisor for a fresh start of the program (EX_TEMPFAIL)."""
+LOOK_SECONDS = 0.5
+
+Job = Callable[[], None]
+"""Done at the boundary by the program's thread, without the monitor: it may take long."""
+
+
+@dataclass(frozen=True)
+class Go:
+    """Leave the boundary, with a step to take or for good."""
+
+    assignment: StepAssignment | None
+
+
+class Boundary:
+    """Methods are the program's thread's unless they say otherwise."""
+
+    def __init__(
+        self,
+        link: Link,
+        settings: Settings,
+        flat: FlatModel,
+        ledger: Ledger,
+        layout: list[str],
+        objects: Sequence[Stateful],
+    ) -> None:
+        self._layout, self._objects = layout, objects
+        self._fresh = ledger
+        self.meter = Meter(lambda: self._speaker.get_on())
+        self._speaker = Speaker(link, lambda: self.meter.progress)
+        self._stepping = StepEngine(
+            flat, ledger, layout, send=self.send, meter=self.meter, credentials=settings.credentials
+        )
+        self._monitor, self._orders = self._stepping.monitor, self._stepping.orders
+        self._replica = self._stepping.replica
+        self._parked = False
+        """The program waits at the boundary: its state may be captured by another thread."""
+        self._captures_wanted = 0
+        self._capturing = 0
+        self._finishing = False
+        self._keeping = Keeping(settings, self._stepping, flat, self._capture, self.send)
+        self._first = (self._end, self._stop, self._start, self._load)
+        """What the supervisor wants done before anything else, in this order."""
+        self._next = (self._settle_drift, self._enter)
+        """What is to be done before the next step, where none can be taken yet."""
+        self._donor = Donor(
+            settings.state_port,
+            settings.credentials,
+            self._replica.log,
+            self._capture_for_donor,
+            lambda: self._replica.position,
+        )
+        read_orders(link, self._stepping, self.send)
+        self._keeping.tell_held()
+        self.send(Ready(hash_of(layout), layout, self._replica.position))
+
+    def send(self, message: Message) -> None:
+        """By any thread; waits for nobody."""
+        self._speaker.say(message)
+
+    def next_turn(self) -> StepAssignment | None:
+        """Wait at the boundary for the next step; None when all epochs are trained.
+
+        Raises:
+            SystemExit: the supervisor asked to stop, or is gone.
+            ModelMismatch, BadState: this program does not fit the job.
+        """
+        self._arrive()
+        turn = self._wait(lambda: self._replica.over)
+        if turn is None:
+            self._keeping.at_the_end()
+        return turn
+
+    def begin_step(self, turn: StepAssignment, loss: float) -> None:
+        """Before backward: what it makes may be on its way to the others while it still runs."""
+        self._stepping.begin_step(turn, loss)
+
+    def abandon_step(self, why: str) -> None:
+        """Backward has failed."""
+        self._stepping.abandon_step(why)
+
+    def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None:
+        """Make the gradients of `turn` the group's committed mean, or empty where this member has none.
+
+        Raises:
+            SystemExit, ModelMismatch: as next_turn.
+        """
+        with contextlib.suppress(Superseded):
+            self._stepping.reduce_step(turn, loss, computed)
+
+    @property
+    def last(self) -> Step | None:
+        return self._stepping.last
+
+    def hold_on(self, seconds: float) -> bool:
+        """Stay for so long with the trained state, and help the others over the last step; true: try again.
+
+        Raises:
+            SystemExit: the supervisor asked to stop, or is gone, or the state is to go back in time.
+        """
+        orders, due = self._orders, time.monotonic() + seconds
+        self._finishing = True
+        self._arrive()
+        self._wait(lambda: orders.stop or orders.closed or time.monotonic() >= due, look=LOOK_SECONDS)
+        if orders.stop or orders.closed:
+            raise SystemExit(0 if orders.stop else 1)
+        return True
+
+    def finish(self, model_path: str, digest: str) -> None:
+        """Tell where the model is, and stay to help the others over the last step until told to stop."""
+        self._keeping.wait()
+        self._finishing = True
+        self.send(Finished(model_path, digest))
+        self._arrive()
+        self._wait(lambda: self._orders.stop or self._orders.closed)
+
+    def close(self) -> None:
+        """Before the process ends: what was said has been handed over."""
+        self._speaker.flush()
+
+    # --- at the boundary
+
+    def _arrive(self) -> None:
+        self.meter.enter("wait")
+        with self._monitor:
+            self._park()
+            self._monitor.wait_for(lambda: not self._captures_wanted or not self._replica.in_sync)
+        self._keeping.at_boundary()
+
+    def _wait(self, done: Callable[[], bool], look: float | None = None) -> StepAssignment | None:
+        """`look`: seconds after which `done` may have changed without a word."""
+        while True:
+            with self._monitor:
+                self._park()
+                self._monitor.wait_for(lambda: not self._capturing)
+                found = self._find(done)
+                if found is None:
+                    self._monitor.wait(look)
+                    continue
+                self._parked = False
+            if isinstance(found, Go):
+                return found.assignment
+            found()
+
+    @held
+    def _park(self) -> None:
+        self._parked = True
+        self._monitor.notify_all()
+
+    @held
+    def _find(self, done: Callable[[], bool]) -> Job | Go | None:
+        if job := next((job for find in self._first if (job := find())), None):
+            return job
+        if done():
+            return Go(None)
+        if assignment := self._stepping.next_assignment():
+            return Go(assignment)
+        return next((job for find in self._next if (job := find())), None)
+
+    # What there may be to do: each says so with the monitor held.
+
+    @held
+    def _end(self) -> None:
+        """Raises SystemExit: there is nobody to go on for, or no way to go on."""
+        if self._finishing:
+            # The program's loop is over: it can take part in a last step, but not go back in time.
+            if self._orders.start or self._stepping.catch_up.needs_snapshot:
+                raise SystemExit(RESTART)
+        elif self._orders.closed:
+            raise SystemExit(1)
+
+    @held
+    def _stop(self) -> Job | None:
+        if self._finishing or not self._orders.stop:
+            return None
+
+        def stop() -> None:
+            self._keeping.at_stop()
+            raise SystemExit(0)
+
+        return stop
+
+    @held
+    def _start(self) -> Job | None:
+        start, self._orders.start = self._orders.start, None
+        return (lambda: self._begin(start)) if start else None
+
+    @held
+    def _load(self) -> Job | None:
+        snapshot = self._stepping.catch_up.take_snapshot()
+        return (lambda: self._go_on_from(snapshot)) if snapshot else None
+
+    @held
+    def _settle_drift(self) -> Job | None:
+        return self._stepping.entering.settle_drift if self._replica.drifted else None
+
+    @held
+    def _enter(self) -> Job | None:
+        active = self._stepping.entering.to_enter()
+        return (lambda: self._stepping.entering.enter(active)) if active else None
+
+    # --- another state
+
+    def _begin(self, start: Start) -> None:
+        if self._replica.position.committed and not start.resume:
+            # The initial state is not kept: only a new process has it.
+            raise SystemExit(RESTART)
+        snapshot = self._keeping.find(start.resume) if start.resume else None
+        with self._monitor:
+            # What a donor has sent so far goes on from another state than this.
+            self._stepping.catch_up.stop()
+            self._replica.take_over(Position(start.lineage), self._fresh, in_sync=False)
+        if snapshot:
+            self._restore(snapshot)
+            position = Position(start.lineage, None, snapshot.position.committed)
+            with self._monitor:
+                # Not in sync: the same point of the history, but perhaps not the same bits.
+                self._replica.take_over(position, snapshot.ledger.at_rest(), in_sync=False)
+        with self._monitor:
+            self._replica.begun = True
+            self._monitor.notify_all()
+        self.send(Started(self._replica.position))
+
+    def _go_on_from(self, snapshot: Snapshot) -> None:
+        self._restore(snapshot)
+        with self._monitor:
+            self._replica.take_over(snapshot.position, snapshot.ledger.at_rest(), in_sync=True)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        if snapshot.layout != self._layout:
+            raise ModelMismatch(first_difference(self._layout, snapshot.layout))
+        with self._monitor:
+            self._replica.begun = self._replica.in_sync = False
+        restore(snapshot, self._objects)
+
+    # --- capturing
+
+    def _capture(self) -> Snapshot:
+        """Of a state at rest."""
+        with self._monitor:
+            position, ledger = self._replica.position, self._replica.ledger.at_rest()
+        return capture(position, ledger, self._layout, self._objects)
+
+    def _capture_for_donor(self) -> Snapshot:
+        """By a thread of the state server."""
+        with self._monitor:
+            self._captures_wanted += 1
+            # Also what a lineage begins with: others wait for it to form a group with us.
+            self._monitor.wait_for(lambda: self._parked and (self._replica.in_sync or self._replica.begun))
+            self._capturing += 1
+        try:
+            return self._capture()
+        finally:
+            with self._monitor:
+                self._captures_wanted -= 1
+                self._capturing -= 1
+                self._monitor.notify_all()

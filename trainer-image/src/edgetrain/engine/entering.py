@@ -1,0 +1,112 @@
+"""How a member comes into a formation that was built: at one position, with one ledger and the same bits."""
+
+import contextlib
+from dataclasses import replace
+
+import torch
+
+from edgetrain.engine.formation.active_formation import ActiveFormation
+from edgetrain.engine.formation.formations import Formations
+from edgetrain.engine.formation.gloo import GroupBroken
+from edgetrain.engine.formation.state_sync import (
+    Agreement,
+    Standing,
+    checksum,
+    enter,
+    layout_number,
+    spread,
+)
+from edgetrain.engine.monitor import Monitor, held
+from edgetrain.engine.replica import ReplicaState
+from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.transfer.catch_up import CatchUp
+from edgetrain.link import Decision
+
+
+class Entering:
+    """Methods are the program's thread's."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        replica: ReplicaState,
+        formations: Formations,
+        catch_up: CatchUp,
+        flat: FlatModel,
+        layout: list[str],
+    ) -> None:
+        self._monitor, self._replica, self._formations = monitor, replica, formations
+        self._catch_up, self._flat, self._layout = catch_up, flat, layout
+
+    @property
+    def entered(self) -> ActiveFormation | None:
+        """The formation in which steps are taken."""
+        active = self._formations.active
+        return active if active and active.entered and not active.left else None
+
+    @held
+    def to_enter(self) -> ActiveFormation | None:
+        """A built formation for which this member's state is ready."""
+        active = self._formations.active
+        if not active or not active.open:
+            return None
+        target = active.form.step - (active.form.decision is Decision.REDO)
+        if self._replica.position.committed < target:
+            self._catch_up.follow_member(active.form, self._replica.usable)
+            return None
+        return active
+
+    def enter(self, active: ActiveFormation) -> None:
+        """Agree with the other members. A failure has been reported when this returns.
+
+        Raises:
+            ModelMismatch: this program does not train what the others train.
+        """
+        replica, ledger = self._replica, self._replica.ledger
+        standing = Standing(
+            committed=replica.position.committed,
+            in_sync=int(replica.in_sync),
+            cut_number=ledger.cut_in.number if ledger.cut_in else 0,
+            layout=layout_number(self._layout),
+            holder=replica.incarnation,
+            in_hand=checksum(replica.in_hand),
+        )
+        with contextlib.suppress(GroupBroken):
+            self._formations.run(
+                active,
+                lambda reduction: enter(reduction, active.form, standing, ledger, self._flat, self._layout),
+                lambda agreement: self._entered(active, agreement),
+                lambda agreement: self._take_whole(None if replica.in_sync else agreement.whole),
+            )
+
+    def settle_drift(self) -> None:
+        """Take the aggregator's bits, after members' parameters were found to differ."""
+        with self._monitor:
+            active = self.entered
+            self._replica.drifted = self._replica.drifted and active is not None
+        if not active or not self._replica.drifted:
+            return
+        with contextlib.suppress(GroupBroken):
+            self._formations.run(
+                active,
+                lambda reduction: spread(reduction, self._flat, active.hub),
+                lambda whole: self._settled(),
+                self._take_whole,
+            )
+
+    def _take_whole(self, whole: torch.Tensor | None) -> None:
+        if whole is not None:
+            self._flat.set_whole(whole)
+
+    def _settled(self) -> None:
+        self._replica.drifted = False
+
+    @held
+    def _entered(self, active: ActiveFormation, agreement: Agreement) -> None:
+        replica = self._replica
+        replica.ledger = agreement.ledger
+        # What scratch held is nobody's any more once a redo was decided, and the ledger has moved on.
+        replica.position = replace(replica.position, lineage=active.id.lineage, prepared=None)
+        replica.in_sync = replica.compare = True
+        active.entered, active.holders = True, agreement.holders
+        self._catch_up.stop()

@@ -1,0 +1,70 @@
+"""The second, short reduction: who completes it knows that every member has prepared the step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from edgetrain.engine.formation.gloo import GroupBroken
+from edgetrain.engine.formation.reduce import Gather, Reduction
+
+
+@dataclass(frozen=True)
+class CommitVote:
+    """What one member puts into the vote."""
+
+    step: int
+    hold_revision: int
+    reform: bool
+    save: bool
+    speed: float
+    """Samples a second of busy time."""
+    digest: int
+    """Of the parameters before this step; 0: not compared this time."""
+    again: bool = False
+    """This member's gradients have changed after they had been sent: they are to be summed anew."""
+
+    def row(self) -> list[int]:
+        flags = [int(self.reform), int(self.save), int(self.again)]
+        return [self.step, self.hold_revision, *flags, round(self.speed * 1000), self.digest]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all members read from it alike."""
+
+    held: int
+    """Every member holds this plan revision."""
+    reform: bool
+    """Somebody asks all to stop at this boundary."""
+    save: bool
+    """It is time for a checkpoint: at this boundary, so that all who save one save the same step."""
+    speeds: list[float]
+    """By rank."""
+    drifted: bool
+    """Members' parameters differ, by the last bits of another processor's kernels."""
+    again: bool
+    """Nothing is committed yet: all sum once more, then vote once more."""
+
+
+def expect_votes(reduction: Reduction) -> Gather:
+    """Make room for them, before the sum: they come without a further round trip then."""
+    return reduction.expect_rows(len(fields(CommitVote)))
+
+
+def vote(gather: Gather, own: CommitVote) -> Outcome:
+    """Raises GroupBroken: the step is in doubt."""
+    return count(own, gather(own.row()))
+
+
+def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> Outcome:
+    """Read the gathered rows. Pure."""
+    steps, held, reforms, saves, again, speeds, digests = zip(*rows, strict=True)
+    if set(steps) != {own.step}:
+        raise GroupBroken(f"members vote on different steps: {steps}")
+    return Outcome(
+        held=min(held),
+        reform=any(reforms),
+        save=any(saves),
+        speeds=[speed / 1000 for speed in speeds],
+        drifted=len(set(digests)) > 1,
+        again=any(again),
+    )

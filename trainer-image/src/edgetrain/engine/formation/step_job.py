@@ -1,0 +1,77 @@
+"""A step on the formation's thread: its gradients are summed as they come, then it is voted."""
+
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from edgetrain.engine.formation.commit_vote import CommitVote, Outcome, expect_votes, vote
+from edgetrain.engine.formation.gloo import GroupBroken
+from edgetrain.engine.formation.reduce import Reduction
+
+GIVEN_UP = "the step was given up"
+
+
+class StepJob:
+    """Begun before backward, told from the program's thread what may go out, and ended by its vote."""
+
+    def __init__(
+        self, parts: Sequence[torch.Tensor], prepared: Callable[[bool], None], again: Callable[[], None]
+    ) -> None:
+        """Both callables are called by the formation's thread.
+
+        Args:
+            parts: of the vector that is summed.
+            prepared: is told when the sum is whole, and where that is to be taken back.
+            again: packs all parts anew; backward is over then.
+        """
+        self._parts, self._prepared, self._again = parts, prepared, again
+        self._inbox: queue.SimpleQueue[int | CommitVote | None] = queue.SimpleQueue()
+        self._ready: set[int] = set()
+
+    # By the program's thread; giving up by any.
+
+    def ready(self, part: int) -> None:
+        """The part at this place is packed."""
+        self._inbox.put(part)
+
+    def finish(self, own: CommitVote) -> None:
+        """All parts are packed; this is what to vote."""
+        self._inbox.put(own)
+
+    def give_up(self) -> None:
+        """No more comes: whoever waits for it is freed."""
+        self._inbox.put(None)
+
+    # By the formation's thread.
+
+    def __call__(self, reduction: Reduction) -> Outcome:
+        """Raises GroupBroken."""
+        votes = expect_votes(reduction)
+        reduction.sum(self._parts, self._await)
+        own = self._vote()
+        self._prepared(True)
+        while (outcome := vote(votes, own)).again:
+            self._prepared(False)
+            votes = expect_votes(reduction)
+            self._again()
+            reduction.sum(self._parts)
+            self._prepared(True)
+            own = replace(own, again=False)
+        return outcome
+
+    def _await(self, part: int) -> None:
+        while part not in self._ready:
+            match self._inbox.get():
+                case int(number):
+                    self._ready.add(number)
+                case _:
+                    raise GroupBroken(GIVEN_UP)
+
+    def _vote(self) -> CommitVote:
+        match self._inbox.get():
+            case CommitVote() as own:
+                return own
+            case _:
+                raise GroupBroken(GIVEN_UP)

@@ -1,0 +1,75 @@
+"""A step's gradients on their way into the vector that is reduced, bucket by bucket, while backward runs."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, mul
+
+from edgetrain.engine.state.flat_model import FlatModel
+
+
+class Packing:
+    """One step's; for the program's thread."""
+
+    def __init__(
+        self, flat: FlatModel, into: Tensor, part: float, loss: float, ready: Callable[[int], None]
+    ) -> None:
+        """
+        Args:
+            part: by which this member's values are weighed: its part of the step's samples, 0 to 1.
+            ready: called with each bucket's place, once, when its values are all there.
+        """
+        self._flat, self._into, self._part, self._ready = flat, into, part, ready
+        self._rooms = flat.rooms(into)
+        self._missing = [len(bucket.parameters) for bucket in flat.buckets]
+        self._bucket_of = [n for n, bucket in reversed([*enumerate(flat.buckets)]) for _ in bucket.parameters]
+        self._arrived = [False] * len(flat.trained)
+        self._sent = [False] * len(flat.buckets)
+        self.spoilt = False
+        """A gradient has changed after its bucket was sent: backward came by twice."""
+        into[-1] = loss * part if part else 0.0
+        for buffer, room in zip(flat.float_buffers, self._rooms[len(flat.trained) :], strict=True):
+            _pack(buffer, part, room)
+
+    def arrived(self, place: int) -> None:
+        """Backward has made the gradient of the trained parameter at this place."""
+        bucket = self._bucket_of[place]
+        if self._sent[bucket]:
+            self.spoilt = True
+            return
+        _pack(self._flat.trained[place].grad, self._part, self._rooms[place])
+        if not self._arrived[place]:
+            self._arrived[place] = True
+            self._missing[bucket] -= 1
+            if not self._missing[bucket]:
+                self._send(bucket)
+
+    def finish(self) -> None:
+        """Backward is over: who has no gradient now has none in this step."""
+        for number, bucket in enumerate(self._flat.buckets):
+            if not self._sent[number]:
+                self._pack_all([place for place in bucket.parameters if not self._arrived[place]])
+                self._send(number)
+
+    def again(self) -> None:
+        """Pack all of it anew, as the gradients are now."""
+        self._pack_all(range(len(self._flat.trained)))
+
+    def _pack_all(self, places: Sequence[int]) -> None:
+        for place in places:
+            _pack(self._flat.trained[place].grad, self._part, self._rooms[place])
+
+    def _send(self, bucket: int) -> None:
+        self._sent[bucket] = True
+        self._ready(bucket)
+
+
+def _pack(value: Tensor | None, part: float, room: Tensor) -> None:
+    # Not 0 * value: what came of a batch that does not count may be nan.
+    if value is None or not part:
+        room.zero_()
+        return
+    flat = (value.to_dense() if value.is_sparse else value).detach().reshape(-1)
+    if flat.dtype == room.dtype and flat.device == room.device:
+        mul(flat, part, out=room)
+    else:
+        room.copy_(flat).mul_(part)

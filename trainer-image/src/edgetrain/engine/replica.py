@@ -1,0 +1,64 @@
+"""The state of one replica of the model beside its tensors: where it stands, and what all know alike."""
+
+import secrets
+
+from edgetrain.engine.formation.state_sync import holder_name
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.transfer.replay_log import ReplayLog
+from edgetrain.link import Position
+
+
+class ReplicaState:
+    """Guarded by the engine's monitor."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.log = ReplayLog()
+        self.position = Position()
+        self.ledger = ledger
+        self.in_sync = False
+        """Its parameters are known to be those of `position.committed` in this lineage."""
+        self.compare = True
+        """Its parameters are to be compared with the others' in the next vote."""
+        self.drifted = False
+        """They were, and found to differ."""
+        self.begun = False
+        """It holds the state from which a lineage begins, in sync with nobody yet."""
+        self.incarnation = secrets.randbits(48)
+        self.in_hand: tuple[int, ...] | None = None
+        """The part of the step that the program has been given, until the step is committed."""
+
+    @property
+    def over(self) -> bool:
+        """All epochs are trained, and no older state is still being replayed."""
+        return self.in_sync and self.ledger.over
+
+    @property
+    def usable(self) -> Position | None:
+        """Where a donor has to go on from; None if only a snapshot will do."""
+        return self.position if self.in_sync else None
+
+    @property
+    def holder(self) -> str:
+        return holder_name(self.incarnation)
+
+    @property
+    def mine(self) -> tuple[int, ...]:
+        """This member's part of the step that is shared out."""
+        return self.ledger.cut.slices.get(self.holder, ()) if self.ledger.cut else ()
+
+    @property
+    def share(self) -> float:
+        """Of the batch, 0 to 1."""
+        return self.ledger.weights.get(self.holder, 0.0)
+
+    def keep_on(self, lineage: int) -> None:
+        """The state at hand, whatever step is in hand, begins a new lineage."""
+        self.position = Position(lineage, None, self.position.committed)
+        self.log.clear()
+
+    def take_over(self, position: Position, ledger: Ledger, *, in_sync: bool) -> None:
+        """Foreign state was loaded: nothing of the old one may be counted or served any more."""
+        self.position, self.ledger, self.in_sync = position, ledger, in_sync
+        self.incarnation = secrets.randbits(48)
+        self.in_hand = None
+        self.log.clear()

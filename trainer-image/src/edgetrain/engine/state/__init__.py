@@ -1,0 +1,1 @@
+"""What a member holds and keeps: parameters as vectors, the ledger, snapshots, checkpoints."""

@@ -1,0 +1,209 @@
+"""Checkpoints on a volume: atomic, verified on load, the last few kept.
+
+A worker writes into a directory of its own below the volume, so that several may share one; resuming
+looks into all of them. The manifest is written last: without it there is no checkpoint.
+"""
+
+import contextlib
+import errno
+import fcntl
+import glob
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgetrain.engine.errors import BadCheckpoint, BadState
+from edgetrain.engine.state import manifest
+from edgetrain.engine.state.manifest import Manifest
+from edgetrain.engine.state.snapshot import Snapshot, decode, encode
+
+KEEP = 3
+LOCK_SECONDS = 5.0
+"""For another process of this worker to end its writing: a pod whose deletion was forced may live on."""
+
+ABANDONED_SECONDS = 3600.0
+"""Nobody writes a file for so long."""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The file has its old content or all of the new, also after a power cut.
+
+    Raises:
+        OSError: disk full, not writable...; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_drafts(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    # Without it the new name may be lost with the power although the data are not.
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _clear_drafts(path: Path) -> None:
+    """Those that a kill has left. One that is young may be another worker's, on a volume that they share."""
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError):
+            if draft.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                draft.unlink()
+
+
+class Checkpoints:
+    """The checkpoints below one directory."""
+
+    def __init__(self, root: Path, worker: str, job: str = "") -> None:
+        """`job`: its uid. What another job has below `root`, or had, is none of this one's."""
+        self._root, self._job = root / job, job
+        self._own = self._root / (worker or "alone")
+
+    @property
+    def own(self) -> Path:
+        """Where this worker writes."""
+        return self._own
+
+    def save(self, snapshot: Snapshot) -> Manifest:
+        """Write a snapshot and forget the oldest of this worker's beyond KEEP.
+
+        Raises:
+            OSError: it could not be written; those before it stay.
+        """
+        data, (lineage, step) = encode(snapshot), (snapshot.position.lineage, snapshot.position.committed)
+        path = self._own / f"{manifest.stem(lineage, step)}.pt"
+        digest = hashlib.sha256(data).hexdigest()
+        saved = Manifest(lineage, step, len(data), digest, path, snapshot.identity, self._job)
+        self._own.mkdir(parents=True, exist_ok=True)
+        with _locked(self._own, LOCK_SECONDS) as alone:
+            if alone:
+                self._clear()
+            # One of the same name would be damage as soon as its data are replaced.
+            path.with_suffix(".json").unlink(missing_ok=True)
+            write_atomically(path, data)
+            write_atomically(path.with_suffix(".json"), saved.to_json().encode())
+            self._forget_before(saved)
+        return saved
+
+    def clear(self) -> None:
+        """Remove what killed writers have left in this worker's directory, unless one is writing there."""
+        with contextlib.suppress(OSError), _locked(self._own, 0.0) as alone:
+            if alone:
+                self._clear()
+
+    def held(self) -> list[Manifest]:
+        """All that have a manifest, the newest last. Whether the data are sound shows on loading."""
+        return sorted(self._of_this_job([]), key=lambda m: m.place)
+
+    def find(self, lineage: int, step: int, identity: str) -> tuple[Snapshot | None, list[BadCheckpoint]]:
+        """This one, from whoever holds a valid copy of it here, and what is wrong with other copies."""
+        damages: list[BadCheckpoint] = []
+        for candidate in self._of_this_job(damages):
+            if (*candidate.place, candidate.identity) == (lineage, step, identity):
+                try:
+                    return load(candidate), damages
+                except BadCheckpoint as damage:
+                    damages.append(damage)
+        return None, damages
+
+    def _of_this_job(self, damages: list[BadCheckpoint]) -> list[Manifest]:
+        found = _manifests(self._root.glob("*/lineage-*.json"), damages)
+        return [m for m in found if m.job == self._job]
+
+    def _forget_before(self, saved: Manifest) -> None:
+        """Not what is beyond it: that is an earlier job's on this volume, or a later lineage's where this
+        process is a pod's that was given up. Nor what is damaged: somebody is told to look at it."""
+        own = _manifests(self._own.glob("lineage-*.json"), [])
+        older = sorted((m for m in own if m.place < saved.place), key=lambda m: m.place)
+        for old in older[: 1 - KEEP]:
+            # The manifest first: data without one are no checkpoint, the other way round is damage.
+            for file in (old.path.with_suffix(".json"), old.path):
+                file.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        """With the lock held, whatever is unfinished will stay so."""
+        drafts = self._own.glob(".lineage-*")
+        orphans = (f for f in self._own.glob("lineage-*.pt") if not f.with_suffix(".json").exists())
+        for file in [*drafts, *orphans]:
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def load(saved: Manifest) -> Snapshot:
+    """Read a checkpoint.
+
+    Raises:
+        BadCheckpoint: cut short, changed or not readable; names the file and the mend.
+    """
+    mend = "delete it; the checkpoint before it is used"
+    try:
+        data = saved.path.read_bytes()
+    except OSError as error:
+        why = error.strerror
+        raise BadCheckpoint(f"checkpoint {saved.path} cannot be read ({why}): {mend}") from error
+    if len(data) != saved.bytes:
+        raise BadCheckpoint(
+            f"checkpoint {saved.path} is cut short ({len(data)} of {saved.bytes} bytes): {mend}"
+        )
+    if hashlib.sha256(data).hexdigest() != saved.sha256:
+        raise BadCheckpoint(f"checkpoint {saved.path} is damaged (its hash differs): {mend}")
+    try:
+        snapshot = decode(data)
+    except BadState as error:
+        raise BadCheckpoint(f"checkpoint {saved.path}: {error}: {mend}") from error
+    held = snapshot.position.lineage, snapshot.position.committed
+    if held != saved.place:
+        what = f"holds lineage {held[0]}, step {held[1]}, which is not what its name says"
+        raise BadCheckpoint(f"checkpoint {saved.path} {what}: {mend}")
+    return snapshot
+
+
+def _manifests(files: Iterator[Path], damages: list[BadCheckpoint]) -> list[Manifest]:
+    """Those that can be believed; what is wrong with the others is added to `damages`."""
+    found = []
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                found.append(manifest.read(file))
+            except BadCheckpoint as damage:
+                damages.append(damage)
+    return found
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, patience: float) -> Iterator[bool]:
+    """Whether nobody else writes there: false where the file system knows no locks. The kernel takes a
+    killed process's lock away; all pods of a worker are on one node.
+
+    Raises:
+        OSError: somebody writes there for longer than `patience` seconds.
+    """
+    handle, due = os.open(directory, os.O_RDONLY), time.monotonic() + patience
+    try:
+        yield _lock(handle, due)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, due: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= due:
+                raise OSError(errno.EBUSY, "another process of this worker is writing there") from error
+            time.sleep(0.1)
+        except OSError:
+            return False
+        else:
+            return True

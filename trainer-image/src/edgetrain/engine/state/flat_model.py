@@ -1,0 +1,164 @@
+"""A model seen as flat vectors: what is reduced at each step, what is compared, what is broadcast.
+
+The reduced vector is [w * gradients, w * float buffers, w * loss] in fp32, w being the member's part of the
+step's samples: all know alike how many samples a step has, so the sum over the members is the mean over all
+samples, exact for unequal and empty shares. Float buffers (batch norm's statistics) ride along, so that they
+are the same on all members too; integer ones (counters) move alike everywhere.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+FIRST_BUCKET_BYTES, LARGEST_BUCKET_BYTES = 1 << 20, 16 << 20
+GROWTH = 4
+"""A small first bucket is on its way early in backward; many would each cost their own round trips."""
+
+SPEECH = "speech 2"
+"""Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
+before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
+
+
+class Bucket(NamedTuple):
+    """A part of the reduced vector that is complete, and sent, at once."""
+
+    start: int
+    stop: int
+    parameters: range
+    """Whose gradients are in it, by their places among those that are trained."""
+
+
+class FlatModel:
+    """The flat views of one model, whose parameters and buffers stay the same objects while it trains."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self._weights: list[Tensor] = [p.detach() for p in model.parameters()]
+        buffers = list(model.buffers())
+        self.float_buffers = [b for b in buffers if b.is_floating_point()]
+        self._whole: list[Tensor] = self._weights + buffers
+        self._parts = [t.numel() for t in (*self.trained, *self.float_buffers)]
+        self.size = sum(self._parts) + 1
+        self.buckets = _buckets([p.numel() for p in self.trained], self.size)
+        """In the order in which backward usually completes them."""
+
+    @property
+    def bytes(self) -> int:
+        """Of one reduction."""
+        return 4 * self.size
+
+    def on_gradient(self, arrived: Callable[[int], None]) -> None:
+        """From now on call this with the place of each trained parameter whose gradient backward has made."""
+
+        def hook(place: int, _: Tensor) -> None:
+            arrived(place)
+
+        for place, parameter in enumerate(self.trained):
+            parameter.register_post_accumulate_grad_hook(partial(hook, place))  # type: ignore[no-untyped-call]
+
+    def rooms(self, vector: Tensor) -> Sequence[Tensor]:
+        """Where in a reduced vector each gradient, then each float buffer is."""
+        return vector[: self.size - 1].split_with_sizes(self._parts)
+
+    @staticmethod
+    def loss(total: Tensor) -> float:
+        """The mean loss in a reduced vector."""
+        return float(total[-1])
+
+    def finite(self) -> bool:
+        """Whether all parameters are finite. Buffers may hold infinities on purpose, as masks do."""
+        return all(bool(weight.isfinite().all()) for weight in self._weights)
+
+    def unpack(self, total: Tensor) -> None:
+        """Set every gradient and float buffer to the group's mean."""
+        targets = [*map(_dense_gradient, self.trained), *self.float_buffers]
+        values = [room.view_as(t) for t, room in zip(targets, self.rooms(total), strict=True)]
+        if targets:
+            torch._foreach_copy_(targets, values)
+
+    def clear_gradients(self) -> None:
+        """Empty gradients, for a step that is to change nothing."""
+        for parameter in self.trained:
+            parameter.grad = torch.zeros_like(parameter)
+
+    def digest(self) -> int:
+        """31 bits that differ where any parameter differs in any bit."""
+        value = 0
+        for weight in self._weights:
+            value = zlib.crc32(_bytes_of(weight), value)
+        return value & 0x7FFFFFFF
+
+    def whole(self) -> Tensor:
+        """All parameters and buffers as one vector of bytes."""
+        return torch.cat([torch.frombuffer(bytearray(_bytes_of(t)), dtype=torch.uint8) for t in self._whole])
+
+    def set_whole(self, data: Tensor) -> None:
+        """Take the parameters and buffers that another member's `whole` gave."""
+        sizes = [t.numel() * t.element_size() for t in self._whole]
+        with torch.no_grad():
+            for target, piece in zip(self._whole, data.split_with_sizes(sizes), strict=True):
+                target.copy_(piece.clone().view(target.dtype).view(target.shape))
+
+
+def _dense_gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None or parameter.grad.is_sparse:
+        parameter.grad = torch.empty_like(parameter)
+    return parameter.grad
+
+
+def _buckets(sizes: Sequence[int], whole: int) -> tuple[Bucket, ...]:
+    """The last parameters come first, with all that follows them in the vector: backward begins with them."""
+    found: list[Bucket] = []
+    limit, stop, last = FIRST_BUCKET_BYTES, whole, len(sizes)
+    start = sum(sizes)
+    for place in reversed(range(len(sizes))):
+        start -= sizes[place]
+        if 4 * (stop - start) >= limit or place == 0:
+            found.append(Bucket(start, stop, range(place, last)))
+            limit, stop, last = min(GROWTH * limit, LARGEST_BUCKET_BYTES), start, place
+    return tuple(found) or (Bucket(0, whole, range(0)),)
+
+
+def layout_of(
+    model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], extra: Iterable[str]
+) -> list[str]:
+    """What all members must have alike, a line each: parameters, buffers, optimisers' settings, `extra`."""
+    kinds = (("parameter", model.named_parameters()), ("buffer", model.named_buffers()))
+    lines = [f"{kind} {name} {list(t.shape)} {_type(t)}" for kind, named in kinds for name, t in named]
+    for optimizer in optimizers:
+        lines += [
+            f"optimiser {type(optimizer).__name__} {_settings(group)}" for group in optimizer.param_groups
+        ]
+    return [*lines, *extra]
+
+
+def hash_of(layout: Sequence[str]) -> str:
+    """What members compare before they come together: the layout, and how they speak in a formation."""
+    return hashlib.sha256("\n".join([SPEECH, *layout]).encode()).hexdigest()[:16]
+
+
+def first_difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """The first line in which two layouts differ, in words."""
+    for mine, other in zip(ours, theirs, strict=False):
+        if mine != other:
+            return f"here {mine!r}, at the others {other!r}"
+    longer, where = (ours, "here") if len(ours) > len(theirs) else (theirs, "at the others")
+    return f"{longer[min(len(ours), len(theirs))]!r} only {where}"
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _settings(group: dict[str, object]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in sorted(group.items()) if key != "params")
+
+
+def _bytes_of(tensor: Tensor) -> bytes:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().tobytes()

@@ -1,0 +1,89 @@
+"""Which states become checkpoints, and when."""
+
+from collections.abc import Callable
+
+from edgetrain.engine.settings import Settings
+from edgetrain.engine.state.checkpoint import Checkpoints
+from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.state.saver import Saver
+from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.stepping import StepEngine
+from edgetrain.link import Checkpointed, HeldCheckpoints, Message, Resume
+
+
+class Keeping:
+    """One member's part in it. Methods are the program's thread's, at a boundary."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        member: StepEngine,
+        flat: FlatModel,
+        capture: Callable[[], Snapshot],
+        send: Callable[[Message], None],
+    ) -> None:
+        self._worker, self._member, self._flat, self._capture = settings.worker, member, flat, capture
+        self._checkpoints = Checkpoints(settings.checkpoint_dir, settings.worker, settings.job)
+        self._checkpoints.clear()
+        self._saver = Saver(self._checkpoints, send)
+        self._send = send
+
+    def at_boundary(self) -> None:
+        """As the last vote asked; at the first boundary from then on whose state is finite."""
+        member = self._member
+        if member.save_due and not self._saves():
+            member.save_due = False
+            self._saver.excuse()
+        if member.save_due and self._finite():
+            member.save_due = False
+            self._saver.save(self._capture())
+
+    def at_the_end(self) -> None:
+        """What the program does after its loop may fail: then it goes on from here, not from long before."""
+        self._now(self._saves())
+
+    def at_stop(self) -> None:
+        """By every member: nobody knows which of the nodes will be there to go on."""
+        self._now(self._member.replica.in_sync)
+
+    def _now(self, wanted: bool) -> None:
+        self._saver.wait()
+        if wanted and self._member.replica.position != self._saver.saved and self._finite():
+            self._saver.save_now(self._capture())
+
+    def wait(self) -> None:
+        """Until what is being written is on disk."""
+        self._saver.wait()
+
+    def find(self, resume: Resume) -> Snapshot | None:
+        """That very checkpoint. What is damaged is told, and what is not here to whoever counted on it."""
+        snapshot, damages = self._checkpoints.find(resume.lineage, resume.step, resume.digest)
+        for damage in damages:
+            self._saver.warn(damage.reason, str(damage))
+        if snapshot is None:
+            self.tell_held(but=(resume.lineage, resume.step, resume.digest))
+        return snapshot
+
+    def tell_held(self, but: tuple[int, int, str] | None = None) -> None:
+        """Say which checkpoints are here, but for one that was found to be of no use."""
+        held = [m for m in self._checkpoints.held() if (*m.place, m.identity) != but]
+        told = [Checkpointed(m.lineage, m.step, m.identity, str(m.path)) for m in held]
+        self._send(HeldCheckpoints(told))
+
+    def _saves(self) -> bool:
+        """Whether this member is one of those that write checkpoints: two, so that one may be lost."""
+        active = self._member.formations.active
+        if not active:
+            return False
+        workers = [peer.worker for peer in active.form.members]
+        return self._worker in (workers[active.hub], workers[(active.hub + 1) % len(workers)])
+
+    def _finite(self) -> bool:
+        """Whether the state is worth keeping: by its loss, which is the same on all members, and by its
+        parameters; a gradient that is not finite may be one that a scaler passes over."""
+        if self._member.replica.ledger.not_finite_since is not None:
+            return False
+        finite = self._flat.finite()
+        if not finite:
+            self._saver.refuse(self._member.replica.position.committed)
+        return finite

@@ -1,0 +1,112 @@
+"""What all members of a formation know alike, beside the tensors: record, shares, the step in hand. Pure."""
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from edgetrain.data import Cut, Record, cut
+from edgetrain.link import FormationId
+from edgetrain.shares import equal, follow_speeds
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Moves with each commit, on every member in the same way. Holders are members' incarnations."""
+
+    record: Record
+    batch: int
+    """Samples of a whole step."""
+    epochs: int
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of the batch, by holder, summing to 1."""
+    samples: int = 0
+    """In committed steps."""
+    not_finite_since: int | None = None
+    """The first of the last committed steps in a row whose loss was not finite."""
+    returned: int = 0
+    """Samples that went back into the record with a lost member."""
+    cut: Cut | None = None
+    """The step after the last committed one, once a formation has shared it out."""
+    cut_in: FormationId | None = None
+    """That formation."""
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done."""
+        return self.record.over(self.epochs)
+
+    def share_out(self, formation: FormationId, holders: Collection[str]) -> Self:
+        """Cut the next step's batch for these holders, unless all is trained.
+
+        Who is new gets the mean of the others. For nobody, where all still have an older batch in hand:
+        such a step trains on nothing.
+        """
+        if self.over:
+            return self
+        if not holders:
+            nothing = Cut(self.record.epoch, {}, self.record)
+            return replace(self, cut=nothing, cut_in=formation)
+        known = [self.weights[name] for name in holders if name in self.weights]
+        mean = sum(known) / len(known) if known else 1.0
+        weights = {name: self.weights.get(name, mean) for name in holders}
+        return replace(self, cut=cut(self.record, self.batch, weights), cut_in=formation)
+
+    def kept_by(self, holders: Collection[str]) -> Self:
+        """The step in hand without those who hold their part no more."""
+        if self.cut is None:
+            return self
+        kept = self.cut.kept_by(holders)
+        returned = self.returned + self.cut.samples - kept.samples
+        if not kept.samples:
+            # Nobody holds any of it: a step without a gradient would only move momenta.
+            return replace(self, record=kept.after, returned=returned, cut=None, cut_in=None)
+        return replace(self, cut=kept, returned=returned)
+
+    def committed(self, step: int, loss: float) -> Self:
+        """After the step in hand was committed, as this number and with this mean loss."""
+        if self.cut is None:
+            raise ValueError("no step is in hand")
+        done, since = self.samples + self.cut.samples, self.not_finite_since
+        if self.cut.samples:
+            since = None if math.isfinite(loss) else since or step
+        rest = replace(self, record=self.cut.after, samples=done, cut=None, cut_in=None)
+        return replace(rest, not_finite_since=since)
+
+    def with_speeds(self, speeds: Mapping[str, float], *, alike: bool) -> Self:
+        """With the next shares, from the members' samples a second; `alike`: equal ones."""
+        return replace(self, weights=equal(speeds) if alike else follow_speeds(self.weights, speeds))
+
+    def at_rest(self) -> Self:
+        """As a snapshot has it: the step in hand is shared out anew by whoever goes on from there."""
+        return replace(self, cut=None, cut_in=None)
+
+    def to_json(self) -> bytes:
+        document = {
+            "record": self.record.to_json(),
+            "batch": self.batch,
+            "epochs": self.epochs,
+            "weights": dict(self.weights),
+            "samples": self.samples,
+            "returned": self.returned,
+            "not_finite_since": self.not_finite_since,
+            "cut": self.cut.to_json() if self.cut else None,
+            "cut_in": list(self.cut_in) if self.cut_in else None,
+        }
+        return json.dumps(document).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        document = json.loads(text)
+        return cls(
+            record=Record.from_json(document["record"]),
+            batch=int(document["batch"]),
+            epochs=int(document["epochs"]),
+            weights={str(name): float(weight) for name, weight in document["weights"].items()},
+            samples=int(document["samples"]),
+            returned=int(document["returned"]),
+            not_finite_since=document.get("not_finite_since"),
+            cut=Cut.from_json(document["cut"]) if document["cut"] else None,
+            cut_in=FormationId(*document["cut_in"]) if document["cut_in"] else None,
+        )

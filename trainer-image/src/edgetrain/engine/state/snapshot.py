@@ -1,0 +1,155 @@
+"""All that is stateful, captured at a loop boundary and put back: for newcomers and checkpoints.
+
+Encoded by torch.save and read with weights_only, so that nothing that comes over the network or from
+a disk is ever unpickled.
+"""
+
+import hashlib
+import io
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from edgetrain.engine.errors import BadState
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.link import FormationId, Position
+
+FORMAT = 1
+_PLAIN = (bool, int, float, str, bytes, type(None))
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state at the boundary after step `position.committed`."""
+
+    position: Position
+    ledger: Ledger
+    layout: list[str]
+    objects: list[Any]
+    """State dicts, in the order in which the program wrapped their owners."""
+    random: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Names this point of this history: equal on all members, though their bits may differ."""
+        history = [str(self.position.lineage), str(self.position.committed), self.ledger.to_json().decode()]
+        return hashlib.sha256("\n".join([*history, *self.layout]).encode()).hexdigest()
+
+
+def capture(position: Position, ledger: Ledger, layout: list[str], objects: Sequence[Stateful]) -> Snapshot:
+    """Copy everything: what is captured does not move when training goes on.
+
+    Raises:
+        BadState: something has a state that can only be pickled.
+    """
+    states = [_copied(thing.state_dict(), type(thing).__name__) for thing in objects]
+    return Snapshot(position, ledger, layout, states, _random_state())
+
+
+def restore(snapshot: Snapshot, objects: Sequence[Stateful]) -> None:
+    """Put a snapshot back into the program's own objects.
+
+    Raises:
+        BadState: the objects are not those that were captured.
+    """
+    if len(objects) != len(snapshot.objects):
+        raise BadState(f"the state is of {len(snapshot.objects)} objects, this program wraps {len(objects)}")
+    for thing, state in zip(objects, snapshot.objects, strict=True):
+        try:
+            thing.load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            what = type(thing).__name__
+            raise BadState(f"the state does not fit this program's {what}: {error}") from error
+    torch.set_rng_state(snapshot.random["torch"])
+    version, internal, gauss = snapshot.random["python"]
+    random.setstate((version, tuple(internal), gauss))
+
+
+def check(objects: Sequence[object]) -> None:
+    """Refuse at once what could not be saved later.
+
+    Raises:
+        BadState: names the object and the part of its state.
+    """
+    for thing in objects:
+        if not isinstance(thing, Stateful):
+            raise BadState(
+                f"session.wrap got a {type(thing).__name__}, which has no state_dict and load_state_dict: "
+                "give it both, or leave it out"
+            )
+        _copied(thing.state_dict(), type(thing).__name__, keep=True)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    position = snapshot.position
+    document = {
+        "format": FORMAT,
+        "lineage": position.lineage,
+        "committed": position.committed,
+        "formation": list(position.formation) if position.formation else None,
+        "ledger": snapshot.ledger.to_json().decode(),
+        "layout": snapshot.layout,
+        "objects": snapshot.objects,
+        "random": snapshot.random,
+    }
+    out = io.BytesIO()
+    torch.save(document, out)
+    return out.getvalue()
+
+
+def decode(data: bytes) -> Snapshot:
+    """Read what `encode` wrote.
+
+    Raises:
+        BadState: it is something else.
+    """
+    try:
+        document = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        if document["format"] != FORMAT:
+            raise BadState(f"the state has format {document['format']}, this version reads {FORMAT}")
+        formation = FormationId(*document["formation"]) if document["formation"] else None
+        return Snapshot(
+            position=Position(document["lineage"], formation, document["committed"]),
+            ledger=Ledger.from_json(document["ledger"]),
+            layout=document["layout"],
+            objects=document["objects"],
+            random=document["random"],
+        )
+    except BadState:
+        raise
+    except Exception as error:
+        # Damaged archives make torch.load raise almost anything.
+        raise BadState(f"no state of a session: {error}") from error
+
+
+def _random_state() -> dict[str, Any]:
+    version, internal, gauss = random.getstate()
+    return {"torch": torch.get_rng_state(), "python": [version, list(internal), gauss]}
+
+
+def _copied(value: Any, where: str, *, keep: bool = False) -> Any:
+    """A deep copy of what weights_only can read back; with `keep` only the check, without copying tensors."""
+    if isinstance(value, torch.Tensor):
+        return value if keep else value.detach().clone().cpu()
+    if isinstance(value, Mapping):
+        items = {key: _copied(item, f"{where}[{key!r}]", keep=keep) for key, item in value.items()}
+        return Counter(items) if isinstance(value, Counter) else items
+    if type(value) in (list, tuple):
+        return type(value)(_copied(item, f"{where}[{i}]", keep=keep) for i, item in enumerate(value))
+    if isinstance(value, _PLAIN) and type(value) in _PLAIN:
+        return value
+    raise BadState(
+        f"{where} is a {type(value).__name__}: only tensors, numbers, texts, lists and dicts can be saved; "
+        "leave it out of state_dict(), or give it in such a form"
+    )

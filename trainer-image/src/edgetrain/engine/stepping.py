@@ -1,0 +1,284 @@
+"""The steps of one member of a job, between the program's thread and the supervisor's orders.
+
+A step is attempted in the formation of the moment: reduced into scratch (prepared), then voted
+(committed). When the formation breaks, the thread waits, inside `reduce_step`, for the next one, and
+what becomes of the step is decided there. Parameters only ever move at a commit, so the state is
+whole at every loop boundary; that is where it is captured and replaced.
+"""
+
+import time
+from collections.abc import Callable
+
+from edgetrain.credentials import Credentials
+from edgetrain.data import Cut
+from edgetrain.engine.assignment import Step, StepAssignment, Superseded
+from edgetrain.engine.attempts import Attempt, Attempts
+from edgetrain.engine.entering import Entering
+from edgetrain.engine.formation.active_formation import ActiveFormation
+from edgetrain.engine.formation.commit_vote import CommitVote, Outcome
+from edgetrain.engine.formation.formations import Formations
+from edgetrain.engine.formation.gloo import GroupBroken
+from edgetrain.engine.meter import Meter
+from edgetrain.engine.monitor import Monitor, held
+from edgetrain.engine.orders import Orders
+from edgetrain.engine.replica import ReplicaState
+from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.transfer.catch_up import CatchUp
+from edgetrain.engine.transfer.replay_log import Entry
+from edgetrain.link import Decision, FormationId, Message, Position, Progress
+
+COMPARE_EVERY = 100
+"""Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
+
+
+class StepEngine:
+    """Methods are the program's thread's unless they say otherwise."""
+
+    def __init__(
+        self,
+        flat: FlatModel,
+        ledger: Ledger,
+        layout: list[str],
+        *,
+        send: Callable[[Message], None],
+        meter: Meter,
+        credentials: Credentials,
+    ) -> None:
+        self._monitor = Monitor()
+        self.orders = Orders()
+        self.replica = ReplicaState(ledger)
+        self.formations = Formations(self._monitor, send, lambda: self.replica.position, credentials)
+        self.catch_up = CatchUp(self._monitor, send, credentials)
+        self.entering = Entering(self._monitor, self.replica, self.formations, self.catch_up, flat, layout)
+        self.save_due = False
+        """The last vote asked for a checkpoint at this boundary."""
+        self.held = 0
+        self.last: Step | None = None
+        """What came of the last batch; None if nothing did."""
+        self._flat, self._meter = flat, meter
+        self._attempts = Attempts(self._monitor, self.replica, self.formations, flat, meter)
+        self._saved_at = time.monotonic()
+
+    @property
+    def monitor(self) -> Monitor:
+        """Guards all that is shared with other threads; notified whenever something can go on."""
+        return self._monitor
+
+    # --- at the loop's boundary
+
+    @held
+    def next_assignment(self) -> StepAssignment | None:
+        """What to do at this boundary; None for nothing yet."""
+        replica = self.replica
+        if entry := self.catch_up.take_step(replica.position.committed):
+            return StepAssignment(entry.ledger.record.epoch, (), replay=entry)
+        self.catch_up.tell(replica.position)
+        if not self.entering.entered or self.replica.drifted or not replica.ledger.cut:
+            return None
+        replica.in_hand = replica.mine
+        return StepAssignment(replica.ledger.cut.epoch, replica.in_hand)
+
+    @held
+    def keep_on(self, lineage: int) -> None:
+        """By the link's thread. The state at hand, whatever step is in hand, begins a new lineage."""
+        self.formations.leave()
+        self.catch_up.stop()
+        self.replica.keep_on(lineage)
+
+    # --- a step
+
+    def begin_step(self, turn: StepAssignment, loss: float) -> None:
+        """Before backward: gradients go out from now on as they are made, where a formation stands."""
+        with self._monitor:
+            active = None if turn.replay else self.entering.entered
+        if active and turn.positions:
+            self._attempts.begin_early(active, turn.positions, loss)
+
+    def abandon_step(self, why: str) -> None:
+        """The program failed in backward, after `begin_step`."""
+        self._attempts.abandon(why)
+
+    def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None:
+        """Make the step's gradients the group's committed mean.
+
+        `computed` samples went through the model; `loss` is their mean.
+
+        Raises:
+            Superseded: there is no such mean for this member; its gradients are empty now.
+            SystemExit: the supervisor asked to stop, or is gone.
+        """
+        self._meter.computed(computed)
+        if turn.replay:
+            with self._monitor:
+                entry = self._note(turn.replay)
+            self._take(entry, None)
+            return
+        self._meter.enter("wait")
+        try:
+            while not self._go_on(turn, loss):
+                pass
+        except Superseded:
+            self._flat.clear_gradients()
+            raise
+
+    def _go_on(self, turn: StepAssignment, loss: float) -> bool:
+        """Do what can be done for this step now, or wait for a change; says whether it is committed."""
+        attempt = self._attempts.take()
+        with self._monitor:
+            self._obey(attempt)
+            if not attempt:
+                cut, entry = self._decided()
+                active, ready = self.entering.entered, self.entering.to_enter()
+                if not entry and not active and not ready:
+                    self._monitor.wait()
+                    return False
+        if attempt:
+            return self._concluded(attempt)
+        if entry:
+            self._take(entry, cut)
+            return True
+        if ready:
+            self.entering.enter(ready)
+        return active is not None and self._tried(active, turn, loss)
+
+    @held
+    def _obey(self, attempt: Attempt | None) -> None:
+        """Orders that end or replace this step."""
+        active = self.formations.active
+        if self.orders.closed or (self.orders.stop and (not active or active.left)):
+            raise SystemExit(0 if self.orders.stop else 1)
+        if self.orders.start or self.catch_up.needs_snapshot:
+            if attempt:
+                self._attempts.give_up(attempt)
+            self.replica.in_sync, self.replica.in_hand, self.last = False, None, None
+            raise Superseded
+
+    @held
+    def _decided(self) -> tuple[Cut | None, Entry | None]:
+        """The step in hand, where others have decided what becomes of it: committed now. With it who had
+        which part, where that is known."""
+        replica = self.replica
+        if self._may_apply():
+            cut, step = replica.ledger.cut, replica.position.committed + 1
+            formation = replica.position.prepared.formation if replica.position.prepared else None
+            if formation:
+                done = replica.ledger.committed(step, self._flat.loss(self._attempts.sum))
+                return cut, self._note(Entry(step, formation, self._attempts.sum, done))
+        if entry := self.catch_up.take_step(replica.position.committed):
+            return None, self._note(entry)
+        self.catch_up.tell(replica.position)
+        return None, None
+
+    @held
+    def _may_apply(self) -> bool:
+        """All who count hold what is prepared, or somebody has committed it.
+
+        Not before the group is built, which shows that nobody was put out of it meanwhile. Nor once it was
+        left: a position that was told in leaving must not change by a decision of before.
+        """
+        active, prepared = self.formations.active, self.replica.position.prepared
+        if not active or not prepared or not active.built or active.left:
+            return False
+        return active.form.decision is Decision.APPLY and active.form.step == prepared.step
+
+    # --- an attempt
+
+    def _tried(self, active: ActiveFormation, turn: StepAssignment, loss: float) -> bool:
+        try:
+            attempt = self._attempts.begin(active, turn.positions, loss)
+        except GroupBroken:
+            return False
+        return self._concluded(attempt)
+
+    def _concluded(self, attempt: Attempt) -> bool:
+        """Backward is over; says whether the step is committed."""
+        self._meter.enter("reduce")
+        committed: list[tuple[Cut | None, Entry]] = []
+        try:
+            self._attempts.conclude(
+                attempt, self._vote(attempt), lambda outcome: committed.append(self._voted(attempt, outcome))
+            )
+        except GroupBroken:
+            return False
+        cut, entry = committed[0]
+        self._take(entry, cut)
+        return True
+
+    def _vote(self, attempt: Attempt) -> CommitVote:
+        form = attempt.active.form
+        compare = self.replica.compare or attempt.step % COMPARE_EVERY == 0
+        due = time.monotonic() - self._saved_at >= form.checkpoint_every_seconds
+        return CommitVote(
+            step=attempt.step,
+            hold_revision=self.orders.hold_revision,
+            reform=self.orders.reform,
+            save=due and attempt.active.leads,
+            speed=self._meter.speed,
+            digest=self._flat.digest() if compare else 0,
+        )
+
+    @held
+    def _voted(self, attempt: Attempt, outcome: Outcome) -> tuple[Cut | None, Entry]:
+        active, replica = attempt.active, self.replica
+        speeds = dict(zip(active.holders, outcome.speeds, strict=True))
+        cut, done = (
+            replica.ledger.cut,
+            replica.ledger.committed(attempt.step, self._flat.loss(self._attempts.sum)),
+        )
+        ledger = done.with_speeds(speeds, alike=active.form.shares == "equal")
+        self.replica.compare, self.replica.drifted = False, outcome.drifted
+        self.held, self.save_due = outcome.held, outcome.save
+        if outcome.save:
+            self._saved_at = time.monotonic()
+        entry = self._note(Entry(attempt.step, active.id, self._attempts.sum, ledger))
+        if outcome.reform:
+            self.orders.reform = False
+            self.formations.stop_cleanly(active)
+        else:
+            # Now, not at the next boundary: should the formation break before somebody gets there,
+            # all who committed still agree on who had which part of the next step.
+            replica.ledger = replica.ledger.share_out(active.id, active.holders)
+        return cut, entry
+
+    # --- a committed step
+
+    @held
+    def _note(self, entry: Entry) -> Entry:
+        """From now on it is committed here."""
+        replica = self.replica
+        replica.position = Position(entry.formation.lineage, entry.formation, entry.step)
+        replica.ledger, replica.in_hand = entry.ledger, None
+        self._attempts.keep(entry)
+        return entry
+
+    def _take(self, entry: Entry, cut: Cut | None) -> None:
+        """Give the program what was committed; `cut`: who had which part of it, where that is known."""
+        self._flat.unpack(entry.total)
+        parts = [part for part in cut.slices.values() if part] if cut else []
+        positions = tuple(position for part in parts for position in part)
+        epoch, lineage = entry.ledger.record.epoch, entry.formation.lineage
+        loss = self._flat.loss(entry.total)
+        self.last = Step(entry.step, epoch, loss, positions, len(parts), lineage)
+        self._tell(entry.formation, self.last)
+
+    def _tell(self, formation: FormationId, step: Step) -> None:
+        ledger, held, share = self.replica.ledger, self.held, self.replica.share
+
+        def described() -> Progress:
+            return Progress(
+                formation=formation,
+                phase="",
+                step=step.number,
+                epoch=step.epoch,
+                percent=100.0 * ledger.record.part_done(ledger.epochs),
+                loss=step.loss,
+                not_finite_since=ledger.not_finite_since,
+                samples=ledger.samples,
+                samples_returned=ledger.returned,
+                reduce_bytes=self._flat.bytes,
+                share=share,
+                held=held,
+            )
+
+        self._meter.committed(described, len(step.positions), self.formations.traffic.carried())

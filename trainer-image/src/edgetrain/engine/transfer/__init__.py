@@ -1,0 +1,1 @@
+"""State on its way from a member that has it to one that has not."""

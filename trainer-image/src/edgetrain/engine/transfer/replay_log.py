@@ -1,0 +1,91 @@
+"""The reduced gradients of the last steps, kept so that a newcomer can replay them. Bounded memory."""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.link import FormationId
+
+KEEP_BYTES = 64 * 1024 * 1024
+KEEP_AT_LEAST = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One committed step: applying `total` takes any member from step - 1 to step."""
+
+    step: int
+    formation: FormationId
+    total: torch.Tensor
+    """The reduced vector as `FlatModel.unpack` takes it."""
+    ledger: Ledger
+    """After the step."""
+
+
+class ReplayLog:
+    """Written by the training thread, read by those that serve newcomers.
+
+    The vectors of forgotten steps are used again: to take 100 MB from the system takes as long as to sum
+    """
+
+    def __init__(self, keep_bytes: int = KEEP_BYTES) -> None:
+        self._keep_bytes = keep_bytes
+        self._entries: deque[Entry] = deque()
+        self._changed = threading.Condition()
+        self._readers = 0
+        self._spare: torch.Tensor | None = None
+
+    def vector(self, size: int) -> torch.Tensor:
+        """Room for the sum of another step; it holds whatever was there."""
+        with self._changed:
+            spare, self._spare = self._spare, None
+        return spare if spare is not None and spare.numel() == size else torch.empty(size)
+
+    def append(self, entry: Entry) -> None:
+        """Keep one more step and forget the oldest beyond the bound. The entry's vector is the log's now."""
+        with self._changed:
+            self._entries.append(entry)
+            size = entry.total.numel() * entry.total.element_size()
+            while len(self._entries) > max(KEEP_AT_LEAST, self._keep_bytes // size):
+                self._forget(self._entries.popleft())
+            self._changed.notify_all()
+
+    def _forget(self, entry: Entry) -> None:
+        if not self._readers:
+            self._spare = entry.total
+
+    def clear(self) -> None:
+        """After foreign state was loaded, these steps are not of one history with it."""
+        with self._changed:
+            self._entries.clear()
+
+    @contextlib.contextmanager
+    def after(self, step: int, wait_seconds: float) -> Iterator[Entry | None]:
+        """The step after `step`, waited for; None if it is not there in time. Stays whole until it was read.
+
+        Raises:
+            LookupError: it was forgotten: only a snapshot helps.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._front() > step, wait_seconds)
+            found = self._find(step + 1) if self._front() > step else None
+            self._readers += 1
+        try:
+            yield found
+        finally:
+            with self._changed:
+                self._readers -= 1
+
+    def _find(self, step: int) -> Entry:
+        index = step - self._entries[0].step
+        if index < 0:
+            raise LookupError(f"step {step} is no more kept; the oldest is {self._entries[0].step}")
+        return self._entries[index]
+
+    def _front(self) -> int:
+        return self._entries[-1].step if self._entries else -1
