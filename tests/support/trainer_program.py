@@ -6,6 +6,7 @@ with snapshots, so that at the end every survivor shows for every epoch which sa
 """
 
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import edgetrain
 from edgetrain.engine import attempts as _attempts
@@ -62,15 +64,7 @@ class Net(nn.Module):
 def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> None:
     """Train as told; leave a summary at options["out"]."""
     os.environ.update(env, EDGETRAIN_LINK_FD=str(link.detach()))
-    for when, step in options.get("die", {}).items():
-        _fault(when, step, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    for when, step in options.get("break", {}).items():
-        _fault(when, step, _break)
-    if "file_bytes" in options:
-        # As on a full disk: what is longer cannot be written.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (options["file_bytes"], resource.RLIM_INFINITY))
-    if not options.get("net_admin"):
-        give_up(NET_ADMIN)
+    _as_ordered(options)
     session = edgetrain.join()
     torch.manual_seed(options.get("model_seed", 0))
     samples, epochs = options["samples"], options["epochs"]
@@ -86,7 +80,8 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
         if not Path(options["go"]).exists():
             time.sleep(options.get("leash", 0.0) * len(batch) / options["batch"])
         optimizer.zero_grad()
-        loss = model.net(batch.x).square().mean() + model.mark[batch.y].mean()
+        loss = _outcome(model.net, batch.x, twice=options.get("twice", False)).square().mean()
+        loss = loss + model.mark[batch.y].mean()
         step = session.committed.step + 1 if session.committed else 1
         session.backward(loss * math.nan if step in options.get("nan_steps", ()) else loss)
         assert model.mark.grad is not None
@@ -107,6 +102,30 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
     }
     Path(options["out"]).write_text(json.dumps(summary))
     session.finish(model)
+
+
+def _as_ordered(options: dict[str, Any]) -> None:
+    for constant, value in options.get("constants", {}).items():
+        module, _, name = constant.rpartition(".")
+        setattr(importlib.import_module(f"edgetrain.engine.{module}"), name, value)
+    for when, step in options.get("die", {}).items():
+        _fault(when, step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    for when, step in options.get("break", {}).items():
+        _fault(when, step, _break)
+    if "file_bytes" in options:
+        # As on a full disk: what is longer cannot be written.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (options["file_bytes"], resource.RLIM_INFINITY))
+    if not options.get("net_admin"):
+        give_up(NET_ADMIN)
+
+
+def _outcome(net: nn.Module, x: torch.Tensor, *, twice: bool) -> torch.Tensor:
+    """`twice`: backward comes by the parameters two times, in a backward of its own for one of them."""
+    outcome: torch.Tensor = net(x)
+    if not twice:
+        return outcome
+    again: torch.Tensor = checkpoint(net, x.clone().requires_grad_(), use_reentrant=True)
+    return (outcome + again) / 2
 
 
 def _digest(tensors: list[torch.Tensor]) -> str:

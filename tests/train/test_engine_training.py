@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from edgetrain import link
 from edgetrain.link import Decision
@@ -35,6 +37,15 @@ def test_a_group_trains_to_the_end(tmp_path: Path, reduction: str) -> None:
         assert len({message.digest for message in finished}) == 1
 
 
+MANY_BUCKETS = {
+    "state.flat_model.FIRST_BUCKET_BYTES": 256,
+    "state.flat_model.LARGEST_BUCKET_BYTES": 1024,
+    "formation.reduce.SMALL_BYTES": 0,
+}
+"""As with a large model: gradients go out while backward runs, and no sum is small."""
+
+
+@pytest.mark.parametrize("constants", [{}, MANY_BUCKETS], ids=["one bucket", "many buckets"])
 @pytest.mark.parametrize("reduction", ["ring", "star"])
 @pytest.mark.parametrize(
     ("fault", "decisions"),
@@ -50,9 +61,13 @@ def test_a_group_trains_to_the_end(tmp_path: Path, reduction: str) -> None:
     ],
 )
 def test_the_step_in_doubt(
-    tmp_path: Path, reduction: str, fault: dict[str, dict[str, Any]], decisions: set[Decision]
+    tmp_path: Path,
+    reduction: str,
+    constants: dict[str, int],
+    fault: dict[str, dict[str, Any]],
+    decisions: set[Decision],
 ) -> None:
-    with coordinating(tmp_path, reduction=reduction) as group:
+    with coordinating(tmp_path, reduction=reduction, constants=constants) as group:
         group.start(group.spawn_all("a", "b", "c", options=fault))
         group.run()
         check_exact(group)
@@ -64,7 +79,8 @@ def test_the_step_in_doubt(
 def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
     """Members die one after another, others come; whoever is left has trained on everything once."""
     chance = random.Random(seed)
-    with coordinating(tmp_path, reduction=chance.choice(["ring", "star"]), epochs=40, leash=0.15) as group:
+    reduction, constants = chance.choice(["ring", "star"]), chance.choice([{}, MANY_BUCKETS])
+    with coordinating(tmp_path, reduction=reduction, constants=constants, epochs=40, leash=0.15) as group:
         group.start(group.spawn_all("a", "b", "c", "d"))
         for name in ("e", "f"):
             group.until(lambda: group.committed() >= 3)
@@ -78,6 +94,30 @@ def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
         check_exact(group)
         assert len([t for t in group.members if t.alive]) == 4, "the training was over too soon"
         stop_all(group)
+
+
+@pytest.mark.parametrize("reduction", ["ring", "star"])
+def test_backward_that_comes_by_twice_loses_nothing(tmp_path: Path, reduction: str) -> None:
+    """Some of what it makes is on its way already then: it is summed once more, with all that came."""
+    with coordinating(tmp_path, reduction=reduction, constants=MANY_BUCKETS) as group:
+        group.start(group.spawn_all("a", "b", "c", options={name: {"twice": True} for name in "abc"}))
+        group.run()
+        check_exact(group)
+        stop_all(group)
+
+
+def test_backward_that_comes_by_twice_trains_as_if_it_came_once(tmp_path: Path) -> None:
+    models = []
+    for twice in (False, True):
+        root = tmp_path / f"twice-{twice}"
+        with coordinating(root, constants=MANY_BUCKETS, epochs=4, twice=twice) as group:
+            group.start(group.spawn_all("a"))
+            group.run()
+            stop_all(group)
+        models.append(load_file(root / "model-a" / "model.safetensors"))
+    once, twice_as_often = models
+    for name in (name for name in once if name.endswith(("weight", "bias"))):
+        torch.testing.assert_close(twice_as_often[name], once[name], rtol=1e-3, atol=1e-4)
 
 
 def test_a_newcomer_moves_as_if_it_had_been_there(tmp_path: Path) -> None:

@@ -27,8 +27,7 @@ class Packing:
         self.spoilt = False
         """A gradient has changed after its bucket was sent: backward came by twice."""
         into[-1] = loss * part if part else 0.0
-        for buffer, room in zip(flat.float_buffers, self._rooms[len(flat.trained) :], strict=True):
-            _pack(buffer, part, room)
+        self._pack_buffers()
 
     def arrived(self, place: int) -> None:
         """Backward has made the gradient of the trained parameter at this place."""
@@ -51,12 +50,18 @@ class Packing:
                 self._send(number)
 
     def again(self) -> None:
-        """Pack all of it anew, as the gradients are now."""
+        """Pack all of it anew, as gradients and buffers are now."""
         self._pack_all(range(len(self._flat.trained)))
+        self._pack_buffers()
 
     def _pack_all(self, places: Sequence[int]) -> None:
         for place in places:
             _pack(self._flat.trained[place].grad, self._part, self._rooms[place])
+
+    def _pack_buffers(self) -> None:
+        rooms = self._rooms[len(self._flat.trained) :]
+        for buffer, room in zip(self._flat.float_buffers, rooms, strict=True):
+            _pack(buffer, self._part, room)
 
     def _send(self, bucket: int) -> None:
         self._sent[bucket] = True
