@@ -31,10 +31,10 @@ NAIVE_BYTES = 128 << 10
 NAIVE = """
 import json, sys, time
 from edgetrain.credentials import Credentials
-from edgetrain.profiler.prober import Peer
+from edgetrain.profiler.prober import ProbedPeer
 from edgetrain_protocol.report import ProbeTarget
 target = ProbeTarget(peer="cloud", address=sys.argv[1], port=7073)
-peer = Peer.dial(target, Credentials.from_env(), 30)
+peer = ProbedPeer.dial(target, Credentials.from_env(), 30)
 for _ in range(5):
     began = time.monotonic()
     peer.down(int(sys.argv[2]), began)

@@ -13,7 +13,7 @@ import time
 import torch
 
 from edgetrain.credentials import Credentials
-from edgetrain.data import Record
+from edgetrain.data import SamplerState
 from edgetrain.engine.monitor import Monitor
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.snapshot import Snapshot
@@ -31,7 +31,7 @@ def snapshot(mib: int) -> Snapshot:
     version, internal, gauss = random.getstate()
     state = {"torch": torch.get_rng_state(), "python": [version, list(internal), gauss]}
     weights = {str(number): torch.randn((mib << 18) // PIECES) for number in range(PIECES)}
-    return Snapshot(Position(1), Ledger(Record.fresh(1000, 7), batch=8, epochs=1), [], [weights], state)
+    return Snapshot(Position(1), Ledger(SamplerState.fresh(1000, 7), batch=8, epochs=1), [], [weights], state)
 
 
 def give(port: int, mib: int) -> None:

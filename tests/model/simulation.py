@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from edgetrain.group.ballot import Persist
 from edgetrain.group.effects import (
     Announce,
     Between,
@@ -25,6 +24,7 @@ from edgetrain.group.machine import Group
 from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, PlanView, Stage
+from edgetrain.group.voter import Persist
 from tests.model.sites import Site
 from tests.model.trainers import Trainers
 

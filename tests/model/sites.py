@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edgetrain.group.ballot import Established
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
 from edgetrain.group.status import PlanView
+from edgetrain.group.voter import Established
 from edgetrain.link.messages import FormationId, Position
 
 Content = tuple[frozenset[Member], ...]

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from edgetrain.group.ballot import Established
 from edgetrain.group.effects import formation_id
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage
+from edgetrain.group.voter import Established
 from edgetrain.link import messages as link
 from edgetrain.link.messages import Decision
 from tests.model.explore import explore

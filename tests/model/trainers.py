@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from edgetrain.group.ballot import Established
 from edgetrain.group.effects import Effect, formation_id
 from edgetrain.group.members import Member, Pod
+from edgetrain.group.voter import Established
 from edgetrain.link import messages as link
 from edgetrain.link.messages import Decision, FormationId, Position, Prepared
 from tests.model.network import Network

@@ -14,10 +14,12 @@ from functools import cached_property
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
-from edgetrain.group.ballot import (
+from edgetrain.group.members import Formation, Member, Pod, names
+from edgetrain.group.record import Record
+from edgetrain.group.rules import Rules, Vote
+from edgetrain.group.voter import (
     Action,
     Actions,
-    Ballot,
     Call,
     Established,
     Forming,
@@ -25,10 +27,8 @@ from edgetrain.group.ballot import (
     Refusal,
     Stopping,
     Tell,
+    Voter,
 )
-from edgetrain.group.members import Formation, Member, Pod, names
-from edgetrain.group.record import Record
-from edgetrain.group.rules import Rules, Vote
 from edgetrain.link.messages import Decision, FormationId, Position, Prepared
 
 LINEAGE = 1
@@ -42,7 +42,7 @@ class Violation(AssertionError):
 class Node:
     """A pod: its ballot, what is on its disk, and its trainer's formation as the trainer sees it."""
 
-    ballot: Ballot
+    ballot: Voter
     disk: Record
     starts: int = 0
     word: Established | None = None
@@ -142,7 +142,7 @@ class World:
         nodes = []
         for pod, home in enumerate(self.pods):
             record = Record(home, LINEAGE, base)
-            ballot = Ballot(record, rules=self.rules).on_member(self.member(pod))
+            ballot = Voter(record, rules=self.rules).on_member(self.member(pod))
             nodes.append(Node(ballot.on_position(Position(LINEAGE)), record))
         return State(tuple(self.number(n) for n in nodes), frozenset(), frozenset(), ())
 
@@ -419,7 +419,7 @@ class World:
         ballot, member = node.ballot, node.ballot.member
         assert member is not None
         if kind == "pod restarts":
-            ballot = replace(Ballot(node.disk.recovered(), rules=self.rules), member=member)
+            ballot = replace(Voter(node.disk.recovered(), rules=self.rules), member=member)
         ballot, actions = ballot.on_ended(member)
         starts = node.starts + 1
         fresh = ballot.on_member(replace_incarnation(node.ballot.member, starts))
@@ -428,9 +428,7 @@ class World:
         others = (i for i, pod in enumerate(self.pods) if pod != ballot.record.pod)
         return after, (*sent, *((i, self.number(ballot.record)) for i in others))
 
-    def _carry(
-        self, node: Node, ballot: Ballot, actions: Actions
-    ) -> tuple[Node, tuple[tuple[int, int], ...]]:
+    def _carry(self, node: Node, ballot: Voter, actions: Actions) -> tuple[Node, tuple[tuple[int, int], ...]]:
         node = replace(node, ballot=ballot)
         sent: list[tuple[int, int]] = []
         for action in actions:
@@ -457,7 +455,7 @@ class World:
 
     def _matters(self, node: int, number: int) -> bool:
         """False for a message that this pod will never heed again: its delivery changes nothing."""
-        ballot: Ballot = self._things[node].ballot
+        ballot: Voter = self._things[node].ballot
         match self._things[number]:
             case (Pod(), Call(formation=formation) as asking):
                 return formation.number > ballot.closed and ballot.member in asking.voters

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from edgetrain.data import Record
+from edgetrain.data import SamplerState
 from edgetrain.engine.errors import BadCheckpoint
 from edgetrain.engine.state.checkpoint import Checkpoints
 from edgetrain.engine.state.ledger import Ledger
@@ -15,7 +15,7 @@ LAYOUT = ["parameter weight [1, 2] float32", "parameter bias [1] float32"]
 
 
 def snapshot(lineage: int, step: int) -> Snapshot:
-    ledger = Ledger(Record.fresh(10, 0), 4, 1)
+    ledger = Ledger(SamplerState.fresh(10, 0), 4, 1)
     return capture(Position(lineage, None, step), ledger, LAYOUT, [torch.nn.Linear(2, 1)])
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgetrain.fleet_client import FleetSettings
-from edgetrain_operator.fleet.given import Offer
+from edgetrain_operator.fleet.external_certificate import Offer
 from edgetrain_operator.fleet.keyring import Keyring, renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.plan import Group, Member, Plan

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from edgetrain.data import Record as DataRecord
+from edgetrain.data import SamplerState as DataRecord
 from edgetrain.engine.errors import BadCheckpoint, BadState
 from edgetrain.engine.state import manifest
 from edgetrain.engine.state import snapshot as state

@@ -24,7 +24,7 @@ class Reducers:
         """
         Args:
             places: (namespace or empty, address) by rank.
-            come_from: see Group; else all these addresses.
+            come_from: see ProcessGroup; else all these addresses.
         """
         self._ends: list[Connection[Any, Any]] = []
         self._processes = []
@@ -69,7 +69,7 @@ def _serve(
 ) -> None:
     import torch
 
-    from edgetrain.engine.formation.gloo import AddressStore, Group
+    from edgetrain.engine.formation.gloo import AddressStore, ProcessGroup
 
     torch.set_num_threads(1)
     if namespace:
@@ -85,7 +85,7 @@ def _serve(
 
     reader = threading.Thread(target=put_all)
     reader.start()
-    group = Group(store, rank, size, address, 20.0, come_from)
+    group = ProcessGroup(store, rank, size, address, 20.0, come_from)
     reader.join()
     end.send("built")
     while True:

@@ -11,7 +11,7 @@ import pytest
 
 from edgetrain import link
 from edgetrain.engine.formation.builder import ADMIT_SECONDS
-from edgetrain.engine.formation.gloo import AddressStore, Group, GroupBroken, shut_down
+from edgetrain.engine.formation.gloo import AddressStore, GroupBroken, ProcessGroup, shut_down
 from edgetrain.link.codec import unpack_bytes
 from tests.support.reducers import Reducers, timed_sum
 from tests.support.trainers import Coordinator, Trainer, coordinating
@@ -70,7 +70,7 @@ def half_built() -> Iterator[tuple[AddressStore, Address]]:
 
     def build(rank: int) -> None:
         with contextlib.suppress(GroupBroken):
-            Group(stores[rank], rank, 2, MEMBERS[rank], BUILD_SECONDS, MEMBERS)
+            ProcessGroup(stores[rank], rank, 2, MEMBERS[rank], BUILD_SECONDS, MEMBERS)
 
     stores = [AddressStore(publish) for _ in MEMBERS]
     building = [threading.Thread(target=build, args=(rank,)) for rank in range(2)]

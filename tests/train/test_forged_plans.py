@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import wait_for
-from edgetrain.group.ballot import Call
 from edgetrain.group.effects import Asked
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
 from edgetrain.group.status import Stage, Status
+from edgetrain.group.voter import Call
 from edgetrain.link import FormationId, StoreSet
 from edgetrain.supervisor.wire import Passed, Spoken
 from edgetrain_operator.fleet import ca

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetrain.data import Block, Cut, Order, Record, cut
+from edgetrain.data import BatchPartition, Block, EpochPermutation, SamplerState, cut
 
 MEMBERS = ["a", "b", "c", "d", "e"]
 
@@ -28,11 +28,11 @@ def test_each_epoch_sees_each_sample_once(
     samples: int, batch: int, fate: list[tuple[dict[str, float], set[str], bool]], seed: int
 ) -> None:
     epochs = 2
-    record = Record.fresh(samples, seed)
+    record = SamplerState.fresh(samples, seed)
     seen: Counter[tuple[int, int]] = Counter()
 
-    def commit(step: Cut) -> Record:
-        order = Order(samples, seed, step.epoch)
+    def commit(step: BatchPartition) -> SamplerState:
+        order = EpochPermutation(samples, seed, step.epoch)
         seen.update((step.epoch, i) for part in step.slices.values() for i in order.indices(part))
         return step.after
 
@@ -42,7 +42,9 @@ def test_each_epoch_sees_each_sample_once(
         step = cut(record, batch, weights)
         assert step.samples > 1 or 1 in (samples, batch)
         step = step.kept_by(weights.keys() - lost)
-        record = commit(Cut.from_json(json.loads(json.dumps(step.to_json())))) if commits else record
+        record = (
+            commit(BatchPartition.from_json(json.loads(json.dumps(step.to_json())))) if commits else record
+        )
     while not record.over(epochs):
         record = commit(cut(record, batch, {"a": 1.0}))
     assert seen == Counter({(epoch, i): 1 for epoch in range(epochs) for i in range(samples)})
@@ -51,23 +53,23 @@ def test_each_epoch_sees_each_sample_once(
 
 @given(st.integers(1, 200), st.integers(0, 9), st.integers(0, 9))
 def test_an_order_is_a_permutation_that_all_compute_alike(samples: int, seed: int, epoch: int) -> None:
-    indices = Order(samples, seed, epoch).indices(range(samples))
+    indices = EpochPermutation(samples, seed, epoch).indices(range(samples))
     assert sorted(indices) == list(range(samples))
-    assert indices == Order(samples, seed, epoch).indices(range(samples))
+    assert indices == EpochPermutation(samples, seed, epoch).indices(range(samples))
 
 
 def test_epochs_have_different_orders() -> None:
-    assert Order(100, 0, 0).indices(range(100)) != Order(100, 0, 1).indices(range(100))
+    assert EpochPermutation(100, 0, 0).indices(range(100)) != EpochPermutation(100, 0, 1).indices(range(100))
 
 
 def test_a_lost_part_goes_out_first() -> None:
-    first = cut(Record.fresh(10, 0), 4, {"a": 1, "b": 1}).kept_by({"a"})
+    first = cut(SamplerState.fresh(10, 0), 4, {"a": 1, "b": 1}).kept_by({"a"})
     assert first.slices == {"a": (0, 1)}
     assert cut(first.after, 4, {"a": 1}).slices == {"a": (2, 3, 4, 5)}
 
 
 def test_a_last_batch_stays_in_its_epoch() -> None:
-    record = Record(seed=0, block=Block(0, 10), cursor=8)
+    record = SamplerState(seed=0, block=Block(0, 10), cursor=8)
     step = cut(record, 4, {"a": 1})
     assert (step.epoch, step.slices) == (0, {"a": (8, 9)})
     assert step.kept_by(()).after.rolled().epoch == 0
@@ -76,4 +78,4 @@ def test_a_last_batch_stays_in_its_epoch() -> None:
 @pytest.mark.parametrize(("block", "cursor"), [(Block(3, 3), 3), (Block(0, 5), 6)])
 def test_a_record_that_cannot_be_is_refused(block: Block, cursor: int) -> None:
     with pytest.raises(ValueError, match="block"):
-        Record(seed=0, block=block, cursor=cursor)
+        SamplerState(seed=0, block=block, cursor=cursor)

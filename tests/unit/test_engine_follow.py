@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.waiting import wait_for
 from edgetrain.acceptor import Acceptor, Prove
-from edgetrain.data import Block, Record
+from edgetrain.data import Block, SamplerState
 from edgetrain.engine.formation.echo import unheard
 from edgetrain.engine.monitor import Monitor
 from edgetrain.engine.state.ledger import Ledger
@@ -62,7 +62,7 @@ known = cache(kept_credentials)
 
 @contextmanager
 def training(every: float, worker: str = "w") -> Iterator[tuple[Group, Donor]]:
-    group = Group(Ledger(Record(1, Block(0, 100_000), 0), 8, 1), every)
+    group = Group(Ledger(SamplerState(1, Block(0, 100_000), 0), 8, 1), every)
     group.boundary.set()
     donor = Donor(0, known(worker), group.log, group.snapshot, group.position)
     thread = threading.Thread(target=group.train, daemon=True)

@@ -11,7 +11,14 @@ import pytest
 from benchmarks.waiting import wait_for
 from edgetrain.fleet_client import FleetClient
 from edgetrain_operator.fleet import ca
-from edgetrain_operator.fleet.given import HANDED_ROUND, Given, Mount, Offer, followed, offer
+from edgetrain_operator.fleet.external_certificate import (
+    HANDED_ROUND,
+    ExternalCertificate,
+    Mount,
+    Offer,
+    followed,
+    offer,
+)
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.fleet.tls import BadCertificate
@@ -65,7 +72,10 @@ class TestDecisions:
 
     def test_an_expired_certificate_is_not_waited_with(self) -> None:
         new = self.pair()
-        known = (Given(new, "B", NOW + HANDED_ROUND), Given(self.pair(days=-1), "A", NOW))
+        known = (
+            ExternalCertificate(new, "B", NOW + HANDED_ROUND),
+            ExternalCertificate(self.pair(days=-1), "A", NOW),
+        )
         assert offer(known, NOW).pair == new
 
     def test_the_old_authority_goes_when_every_replica_has_turned(self) -> None:

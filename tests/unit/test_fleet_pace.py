@@ -16,7 +16,7 @@ from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.pace import JOB_BURST, JOB_RATE, POD_BURST, POD_RATE, Paces
 from edgetrain_operator.fleet.reading import read_reports
 from edgetrain_operator.fleet.service import FleetService
-from edgetrain_operator.fleet.store import Nonsense, Sender
+from edgetrain_operator.fleet.store import InvalidReport, Sender
 from edgetrain_operator.fleet.wire import Problem
 from edgetrain_protocol.report import MOST_REQUEST_BYTES
 from tests.support.fleet import JOB, report, serving, settings_for
@@ -76,7 +76,7 @@ def test_the_worst_request_keeps_the_others_waiting_for_no_longer_than_a_tenth_o
 
 def seconds_to_handle(fleet: Fleet, body: bytes) -> float:
     began = time.thread_time()
-    with suppress(Problem, Nonsense):
+    with suppress(Problem, InvalidReport):
         fleet.take(JOB, read_reports(body), Sender("w-a", "pod-w-a"))
     return time.thread_time() - began
 

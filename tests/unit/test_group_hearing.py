@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from edgetrain.group.ballot import Call, Established
 from edgetrain.group.effects import Asked, Between, Send, VotesLost
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
 from edgetrain.group.status import PlanView, Stage, Status
+from edgetrain.group.voter import Call, Established
 from edgetrain.link import Decision
 
 A, B, X = (Pod(name, f"pod-{name}") for name in "abx")

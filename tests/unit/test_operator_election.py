@@ -19,7 +19,7 @@ from edgetrain_operator.core.election import (
     succession,
 )
 from edgetrain_operator.core.reduction import choose, ring_seconds, star_seconds
-from edgetrain_operator.core.stored import Office
+from edgetrain_operator.core.stored import AggregatorTenure
 from edgetrain_operator.fleet_state import NodeRate
 from edgetrain_protocol.strategy import Reduction
 
@@ -31,15 +31,18 @@ def rates(**mbit: float) -> dict[str, NodeRate]:
 
 
 def ballot(
-    measured: Mapping[str, NodeRate], office: Office | None = None, now: float = 1000.0, **more: object
+    measured: Mapping[str, NodeRate],
+    office: AggregatorTenure | None = None,
+    now: float = 1000.0,
+    **more: object,
 ) -> Ballot:
     workers = sorted({*measured, *([office.worker] if office else [])})
     plain = Ballot(workers, {w: f"node-{w}" for w in workers}, measured, office, "", now)
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
-def in_office(worker: str, mbit: float, since: float = 0.0) -> Office:
-    return Office(
+def in_office(worker: str, mbit: float, since: float = 0.0) -> AggregatorTenure:
+    return AggregatorTenure(
         worker=worker,
         node=f"node-{worker}",
         since=since,
@@ -61,7 +64,7 @@ def test_the_right_one_in_any_line_up_whatever_order_measurements_come_in(seed: 
     dice = random.Random(seed)
     speeds = dict(zip("abcde", dice.sample([100, 50, 40, 20, 10, 5], 5), strict=True))
     order = dice.sample(sorted(speeds), 5)
-    office: Office | None = None
+    office: AggregatorTenure | None = None
     known: dict[str, NodeRate] = {}
     for number, worker in enumerate(["", *order]):
         known |= rates(**{worker: speeds[worker]}) if worker else {}
@@ -97,7 +100,9 @@ def test_one_that_cannot_be_measured_yields_to_those_that_are() -> None:
     assert elect(replace(late, rates=rates(c=100))).office.worker == "a"
 
 
-def run(measurements: list[dict[str, NodeRate]], office: Office, every: float = 5.0) -> list[Result]:
+def run(
+    measurements: list[dict[str, NodeRate]], office: AggregatorTenure, every: float = 5.0
+) -> list[Result]:
     """Elections one after another, as probes come in."""
     results = []
     for number, measured in enumerate(measurements):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from edgetrain_operator.core.hearing import HEARD_SECONDS, TAKE_OVER_SECONDS
 from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
+from edgetrain_operator.core.report_view import HEARD_SECONDS, TAKE_OVER_SECONDS
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import Checkpoint, TrainerState

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgetrain_operator.fleet.link_time import burst_bytes
 from edgetrain_operator.fleet.probe_book import ProbeBook
-from edgetrain_operator.fleet.probe_needs import Need, Node
+from edgetrain_operator.fleet.probe_needs import Need, ProbedNode
 from edgetrain_operator.fleet.probes import choose, view_of
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder
@@ -189,8 +189,8 @@ def test_first_election_on_all_rates_takes_the_right_one(mbit: tuple[int, ...], 
 
 def test_a_node_that_only_slow_partners_have_probed_is_stretched_whatever_they_made_it_owe() -> None:
     """A 100 Mbit/s node whose first probe was with one of 10 is charged as if it had no more itself."""
-    limited = Node("a", seen=0, heard=60, rate=11 * MBIT, probed=10, offered=10 * MBIT, credit=-1.6)
-    hubs = [Node(name, seen=0, heard=60, rate=20 * MBIT, probed=50) for name in "bc"]
+    limited = ProbedNode("a", seen=0, heard=60, rate=11 * MBIT, probed=10, offered=10 * MBIT, credit=-1.6)
+    hubs = [ProbedNode(name, seen=0, heard=60, rate=20 * MBIT, probed=50) for name in "bc"]
     probe = choose("a", view_of({node.worker: node for node in [limited, *hubs]}, 60), set(), 60)
     assert probe is not None
     assert (probe.need, probe.peers) == (Need.STRETCH, ("b", "c"))

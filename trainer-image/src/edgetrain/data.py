@@ -2,7 +2,7 @@
 
 The record is part of every member's state and moves only when a step commits. Nothing is leased:
 what a lost member held in hand goes back into the record by the very commit that does without it.
-Positions count along the epoch's order; `Order` turns them into indices of the data set.
+Positions count along the epoch's order; `EpochPermutation` turns them into indices of the data set.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -23,7 +23,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Record:
+class SamplerState:
     """What of the current epoch has been trained on, in committed steps.
 
     Raises:
@@ -90,13 +90,13 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Cut:
+class BatchPartition:
     """One step's batch, shared out. Becomes part of the record when the step commits."""
 
     epoch: int
     slices: Mapping[str, tuple[int, ...]]
     """Positions by holder."""
-    after: Record
+    after: SamplerState
     """The record once this step is committed."""
 
     @property
@@ -119,10 +119,10 @@ class Cut:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         slices = {str(name): tuple(part) for name, part in document["slices"].items()}
-        return cls(int(document["epoch"]), slices, Record.from_json(document["after"]))
+        return cls(int(document["epoch"]), slices, SamplerState.from_json(document["after"]))
 
 
-def cut(record: Record, batch: int, weights: Mapping[str, float]) -> Cut:
+def cut(record: SamplerState, batch: int, weights: Mapping[str, float]) -> BatchPartition:
     """Cut the next step's batch of at most `batch` samples, never across two epochs.
 
     One sample more or less where a single one would be left over. `weights` (positive) say how much
@@ -136,7 +136,7 @@ def cut(record: Record, batch: int, weights: Mapping[str, float]) -> Cut:
     stop = record.cursor + take - len(again)
     positions = again + tuple(range(record.cursor, stop))
     counts = apportion(len(positions), weights)
-    return Cut(
+    return BatchPartition(
         epoch=record.epoch,
         slices=dict(zip(counts, _split(positions, counts.values()), strict=True)),
         after=replace(record, cursor=stop, returned=rest),
@@ -151,7 +151,7 @@ def _split(positions: tuple[int, ...], counts: Iterable[int]) -> Iterable[tuple[
 
 
 @dataclass(frozen=True)
-class Order:
+class EpochPermutation:
     """The order in which one epoch goes through the data set."""
 
     samples: int

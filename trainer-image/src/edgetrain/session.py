@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from edgetrain.data import Order, Record
+from edgetrain.data import EpochPermutation, SamplerState
 from edgetrain.engine.alone import Alone
 from edgetrain.engine.assignment import Step, StepAssignment
 from edgetrain.engine.boundary import Boundary
@@ -83,7 +83,7 @@ class Session:
         self._turn: StepAssignment | None = None
         self._computed = 0
         self._drained = False
-        self._order: Order | None = None
+        self._order: EpochPermutation | None = None
         torch.set_num_threads(max(1, settings.threads))
 
     @property
@@ -145,9 +145,9 @@ class Session:
                 raise BadProgram(f"batch_size is {batch_size} and epochs {epochs}: both must be 1 or more")
             examples = Examples(train_set)
             settings = f"data {len(examples)} samples, batch_size {batch_size}, epochs {epochs}, seed {seed}"
-            ledger = Ledger(Record.fresh(len(examples), seed), batch_size, epochs)
+            ledger = Ledger(SamplerState.fresh(len(examples), seed), batch_size, epochs)
             engine = self._engine = self._start(ledger, settings)
-            self._order = Order(len(examples), seed, 0)
+            self._order = EpochPermutation(len(examples), seed, 0)
         return self._loop(engine, examples)
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -219,7 +219,7 @@ class Session:
         layout = layout_of(self._model, optimizers, [settings])
         return Boundary(self._link, self._settings, flat, ledger, layout, self._objects)
 
-    def _order_of(self, epoch: int) -> Order:
+    def _order_of(self, epoch: int) -> EpochPermutation:
         """Kept from step to step: each epoch's order is computed once."""
         if self._order is None:
             raise BadProgram("session.batches was not called")

@@ -7,9 +7,9 @@ written before the pod is made: an operator that died in between makes the same 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgetrain_operator.core.hearing import READY
 from edgetrain_operator.core.model import Observed, PodView
 from edgetrain_operator.core.naming import pod_name, worker_name
+from edgetrain_operator.core.report_view import READY
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST, TrainerState

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from edgetrain_operator.core import attempts, lifecycle, volumes
 from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.causes import attributed
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.membership import why_leaves
@@ -26,7 +27,6 @@ from edgetrain_operator.core.placement import Placement, place
 from edgetrain_operator.core.planning import Planned, plan_next
 from edgetrain_operator.core.pods import worker_pod
 from edgetrain_operator.core.refusals import of_kind
-from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.words import remembered
@@ -71,12 +71,12 @@ def status_unwritten(seen: Observed) -> JobStatus:
     return status(scene, seen.stored, found)
 
 
-def _look(seen: Observed) -> tuple[Scene, Verdict | None]:
+def _look(seen: Observed) -> tuple[DecisionContext, Verdict | None]:
     """What is there, and why no worker shall train, if none shall."""
     records = limited(seen, attributed(seen, remembered(seen, attempts.noted(seen))))
-    scene = Scene(seen, records, _placement(seen, left_out(records)))
+    scene = DecisionContext(seen, records, _placement(seen, left_out(records)))
     found = lifecycle.verdict(scene)
-    return (scene, None) if found is None else (Scene(seen, records, Placement()), found)
+    return (scene, None) if found is None else (DecisionContext(seen, records, Placement()), found)
 
 
 def _placement(seen: Observed, without: Collection[str]) -> Placement:
@@ -88,7 +88,7 @@ def _placement(seen: Observed, without: Collection[str]) -> Placement:
 
 
 def _pods(
-    scene: Scene, records: dict[str, WorkerRecord]
+    scene: DecisionContext, records: dict[str, WorkerRecord]
 ) -> tuple[dict[str, WorkerRecord], tuple[Action, ...], float | None]:
     """Pods to make and to delete, the records to write before, and when to look again."""
     seen, records = scene.seen, dict(records)
@@ -116,7 +116,7 @@ def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
     return [*claims, Create(pod, f"{node}: {why}", subject)]
 
 
-def _deletions(scene: Scene) -> list[DeletePod]:
+def _deletions(scene: DecisionContext) -> list[DeletePod]:
     """Living pods that the job no longer wants: on nodes that it left, given up, or superseded."""
     found = []
     for pod in scene.seen.pods:
@@ -131,7 +131,7 @@ def _deletions_due(seen: Observed) -> float | None:
     return min((at for at in due if at > seen.now), default=None)
 
 
-def _why_delete(scene: Scene, node: str, uid: str, attempt: int) -> str:
+def _why_delete(scene: DecisionContext, node: str, uid: str, attempt: int) -> str:
     worker = worker_name(node)
     record = scene.records.get(worker)
     if why := scene.placement.remove.get(node):
@@ -146,7 +146,7 @@ def _why_delete(scene: Scene, node: str, uid: str, attempt: int) -> str:
     return "silent for longer than elastic.offlineGraceSeconds" if scene.given_up(worker) else ""
 
 
-def _over(scene: Scene) -> list[MarkOver]:
+def _over(scene: DecisionContext) -> list[MarkOver]:
     """Pods that still report and are no more: on nodes that were dark when theirs was deleted. The pods
     were listed after the reports were read, so a new pod is never among them."""
     reporting = {stamped.head.pod_uid for stamped in scene.seen.reports.values()}
@@ -161,7 +161,7 @@ def _over(scene: Scene) -> list[MarkOver]:
     ]
 
 
-def _next_look(scene: Scene) -> float:
+def _next_look(scene: DecisionContext) -> float:
     hearing, workers = scene.hearing, [m.worker for m in scene.members]
     unsettled = [w for w in workers if not hearing.heard(w)]
     return scene.now + (BUSY_SECONDS if unsettled and hearing.any_heard(workers) else STEADY_SECONDS)

@@ -2,14 +2,14 @@
 
 from statistics import median_low
 
-from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.context import DecisionContext
 
 STEPS = 3
 """In a row before it is told: a single step may be one that a program, or a scaler, passes over."""
 REASON = "LossNotFinite"
 
 
-def diverged(scene: Scene) -> str | None:
+def diverged(scene: DecisionContext) -> str | None:
     """What has become of the loss, in words for people; None while it is finite.
 
     By the word of most: the mean loss is the same on all members.

@@ -1,13 +1,13 @@
 """Which step is durable: in one and the same checkpoint on two nodes, and on record here."""
 
-from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.report import Checkpoint
 
 COPIES = 2
 
 
-def with_durable(scene: Scene, stored: StoredPlan) -> StoredPlan:
+def with_durable(scene: DecisionContext, stored: StoredPlan) -> StoredPlan:
     """The record with the newest durable step of the history that the present lineage goes on from."""
     kept = stored.durable if stored.durable and stored.alive(stored.durable) else None
     stored = stored.model_copy(update={"durable": kept, "durable_on": stored.durable_on if kept else ()})
@@ -20,7 +20,7 @@ def with_durable(scene: Scene, stored: StoredPlan) -> StoredPlan:
     return stored.model_copy(update={"durable": newest, "durable_on": tuple(on)})
 
 
-def holders(scene: Scene) -> dict[Checkpoint, list[str]]:
+def holders(scene: DecisionContext) -> dict[Checkpoint, list[str]]:
     """Each checkpoint that anybody reports -> who holds it, whether heard just now or not."""
     held: dict[Checkpoint, list[str]] = {}
     for worker in sorted(scene.seen.reports):

@@ -9,7 +9,7 @@ is back: it has shown for long that it is the better one.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgetrain_operator.core.stored import Office
+from edgetrain_operator.core.stored import AggregatorTenure
 from edgetrain_operator.fleet_state import NodeRate
 
 HYSTERESIS = 1.5
@@ -37,7 +37,7 @@ class Ballot:
     nodes: Mapping[str, str]
     """Worker -> its node's name."""
     rates: Mapping[str, NodeRate]
-    incumbent: Office | None
+    incumbent: AggregatorTenure | None
     acting: str
     """The aggregator that the group's newest formation reports; empty where unknown."""
     now: float
@@ -45,7 +45,7 @@ class Ballot:
 
 @dataclass(frozen=True)
 class Result:
-    office: Office
+    office: AggregatorTenure
     changed: bool
     """Whether somebody else leads now."""
     look_again_at: float | None = None
@@ -97,7 +97,7 @@ def _fill(ballot: Ballot, why: str, *, provisional: bool = False, predecessor: s
     return Result(office.model_copy(update={"predecessor": predecessor}), changed=True)
 
 
-def _first_measured(ballot: Ballot, office: Office) -> Result:
+def _first_measured(ballot: Ballot, office: AggregatorTenure) -> Result:
     """The first election on measurements: on those of all, or after a while on those of most.
     Without margin or tenure, for the incumbent was not chosen by bandwidth. It counts as none while it is
     not measured: whose slow link the group's own traffic fills may never be, for as long as it leads."""
@@ -115,7 +115,7 @@ def _first_measured(ballot: Ballot, office: Office) -> Result:
     return Result(_office(ballot, best, why, measured=True, provisional=True), changed=True)
 
 
-def _contest(ballot: Ballot, office: Office) -> Result:
+def _contest(ballot: Ballot, office: AggregatorTenure) -> Result:
     if office.worker not in ballot.rates:
         return Result(
             office, changed=False
@@ -145,12 +145,12 @@ def _contest(ballot: Ballot, office: Office) -> Result:
     return Result(_office(ballot, best, why, measured=True), changed=True)
 
 
-def _dropped(ballot: Ballot, office: Office) -> bool:
+def _dropped(ballot: Ballot, office: AggregatorTenure) -> bool:
     rate = ballot.rates.get(office.worker)
     return rate is not None and rate.confirmed and rate.bits_per_second * DROP <= office.bits_per_second
 
 
-def _known_better(office: Office, rate: NodeRate) -> Office:
+def _known_better(office: AggregatorTenure, rate: NodeRate) -> AggregatorTenure:
     better = rate.confirmed and rate.bits_per_second > KNOWN_BETTER * office.bits_per_second
     return office.model_copy(update={"bits_per_second": rate.bits_per_second}) if better else office
 
@@ -173,11 +173,11 @@ def _rate(rates: Mapping[str, NodeRate], worker: str) -> float:
 
 def _office(
     ballot: Ballot, worker: str, why: str, *, measured: bool | None = None, provisional: bool = False
-) -> Office:
+) -> AggregatorTenure:
     others = [w for w in ballot.candidates if w != worker]
     runner_up = _best(ballot, others) if others else ""
     complete = len(ballot.candidates) > 1 and all(w in ballot.rates for w in ballot.candidates)
-    return Office(
+    return AggregatorTenure(
         worker=worker,
         node=ballot.nodes.get(worker, worker),
         since=ballot.now,

@@ -7,10 +7,10 @@ also where other nodes go dark meanwhile: it would fail again.
 
 from collections.abc import Iterator, Mapping
 
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.model import Event, Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, can_run, matches
-from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.troubles import LAST_WORDS_MAX, left_out_trouble, node_trouble
 from edgetrain_protocol.job import RunPolicy
@@ -29,7 +29,7 @@ def limited(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str, Wo
     known = {worker: _taken_back(seen, record, limit) for worker, record in records.items()}
     if limit is None:
         return known
-    scene = Scene(seen, known, Placement())
+    scene = DecisionContext(seen, known, Placement())
     for worker in sorted(known, key=lambda w: (-known[w].own_failures, known[w].node)):
         record = known[worker]
         if record.own_failures > limit and not record.left_out and _can_do_without(seen, known, record.node):
@@ -75,7 +75,7 @@ def _sound(seen: Observed, records: Mapping[str, WorkerRecord], worker: str) -> 
     return record is None or not record.own_failures or (newest is not None and worker in newest.members)
 
 
-def _last_words(scene: Scene, worker: str) -> str:
+def _last_words(scene: DecisionContext, worker: str) -> str:
     trouble = node_trouble(scene, worker)
     words = (
         trouble.message.removeprefix(f"{trouble.node}: ") if trouble else "the program ended with an error"

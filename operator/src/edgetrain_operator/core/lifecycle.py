@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget, PodView
 from edgetrain_operator.core.observe import unix_time
-from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.troubles import failure_trouble, node_trouble
 from edgetrain_protocol.job import CleanPodPolicy, JobSpec, OnNonFiniteLoss
 from edgetrain_protocol.plan import Phase
@@ -35,7 +35,7 @@ class Verdict:
     model: str | None = None
 
 
-def verdict(scene: Scene) -> Verdict | None:
+def verdict(scene: DecisionContext) -> Verdict | None:
     """None while the job runs. What was once over stays over."""
     job = scene.seen.job
     settled = _settled(job.status)
@@ -55,11 +55,11 @@ def is_over(status: JobStatus) -> bool:
     return _settled(status) is not None
 
 
-def failures(scene: Scene) -> int:
+def failures(scene: DecisionContext) -> int:
     return sum(record.counted_failures for record in scene.records.values())
 
 
-def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float | None]:
+def wind_down(scene: DecisionContext, found: Verdict) -> tuple[tuple[Action, ...], float | None]:
     """Actions on what is left of a job that trains no more, and when to look again."""
     if found.end is End.SUSPENDED:
         return _suspend(scene)
@@ -79,7 +79,7 @@ def wind_down(scene: Scene, found: Verdict) -> tuple[tuple[Action, ...], float |
     return tuple(leave), ended + ttl
 
 
-def _leaving(scene: Scene) -> list[PodView]:
+def _leaving(scene: DecisionContext) -> list[PodView]:
     """Pods that runPolicy.cleanPodPolicy does not leave to those who want to read their logs."""
     match scene.seen.job.spec.run_policy.clean_pod_policy:
         case CleanPodPolicy.NONE:
@@ -90,7 +90,7 @@ def _leaving(scene: Scene) -> list[PodView]:
             return [pod for pod in scene.seen.pods if not pod.deleting]
 
 
-def _suspend(scene: Scene) -> tuple[tuple[Action, ...], float | None]:
+def _suspend(scene: DecisionContext) -> tuple[tuple[Action, ...], float | None]:
     """Members stop together at a boundary, save, and say what they have saved: a pod deleted at once
     would be gone with what it has not said."""
     due = _suspended_since(scene) + WIND_DOWN_SECONDS
@@ -99,13 +99,13 @@ def _suspend(scene: Scene) -> tuple[tuple[Action, ...], float | None]:
     return tuple(DeletePod(p.name, p.uid, "the job is suspended") for p in leave), due if saving else None
 
 
-def _suspended_since(scene: Scene) -> float:
+def _suspended_since(scene: DecisionContext) -> float:
     said = (c for c in scene.seen.job.status.conditions if c.type == ConditionType.SUSPENDED)
     times = (unix_time(c.last_transition_time) for c in said if c.status == "True")
     return next(times, None) or scene.now
 
 
-def _still_stopping(scene: Scene) -> bool:
+def _still_stopping(scene: DecisionContext) -> bool:
     if scene.plan is None or scene.plan.phase is not Phase.STOP:
         return False
     return any(not pod.deleting for pod in scene.member_pods)
@@ -125,7 +125,7 @@ def _settled(status: JobStatus) -> Verdict | None:
     return None
 
 
-def _finished(scene: Scene) -> Verdict | None:
+def _finished(scene: DecisionContext) -> Verdict | None:
     said = ((w, scene.hearing.training(w)) for w in sorted(scene.seen.reports))
     finished = {w: part for w, part in said if part and part.state is TrainerState.FINISHED}
     training = [w for w, part in scene.hearing.parts.items() if part.state is TrainerState.TRAINING]
@@ -146,7 +146,7 @@ def _finished(scene: Scene) -> Verdict | None:
     return None
 
 
-def _in_vain(scene: Scene) -> Verdict | None:
+def _in_vain(scene: DecisionContext) -> Verdict | None:
     """Where to train on, or anew, would come to the same."""
     if scene.seen.job.spec.run_policy.on_non_finite_loss is OnNonFiniteLoss.FAIL and (
         text := diverged(scene)
@@ -166,7 +166,7 @@ def _in_vain(scene: Scene) -> Verdict | None:
     return Verdict(End.FAILED, MODEL_NOT_SAVED, f"{text}: {unsaved[0].message}")
 
 
-def _failed(scene: Scene) -> Verdict | None:
+def _failed(scene: DecisionContext) -> Verdict | None:
     policy, started = scene.seen.job.spec.run_policy, unix_time(scene.seen.job.status.start_time)
     deadline = policy.active_deadline_seconds
     if deadline is not None and started and scene.now - started >= deadline:

@@ -9,9 +9,9 @@ says so. It is raised by a plan that says train and names its founders, and by n
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.durability import holders
-from edgetrain_operator.core.hearing import agreed
-from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.core.stored import KnownFormation, StoredPlan
 from edgetrain_protocol import quorum
 from edgetrain_protocol.plan import Origin, Plan
@@ -30,7 +30,7 @@ class NewLineage:
         return self.origin.step if self.origin else 0
 
 
-def known_formation(scene: Scene) -> KnownFormation | None:
+def known_formation(scene: DecisionContext) -> KnownFormation | None:
     """The newest formation heard of, remembered over take-overs and silence."""
     known, heard = scene.stored.formation, scene.hearing.formation
     if heard is not None and (known is None or heard.number > known.number):
@@ -51,7 +51,7 @@ def known_formation(scene: Scene) -> KnownFormation | None:
 
 
 def new_lineage(
-    scene: Scene, formation: KnownFormation | None, members: Sequence[str], forced: str = ""
+    scene: DecisionContext, formation: KnownFormation | None, members: Sequence[str], forced: str = ""
 ) -> NewLineage | None:
     """Whether history must start anew, and from what. `members`: who would be in it; `forced`: why it
     must in any case."""
@@ -63,7 +63,7 @@ def new_lineage(
     return NewLineage(origin, f"{why}; {_from_where(scene, origin)}, {lost} known steps lost")
 
 
-def why_lost(scene: Scene, formation: KnownFormation | None) -> str:
+def why_lost(scene: DecisionContext, formation: KnownFormation | None) -> str:
     """Why this lineage can never go on; empty where it can, for all that is known."""
     if scene.plan is None or not scene.plan.founders or scene.hearing.trains:
         return ""
@@ -74,7 +74,7 @@ def why_lost(scene: Scene, formation: KnownFormation | None) -> str:
     return _why(scene, lost[0]) if lost and lost[0] and all(lost) else ""
 
 
-def awaited(scene: Scene, formation: KnownFormation | None, members: Sequence[str]) -> str:
+def awaited(scene: DecisionContext, formation: KnownFormation | None, members: Sequence[str]) -> str:
     """Who is waited for, and why, where a lost lineage is not followed by another yet; else empty.
     `members`: who would be in that."""
     why, durable = why_lost(scene, formation), scene.stored.durable
@@ -88,7 +88,7 @@ def awaited(scene: Scene, formation: KnownFormation | None, members: Sequence[st
     )
 
 
-def can_vote(scene: Scene, needed: Quorum) -> bool:
+def can_vote(scene: DecisionContext, needed: Quorum) -> bool:
     """Whether those of its voters who are not gone for good can still decide."""
     counted = [v for v in needed.voters if not scene.hearing.restarted(v)]
     left = [v for v in counted if not scene.over(v.worker, v.pod_uid)]
@@ -96,7 +96,7 @@ def can_vote(scene: Scene, needed: Quorum) -> bool:
     return quorum.enough(len(counted), len(left), aggregator_here=leads)
 
 
-def last_known_step(scene: Scene) -> int:
+def last_known_step(scene: DecisionContext) -> int:
     """The highest step of this lineage that anybody is known to have committed."""
     status = scene.seen.job.status
     told = status.progress.step if status.plan.lineage == scene.lineage else 0
@@ -113,7 +113,7 @@ def branched(stored: StoredPlan, lineage: int, renewal: NewLineage) -> dict[int,
 # --- whether it is lost
 
 
-def _origin_lost(scene: Scene, plan: Plan) -> str:
+def _origin_lost(scene: DecisionContext, plan: Plan) -> str:
     """Before its first formation a lineage is lost with the state that it starts from."""
     origin = plan.origin
     if origin is None or any(_holds(scene, w, p, origin.step) for w, p in scene.hearing.parts.items()):
@@ -128,11 +128,11 @@ def _origin_lost(scene: Scene, plan: Plan) -> str:
     return "" if kept else f"nobody holds the checkpoint of step {origin.step} any more"
 
 
-def _holds(scene: Scene, worker: str, part: TrainingPart, step: int) -> bool:
+def _holds(scene: DecisionContext, worker: str, part: TrainingPart, step: int) -> bool:
     return part.holds and part.lineage == scene.lineage and part.step == step
 
 
-def _why(scene: Scene, lost: Quorum) -> str:
+def _why(scene: DecisionContext, lost: Quorum) -> str:
     gone = [v for v in lost.voters if scene.hearing.restarted(v) or scene.over(v.worker, v.pod_uid)]
     names = ", ".join(sorted(scene.node_of(v.worker) for v in gone)[:10])
     of = f"formation {lost.number}" if lost.number else "the founders"
@@ -142,7 +142,7 @@ def _why(scene: Scene, lost: Quorum) -> str:
 # --- what is left
 
 
-def _awaited_keepers(scene: Scene, members: Sequence[str]) -> list[str]:
+def _awaited_keepers(scene: DecisionContext, members: Sequence[str]) -> list[str]:
     """Who may come back with a newer durable state than all who are here have."""
     durable = scene.stored.durable
     if durable is None or not scene.stored.alive(durable):
@@ -153,7 +153,7 @@ def _awaited_keepers(scene: Scene, members: Sequence[str]) -> list[str]:
     return [w for w in _keepers(scene, durable) if _may_come_back(scene, w)]
 
 
-def _keepers(scene: Scene, checkpoint: Checkpoint) -> list[str]:
+def _keepers(scene: DecisionContext, checkpoint: Checkpoint) -> list[str]:
     """Who holds it, by their own word or, of those not heard since, as was noted."""
     said = {w for c, on in holders(scene).items() if _same(c, checkpoint) for w in on}
     durable = scene.stored.durable
@@ -166,7 +166,7 @@ def _same(one: Checkpoint, other: Checkpoint) -> bool:
     return (one.lineage, one.step, one.digest) == (other.lineage, other.step, other.digest)
 
 
-def _may_come_back(scene: Scene, worker: str) -> bool:
+def _may_come_back(scene: DecisionContext, worker: str) -> bool:
     """With its checkpoint: on a claim as long as there is the node, on the pod's own disk with the pod."""
     record = scene.records.get(worker)
     if record is None or scene.given_up(worker) or record.node in scene.seen.job.spec.nodes.exclude:
@@ -177,7 +177,7 @@ def _may_come_back(scene: Scene, worker: str) -> bool:
     return uids.get(worker, record.pod_uid) in scene.pods
 
 
-def _newest_state(scene: Scene, members: Iterable[str]) -> Origin | None:
+def _newest_state(scene: DecisionContext, members: Iterable[str]) -> Origin | None:
     """The furthest of what those hold, in memory or, of the history that counts, in checkpoints."""
     found: list[tuple[int, bool, Origin]] = []
     for worker in sorted(members):
@@ -192,7 +192,7 @@ def _newest_state(scene: Scene, members: Iterable[str]) -> Origin | None:
     return max(found, key=lambda f: f[:2], default=(0, False, None))[2]
 
 
-def _from_where(scene: Scene, origin: Origin | None) -> str:
+def _from_where(scene: DecisionContext, origin: Origin | None) -> str:
     if origin is None:
         return "no state is left anywhere: training begins anew"
     if origin.worker:

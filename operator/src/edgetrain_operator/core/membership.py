@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from edgetrain_operator.core.hearing import HEARD_SECONDS, READY
-from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.report_view import HEARD_SECONDS, READY
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.names import SITE_LABEL
@@ -25,7 +25,7 @@ class Membership:
     """Worker -> why."""
 
 
-def membership(scene: Scene) -> Membership:
+def membership(scene: DecisionContext) -> Membership:
     """The members from now on."""
     left = {m.worker: why for m in scene.members if (why := why_leaves(scene, m))}
     stay = {m.worker: _refreshed(scene, m) for m in scene.members if m.worker not in left}
@@ -34,7 +34,7 @@ def membership(scene: Scene) -> Membership:
     return Membership(members, tuple(sorted(join)), left)
 
 
-def why_leaves(scene: Scene, member: Member) -> str:
+def why_leaves(scene: DecisionContext, member: Member) -> str:
     """Why this member leaves; empty where it stays."""
     if why := scene.placement.remove.get(member.node):
         return why
@@ -52,7 +52,7 @@ def why_leaves(scene: Scene, member: Member) -> str:
     return "its pod is being deleted" if pod.deleting else _why_lost(scene, member.worker)
 
 
-def _why_lost(scene: Scene, worker: str) -> str:
+def _why_lost(scene: DecisionContext, worker: str) -> str:
     hearing, silence = scene.hearing, scene.hearing.silence(worker)
     if worker in hearing.put_out:
         reported, stamped = scene.stored.lost.get(worker, scene.now), hearing.report(worker)
@@ -74,13 +74,13 @@ def may_rejoin_at(record: WorkerRecord) -> float:
     return record.left_at + (REJOIN_SECONDS if flaps else 0.0)
 
 
-def _refreshed(scene: Scene, member: Member) -> Member:
+def _refreshed(scene: DecisionContext, member: Member) -> Member:
     """With its present address: a pod's IP changes when its node starts again."""
     stamped = scene.hearing.report(member.worker)
     return _member(scene, stamped) if stamped else member
 
 
-def _joiner(scene: Scene, worker: str) -> Member | None:
+def _joiner(scene: DecisionContext, worker: str) -> Member | None:
     record, stamped = scene.records[worker], scene.hearing.report(worker)
     pod = scene.pods.get(record.pod_uid)
     if stamped is None or stamped.training is None or pod is None or not pod.living:
@@ -90,7 +90,7 @@ def _joiner(scene: Scene, worker: str) -> Member | None:
     return _member(scene, stamped) if able and settled and record.node in scene.placement.keep else None
 
 
-def _member(scene: Scene, stamped: StampedReport) -> Member:
+def _member(scene: DecisionContext, stamped: StampedReport) -> Member:
     head, node = stamped.head, scene.seen.nodes.get(stamped.head.node)
     return Member(
         worker=head.worker,

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.lifecycle import End, Verdict
 from edgetrain_operator.core.model import Trouble
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import time_text
-from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.troubles import UNHEARD, node_trouble
 from edgetrain_operator.core.words import clipped
@@ -52,7 +52,7 @@ class _State:
     message: str = ""
 
 
-def node_lines(scene: Scene, plan: Plan | None, found: Verdict | None) -> list[NodeStatus]:
+def node_lines(scene: DecisionContext, plan: Plan | None, found: Verdict | None) -> list[NodeStatus]:
     """All nodes of the job, worst first; the caller cuts. `found`: the job does not run."""
     before = {line.worker: line for line in scene.seen.job.status.nodes}
     members = {m.worker for group in plan.groups for m in group.members} if plan else set()
@@ -84,7 +84,7 @@ def node_lines(scene: Scene, plan: Plan | None, found: Verdict | None) -> list[N
 
 
 def _worker_state(
-    scene: Scene, worker: str, member: bool, before: NodeStatus | None, found: Verdict | None
+    scene: DecisionContext, worker: str, member: bool, before: NodeStatus | None, found: Verdict | None
 ) -> _State:
     record, hearing = scene.records[worker], scene.hearing
     pod, trouble = scene.pods.get(record.pod_uid), node_trouble(scene, worker)
@@ -115,7 +115,11 @@ def _worker_state(
 
 
 def _as_it_ended(
-    scene: Scene, record: WorkerRecord, before: NodeStatus | None, trouble: Trouble | None, found: Verdict
+    scene: DecisionContext,
+    record: WorkerRecord,
+    before: NodeStatus | None,
+    trouble: Trouble | None,
+    found: Verdict,
 ) -> _State:
     """Of a job that is over or suspended, whatever has become of the pod since."""
     if found.end is End.COMPLETE and record.sighted.ended_well:
@@ -149,7 +153,7 @@ def _without_reports(running: bool, trouble: Trouble | None) -> _State:
     return _State(NodeState.STARTING if running else NodeState.PENDING, trouble.message)
 
 
-def _line(scene: Scene, worker: str, found: _State, aggregator: bool) -> NodeStatus:
+def _line(scene: DecisionContext, worker: str, found: _State, aggregator: bool) -> NodeStatus:
     part, rate = scene.hearing.training(worker), scene.seen.rates.get(worker)
     node = scene.records[worker].node
     view = scene.seen.nodes.get(node)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from edgetrain_operator.core import election, reduction, stall
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.durability import with_durable
 from edgetrain_operator.core.lineage import NewLineage, branched, known_formation, new_lineage
 from edgetrain_operator.core.membership import (
@@ -20,8 +21,7 @@ from edgetrain_operator.core.membership import (
 )
 from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.program_pin import with_program
-from edgetrain_operator.core.scene import Scene
-from edgetrain_operator.core.stored import KnownFormation, Office, StoredPlan, WorkerRecord
+from edgetrain_operator.core.stored import AggregatorTenure, KnownFormation, StoredPlan, WorkerRecord
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
 
 GROUP = "all"
@@ -37,7 +37,7 @@ class Planned:
     requeue_at: tuple[float, ...] = ()
 
 
-def plan_next(scene: Scene, stop: bool) -> Planned:
+def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     """Draw up the plan that follows from the scene; `stop`: the job is suspended or over."""
     if stop:
         return _stopping(scene)
@@ -65,7 +65,7 @@ def plan_next(scene: Scene, stop: bool) -> Planned:
 
 
 def _renewal(
-    scene: Scene, found: Membership, formation: KnownFormation | None, resort: stall.Resort
+    scene: DecisionContext, found: Membership, formation: KnownFormation | None, resort: stall.Resort
 ) -> NewLineage | None:
     """A new lineage, where one is due and can begin: its founders are named by a plan that says train."""
     here = [m.worker for m in found.members if scene.hearing.heard(m.worker)]
@@ -74,7 +74,7 @@ def _renewal(
     return new_lineage(scene, formation, here, forced=resort.renew)
 
 
-def _stopping(scene: Scene) -> Planned:
+def _stopping(scene: DecisionContext) -> Planned:
     stored = scene.stored.model_copy(update={"workers": dict(scene.records), "first_ready": 0.0})
     if scene.plan is None:
         return Planned(stored)
@@ -83,7 +83,7 @@ def _stopping(scene: Scene) -> Planned:
     return Planned(stored.model_copy(update={"plan": plan, "formation": known_formation(scene)}))
 
 
-def _remember(scene: Scene, found: Membership) -> StoredPlan:
+def _remember(scene: DecisionContext, found: Membership) -> StoredPlan:
     """The bookkeeping of this decision: times of what was seen for the first time, gone when it ended."""
     records = {w: _silence_noted(scene, w, record) for w, record in scene.records.items()}
     for worker in found.left:
@@ -97,7 +97,7 @@ def _remember(scene: Scene, found: Membership) -> StoredPlan:
     return scene.stored.model_copy(update={"workers": records, "lost": lost, "first_ready": first})
 
 
-def _silence_noted(scene: Scene, worker: str, record: WorkerRecord) -> WorkerRecord:
+def _silence_noted(scene: DecisionContext, worker: str, record: WorkerRecord) -> WorkerRecord:
     silence = scene.hearing.silence(worker)
     if scene.hearing.heard(worker):
         return record.model_copy(update={"silent_since": 0.0}) if record.silent_since else record
@@ -108,7 +108,7 @@ def _silence_noted(scene: Scene, worker: str, record: WorkerRecord) -> WorkerRec
     return record
 
 
-def _wait_for_first(scene: Scene, stored: StoredPlan, found: Membership) -> float | None:
+def _wait_for_first(scene: DecisionContext, stored: StoredPlan, found: Membership) -> float | None:
     """Until when a plan without members waits for more workers; None where it need not."""
     if scene.members or not found.members:
         return None
@@ -121,8 +121,11 @@ def _wait_for_first(scene: Scene, stored: StoredPlan, found: Membership) -> floa
 
 
 def _office(
-    scene: Scene, members: tuple[Member, ...], formation: KnownFormation | None, renewal: NewLineage | None
-) -> tuple[Office | None, bool, float | None]:
+    scene: DecisionContext,
+    members: tuple[Member, ...],
+    formation: KnownFormation | None,
+    renewal: NewLineage | None,
+) -> tuple[AggregatorTenure | None, bool, float | None]:
     workers = [m.worker for m in members]
     if not workers:
         return scene.stored.office, False, None
@@ -144,9 +147,9 @@ def _office(
 
 
 def _plan(
-    scene: Scene,
+    scene: DecisionContext,
     members: tuple[Member, ...],
-    office: Office | None,
+    office: AggregatorTenure | None,
     formation: KnownFormation | None,
     renewal: NewLineage | None,
 ) -> Plan:
@@ -170,7 +173,7 @@ def _plan(
     )
 
 
-def _founders(scene: Scene, phase: Phase, groups: tuple[Group, ...]) -> tuple[str, ...]:
+def _founders(scene: DecisionContext, phase: Phase, groups: tuple[Group, ...]) -> tuple[str, ...]:
     """Fixed with the first plan of a lineage that says train; the aggregator first: it breaks a tie. Members
     that are dark come in later: the others would wait for their votes."""
     if phase is not Phase.TRAIN:
@@ -180,7 +183,7 @@ def _founders(scene: Scene, phase: Phase, groups: tuple[Group, ...]) -> tuple[st
     return tuple(f"{worker}/{pods[worker]}" for worker in line if scene.hearing.heard(worker))
 
 
-def _phase(scene: Scene, members: tuple[Member, ...], formation: KnownFormation | None) -> Phase:
+def _phase(scene: DecisionContext, members: tuple[Member, ...], formation: KnownFormation | None) -> Phase:
     if len(members) < scene.seen.job.spec.nodes.min:
         return Phase.WAIT
     # Newcomers among themselves would begin anew beside the state that the others still hold.
@@ -189,7 +192,10 @@ def _phase(scene: Scene, members: tuple[Member, ...], formation: KnownFormation 
 
 
 def _group(
-    scene: Scene, members: tuple[Member, ...], office: Office | None, formation: KnownFormation | None
+    scene: DecisionContext,
+    members: tuple[Member, ...],
+    office: AggregatorTenure | None,
+    formation: KnownFormation | None,
 ) -> Group:
     assert office is not None
     workers, rates = [m.worker for m in members], scene.seen.rates
@@ -212,7 +218,7 @@ def _group(
     return Group(name=GROUP, members=members, succession=line, term=term, reduction=kind)
 
 
-def _revised(scene: Scene, plan: Plan, durable: int | None) -> Plan:
+def _revised(scene: DecisionContext, plan: Plan, durable: int | None) -> Plan:
     """The plan under its number: the old one where nothing changed, else above all that was ever heard of."""
     seen, before = scene.seen, scene.plan
     heard = max(seen.heard_revision, seen.job.status.plan.revision)
@@ -223,7 +229,7 @@ def _revised(scene: Scene, plan: Plan, durable: int | None) -> Plan:
 
 
 def _events(
-    scene: Scene, found: Membership, elected: Office | None, renewal: NewLineage | None
+    scene: DecisionContext, found: Membership, elected: AggregatorTenure | None, renewal: NewLineage | None
 ) -> tuple[Event, ...]:
     def node(worker: str) -> str:
         return scene.records[worker].node if worker in scene.records else worker
@@ -239,14 +245,14 @@ def _events(
     return tuple(events)
 
 
-def _elected_text(office: Office) -> str:
+def _elected_text(office: AggregatorTenure) -> str:
     if not office.bits_per_second:
         return f"{office.node} aggregates: {office.reason}; no link is measured yet"
     text = f"{office.node} aggregates: {office.reason}; {office.bits_per_second / 1e6:.1f} Mbit/s"
     return text + (f", next best {office.runner_up_bits_per_second / 1e6:.1f}" if office.runner_up else "")
 
 
-def _timers(scene: Scene, found: Membership, *due: float | None) -> Iterable[float]:
+def _timers(scene: DecisionContext, found: Membership, *due: float | None) -> Iterable[float]:
     yield from (time for time in due if time is not None)
     if any(m.worker in scene.hearing.put_out for m in found.members):
         yield scene.now + LOST_SECONDS

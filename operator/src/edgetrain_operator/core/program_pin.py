@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.stored import StoredPlan
 
 
-def with_program(scene: Scene, stored: StoredPlan) -> StoredPlan:
+def with_program(scene: DecisionContext, stored: StoredPlan) -> StoredPlan:
     """The record with the program's hash, once somebody trains it. It never changes."""
     fellows = scene.hearing.fellows.values()
     said = Counter(part.program for part in fellows if part.program and part.base)
@@ -15,7 +15,7 @@ def with_program(scene: Scene, stored: StoredPlan) -> StoredPlan:
     return stored if settled else stored.model_copy(update={"program": program})
 
 
-def differs(scene: Scene, worker: str) -> str | None:
+def differs(scene: DecisionContext, worker: str) -> str | None:
     """How this worker's program differs from the job's, in words for people; None where it does not."""
     part, pinned = scene.hearing.training(worker), scene.stored.program
     if part is None or not pinned or not part.program or part.program == pinned:

@@ -1,13 +1,13 @@
 """How far the job has come, as its status tells it."""
 
-from edgetrain_operator.core.hearing import agreed
-from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import JobProgress
 
 
-def progress(scene: Scene, stored: StoredPlan, trains: bool) -> JobProgress:
+def progress(scene: DecisionContext, stored: StoredPlan, trains: bool) -> JobProgress:
     """From the member that is furthest in the present lineage, as far as others bear it out. A speed only
     while somebody trains."""
     first, before = _furthest(scene, stored), _told_before(scene, stored)
@@ -26,7 +26,7 @@ def progress(scene: Scene, stored: StoredPlan, trains: bool) -> JobProgress:
     )
 
 
-def _furthest(scene: Scene, stored: StoredPlan) -> TrainingPart | None:
+def _furthest(scene: DecisionContext, stored: StoredPlan) -> TrainingPart | None:
     lineage = stored.plan.lineage if stored.plan else scene.lineage
     fellows = scene.hearing.fellows.values() if lineage == scene.lineage else ()
     parts = list(fellows) or scene.hearing.of_lineage(lineage)
@@ -34,7 +34,7 @@ def _furthest(scene: Scene, stored: StoredPlan) -> TrainingPart | None:
     return max((p for p in parts if p.step <= most), key=lambda part: part.step, default=None)
 
 
-def _told_before(scene: Scene, stored: StoredPlan) -> JobProgress:
+def _told_before(scene: DecisionContext, stored: StoredPlan) -> JobProgress:
     """What was told last; of a lineage that has just been raised, where it begins."""
     told, plan = scene.seen.job.status, stored.plan
     if plan is None or plan.lineage == told.plan.lineage:

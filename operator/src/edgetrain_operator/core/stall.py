@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median_high
 
-from edgetrain_operator.core.scene import Scene
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.stored import Stall
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState, TrainingPart
@@ -47,7 +47,7 @@ class Resort:
     """Why another lineage is to be started."""
 
 
-def stalled(scene: Scene) -> str:
+def stalled(scene: DecisionContext) -> str:
     """Who waits for whom, by which rule; empty where steps go on, or need not."""
     parts = {
         w: p for w, p in scene.hearing.parts.items() if p.state in _COULD_TRAIN and p.lineage == scene.lineage
@@ -61,7 +61,7 @@ def stalled(scene: Scene) -> str:
     return f"nobody has trained for {_coarse(still)} s: {_chain(scene, parts)}"
 
 
-def waiting(scene: Scene) -> str:
+def waiting(scene: DecisionContext) -> str:
     """Who waits for whom in a formation that commits nothing just now; empty where steps come as usual."""
     parts = {w: p for w, p in scene.hearing.parts.items() if p.state is TrainerState.TRAINING}
     still = _still(scene, parts) if parts else 0.0
@@ -71,7 +71,7 @@ def waiting(scene: Scene) -> str:
     return f"no step for {_coarse(still)} s: {_chain(scene, parts)}"
 
 
-def _still(scene: Scene, parts: Mapping[str, TrainingPart]) -> float:
+def _still(scene: DecisionContext, parts: Mapping[str, TrainingPart]) -> float:
     """Seconds since these got on: since most of the formation did, where there is one; else since any."""
     still = {w: p.still_seconds + scene.hearing.silence(w) for w, p in parts.items()}
     fellows = [still[worker] for worker in scene.hearing.fellows if worker in still]
@@ -83,7 +83,7 @@ def _coarse(seconds: float) -> int:
     return int(seconds // 10 * 10)
 
 
-def _chain(scene: Scene, parts: Mapping[str, TrainingPart]) -> str:
+def _chain(scene: DecisionContext, parts: Mapping[str, TrainingPart]) -> str:
     said = [f"{w}: {p.waits or p.state}" for w, p in sorted(parts.items())[:20]]
     return scene.with_node_names("; ".join(said))
 
@@ -95,7 +95,7 @@ def patience(parts: list[TrainingPart]) -> float:
     return max(STALL_SECONDS, STEPS * usual, COLD_SECONDS if cold else 0.0)
 
 
-def resort(scene: Scene) -> Resort:
+def resort(scene: DecisionContext) -> Resort:
     """What is due now: nothing, a nudge, or another lineage, in turn."""
     before, why = scene.stored.stall, stalled(scene)
     if not why:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from edgetrain_operator.core import conditions, lineage, stall
 from edgetrain_operator.core.children import worker_selector
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
 from edgetrain_operator.core.model import Event, Trouble
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.progress import progress
-from edgetrain_operator.core.scene import Scene
-from edgetrain_operator.core.stored import Office, StoredPlan
+from edgetrain_operator.core.stored import AggregatorTenure, StoredPlan
 from edgetrain_operator.core.troubles import (
     NODE_LEFT_OUT,
     deletion_troubles,
@@ -38,7 +38,7 @@ MISSING_MAX = 20
 """Nodes that are named in one message."""
 
 
-def status(scene: Scene, stored: StoredPlan, found: Verdict | None) -> JobStatus:
+def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) -> JobStatus:
     """status as it should be."""
     job, before = scene.seen.job, scene.seen.job.status
     lines = node_lines(scene, stored.plan, found)
@@ -101,7 +101,7 @@ _NO_TROUBLE = frozenset({"Starting", "FewerWorkers", NODE_LEFT_OUT, *End})
 
 
 def _said(
-    scene: Scene, stored: StoredPlan, lines: Sequence[NodeStatus], found: Verdict | None
+    scene: DecisionContext, stored: StoredPlan, lines: Sequence[NodeStatus], found: Verdict | None
 ) -> list[conditions.Said]:
     general = list(job_troubles(scene)) if found is None else []
     special = [
@@ -127,7 +127,7 @@ def _of_end(kind: ConditionType, end: End, found: Verdict | None, otherwise: str
     return kind, False, otherwise, ""
 
 
-def _scheduled(scene: Scene, troubles: Sequence[Trouble], found: Verdict | None) -> conditions.Said:
+def _scheduled(scene: DecisionContext, troubles: Sequence[Trouble], found: Verdict | None) -> conditions.Said:
     if found is not None:
         return ConditionType.SCHEDULED, False, found.end, "no workers are wanted"
     left = without_worker(scene, refused=not troubles)
@@ -146,7 +146,7 @@ def _scheduled(scene: Scene, troubles: Sequence[Trouble], found: Verdict | None)
 
 
 def _training(
-    scene: Scene,
+    scene: DecisionContext,
     stored: StoredPlan,
     lines: Sequence[NodeStatus],
     troubles: Sequence[Trouble],
@@ -180,14 +180,14 @@ def _training(
     return kind, False, "Starting", "workers are starting"
 
 
-def _preventing(scene: Scene, troubles: Sequence[Trouble]) -> list[Trouble]:
+def _preventing(scene: DecisionContext, troubles: Sequence[Trouble]) -> list[Trouble]:
     """Troubles that keep the job from training: of single nodes only where the rest are too few."""
     without = scene.placement.wanted - {trouble.node for trouble in troubles}
     enough = len(without) >= max(scene.seen.job.spec.nodes.min, 1)
     return [trouble for trouble in troubles if not (enough and trouble.node)]
 
 
-def _all_dark(scene: Scene, stored: StoredPlan) -> bool:
+def _all_dark(scene: DecisionContext, stored: StoredPlan) -> bool:
     """Nobody of a group that has trained is heard: it trains on, for all that is known."""
     if stored.formation is None or scene.hearing.any_heard(m.worker for m in stored.members):
         return False
@@ -196,7 +196,7 @@ def _all_dark(scene: Scene, stored: StoredPlan) -> bool:
 
 
 def _degraded(
-    scene: Scene, lines: Sequence[NodeStatus], troubles: Sequence[Trouble], found: Verdict | None
+    scene: DecisionContext, lines: Sequence[NodeStatus], troubles: Sequence[Trouble], found: Verdict | None
 ) -> conditions.Said:
     kind = ConditionType.DEGRADED
     if found is not None:
@@ -214,7 +214,7 @@ def _degraded(
     return kind, False, "AllTraining", ""
 
 
-def _stalled(scene: Scene, found: Verdict | None) -> conditions.Said:
+def _stalled(scene: DecisionContext, found: Verdict | None) -> conditions.Said:
     text = stall.stalled(scene) if found is None else ""
     return ConditionType.STALLED, bool(text), "NobodyTrains" if text else "NotStalled", text
 
@@ -238,7 +238,7 @@ def _word(found: Verdict | None, said: Sequence[conditions.Said], lines: Sequenc
     return "Paused" if any(line.state is NodeState.PAUSED for line in lines) else "Starting"
 
 
-def _counts(scene: Scene, lines: Sequence[NodeStatus]) -> WorkerCounts:
+def _counts(scene: DecisionContext, lines: Sequence[NodeStatus]) -> WorkerCounts:
     return WorkerCounts(
         desired=len(scene.placement.wanted),
         ready=sum(pod.ready and pod.living for pod in scene.seen.pods),
@@ -247,7 +247,7 @@ def _counts(scene: Scene, lines: Sequence[NodeStatus]) -> WorkerCounts:
     )
 
 
-def _election(office: Office) -> ElectionStatus:
+def _election(office: AggregatorTenure) -> ElectionStatus:
     return ElectionStatus(
         worker=office.worker,
         node=office.node,

@@ -122,7 +122,7 @@ class WorkerRecord(Tolerant):
         return self.model_copy(update={**counts, "left_out": ""})
 
 
-class Office(Tolerant):
+class AggregatorTenure(Tolerant):
     """The aggregator in office, and the numbers on which it was elected."""
 
     worker: Name
@@ -183,7 +183,7 @@ class StoredPlan(Tolerant):
     workers: dict[Name, WorkerRecord] = Field(default_factory=dict, max_length=2000)
     first_attempt: int = 1
     """Of a node without a record: higher once records were lost, in which it may have had one."""
-    office: Office | None = None
+    office: AggregatorTenure | None = None
     formation: KnownFormation | None = None
     lost: dict[Name, float] = Field(default_factory=dict, max_length=1000)
     """Members whom their group reports lost -> when that was first seen."""

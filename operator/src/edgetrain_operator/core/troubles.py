@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from edgetrain_operator.core import refusals
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.model import ContainerTrouble, PodView, Trouble
@@ -11,7 +12,6 @@ from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.placement import matches
 from edgetrain_operator.core.pods import command_of, image_of
 from edgetrain_operator.core.program_pin import differs
-from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import LastEnd, WorkerRecord
 from edgetrain_operator.core.unheard import silent
 from edgetrain_operator.core.words import clipped
@@ -59,7 +59,7 @@ MENDS = {
 }
 
 
-def job_troubles(scene: Scene) -> Iterator[Trouble]:
+def job_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     """What concerns no node in particular."""
     if scene.placement.barred:
         yield Trouble(NOT_ALLOWED, f"no new worker is made: {scene.placement.barred}")
@@ -84,13 +84,13 @@ def job_troubles(scene: Scene) -> Iterator[Trouble]:
         )
 
 
-def deletion_troubles(scene: Scene) -> Iterator[Trouble]:
+def deletion_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     """Pods that shall go and may not."""
     for refusal in refusals.of_kind(scene.seen, "pod").values():
         yield Trouble(refusal.reason, refusal.message)
 
 
-def training_troubles(scene: Scene) -> Iterator[Trouble]:
+def training_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     """What is wrong with the training as a whole, and what it does without."""
     if text := diverged(scene):
         yield Trouble(LOSS_NOT_FINITE, f"{text}: {MENDS[LOSS_NOT_FINITE]}")
@@ -98,7 +98,7 @@ def training_troubles(scene: Scene) -> Iterator[Trouble]:
         yield Trouble(refusal.reason, refusal.message)
 
 
-def node_trouble(scene: Scene, worker: str) -> Trouble | None:
+def node_trouble(scene: DecisionContext, worker: str) -> Trouble | None:
     """The newest that is known of a worker; its own word before the kubelet's."""
     record = scene.records[worker]
     if record.left_out:
@@ -116,7 +116,7 @@ def node_trouble(scene: Scene, worker: str) -> Trouble | None:
     )
 
 
-def failure_trouble(scene: Scene) -> Trouble | None:
+def failure_trouble(scene: DecisionContext) -> Trouble | None:
     """Of the worker that has failed last, where one is known."""
     failed = [record for record in scene.records.values() if record.failures]
     found = [(_last_time(record), record.node, t) for record in failed if (t := _failure(scene, record))]
@@ -130,7 +130,7 @@ def others(troubles: Sequence[Trouble]) -> str:
     return f" (also {', '.join([*rest[:OTHERS_MAX], *more])})" if rest else ""
 
 
-def without_worker(scene: Scene, refused: bool) -> str:
+def without_worker(scene: DecisionContext, refused: bool) -> str:
     """Nodes without a worker that people may miss one on, and why; empty where there are none.
 
     Args:
@@ -143,7 +143,7 @@ def without_worker(scene: Scene, refused: bool) -> str:
     return f"without one: {'; '.join(found[:OTHERS_MAX])}{more}" if found else ""
 
 
-def _strangers(scene: Scene) -> Iterator[str]:
+def _strangers(scene: DecisionContext) -> Iterator[str]:
     """Nodes that had a worker, are there, and are no longer asked for."""
     spec = scene.seen.job.spec
     for record in sorted(scene.records.values(), key=lambda record: record.node):
@@ -158,7 +158,7 @@ def _strangers(scene: Scene) -> Iterator[str]:
         yield f"{node.name} had one and {lacks}"
 
 
-def _failure(scene: Scene, record: WorkerRecord) -> Trouble | None:
+def _failure(scene: DecisionContext, record: WorkerRecord) -> Trouble | None:
     return _reported(scene, worker_name(record.node)) or _last_ended(record, settled=True)
 
 
@@ -176,7 +176,7 @@ def left_out_trouble(record: WorkerRecord) -> Trouble:
     return Trouble(NODE_LEFT_OUT, text, record.node)
 
 
-def _no_match(scene: Scene) -> str:
+def _no_match(scene: DecisionContext) -> str:
     spec, edge = scene.seen.job.spec, sum(EDGE_NODE_LABEL in n.labels for n in scene.seen.nodes.values())
     if not edge:
         return f"no node carries the label {EDGE_NODE_LABEL}: label the edge nodes"
@@ -186,7 +186,7 @@ def _no_match(scene: Scene) -> str:
     return f"none of {edge} edge nodes is selected by {selector} and not excluded: label them, or change it"
 
 
-def _reported(scene: Scene, worker: str) -> Trouble | None:
+def _reported(scene: DecisionContext, worker: str) -> Trouble | None:
     part, node = scene.hearing.training(worker), scene.records[worker].node
     failed = part is not None and part.state is TrainerState.FAILED
     if not failed and (text := differs(scene, worker)):
@@ -197,7 +197,7 @@ def _reported(scene: Scene, worker: str) -> Trouble | None:
     return _with_mend(reason, (part.error or "the program ended with an error").strip(), node)
 
 
-def _warned(scene: Scene, worker: str) -> Trouble | None:
+def _warned(scene: DecisionContext, worker: str) -> Trouble | None:
     """What its training survives, as long as it says so."""
     part, node = scene.hearing.training(worker), scene.records[worker].node
     if part is None or not part.warning_reason:
@@ -224,7 +224,7 @@ def _told(container: str, end: LastEnd) -> str:
     return f"profiler: {words}" if container == PROFILER_CONTAINER else words
 
 
-def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
+def _of_pod(scene: DecisionContext, pod: PodView) -> Trouble | None:
     if pod.trouble is None or not pod.living:
         return None
     why, node = pod.trouble, pod.node
@@ -242,13 +242,13 @@ def _of_pod(scene: Scene, pod: PodView) -> Trouble | None:
     return Trouble(why.reason, f"{node}: {why.container}: {text}", node)
 
 
-def _foreign(scene: Scene, node: str, image: str) -> str:
+def _foreign(scene: DecisionContext, node: str, image: str) -> str:
     view = scene.seen.nodes.get(node)
     kind = view.labels.get(ARCHITECTURE_LABEL, "its architecture") if view else "its architecture"
     mend = f"add that to its manifest list, or name another image for {ARCHITECTURE_LABEL} in spec.overrides"
     return f"image {image} is not built for {kind}: {mend}"
 
 
-def _start_text(scene: Scene, why: ContainerTrouble, image: str) -> str:
+def _start_text(scene: DecisionContext, why: ContainerTrouble, image: str) -> str:
     command = " ".join(command_of(scene.seen.job))[:200]
     return f"{why.container} of image {image} does not start with command {command}"

@@ -1,9 +1,9 @@
 """Workers that should be heard and are not, in words that name the thing and the mend."""
 
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.model import PodView, Trouble
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import time_text
-from edgetrain_operator.core.scene import Scene
 from edgetrain_operator.core.stored import WorkerRecord
 
 NEVER_HEARD_SECONDS = 60.0
@@ -17,12 +17,12 @@ ADDRESS_MEND = (
 )
 
 
-def silent(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
+def silent(scene: DecisionContext, record: WorkerRecord, pod: PodView) -> Trouble | None:
     """Why it is not heard, where it should be."""
     return _not_started(scene, record, pod) or _unheard(scene, record, pod)
 
 
-def _not_started(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
+def _not_started(scene: DecisionContext, record: WorkerRecord, pod: PodView) -> Trouble | None:
     """The kubelet gives no reason while it fetches an image or waits for a volume: its events have it."""
     waited = scene.now - pod.created
     if pod.phase != "Pending" or pod.deleting or waited < NOT_STARTED_SECONDS or _has_run(record):
@@ -39,7 +39,7 @@ def _has_run(record: WorkerRecord) -> bool:
     return record.sighted.heard or record.sighted.running_since > 0
 
 
-def _unheard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None:
+def _unheard(scene: DecisionContext, record: WorkerRecord, pod: PodView) -> Trouble | None:
     """Who should be heard, by all that its kubelet says of it: it runs, and has run for long enough."""
     view, sighting = scene.seen.nodes.get(record.node), record.sighted
     dark = view is not None and not view.ready
@@ -57,7 +57,7 @@ def _unheard(scene: Scene, record: WorkerRecord, pod: PodView) -> Trouble | None
     return Trouble(reason, f"{text}: {_dials(scene, pod)}; see {logs}", record.node)
 
 
-def _dials(scene: Scene, pod: PodView) -> str:
+def _dials(scene: DecisionContext, pod: PodView) -> str:
     present = scene.seen.defaults.fleet_address
     dialled = pod.fleet_address or present
     if dialled != present:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from edgetrain_operator.core.ends import OUT_OF_MEMORY, POD
-from edgetrain_operator.core.hearing import HEARD_SECONDS, READY
 from edgetrain_operator.core.model import ContainerEnd, Observed, PodView
+from edgetrain_operator.core.report_view import HEARD_SECONDS, READY
 from edgetrain_operator.core.stored import WORDS_MAX, LastEnd, Sighting, WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.names import PROFILER_CONTAINER, TRAINER_CONTAINER

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from edgetrain_operator.fleet import views
 from edgetrain_operator.fleet.fleet import Fleet, Over
 from edgetrain_operator.fleet.reading import nonsense, read_reports
-from edgetrain_operator.fleet.store import Nonsense, Sender
+from edgetrain_operator.fleet.store import InvalidReport, Sender
 from edgetrain_operator.fleet.tokens import OPERATOR
 from edgetrain_operator.fleet.wire import Problem, body_of, sender_of, token_of
 from edgetrain_protocol.report import ReportAnswer
@@ -43,7 +43,7 @@ def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
         fleet.paces.charge(job_uid, sender.pod_uid, len(body))
         try:
             answer: ReportAnswer = fleet.take(job_uid, read_reports(body), sender)
-        except Nonsense as error:
+        except InvalidReport as error:
             raise nonsense(error) from error
         except Over as over:
             raise Problem(410, OVER) from over

@@ -11,7 +11,7 @@ from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.pace import Paces
 from edgetrain_operator.fleet.plans import PlanBoard
 from edgetrain_operator.fleet.probe_book import ProbeBook
-from edgetrain_operator.fleet.store import Nonsense, ReportStore, Sender, check
+from edgetrain_operator.fleet.store import InvalidReport, ReportStore, Sender, check
 from edgetrain_operator.fleet.tokens import OPERATOR, make_token, verify_token
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol import identity
@@ -152,7 +152,7 @@ class Fleet:
         """Keep reports in order.
 
         Raises:
-            Nonsense: with the report's `index`; those before it are kept.
+            InvalidReport: with the report's `index`; those before it are kept.
             Over: none of them is.
         """
         changed, index = False, 0
@@ -162,7 +162,7 @@ class Fleet:
                 self.counts["taken"] += 1
                 for listener in self._listeners:
                     listener(job_uid, report)
-        except Nonsense as nonsense:
+        except InvalidReport as nonsense:
             self.counts["refused"] += 1
             nonsense.index = index
             raise

@@ -6,14 +6,14 @@ from edgetrain_operator.fleet.link_time import LARGEST_BURST, link_seconds
 from edgetrain_operator.fleet.probe_needs import (
     HELPERS,
     Need,
-    Node,
+    ProbedNode,
     can_show,
     limited,
     needs_of,
     outgrown,
 )
-from edgetrain_operator.fleet.probes import Probe, View, choose, view_of
-from edgetrain_operator.fleet.rates import LEAP, Pair, Record
+from edgetrain_operator.fleet.probes import Probe, ProbesView, choose, view_of
+from edgetrain_operator.fleet.rates import LEAP, LinkRecord, Pair
 from edgetrain_operator.fleet.witnesses import WITNESS_SECONDS, bear_witness, hold, is_borne_out
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget
@@ -35,10 +35,10 @@ class ProbeBook:
     """Of one job. Times are the operator's; not locked, its owner does that."""
 
     def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, LinkRecord] = {}
         self._leases: dict[str, tuple[Probe, float]] = {}
         """By the worker that probes: the probe and when it counts as failed."""
-        self._view = View({}, (), frozenset())
+        self._view = ProbesView({}, (), frozenset())
         self._viewed = float("-inf")
         self._stale = True
 
@@ -60,7 +60,7 @@ class ProbeBook:
             and not (unseen and worker == fastest and now - self._records[worker].first < WITNESS_SECONDS)
         }
 
-    def _is_new(self, record: Record, offer: float, now: float) -> bool:
+    def _is_new(self, record: LinkRecord, offer: float, now: float) -> bool:
         had = self._most_offered(record)
         stretched = had is not None and outgrown(record.rate or 0.0, had, offer)
         return stretched and now - record.first < SETTLING_SECONDS
@@ -68,7 +68,7 @@ class ProbeBook:
     def record(self, worker: str, measured: NodePart, now: float) -> bool:
         """Take in what a node measured. True where its rate leapt, or is known for the first time."""
         new = worker not in self._records
-        record = self._records.setdefault(worker, Record(seen=now, paid_at=now))
+        record = self._records.setdefault(worker, LinkRecord(seen=now, paid_at=now))
         self._stale |= new or bool(measured.links) or (measured.bandwidth_alarm and record.alarm is None)
         news = False
         for link in sorted(measured.links, key=lambda link: link.at):
@@ -107,7 +107,7 @@ class ProbeBook:
             helpers=tuple(helpers),
         )
 
-    def _view_at(self, reports: Mapping[str, StampedReport], now: float) -> View:
+    def _view_at(self, reports: Mapping[str, StampedReport], now: float) -> ProbesView:
         """Not drawn up for each who asks: a thousand nodes ask two hundred times a second."""
         age = now - self._viewed
         if age > VIEW_SECONDS or (self._stale and age >= VIEW_SECONDS_A_NODE * len(self._records)):
@@ -164,7 +164,7 @@ class ProbeBook:
         self._doubt_partner(worker, peers[0], sample)
         return False
 
-    def _rises(self, record: Record, peers: tuple[str, ...], sample: Pair) -> bool:
+    def _rises(self, record: LinkRecord, peers: tuple[str, ...], sample: Pair) -> bool:
         """Take in a measure well above the rate: at once where the partners so far may have been the limit,
         else the second time, for one may be an accident of the clock."""
         had = self._most_offered(record)
@@ -217,7 +217,7 @@ class ProbeBook:
         rates = [self._rate(peer) for peer in peers]
         return None if None in rates else sum(rate for rate in rates if rate)
 
-    def _most_offered(self, record: Record) -> float | None:
+    def _most_offered(self, record: LinkRecord) -> float | None:
         """By the partners of any of its probes: what the node could have shown."""
         offers = (self._offered(*item) for item in record.pairs.items())
         return max((offered for offered in offers if offered is not None), default=None)
@@ -241,11 +241,11 @@ class ProbeBook:
             if held := self._records.get(peer):
                 held.credit -= link_seconds(held.rate or link.bits_per_second, int(link.bytes * part))
 
-    def _node(self, worker: str, report: StampedReport, now: float) -> Node:
+    def _node(self, worker: str, report: StampedReport, now: float) -> ProbedNode:
         record = self._records[worker]
         record.earn(now)
         avoid = {peer for peer, until in record.avoid.items() if until > now}
-        return Node(
+        return ProbedNode(
             worker,
             seen=record.seen,
             heard=report.measured_received or 0.0,
@@ -272,12 +272,12 @@ class ProbeBook:
                 del self._leases[worker]
                 self._failed(self._records[worker], probe.peers, now)
 
-    def _failed(self, record: Record, peers: tuple[str, ...], now: float) -> None:
+    def _failed(self, record: LinkRecord, peers: tuple[str, ...], now: float) -> None:
         record.probed, self._stale = now, True
         record.avoid.update(dict.fromkeys(peers, now + AVOID_SECONDS))
 
 
-def _node_rate(record: Record, rate: float) -> NodeRate:
+def _node_rate(record: LinkRecord, rate: float) -> NodeRate:
     assert record.best is not None
     peers, pair = record.best
     return NodeRate(rate, pair.at, peers[0], confirmed=record.alarm is None)

@@ -57,7 +57,7 @@ LEAST_OWN_CREDIT = LEAST_CREDIT | {Need.STRETCH: -3.0}
 
 
 @dataclass(frozen=True)
-class Node:
+class ProbedNode:
     """A member as the scheduler sees it. Times in seconds of one clock, rates in bits per second."""
 
     worker: str
@@ -90,7 +90,7 @@ class Node:
     """Of its last measure."""
 
 
-def needs_of(node: Node, hubs: Sequence[Node], now: float) -> list[Need]:
+def needs_of(node: ProbedNode, hubs: Sequence[ProbedNode], now: float) -> list[Need]:
     """Why a node should be probed now, and may be; the most urgent first."""
     wishes = [_wish(node, hubs, age_of(node, now)), Need.CHECK if _check_due(node, now) else Need.NONE]
     needs = [need for need in wishes if _affords(node, need)]
@@ -99,14 +99,14 @@ def needs_of(node: Node, hubs: Sequence[Node], now: float) -> list[Need]:
     return needs
 
 
-def is_urgent(node: Node, hubs: Sequence[Node], now: float) -> bool:
+def is_urgent(node: ProbedNode, hubs: Sequence[ProbedNode], now: float) -> bool:
     """Whether the others' regular probes should stand back for this node's."""
     since = {Need.ALARM: node.alarm, Need.FIRST: node.seen}
     waits = (since.get(need) for need in needs_of(node, hubs, now))
     return any(begun is not None and now - begun < YIELD_SECONDS for begun in waits)
 
 
-def may_show_more(node: Node, peers: Sequence[Node]) -> bool:
+def may_show_more(node: ProbedNode, peers: Sequence[ProbedNode]) -> bool:
     """Whether a probe with these peers may show more of the node's link than is known."""
     return _stretches(node, peers) or _unsure(node, peers)
 
@@ -126,7 +126,7 @@ def can_show(offered: float, rate: float) -> bool:
     return offered * STRETCH > rate
 
 
-def age_of(node: Node, now: float) -> float:
+def age_of(node: ProbedNode, now: float) -> float:
     """Seconds since it was probed last."""
     return _passed(node.probed, now)
 
@@ -135,16 +135,16 @@ def _passed(since: float | None, now: float) -> float:
     return float("inf") if since is None else now - since
 
 
-def together(nodes: Sequence[Node]) -> float:
+def together(nodes: Sequence[ProbedNode]) -> float:
     """The sum of their rates, bits per second."""
     return sum(node.rate or 0.0 for node in nodes)
 
 
-def _affords(node: Node, need: Need) -> bool:
+def _affords(node: ProbedNode, need: Need) -> bool:
     return need is not Need.NONE and node.credit >= LEAST_OWN_CREDIT[need]
 
 
-def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
+def _wish(node: ProbedNode, hubs: Sequence[ProbedNode], age: float) -> Need:
     if node.rate is None:
         return Need.FIRST if age >= RETRY_SECONDS else Need.NONE
     best = [hub for hub in hubs if hub is not node][: 1 + HELPERS]
@@ -153,7 +153,7 @@ def _wish(node: Node, hubs: Sequence[Node], age: float) -> Need:
     return Need.REGULAR if age >= EVERY_SECONDS else Need.NONE
 
 
-def _check_due(node: Node, now: float) -> bool:
+def _check_due(node: ProbedNode, now: float) -> bool:
     if node.rate is None:
         return False
     cost = link_seconds(node.rate, burst_bytes(node.rate))
@@ -161,14 +161,14 @@ def _check_due(node: Node, now: float) -> bool:
     return age >= max(CHECK_SECONDS, cost / CHECK_SHARE)
 
 
-def _stretches(node: Node, peers: Sequence[Node]) -> bool:
+def _stretches(node: ProbedNode, peers: Sequence[ProbedNode]) -> bool:
     """Whether these peers offer clearly more than those of any probe so far, who may have been its limit."""
     if node.rate is None or node.offered is None:
         return False
     return outgrown(node.rate, node.offered, together(peers))
 
 
-def _unsure(node: Node, peers: Sequence[Node]) -> bool:
+def _unsure(node: ProbedNode, peers: Sequence[ProbedNode]) -> bool:
     """Whether these peers can tell if the node has more than the few measures of it show."""
     if node.rate is None or node.credit < LEAST_CREDIT[Need.STRETCH]:
         return False

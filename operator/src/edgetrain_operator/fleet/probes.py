@@ -14,7 +14,7 @@ from edgetrain_operator.fleet.probe_needs import (
     HELPERS,
     LEAST_CREDIT,
     Need,
-    Node,
+    ProbedNode,
     age_of,
     is_urgent,
     may_show_more,
@@ -60,25 +60,25 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class View:
+class ProbesView:
     """All members at one moment, with what every decision needs of them."""
 
-    nodes: Mapping[str, Node]
-    hubs: tuple[Node, ...]
+    nodes: Mapping[str, ProbedNode]
+    hubs: tuple[ProbedNode, ...]
     """Against whom nodes are measured, fastest first."""
     urgent: frozenset[str]
     """Those for whom regular probes stand back."""
 
 
-def view_of(nodes: Mapping[str, Node], now: float) -> View:
+def view_of(nodes: Mapping[str, ProbedNode], now: float) -> ProbesView:
     heard = sorted((node for node in nodes.values() if _heard(node, now)), key=_slowness)
     # Without any rate yet there is no fast one to prefer, and a few hubs would only keep newcomers waiting.
     hubs = tuple(heard[: HUBS + 1] if any(node.rate for node in heard) else heard)
     urgent = frozenset(node.worker for node in heard if is_urgent(node, hubs, now))
-    return View(nodes, hubs, urgent)
+    return ProbesView(nodes, hubs, urgent)
 
 
-def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
+def choose(worker: str, view: ProbesView, busy: Set[str], now: float) -> Probe | None:
     """The probe that `worker` shall make now, or None. `busy`: the ends of all probes under way."""
     node = view.nodes[worker]
     if worker in busy:
@@ -87,7 +87,7 @@ def choose(worker: str, view: View, busy: Set[str], now: float) -> Probe | None:
     return next((probe for probe in probes if probe), None)
 
 
-def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -> Probe | None:
+def _probe_for(node: ProbedNode, need: Need, view: ProbesView, busy: Set[str], now: float) -> Probe | None:
     if need > Need.FIRST and view.urgent - busy - {node.worker}:
         return None
     others = [hub for hub in view.hubs if hub.worker != node.worker]
@@ -105,25 +105,25 @@ def _probe_for(node: Node, need: Need, view: View, busy: Set[str], now: float) -
     return Probe(node.worker, names, need, BURSTS[need], _deadline(node.rate, BURSTS[need]))
 
 
-def _heard(node: Node, now: float) -> bool:
+def _heard(node: ProbedNode, now: float) -> bool:
     return now - node.heard <= HEARD_SECONDS
 
 
-def _slowness(node: Node) -> tuple[float, str]:
+def _slowness(node: ProbedNode) -> tuple[float, str]:
     return -(node.rate or 0.0), node.worker
 
 
-def _ample(hub: Node, node: Node) -> bool:
+def _ample(hub: ProbedNode, node: ProbedNode) -> bool:
     """Whether the hub is so much faster that a probe with it shows the node's own link."""
     return (hub.rate or 0.0) * SATURATED >= (node.rate or 0.0)
 
 
-def _tells(node: Node, peers: Sequence[Node], others: Sequence[Node], part: float) -> bool:
+def _tells(node: ProbedNode, peers: Sequence[ProbedNode], others: Sequence[ProbedNode], part: float) -> bool:
     """Whether these peers offer this part of the node's rate, as far as there is so much."""
     return together(peers) >= part * min(node.rate or 0.0, together(others[: 1 + HELPERS]))
 
 
-def _peers(node: Node, free: Sequence[Node], need: Need) -> list[Node]:
+def _peers(node: ProbedNode, free: Sequence[ProbedNode], need: Need) -> list[ProbedNode]:
     """The fastest free partner; where it may be the limit, more, until they offer enough for this need."""
     wanted = [hub for hub in free if hub.worker not in node.avoid] or list(free)
     if node.alarm is not None:

@@ -38,7 +38,7 @@ class Pair:
 
 
 @dataclass
-class Record:
+class LinkRecord:
     """Of one node. Times are the operator's, but for `measured_at`."""
 
     seen: float

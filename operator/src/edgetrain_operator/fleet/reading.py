@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationError
 
-from edgetrain_operator.fleet.store import Nonsense
+from edgetrain_operator.fleet.store import InvalidReport
 from edgetrain_operator.fleet.wire import Problem
 from edgetrain_protocol.base import Many, Tolerant
 from edgetrain_protocol.report import Report
@@ -29,7 +29,7 @@ def read_reports(body: bytes) -> tuple[Report, ...]:
         raise _problem(error) from error
 
 
-def nonsense(error: Nonsense) -> Problem:
+def nonsense(error: InvalidReport) -> Problem:
     return _located(str(error), error.index)
 
 

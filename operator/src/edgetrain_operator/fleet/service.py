@@ -17,9 +17,9 @@ import uvicorn
 from edgetrain_operator.fleet import ca, tls
 from edgetrain_operator.fleet.app import create_app
 from edgetrain_operator.fleet.door import Door, room_for
+from edgetrain_operator.fleet.external_certificate import Offer
 from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.forward import Leadership, ToLeader
-from edgetrain_operator.fleet.given import Offer
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.metrics import FleetCollector
 from edgetrain_operator.fleet.requests import Counted, Requests

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
-from edgetrain_operator.core.hearing import agreed
+from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.report import NodePart, Report, TrainingPart
@@ -24,7 +24,7 @@ HIGHEST_REVISION = 10**12
 """Beyond it no counter of ours gets: a worker that says more would make every later plan unreadable."""
 
 
-class Nonsense(ValueError):
+class InvalidReport(ValueError):
     """A report that cannot be true; the message names the field and the mend."""
 
     index = 0
@@ -56,7 +56,7 @@ class ReportStore:
         """Keep a report. True where a decision may rest on what changed.
 
         Raises:
-            Nonsense: it is not kept.
+            InvalidReport: it is not kept.
         """
         job = self._jobs.setdefault(job_uid, _Job())
         newer = [_in_sequence(job, report, kind, now) for kind in _kinds(report)]
@@ -108,10 +108,10 @@ def check(report: Report, sender: Sender, now: float) -> None:
     """Refuse what cannot be true.
 
     Raises:
-        Nonsense: says which field and what to do.
+        InvalidReport: says which field and what to do.
     """
     for problem in _problems(report, sender, now):
-        raise Nonsense(problem)
+        raise InvalidReport(problem)
 
 
 def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _in_sequence(job: _Job, report: Report, kind: str, now: float) -> bool:
     if (report.sequence, report.at) == (sequence, at):
         return False
     if report.sequence <= sequence and report.at <= at:
-        raise Nonsense(
+        raise InvalidReport(
             f"sequence: {report.sequence} after {sequence}, and no later in time: an old report, "
             "or a clock set back; the next number will do"
         )

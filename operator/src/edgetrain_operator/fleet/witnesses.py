@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from edgetrain_operator.fleet.rates import LEAP, Pair, Record
+from edgetrain_operator.fleet.rates import LEAP, LinkRecord, Pair
 
 WITNESS_SECONDS = 20.0
 """From a node's first probe until those bear out its rate as well who were measured with nobody else: where
 all were measured with one liar alone, all bear it out."""
 
-Records = Mapping[str, Record]
+Records = Mapping[str, LinkRecord]
 
 
 def bear_witness(records: Records, worker: str, by: str, sample: Pair) -> None:

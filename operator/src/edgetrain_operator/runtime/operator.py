@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
-from edgetrain_operator.fleet.given import Mount
+from edgetrain_operator.fleet.external_certificate import Mount
 from edgetrain_operator.fleet.keyring import ensure
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.kube.client import Credentials, Kube

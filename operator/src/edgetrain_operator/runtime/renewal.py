@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from edgetrain_operator.fleet.given import Mount
+from edgetrain_operator.fleet.external_certificate import Mount
 from edgetrain_operator.fleet.keyring import KeyringStore, ensure
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.fleet.tls import BadCertificate

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from edgetrain.credentials import Credentials
-from edgetrain.data import Cut
+from edgetrain.data import BatchPartition
 from edgetrain.engine.assignment import Step, StepAssignment, Superseded
 from edgetrain.engine.attempts import Attempt, Attempts
 from edgetrain.engine.entering import Entering
@@ -155,7 +155,7 @@ class StepEngine:
             raise Superseded
 
     @held
-    def _decided(self) -> tuple[Cut | None, Entry | None]:
+    def _decided(self) -> tuple[BatchPartition | None, Entry | None]:
         """The step in hand, where others have decided what becomes of it: committed now. With it who had
         which part, where that is known."""
         replica = self.replica
@@ -194,7 +194,7 @@ class StepEngine:
     def _concluded(self, attempt: Attempt) -> bool:
         """Backward is over; says whether the step is committed."""
         self._meter.enter("reduce")
-        committed: list[tuple[Cut | None, Entry]] = []
+        committed: list[tuple[BatchPartition | None, Entry]] = []
         try:
             self._attempts.conclude(
                 attempt, self._vote(attempt), lambda outcome: committed.append(self._voted(attempt, outcome))
@@ -219,7 +219,7 @@ class StepEngine:
         )
 
     @held
-    def _voted(self, attempt: Attempt, outcome: Outcome) -> tuple[Cut | None, Entry]:
+    def _voted(self, attempt: Attempt, outcome: Outcome) -> tuple[BatchPartition | None, Entry]:
         active, replica = attempt.active, self.replica
         speeds = dict(zip(active.holders, outcome.speeds, strict=True))
         cut, done = (
@@ -252,7 +252,7 @@ class StepEngine:
         self._attempts.keep(entry)
         return entry
 
-    def _take(self, entry: Entry, cut: Cut | None) -> None:
+    def _take(self, entry: Entry, cut: BatchPartition | None) -> None:
         """Give the program what was committed; `cut`: who had which part of it, where that is known."""
         self._flat.unpack(entry.total)
         parts = [part for part in cut.slices.values() if part] if cut else []

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from edgetrain.group.ballot import Established, Persist, Said
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Status
+from edgetrain.group.voter import Established, Persist, Said
 from edgetrain.link import messages as link
 from edgetrain.link.messages import FormationId
 

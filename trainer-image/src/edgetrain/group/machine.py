@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edgetrain.group import lateness, links, policy
-from edgetrain.group.ballot import Established, Refusal
 from edgetrain.group.bars import Bars
 from edgetrain.group.calls import Calls
 from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send
@@ -17,6 +16,7 @@ from edgetrain.group.rules import Verdict, Vote
 from edgetrain.group.standing import empty_formations, own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Stage, Status
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
+from edgetrain.group.voter import Established, Refusal
 from edgetrain.link import messages as link
 
 

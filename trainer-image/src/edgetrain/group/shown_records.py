@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
-from edgetrain.group.ballot import Ballot
 from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Status
+from edgetrain.group.voter import Voter
 
 SHOW_SECONDS = 1.0
 """Who has been in no formation for so long shows its votes, so that all know alike what is lacking."""
@@ -34,7 +34,7 @@ class ShownRecords:
     def all(self) -> Collection[Record]:
         return self._records.values()
 
-    def counting(self, ballot: Ballot, heard: Collection[Status]) -> list[Record]:
+    def counting(self, ballot: Voter, heard: Collection[Status]) -> list[Record]:
         """Of the ballot's lineage: its own, of those heard, and of who said that an incarnation ended."""
         own, pods = ballot.record, {status.pod for status in heard}
         shown = {p: r for p, r in self._records.items() if p in pods and r.lineage == own.lineage}

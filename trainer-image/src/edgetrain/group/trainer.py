@@ -6,7 +6,6 @@ Keeps the ballot in step with it: where it stands, what it has left, which proce
 from collections.abc import Collection
 from dataclasses import replace
 
-from edgetrain.group.ballot import Actions, Ballot, Established, Failed, Forming, Persist, Stopping, Tell
 from edgetrain.group.effects import (
     Announce,
     Asked,
@@ -23,6 +22,7 @@ from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict
 from edgetrain.group.status import PlanView, Stage, Status
+from edgetrain.group.voter import Actions, Established, Failed, Forming, Persist, Stopping, Tell, Voter
 from edgetrain.link import messages as link
 from edgetrain.link.messages import FormationId, Position
 
@@ -32,7 +32,7 @@ class OwnTrainer:
 
     def __init__(self, pod: Pod, record: Record | None) -> None:
         self.pod = pod
-        self.ballot = Ballot(record.recovered()) if record else None
+        self.ballot = Voter(record.recovered()) if record else None
         self.plan: PlanView | None = None
         self.status = Status(pod)
         self.word: Established | None = None
@@ -90,7 +90,7 @@ class OwnTrainer:
         old = self.ballot.engaged if self.ballot else None
         if old is not None and self.word is not None:
             self._effects.append(Order(link.Halt(formation_id(self.word))))
-        self.ballot = Ballot(record, member=self._member, position=position)
+        self.ballot = Voter(record, member=self._member, position=position)
         self.word, self._asked, self._halting = None, None, False
         self.status = replace(
             self.status, formation=0, formation_name="", committed=0, whole=False, suspects=(), stuck=()
@@ -268,7 +268,7 @@ class OwnTrainer:
         self._stage(Stage.FETCHING)
         self._effects.append(FetchFrom(asked.donor.home))
 
-    def _run(self, ballot: Ballot, actions: Actions, now: float) -> None:
+    def _run(self, ballot: Voter, actions: Actions, now: float) -> None:
         self.ballot = ballot
         for action in actions:
             match action:

@@ -51,14 +51,14 @@ PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Peer:
+class ProbedPeer:
     """An open, mutually proven connection to a probe server."""
 
     target: ProbeTarget
     connection: socket.socket
 
     @classmethod
-    def dial(cls, target: ProbeTarget, credentials: Credentials, patience: float) -> "Peer":
+    def dial(cls, target: ProbeTarget, credentials: Credentials, patience: float) -> "ProbedPeer":
         """Connect and prove each to the other.
 
         Raises:
@@ -73,7 +73,7 @@ class Peer:
         return cls._dial_once(target, credentials, patience)
 
     @classmethod
-    def _dial_once(cls, target: ProbeTarget, credentials: Credentials, patience: float) -> "Peer":
+    def _dial_once(cls, target: ProbeTarget, credentials: Credentials, patience: float) -> "ProbedPeer":
         with socket.create_connection((target.address, target.port), CONNECT_SECONDS) as connection:
             connection.settimeout(patience)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -108,7 +108,7 @@ class Peer:
         read_exactly(self.connection, 1)
 
 
-Send = Callable[[Peer, int, float], Trace]
+Send = Callable[[ProbedPeer, int, float], Trace]
 
 
 @dataclass
@@ -149,14 +149,14 @@ class Prober:
         middle, end = began + order.deadline_seconds / 2, began + order.deadline_seconds
         with ExitStack() as stack:
             peers = [
-                Peer.dial(target, self._credentials, order.deadline_seconds)
+                ProbedPeer.dial(target, self._credentials, order.deadline_seconds)
                 for target in (order, *order.helpers)
             ]
             for peer in peers:
                 stack.enter_context(peer.connection)
             round_trip = peers[0].round_trip()
-            down = _Series(self, order, peers, round_trip, "down", Peer.down, middle).run()
-            up = _Series(self, order, peers, round_trip, "up", Peer.up, end).run()
+            down = _Series(self, order, peers, round_trip, "down", ProbedPeer.down, middle).run()
+            up = _Series(self, order, peers, round_trip, "up", ProbedPeer.up, end).run()
         slower = min(down, up, key=lambda series: series.median)
         return LinkMeasure(
             peer=order.peer,
@@ -175,7 +175,7 @@ class _Series:
         self,
         prober: Prober,
         order: ProbeOrder,
-        peers: Sequence[Peer],
+        peers: Sequence[ProbedPeer],
         round_trip: float,
         direction: str,
         send: Send,

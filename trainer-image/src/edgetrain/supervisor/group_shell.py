@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from edgetrain.group.ballot import Persist
 from edgetrain.group.effects import (
     Announce,
     Build,
@@ -21,6 +20,7 @@ from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Pace, Status
+from edgetrain.group.voter import Persist
 from edgetrain.link import Fetch, Message, Peer, Progress, StoreSet
 from edgetrain.supervisor.book import Book
 from edgetrain.supervisor.detector import BEAT_SECONDS

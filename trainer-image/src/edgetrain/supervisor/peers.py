@@ -52,7 +52,7 @@ Address = tuple[str, int]
 
 
 @dataclass
-class Peer:
+class PeerConnection:
     """One live connection."""
 
     pod: Pod
@@ -80,7 +80,7 @@ class Peers:
     on_open: Callable[[Pod], None]
     on_message: Callable[[Pod, Spoken], None]
     on_lost: Callable[[Pod, str], None]
-    live: dict[str, Peer] = field(default_factory=dict)
+    live: dict[str, PeerConnection] = field(default_factory=dict)
     """By worker."""
     _wanted: dict[Pod, Address] = field(default_factory=dict)
     _dialling: dict[Pod, asyncio.Task[None]] = field(default_factory=dict)
@@ -198,14 +198,14 @@ class Peers:
             self._complain(host, f"refused a connection from {host}: {error or 'it took too long'}")
 
     async def _serve(self, stream: Stream, expected: Pod | None) -> None:
-        peer: Peer | None = None
+        peer: PeerConnection | None = None
         why = "closed its connection"
         try:
             pod, frames = self._pod_at(stream, expected), Frames()
             stream.writer.write(WELCOME)
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 said = await _welcomed(stream.reader, frames)
-            newcomer = Peer(pod, stream.writer, Pulse(asyncio.get_running_loop().time()))
+            newcomer = PeerConnection(pod, stream.writer, Pulse(asyncio.get_running_loop().time()))
             self._adopt(newcomer)
             peer = newcomer
             await self._listen_to(peer, stream.reader, frames, said)
@@ -234,7 +234,7 @@ class Peers:
 
     # --- while it lives
 
-    def _adopt(self, peer: Peer) -> None:
+    def _adopt(self, peer: PeerConnection) -> None:
         """
         Raises:
             Stranger: another pod of its worker is here, which is the one that we want.
@@ -252,7 +252,7 @@ class Peers:
         self.on_open(peer.pod)
 
     async def _listen_to(
-        self, peer: Peer, reader: asyncio.StreamReader, frames: Frames, said: list[bytes]
+        self, peer: PeerConnection, reader: asyncio.StreamReader, frames: Frames, said: list[bytes]
     ) -> None:
         for payload in said:
             self._heard(peer, payload)
@@ -260,7 +260,7 @@ class Peers:
             for payload in frames.feed(piece):
                 self._heard(peer, payload)
 
-    def _heard(self, peer: Peer, payload: bytes) -> None:
+    def _heard(self, peer: PeerConnection, payload: bytes) -> None:
         if self.live.get(peer.pod.worker) is not peer:
             return  # It was given up with this still to be read.
         peer.pulse.beat(asyncio.get_running_loop().time())
@@ -269,7 +269,7 @@ class Peers:
         except BadSpeech as error:
             log.warning("%s said what is not understood: %s", peer.pod.worker, error)
 
-    def _forget(self, peer: Peer, why: str) -> None:
+    def _forget(self, peer: PeerConnection, why: str) -> None:
         # A newer connection of the same worker has taken its place, or it was given up before.
         if self.live.get(peer.pod.worker) is peer:
             del self.live[peer.pod.worker]

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from edgetrain.group.ballot import Established
 from edgetrain.group.members import Member
 from edgetrain.group.status import PlanView, Stage, Status
+from edgetrain.group.voter import Established
 from edgetrain.link import Progress
 from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
 from edgetrain_protocol.report import (

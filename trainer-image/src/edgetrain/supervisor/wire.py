@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgetrain.group.ballot import Call, Established, Refusal
 from edgetrain.group.effects import Asked
 from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Status
+from edgetrain.group.voter import Call, Established, Refusal
 from edgetrain.link import StoreSet
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from edgetrain.engine.formation.active_formation import ActiveFormation
-from edgetrain.engine.formation.gloo import Group, GroupBroken, admit, connected, shut_down
+from edgetrain.engine.formation.gloo import GroupBroken, ProcessGroup, admit, connected, shut_down
 from edgetrain.engine.formation.packet_filter import EVERYBODY
 from edgetrain.engine.formation.reduce import Reduction
 from edgetrain.engine.monitor import Monitor
@@ -33,7 +33,7 @@ class Builder:
         self,
         monitor: Monitor,
         send: Callable[[Message], None],
-        on_built: Callable[[ActiveFormation, Group], None],
+        on_built: Callable[[ActiveFormation, ProcessGroup], None],
     ) -> None:
         self._monitor, self._send, self._on_built = monitor, send, on_built
 
@@ -48,7 +48,7 @@ class Builder:
         address = form.members[form.rank].address
         try:
             size, come_from = len(form.members), _addresses(form)
-            group = Group(active.store, form.rank, size, address, form.build_seconds, come_from)
+            group = ProcessGroup(active.store, form.rank, size, address, form.build_seconds, come_from)
         except GroupBroken as error:
             self._failed(active, str(error))
             return
@@ -56,7 +56,7 @@ class Builder:
             self._on_built(active, group)
             active.serve(Reduction(group, form.reduction, active.hub), self._monitor)
 
-    def _built(self, active: ActiveFormation, group: Group) -> bool:
+    def _built(self, active: ActiveFormation, group: ProcessGroup) -> bool:
         with self._monitor:
             if active.left:
                 group.shutdown()

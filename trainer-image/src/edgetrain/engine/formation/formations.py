@@ -16,7 +16,7 @@ from edgetrain.credentials import Credentials
 from edgetrain.engine.formation.active_formation import ActiveFormation, Operation
 from edgetrain.engine.formation.builder import Builder, after
 from edgetrain.engine.formation.echo import unheard
-from edgetrain.engine.formation.gloo import AddressStore, Group, GroupBroken, shut_down
+from edgetrain.engine.formation.gloo import AddressStore, GroupBroken, ProcessGroup, shut_down
 from edgetrain.engine.formation.reduce import Reduction
 from edgetrain.engine.formation.traffic import Traffic
 from edgetrain.engine.formation.watch import watch
@@ -251,7 +251,7 @@ class Formations:
 
     # By the formation's thread.
 
-    def _built(self, active: ActiveFormation, group: Group) -> None:
+    def _built(self, active: ActiveFormation, group: ProcessGroup) -> None:
         connections = group.connections()
         self.traffic.follow(connections, active.form)
         watch(connections, lambda peer: self._closed(active, peer), lambda to: self._stuck(active, to))

@@ -104,7 +104,7 @@ def _address_in(blob: bytes) -> tuple[str, int]:
     return socket.inet_ntop(socket.AF_INET6, blob[start + 8 : start + 24]), port
 
 
-class Group:
+class ProcessGroup:
     """A process group. Operations block their caller; `shutdown` from another thread frees it."""
 
     def __init__(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from edgetrain.engine.formation.gloo import Group, Work
+from edgetrain.engine.formation.gloo import ProcessGroup, Work
 
 PIECES = 32
 PIECE_BYTES = 64 * 1024
@@ -33,7 +33,7 @@ Gather = Callable[[Sequence[int]], list[list[int]]]
 class Reduction:
     """How one formation sums: the group, and by which way."""
 
-    def __init__(self, group: Group, kind: str, hub: int) -> None:
+    def __init__(self, group: ProcessGroup, kind: str, hub: int) -> None:
         self.group = group
         self._kind, self._hub = kind, hub
 
@@ -92,7 +92,7 @@ class Reduction:
             self.group.broadcast(tensor, root)
 
 
-def ring(group: Group, parts: Sequence[torch.Tensor], ready: Ready) -> None:
+def ring(group: ProcessGroup, parts: Sequence[torch.Tensor], ready: Ready) -> None:
     """Sum each of `parts` (flat, any type) over all ranks in place."""
     works = []
     for number, part in enumerate(parts):
@@ -107,7 +107,7 @@ def is_small(parts: Sequence[torch.Tensor], size: int) -> bool:
     return size * sum(part.numel() * part.element_size() for part in parts) <= SMALL_BYTES
 
 
-def each_to_each(group: Group, parts: Sequence[torch.Tensor], ready: Ready) -> None:
+def each_to_each(group: ProcessGroup, parts: Sequence[torch.Tensor], ready: Ready) -> None:
     """The same by one message from each to each, in half a round trip; each adds in the order of ranks."""
     tables = [expect_each(group, part.numel(), part.dtype, number) for number, part in enumerate(parts)]
     for number, part in enumerate(parts):
@@ -118,7 +118,7 @@ def each_to_each(group: Group, parts: Sequence[torch.Tensor], ready: Ready) -> N
             part += row
 
 
-def expect_each(group: Group, length: int, dtype: torch.dtype, tag: int) -> Exchange:
+def expect_each(group: ProcessGroup, length: int, dtype: torch.dtype, tag: int) -> Exchange:
     """Make room for every rank's row; the result sends ours to each, and returns all by rank."""
     table = torch.empty(group.size, length, dtype=dtype)
     others = [rank for rank in range(group.size) if rank != group.rank]
@@ -135,7 +135,7 @@ def expect_each(group: Group, length: int, dtype: torch.dtype, tag: int) -> Exch
     return exchange
 
 
-def star(group: Group, parts: Sequence[torch.Tensor], hub: int, ready: Ready) -> None:
+def star(group: ProcessGroup, parts: Sequence[torch.Tensor], hub: int, ready: Ready) -> None:
     """The same through rank `hub`, which adds in the order of ranks and hands the same bits to all."""
     if group.rank == hub:
         _merge(group, parts, ready)
@@ -152,7 +152,7 @@ def cut_in_pieces(parts: Sequence[torch.Tensor]) -> list[tuple[int, torch.Tensor
     return [(number, view) for number, (part, count) in enumerate(cut) for view in part.tensor_split(count)]
 
 
-def expect_through(group: Group, length: int, hub: int) -> Exchange:
+def expect_through(group: ProcessGroup, length: int, hub: int) -> Exchange:
     """As `expect_each`, for integers, by way of rank `hub`."""
     table = torch.zeros(group.size, length, dtype=torch.int64)
     others = [rank for rank in range(group.size) if rank != hub]
@@ -175,7 +175,7 @@ def expect_through(group: Group, length: int, hub: int) -> Exchange:
     return exchange
 
 
-def hand_round(group: Group, tensor: torch.Tensor, root: int, hub: int) -> None:
+def hand_round(group: ProcessGroup, tensor: torch.Tensor, root: int, hub: int) -> None:
     """Rank `root`'s tensor to all by way of rank `hub`: over the links that a star uses, and no other."""
     if group.rank == root != hub:
         group.wait_for(group.send(tensor, hub, 0))
@@ -189,7 +189,7 @@ def hand_round(group: Group, tensor: torch.Tensor, root: int, hub: int) -> None:
         group.wait_for(group.receive(tensor, hub, 0))
 
 
-def _merge(group: Group, parts: Sequence[torch.Tensor], ready: Ready) -> None:
+def _merge(group: ProcessGroup, parts: Sequence[torch.Tensor], ready: Ready) -> None:
     pieces = cut_in_pieces(parts)
     peers = [rank for rank in range(group.size) if rank != group.rank]
     incoming: deque[list[tuple[torch.Tensor, Work]]] = deque()
@@ -213,7 +213,7 @@ def _merge(group: Group, parts: Sequence[torch.Tensor], ready: Ready) -> None:
         group.wait_for(work)
 
 
-def _take_part(group: Group, parts: Sequence[torch.Tensor], hub: int, ready: Ready) -> None:
+def _take_part(group: ProcessGroup, parts: Sequence[torch.Tensor], hub: int, ready: Ready) -> None:
     pieces = cut_in_pieces(parts)
     # Into the same room: a sum comes when all of what it is made of has gone.
     under_way = [group.receive(piece, hub, index) for index, (_, piece) in enumerate(pieces)]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from edgetrain.data import Cut, Record, cut
+from edgetrain.data import BatchPartition, SamplerState, cut
 from edgetrain.link import FormationId
 from edgetrain.shares import equal, follow_speeds
 
@@ -15,7 +15,7 @@ from edgetrain.shares import equal, follow_speeds
 class Ledger:
     """Moves with each commit, on every member in the same way. Holders are members' incarnations."""
 
-    record: Record
+    record: SamplerState
     batch: int
     """Samples of a whole step."""
     epochs: int
@@ -27,7 +27,7 @@ class Ledger:
     """The first of the last committed steps in a row whose loss was not finite."""
     returned: int = 0
     """Samples that went back into the record with a lost member."""
-    cut: Cut | None = None
+    cut: BatchPartition | None = None
     """The step after the last committed one, once a formation has shared it out."""
     cut_in: FormationId | None = None
     """That formation."""
@@ -46,7 +46,7 @@ class Ledger:
         if self.over:
             return self
         if not holders:
-            nothing = Cut(self.record.epoch, {}, self.record)
+            nothing = BatchPartition(self.record.epoch, {}, self.record)
             return replace(self, cut=nothing, cut_in=formation)
         known = [self.weights[name] for name in holders if name in self.weights]
         mean = sum(known) / len(known) if known else 1.0
@@ -100,13 +100,13 @@ class Ledger:
     def from_json(cls, text: bytes | str) -> Self:
         document = json.loads(text)
         return cls(
-            record=Record.from_json(document["record"]),
+            record=SamplerState.from_json(document["record"]),
             batch=int(document["batch"]),
             epochs=int(document["epochs"]),
             weights={str(name): float(weight) for name, weight in document["weights"].items()},
             samples=int(document["samples"]),
             returned=int(document["returned"]),
             not_finite_since=document.get("not_finite_since"),
-            cut=Cut.from_json(document["cut"]) if document["cut"] else None,
+            cut=BatchPartition.from_json(document["cut"]) if document["cut"] else None,
             cut_in=FormationId(*document["cut_in"]) if document["cut_in"] else None,
         )

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from edgetrain_operator.core.hearing import Hearing
 from edgetrain_operator.core.model import Observed, PodView
 from edgetrain_operator.core.placement import Placement
+from edgetrain_operator.core.report_view import ReportView
 from edgetrain_operator.core.stored import StoredPlan, WorkerRecord
 from edgetrain_protocol.plan import Member, Plan
 
 
 @dataclass(frozen=True)
-class Scene:
+class DecisionContext:
     seen: Observed
     records: Mapping[str, WorkerRecord]
     placement: Placement
@@ -39,8 +39,8 @@ class Scene:
         return self.stored.members
 
     @cached_property
-    def hearing(self) -> Hearing:
-        return Hearing(self.seen, self.records, self.lineage, self.over)
+    def hearing(self) -> ReportView:
+        return ReportView(self.seen, self.records, self.lineage, self.over)
 
     @cached_property
     def detached(self) -> bool:

@@ -19,7 +19,7 @@ HANDED_ROUND = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Given:
+class ExternalCertificate:
     """One certificate with its chain, and the authorities that verify it."""
 
     pair: KeyPair
@@ -37,16 +37,18 @@ class Offer:
     """PEM of all that one of our replicas may be serving from."""
 
 
-def followed(known: Sequence[Given], pair: KeyPair, authorities: str, now: datetime) -> tuple[Given, ...]:
+def followed(
+    known: Sequence[ExternalCertificate], pair: KeyPair, authorities: str, now: datetime
+) -> tuple[ExternalCertificate, ...]:
     """The certificates to remember, newest first, after this one was found mounted."""
     if known and (known[0].pair, known[0].authorities) == (pair, authorities):
         return _without_replaced(known, now)
     met = (given.serve_from for given in known if given.authorities == authorities)
     serve_from = min(met, default=now + HANDED_ROUND if known else now)
-    return _without_replaced((Given(pair, authorities, serve_from), *known), now)
+    return _without_replaced((ExternalCertificate(pair, authorities, serve_from), *known), now)
 
 
-def offer(known: Sequence[Given], now: datetime) -> Offer:
+def offer(known: Sequence[ExternalCertificate], now: datetime) -> Offer:
     """Serve the newest whose authorities all have met; of those not yet expired, where there is a choice."""
     valid = [given for given in known if given.pair.ends > now] or list(known[:1])
     served = next((given for given in valid if given.serve_from <= now), valid[-1])
@@ -58,7 +60,7 @@ class Mount:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._known: tuple[Given, ...] = ()
+        self._known: tuple[ExternalCertificate, ...] = ()
 
     def look(self, now: datetime) -> Offer:
         """What is there now.
@@ -88,7 +90,7 @@ class Mount:
             raise BadCertificate(f"the certificate in {self._directory} cannot be used: {error}") from error
 
 
-def _without_replaced(known: Sequence[Given], now: datetime) -> tuple[Given, ...]:
+def _without_replaced(known: Sequence[ExternalCertificate], now: datetime) -> tuple[ExternalCertificate, ...]:
     """Without those whose successor has been served for so long that every replica has turned to it."""
     settled = (n for n, given in enumerate(known) if given.serve_from + HANDED_ROUND <= now)
     return tuple(known[: next(settled, len(known)) + 1])

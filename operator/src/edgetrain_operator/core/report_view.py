@@ -42,7 +42,7 @@ class Knowledge:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class ReportView:
     """The reports of a job, each taken only from its worker's present pod."""
 
     seen: Observed

@@ -115,7 +115,7 @@ class OwnCall:
 
 
 @dataclass(frozen=True)
-class Ballot:
+class Voter:
     record: Record
     member: Member | None = None
     """The incarnation of our trainer that may take part; None while there is none."""
@@ -136,7 +136,7 @@ class Ballot:
 
     # --- our own calls
 
-    def call(self, formation: Formation, witnesses: tuple[Member, ...] = ()) -> tuple["Ballot", Actions]:
+    def call(self, formation: Formation, witnesses: tuple[Member, ...] = ()) -> tuple["Voter", Actions]:
         """Ask for votes for `formation`, whose number we have not promised; an older call is dropped."""
         asking = Call(self.record.lineage, formation, witnesses)
         others = [m.home for m in asking.voters if m != self.member]
@@ -144,7 +144,7 @@ class Ballot:
         after, actions = begun.on_call(self.record.pod, asking)
         return after, (*(Tell(pod, asking) for pod in others), *actions)
 
-    def withdraw(self) -> "Ballot":
+    def withdraw(self) -> "Voter":
         """Give our call up: votes that still come for it are passed over, so it is never established."""
         return replace(self, own=None)
 
@@ -155,7 +155,7 @@ class Ballot:
 
     # --- messages
 
-    def on_said(self, sender: Pod, message: Said) -> tuple["Ballot", Actions]:
+    def on_said(self, sender: Pod, message: Said) -> tuple["Voter", Actions]:
         match message:
             case Call():
                 return self.on_call(sender, message)
@@ -166,7 +166,7 @@ class Ballot:
             case Established():
                 return self.on_established(message)
 
-    def on_call(self, sender: Pod, call: Call) -> tuple["Ballot", Actions]:
+    def on_call(self, sender: Pod, call: Call) -> tuple["Voter", Actions]:
         """`sender` is the caller."""
         if reason := self._refuses(call):
             refusal = Refusal(self.record.lineage, call.formation, self.closed, reason)
@@ -176,7 +176,7 @@ class Ballot:
             return waiting, (Stopping(self.engaged),)
         return waiting._vote()
 
-    def on_vote(self, vote: Vote) -> tuple["Ballot", Actions]:
+    def on_vote(self, vote: Vote) -> tuple["Voter", Actions]:
         own = self.own
         if own is None or vote.formation != own.formation or vote.voter not in own.asking.voters:
             return self, ()
@@ -185,13 +185,13 @@ class Ballot:
         counting = replace(self, own=own)
         return counting._judge(own) if own.complete else (counting, ())
 
-    def on_refusal(self, refusal: Refusal) -> tuple["Ballot", Actions]:
+    def on_refusal(self, refusal: Refusal) -> tuple["Voter", Actions]:
         if self.own is None or self.own.formation != refusal.formation:
             return self, ()
         verdict = Verdict(Outcome.OUTDATED, refusal.reason, promised=refusal.promised)
         return replace(self, own=None), (Failed(refusal.formation, verdict),)
 
-    def on_established(self, word: Established) -> tuple["Ballot", Actions]:
+    def on_established(self, word: Established) -> tuple["Voter", Actions]:
         """Take part, unless we have voted for another since, or our trainer is not the one that voted."""
         last = self.record.accepted[-1] if self.record.accepted else None
         if last is None or last.formation != word.formation or last.formed or self.pending is not None:
@@ -201,7 +201,7 @@ class Ballot:
         record = self.record.form(word.formation)
         return replace(self, record=record, engaged=word.formation, clean=False), (Forming(word),)
 
-    def on_record(self, record: Record) -> "Ballot":
+    def on_record(self, record: Record) -> "Voter":
         """A pod declares which of its trainer's incarnations are over."""
         others = frozenset(r for r in self.declared if r.pod != record.pod)
         known = next((r for r in self.declared if r.pod == record.pod), None)
@@ -211,20 +211,20 @@ class Ballot:
 
     # --- our own trainer
 
-    def on_left(self, position: Position, clean: bool) -> tuple["Ballot", Actions]:
+    def on_left(self, position: Position, clean: bool) -> tuple["Voter", Actions]:
         """The trainer has left its formation for good and stands at `position`."""
         left = replace(self, engaged=None, position=position, clean=clean)._learn(position)
         return left._vote() if left.pending is not None else (left, ())
 
-    def on_position(self, position: Position) -> "Ballot":
+    def on_position(self, position: Position) -> "Voter":
         """What the trainer has reached while it is in no formation, or on its way in one."""
         return replace(self, position=position)._learn(position)
 
-    def on_member(self, member: Member) -> "Ballot":
+    def on_member(self, member: Member) -> "Voter":
         """A trainer process is ready; it is in no formation."""
         return replace(self, member=member, engaged=None, position=Position(), clean=True)
 
-    def on_ended(self, member: Member) -> tuple["Ballot", Actions]:
+    def on_ended(self, member: Member) -> tuple["Voter", Actions]:
         """Our trainer's process is over. To be called before another one is started."""
         record = self.record.end(member)
         ended = replace(self, record=record, member=None, engaged=None, pending=None, own=None)
@@ -239,7 +239,7 @@ class Ballot:
         needed = any(f.number >= base.number and self.member in f.members for f in known)
         return self.engaged is None and self.pending is None and not needed
 
-    def adopt(self, base: Formation) -> tuple["Ballot", Actions]:
+    def adopt(self, base: Formation) -> tuple["Voter", Actions]:
         """Before our trainer drops its state: whoever counts on that learns from us that it is outdated."""
         record = self.record.committed_in(base)
         return replace(self, record=record), (Persist(record),)
@@ -257,7 +257,7 @@ class Ballot:
             return "this lineage began without this pod, or it has forgotten how"
         return ""
 
-    def _vote(self) -> tuple["Ballot", Actions]:
+    def _vote(self) -> tuple["Voter", Actions]:
         assert self.pending is not None and self.member is not None and self.caller is not None
         record = self.record.accept(self.pending)
         # State of another lineage is no state in this one.
@@ -270,7 +270,7 @@ class Ballot:
         after, actions = voted._say(self.caller, vote)
         return after, (Persist(record), *actions)
 
-    def _judge(self, own: OwnCall) -> tuple["Ballot", Actions]:
+    def _judge(self, own: OwnCall) -> tuple["Voter", Actions]:
         votes = {vote.voter: vote for vote in own.votes}
         verdict = self.rules.judge(own.formation, votes, self.declared, self.empty)
         closed = replace(self, own=None)
@@ -281,19 +281,19 @@ class Ballot:
         )
         return closed._spread(word, (m.home for m in own.formation.members))
 
-    def _spread(self, word: Established, pods: Iterable[Pod]) -> tuple["Ballot", Actions]:
+    def _spread(self, word: Established, pods: Iterable[Pod]) -> tuple["Voter", Actions]:
         """Others first: they have further to go."""
         others = tuple(Tell(pod, word) for pod in pods if pod != self.record.pod)
         after, actions = self.on_established(word)
         return after, (*others, *actions)
 
-    def _say(self, pod: Pod, message: Vote | Refusal) -> tuple["Ballot", Actions]:
+    def _say(self, pod: Pod, message: Vote | Refusal) -> tuple["Voter", Actions]:
         """What we say to ourselves takes no way."""
         if pod != self.record.pod:
             return self, (Tell(pod, message),)
         return self.on_vote(message) if isinstance(message, Vote) else self.on_refusal(message)
 
-    def _learn(self, position: Position) -> "Ballot":
+    def _learn(self, position: Position) -> "Voter":
         if position.formation is None or position.formation.lineage != self.record.lineage:
             return self
         formation = self.record.find(position.formation.number)
