@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgetrain.durable_files import ABANDONED_SECONDS, write_durably
 from edgetrain.engine.errors import BadCheckpoint
 from edgetrain.engine.state import manifest
-from edgetrain.engine.state.checkpoint import ABANDONED_SECONDS, KEEP, Checkpoints, write_atomically
+from edgetrain.engine.state.checkpoint import KEEP, Checkpoints
 from edgetrain.engine.state.snapshot import encode
 from tests.support.checkpoints import newest, saved, snapshot
 
@@ -217,6 +218,6 @@ def test_drafts_of_a_model_that_kills_have_left_go_and_those_being_written_stay(
         draft.write_text("draft")
     for old in (left, other):
         os.utime(old, (0, time.time() - ABANDONED_SECONDS - 1))
-    write_atomically(model, b"model")
+    write_durably(model, b"model")
     assert sorted(tmp_path.iterdir()) == sorted([model, written, other])
     assert model.read_bytes() == b"model"

@@ -90,3 +90,9 @@ class Env(StrEnum):
     DATA_DIR = "EDGETRAIN_DATA_DIR"
     LINK_FD = "EDGETRAIN_LINK_FD"
     """Set by the supervisor for the program it starts: the local link's descriptor. Unset: alone."""
+
+
+OWN_PHASES = ("data", "forward", "backward", "apply")
+"""Of a step: a worker's own work."""
+SHARED_PHASES = ("reduce", "vote", "wait")
+"""Spent with or for the others."""

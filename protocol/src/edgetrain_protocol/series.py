@@ -8,11 +8,10 @@ worker may say is passed over.
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
+from edgetrain_protocol.names import OWN_PHASES, SHARED_PHASES
 from edgetrain_protocol.report import NodePart, Report, TrainingPart
 
-OWN_PHASES = ("data", "forward", "backward", "apply")
-"""A worker's own work; the rest of a step is spent with or for the others."""
-PHASES = (*OWN_PHASES, "reduce", "vote", "wait")
+PHASES = (*OWN_PHASES, *SHARED_PHASES)
 SCOPES = ("site", "wan")
 
 

@@ -6,7 +6,6 @@ card: a power cut may lose the last seconds. A line cut short by a crash is pass
 
 import contextlib
 import logging
-import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from edgetrain.durable_files import write_durably
 from edgetrain.fleet_client import FleetClient, Refused, Unauthorized, Unavailable
 from edgetrain_protocol.report import MOST_REQUEST_BYTES, Report, ReportAnswer
 
@@ -150,14 +150,9 @@ class Sequence:
 
     def _reserve(self, end: int) -> None:
         self._reserved = end
-        new = self._path.with_suffix(".new")
         # A full disk must not silence the reporter; the price is that a later start may count from too low.
         with contextlib.suppress(OSError):
-            with new.open("w") as file:
-                file.write(str(end))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
+            write_durably(self._path, str(end).encode())
 
 
 class Outbox:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from edgetrain_operator.core.model import NodeView
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol.names import OWN_PHASES
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Report, TrainingPart
-from edgetrain_protocol.series import OWN_PHASES, Family, Row, job_labels, rows_of_report
+from edgetrain_protocol.series import Family, Row, job_labels, rows_of_report
 from edgetrain_protocol.status import ConditionType, JobStatus
 
 STALE_SECONDS = 60.0

@@ -22,6 +22,7 @@ from edgetrain.engine.state.snapshot import Snapshot, Stateful, capture, restore
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.engine.transfer.donor import Donor
 from edgetrain.link import (
+    RESTART_STATUS,
     Finished,
     Link,
     Message,
@@ -31,8 +32,6 @@ from edgetrain.link import (
     Started,
 )
 
-RESTART = 75
-"""Exit status that asks the supervisor for a fresh start of the program (EX_TEMPFAIL)."""
 LOOK_SECONDS = 0.5
 
 Job = Callable[[], None]
@@ -199,7 +198,7 @@ class Boundary:
         if self._finishing:
             # The program's loop is over: it can take part in a last step, but not go back in time.
             if self._orders.start or self._stepping.catch_up.needs_snapshot:
-                raise SystemExit(RESTART)
+                raise SystemExit(RESTART_STATUS)
         elif self._orders.closed:
             raise SystemExit(1)
 
@@ -238,7 +237,7 @@ class Boundary:
     def _begin(self, start: Start) -> None:
         if self._replica.position.committed and not start.resume:
             # The initial state is not kept: only a new process has it.
-            raise SystemExit(RESTART)
+            raise SystemExit(RESTART_STATUS)
         snapshot = self._keeping.find(start.resume) if start.resume else None
         with self._monitor:
             # What a donor has sent so far goes on from another state than this.

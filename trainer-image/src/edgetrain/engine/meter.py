@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from edgetrain.link import Progress, Totals
 from edgetrain.shares import Speed
-
-IDLE_PHASES = frozenset({"wait", "reduce", "vote"})
-"""Spent with or for the others: not this member's own work."""
+from edgetrain_protocol.names import SHARED_PHASES
 
 
 class Rates(NamedTuple):
@@ -67,7 +65,7 @@ class Meter:
     def computed(self, samples: int) -> None:
         """This member's own part of a step is done: `samples` went through the model."""
         self._turn_over()
-        busy = sum(seconds for phase, seconds in self._seconds.items() if phase not in IDLE_PHASES)
+        busy = sum(seconds for phase, seconds in self._seconds.items() if phase not in SHARED_PHASES)
         # The first step allocates and warms up; it says nothing about the next.
         if self._warm:
             self._speed.add(samples, busy)

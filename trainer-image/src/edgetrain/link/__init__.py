@@ -6,6 +6,7 @@ Free of torch, so that the supervisor stays small.
 from edgetrain.link.blocking import Link, LinkClosed
 from edgetrain.link.codec import BadMessage, decode, encode
 from edgetrain.link.messages import (
+    RESTART_STATUS,
     Broken,
     BuildFailed,
     Built,
@@ -44,6 +45,7 @@ from edgetrain.link.messages import (
 )
 
 __all__ = [
+    "RESTART_STATUS",
     "BadMessage",
     "Broken",
     "BuildFailed",

@@ -13,6 +13,9 @@ from edgetrain.link.position import Prepared as Prepared
 from edgetrain.link.progress import Progress as Progress
 from edgetrain.link.progress import Totals as Totals
 
+RESTART_STATUS = 75
+"""Exit status by which a program asks for a fresh start of it (EX_TEMPFAIL)."""
+
 
 @dataclass(frozen=True)
 class Peer:

@@ -5,13 +5,13 @@ Written whole, synced and renamed: a power cut leaves the old file or the new on
 
 import contextlib
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from edgetrain.durable_files import write_durably
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
 from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST
@@ -39,21 +39,6 @@ class LostVotes(BadDisk):
     def __init__(self, shown_by: str, formation: int) -> None:
         what = f"{shown_by} shows this pod in formation {formation}, of which it knows nothing"
         super().__init__(f"{what}: its disk was lost, so that only a new pod may vote")
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace a file; when this returns it survives a power cut."""
-    new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @dataclass

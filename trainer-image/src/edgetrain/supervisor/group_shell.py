@@ -31,13 +31,12 @@ from edgetrain.supervisor.peers import Peers
 from edgetrain.supervisor.plans import is_newer, view_of
 from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.wire import Beat, Passed, Spoken, speaks_for
+from edgetrain_protocol.names import OWN_PHASES, SHARED_PHASES
 from edgetrain_protocol.plan import Plan
-from edgetrain_protocol.series import OWN_PHASES
 from edgetrain_protocol.signed_plan import SignedPlan
 
 log = logging.getLogger(__name__)
 
-WAITING_PHASES = frozenset({"reduce", "vote", "wait"})
 STALL_SECONDS = 0.3
 """A tick that comes so late says that we did not run, not that the others were silent."""
 
@@ -172,7 +171,7 @@ class GroupShell:
         """Take it into the next heartbeat; says whether a step was committed: phases change more often."""
         number = self.group.status.formation
         usual = sum(progress.phase_seconds.get(phase, 0.0) for phase in OWN_PHASES)
-        beat = Beat(number, progress.step, progress.phase in WAITING_PHASES, usual)
+        beat = Beat(number, progress.step, progress.phase in SHARED_PHASES, usual)
         self._on_beat(self.pod, beat)
         moved = (beat.formation, beat.step) != (self._beat.formation, self._beat.step)
         self._beat = beat

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from edgetrain.fleet_client import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
-from edgetrain.link import Finished, Message, Progress, Ready, Stop
+from edgetrain.link import RESTART_STATUS, Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import FINISHING_FILE, ask_for_reports
 from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk, Disk
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 STARTS, STARTS_SECONDS = 5, 600.0
 """So often a program ended by a signal is started again in this pod; then the pod fails."""
-ASKED_FOR_RESTART = 75
-"""Exit status by which the engine asks for a fresh process."""
 STOP_SECONDS = 20.0
 """For a last checkpoint, before the program is killed."""
 BOUNDARY_SECONDS = 8.0
@@ -108,7 +106,7 @@ class Supervisor:
                 return 1
             if self._facts.finished or self._stopping or status == 0:
                 return self._ended_well(status)
-            if status != ASKED_FOR_RESTART and status > 0:
+            if status != RESTART_STATUS and status > 0:
                 return self._failed(*self._last_words(program, status))
             if status == -signal.SIGKILL and (memory := self._killings.new()):
                 return self._failed("OutOfMemory", f"the kernel killed the program for memory: {memory}")

@@ -7,14 +7,13 @@ looks into all of them. The manifest is written last: without it there is no che
 import contextlib
 import errno
 import fcntl
-import glob
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgetrain.durable_files import write_durably
 from edgetrain.engine.errors import BadCheckpoint, BadState
 from edgetrain.engine.state import manifest
 from edgetrain.engine.state.manifest import Manifest
@@ -23,42 +22,6 @@ from edgetrain.engine.state.snapshot import Snapshot, decode, encode
 KEEP = 3
 LOCK_SECONDS = 5.0
 """For another process of this worker to end its writing: a pod whose deletion was forced may live on."""
-
-ABANDONED_SECONDS = 3600.0
-"""Nobody writes a file for so long."""
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """The file has its old content or all of the new, also after a power cut.
-
-    Raises:
-        OSError: disk full, not writable...; nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_drafts(path)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    # Without it the new name may be lost with the power although the data are not.
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _clear_drafts(path: Path) -> None:
-    """Those that a kill has left. One that is young may be another worker's, on a volume that they share."""
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        with contextlib.suppress(OSError):
-            if draft.stat().st_mtime < time.time() - ABANDONED_SECONDS:
-                draft.unlink()
 
 
 class Checkpoints:
@@ -90,8 +53,9 @@ class Checkpoints:
                 self._clear()
             # One of the same name would be damage as soon as its data are replaced.
             path.with_suffix(".json").unlink(missing_ok=True)
-            write_atomically(path, data)
-            write_atomically(path.with_suffix(".json"), saved.to_json().encode())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(path, data)
+            write_durably(path.with_suffix(".json"), saved.to_json().encode())
             self._forget_before(saved)
         return saved
 

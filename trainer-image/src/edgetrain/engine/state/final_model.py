@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from edgetrain.durable_files import write_durably
 from edgetrain.engine.errors import ModelNotSaved
-from edgetrain.engine.state.checkpoint import write_atomically
 from edgetrain.link import Mended, Message, Warned
 
 MODEL_FILE = "model.safetensors"
@@ -32,7 +32,8 @@ def keep_writing(
 def _not_written(path: Path, data: bytes) -> ModelNotSaved | None:
     """Write the model; returns what was wrong."""
     try:
-        write_atomically(path, data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, data)
     except OSError as error:
         return ModelNotSaved(f"the model could not be written to {path}: {error}; see to spec.storage.model")
     return None

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgetrain.durable_files import write_through
 from edgetrain.engine.errors import VolumeNotWritable
 
 _MENDS = {
@@ -37,10 +38,7 @@ def try_volumes(volumes: Mapping[str, Path]) -> None:
 def _try(directory: Path) -> None:
     probe = directory / f".try-{secrets.token_hex(4)}"
     try:
-        with probe.open("wb") as file:
-            file.write(b"edgetrain")
-            file.flush()
-            os.fsync(file.fileno())
+        write_through(probe, b"edgetrain")
     finally:
         probe.unlink(missing_ok=True)
 

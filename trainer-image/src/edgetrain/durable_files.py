@@ -1,0 +1,48 @@
+"""Files that a power cut leaves whole: the old content or the new, never a part of it."""
+
+import contextlib
+import glob
+import os
+import secrets
+import time
+from pathlib import Path
+
+ABANDONED_SECONDS = 3600.0
+"""Nobody writes a file for so long."""
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace a file; when this returns the new one survives a power cut.
+
+    Raises:
+        OSError: disk full, not writable, no such directory...; nothing is left behind.
+    """
+    _clear_drafts(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        write_through(draft, data)
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    # Without it the new name may be lost with the power although the data are not.
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def write_through(path: Path, data: bytes) -> None:
+    """Write, down to the disk itself. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _clear_drafts(path: Path) -> None:
+    """Those that a kill has left. One that is young may be another worker's, on a volume that they share."""
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError):
+            if draft.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                draft.unlink()
