@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
-from benchmarks.memory import operator_pids, operator_pod, resident, sidecar_pids
+from benchmarks.resident import operator_pids, operator_pod, resident, sidecar_pids
 from edgelab.images import OPERATOR_IMAGE, TRAINER_IMAGE
 from edgelab.real_images.build import ensure_built
 from edgelab.real_images.recipe import torch_backend

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish, show
 from benchmarks.living import Committed, longest_wait
-from benchmarks.memory import operator_pids, operator_pod, resident, sidecar_pids, supervisor_pids
+from benchmarks.resident import operator_pids, operator_pod, resident, sidecar_pids, supervisor_pids
 from edgelab.network import netns
 from edgetrain_protocol.identity import worker_of
 from edgetrain_protocol.names import (

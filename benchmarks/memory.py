@@ -1,46 +1,52 @@
-"""What processes of the test bed hold in memory."""
+"""What a worker holds in memory against a process of DDP: program and supervisor, 25 M parameters, Adam."""
 
-import json
-from collections.abc import Iterable
+import os
+import signal
+import statistics
+import sys
+import tempfile
 from pathlib import Path
 
-from benchmarks.bed import CLOUD, Bed
-from edgelab.demo.install import OPERATOR_NAMESPACE
+from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.resident import resident
+from benchmarks.step import SIZES, WAIT_SECONDS, by_ddp, job, timed
+from benchmarks.waiting import wait_for
+from edgetrain_protocol.strategy import Reduction
+
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+MEMBERS = 2
+LARGE = SIZES[-1]
 
 
-def resident(pids: Iterable[int]) -> float:
-    """MB of memory that processes hold, pages of files that they have mapped included."""
-    kib = 0
-    for pid in pids:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        kib += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-    return kib * 1024 / 1e6
+def of_ddp(directory: Path) -> float:
+    """MB, at the end of a run."""
+    return by_ddp(LARGE, MEMBERS, directory).bytes / 1e6
 
 
-def operator_pod(test: Bed) -> dict[str, str]:
-    """Name and address of the operator's only pod."""
-    text = test.lab.kubectl("-n", OPERATOR_NAMESPACE, "get", "pods", "-o", "json")
-    (pod,) = json.loads(text)["items"]
-    return {"name": pod["metadata"]["name"], "address": pod["status"]["podIP"]}
+def of_a_worker(directory: Path, reduction: Reduction) -> float:
+    """MB of program and supervisor, at the end of a run; the median of the workers."""
+    with job(LARGE, MEMBERS, directory, reduction) as made:
+        wait_for(lambda: all(w.lines("steps") for w in made.workers), WAIT_SECONDS, made.tail, every=0.5)
+        programs = timed([worker.lines("steps")[-1] for worker in made.workers]).bytes / 1e6
+        supervisors = [resident([w.process.pid]) for w in made.workers if w.process]
+        return programs + statistics.median(supervisors)
 
 
-def operator_pids(test: Bed) -> list[int]:
-    pod = operator_pod(test)["name"]
-    return test.lab.container_pids(CLOUD.name, OPERATOR_NAMESPACE, pod, "operator")
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    found: dict[str, list[float]] = {"DDP": [], "ring": [], "star": []}
+    for number in range(ROUNDS):
+        for way, each in found.items():
+            with tempfile.TemporaryDirectory(prefix="memory-") as folder:
+                place = Path(folder)
+                each.append(of_ddp(place) if way == "DDP" else of_a_worker(place, Reduction(way)))
+            print(f"  round {number + 1}: {way} {each[-1]:.0f} MB", flush=True)
+    rows: list[Row] = [median_row(f"{LARGE.name}: {way}", each, "MB") for way, each in found.items()]
+    for way in ("ring", "star"):
+        ratios = [one / ddp for one, ddp in zip(found[way], found["DDP"], strict=True)]
+        rows.append(median_row(f"a worker, {way}, against DDP", ratios, "x", Goal("<=", 1.25)))
+    return 0 if publish("memory", rows) else 1
 
 
-def sidecar_pids(test: Bed, node: str) -> list[int]:
-    pod = test.pods()[node]["metadata"]["name"]
-    return test.lab.container_pids(node, test.namespace, pod, "profiler")
-
-
-def supervisor_pids(test: Bed, node: str) -> list[int]:
-    """Without the program that it runs."""
-    program = test.program_pid(node)
-    return [pid for pid in trainer_pids(test, node) if pid != program]
-
-
-def trainer_pids(test: Bed, node: str) -> list[int]:
-    """Supervisor and program."""
-    pod = test.pods()[node]["metadata"]["name"]
-    return test.lab.container_pids(node, test.namespace, pod, "trainer")
+if __name__ == "__main__":
+    sys.exit(main())

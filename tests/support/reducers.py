@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from edgetrain_protocol.strategy import Reduction
+
 _CLONE_NEWNET = 0x40000000
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["edgetrain.session", "tests.support.trainer_program"])
@@ -97,9 +99,9 @@ def timed_sum(group: Any, kind: str, hub: int, numbers: int, times: int) -> tupl
     """Median seconds of a sum of `numbers` floats, and whether every sum was right."""
     import torch
 
-    from edgetrain.engine.formation.reduce import Reduction
+    from edgetrain.engine.formation.reducers import reducer_of
 
-    reduction, seconds, right = Reduction(group, kind, hub), [], True
+    reduction, seconds, right = reducer_of(Reduction(kind), group, hub), [], True
     want = torch.arange(numbers, dtype=torch.float32) * group.size + sum(range(group.size))
     for _ in range(times):
         tensor = torch.arange(numbers, dtype=torch.float32) + group.rank
@@ -113,9 +115,9 @@ def timed_sum(group: Any, kind: str, hub: int, numbers: int, times: int) -> tupl
 
 def told_by_each(group: Any, kind: str, hub: int) -> list[bytes]:
     """What each rank in turn has told all."""
-    from edgetrain.engine.formation.reduce import Reduction
+    from edgetrain.engine.formation.reducers import reducer_of
 
-    reduction = Reduction(group, kind, hub)
+    reduction = reducer_of(Reduction(kind), group, hub)
     return [reduction.tell(b"of %d" % group.rank, root) for root in range(group.size)]
 
 
@@ -123,7 +125,7 @@ def stuck_while_summing(group: Any, kind: str, hub: int, numbers: int, seconds: 
     """Addresses to which nothing gets through, as told last within this time; the sum may stay blocked."""
     import torch
 
-    from edgetrain.engine.formation.reduce import Reduction
+    from edgetrain.engine.formation.reducers import reducer_of
     from edgetrain.engine.formation.watch import watch
 
     told: set[str] = set()
@@ -133,7 +135,7 @@ def stuck_while_summing(group: Any, kind: str, hub: int, numbers: int, seconds: 
         told.update(addresses)
 
     watch(group.connections(), lambda peer: None, note)
-    reduction = Reduction(group, kind, hub)
+    reduction = reducer_of(Reduction(kind), group, hub)
     summing = threading.Thread(target=reduction.sum, args=([torch.ones(numbers)],), daemon=True)
     summing.start()
     summing.join(seconds)

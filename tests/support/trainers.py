@@ -20,6 +20,7 @@ from typing import Any
 
 from edgetrain import link
 from edgetrain.link import Decision, FormationId, Link, Position
+from edgetrain_protocol.strategy import Reduction
 from tests.support import trainer_program
 from tests.support.identities import JOB, write_identity
 
@@ -148,6 +149,8 @@ class Coordinator:
         formation = FormationId(self.lineage, self.number, 1)
         self.decisions.append(decision)
         peers = [t.peer for t in self.members]
+        every = self.options.get("checkpoint_every", 3600.0)
+        terms = link.Terms(Reduction(self.reduction), checkpoint_every_seconds=every)
         for rank, trainer in enumerate(self.members):
             trainer.send(
                 link.Form(
@@ -155,11 +158,10 @@ class Coordinator:
                     peers,
                     rank,
                     self.members[0].worker,
-                    self.reduction,
                     decision,
                     step,
                     [t.worker for t in current],
-                    checkpoint_every_seconds=self.options.get("checkpoint_every", 3600.0),
+                    terms,
                     **settings,
                 )
             )

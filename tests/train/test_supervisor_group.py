@@ -234,12 +234,16 @@ def test_a_vote_that_cannot_be_written_is_not_given(start: Start) -> None:
     group = trained(start())
     stuck = group.workers[3]
     assert stuck.process is not None
-    (stuck.directory / "state" / "supervisor" / "votes.new").mkdir()
+    votes = stuck.directory / "state" / "supervisor" / "votes.json"
+    before = votes.read_bytes()
+    votes.unlink()
+    votes.mkdir()
     group.kill_trainer(0)
     assert stuck.process.wait(10) == DISK_EXIT_STATUS
     assert (stuck.directory / "termination-log").read_text().startswith("DiskFailed: ")
     wait_for(lambda: group.whole(0, 1, 2), 20, group.tail)
-    (stuck.directory / "state" / "supervisor" / "votes.new").rmdir()
+    votes.rmdir()
+    votes.write_bytes(before)
     group.start(3)
     wait_for(group.whole, 20, group.tail)
 

@@ -7,9 +7,11 @@ import pytest
 
 from edgetrain import link
 from edgetrain.link import FormationId
+from edgetrain_protocol.strategy import Reduction
 
 F = FormationId(lineage=2, number=7, revision=31)
 P = link.Position(2, F, 41, link.Prepared(F, 42))
+STAR = link.Terms(Reduction.STAR)
 MESSAGES: list[link.Message] = [
     link.Ready("abc", ["w [2, 3] float32"], link.Position()),
     link.Started(P),
@@ -38,7 +40,16 @@ MESSAGES: list[link.Message] = [
     link.Mended("BadCheckpoint"),
     link.Pong(),
     link.StoreSet(F, "k\n", "dg=="),
-    link.Form(F, [link.Peer("a", "10.0.0.1", 7074)], 0, "a", "ring", link.Decision.REDO, 42, ["a"]),
+    link.Form(
+        F,
+        [link.Peer("a", "10.0.0.1", 7074)],
+        0,
+        "a",
+        link.Decision.REDO,
+        42,
+        ["a"],
+        link.Terms(Reduction.STAR),
+    ),
     link.Halt(F),
     link.TryLinks(F),
     link.Reform(),

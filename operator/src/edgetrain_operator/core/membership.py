@@ -1,4 +1,4 @@
-"""Who is a member: nobody leaves for being dark, and nobody joins who cannot be planned with."""
+"""Who is a member. A worker whose node goes dark stays one; one that cannot be planned with does not join."""
 
 from dataclasses import dataclass, field
 

@@ -49,7 +49,10 @@ def followed(
 
 
 def offer(known: Sequence[ExternalCertificate], now: datetime) -> Offer:
-    """Serve the newest whose authorities all have met; of those not yet expired, where there is a choice."""
+    """The newest certificate is served whose authorities every worker has had time to fetch.
+
+    One that has expired is served only where there is no other.
+    """
     valid = [given for given in known if given.pair.ends > now] or list(known[:1])
     served = next((given for given in valid if given.serve_from <= now), valid[-1])
     return Offer(served.pair, "".join(dict.fromkeys(given.authorities for given in known)))

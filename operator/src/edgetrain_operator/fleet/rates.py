@@ -39,7 +39,7 @@ class Pair:
 
 @dataclass
 class LinkRecord:
-    """Of one node. Times are the operator's, but for `measured_at`."""
+    """What is known of one node's link. Times are by the operator's clock, but for `measured_at`."""
 
     seen: float
     paid_at: float

@@ -74,7 +74,7 @@ class Entering:
         with contextlib.suppress(GroupBroken):
             self._formations.run(
                 active,
-                lambda reduction: enter(reduction, active.form, standing, ledger, self._flat, self._layout),
+                lambda reducer: enter(reducer, active.form, standing, ledger, self._flat, self._layout),
                 lambda agreement: self._entered(active, agreement),
                 lambda agreement: self._take_whole(None if replica.in_sync else agreement.whole),
             )
@@ -89,7 +89,7 @@ class Entering:
         with contextlib.suppress(GroupBroken):
             self._formations.run(
                 active,
-                lambda reduction: spread(reduction, self._flat, active.hub),
+                lambda reducer: spread(reducer, self._flat, active.hub),
                 lambda whole: self._settled(),
                 self._take_whole,
             )

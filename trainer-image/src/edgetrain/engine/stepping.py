@@ -27,6 +27,7 @@ from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Decision, FormationId, Message, Position, Progress
+from edgetrain_protocol.strategy import Shares
 
 COMPARE_EVERY = 100
 """Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
@@ -208,7 +209,7 @@ class StepEngine:
     def _vote(self, attempt: Attempt) -> CommitVote:
         form = attempt.active.form
         compare = self.replica.compare or attempt.step % COMPARE_EVERY == 0
-        due = time.monotonic() - self._saved_at >= form.checkpoint_every_seconds
+        due = time.monotonic() - self._saved_at >= form.terms.checkpoint_every_seconds
         return CommitVote(
             step=attempt.step,
             hold_revision=self.orders.hold_revision,
@@ -226,7 +227,7 @@ class StepEngine:
             replica.ledger.cut,
             replica.ledger.committed(attempt.step, self._flat.loss(self._attempts.sum)),
         )
-        ledger = done.with_speeds(speeds, alike=active.form.shares == "equal")
+        ledger = done.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
         self.replica.compare, self.replica.drifted = False, outcome.drifted
         self.held, self.save_due = outcome.held, outcome.save
         if outcome.save:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from edgetrain.link.terms import DEFAULT_TERMS, Terms
+
 
 class Pod(NamedTuple):
     """Whose disk a vote is written to. A pod's vote outlives its trainer's incarnations."""
@@ -32,17 +34,6 @@ class Member(NamedTuple):
 def names(members: Iterable[Member]) -> str:
     """Their workers', for people."""
     return ", ".join(member.worker for member in members)
-
-
-class Terms(NamedTuple):
-    """How a formation trains: the same for all its members, whichever plans they hold."""
-
-    reduction: str = "ring"
-    shares: str = "speed"
-    checkpoint_every_seconds: float = 30.0
-
-
-DEFAULT_TERMS = Terms()
 
 
 @dataclass(frozen=True, order=True)

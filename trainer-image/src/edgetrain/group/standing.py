@@ -1,4 +1,4 @@
-"""Where a pod stands among those whom it hears."""
+"""Which formation a pod is in, judged by its own record and by those of the pods that it hears."""
 
 from collections.abc import Collection
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from edgetrain.group.members import DEFAULT_TERMS, Formation, Member, Pod, Terms
+from edgetrain.group.members import Formation, Member, Pod
+from edgetrain.link.terms import DEFAULT_TERMS, Terms
 
 
 class Stage(StrEnum):

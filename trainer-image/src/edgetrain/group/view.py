@@ -89,7 +89,7 @@ class View:
         return self.statuses[self.me.worker]
 
     def fit(self, member: Member) -> bool:
-        """Heard, the same process as then, answering, and not put out."""
+        """Whether this member is heard, is the same process still, answers, and was not put out."""
         status = self.statuses.get(member.worker)
         here = status is not None and status.member == member and not status.hung
         return here and member not in self.ended and self.may_be_called(member.worker)

@@ -43,8 +43,10 @@ from edgetrain.link.messages import (
     TryLinks,
     Warned,
 )
+from edgetrain.link.terms import DEFAULT_TERMS, Terms
 
 __all__ = [
+    "DEFAULT_TERMS",
     "RESTART_STATUS",
     "BadMessage",
     "Broken",
@@ -81,6 +83,7 @@ __all__ = [
     "Stop",
     "StoreSet",
     "Stuck",
+    "Terms",
     "Totals",
     "TryLinks",
     "Warned",

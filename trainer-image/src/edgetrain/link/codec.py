@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from edgetrain.link.messages import FormationId, Message
+from edgetrain.link.messages import Message
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}
 
@@ -37,8 +37,9 @@ def decode(line: bytes) -> Message:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    if kind is FormationId:
-        return FormationId(*(int(part) for part in value))
+    if isinstance(kind, type) and issubclass(kind, tuple):
+        hints = get_type_hints(kind)
+        return kind(*(_read(hint, part) for hint, part in zip(hints.values(), value, strict=False)))
     if isinstance(kind, type) and is_dataclass(kind):
         return kind(**{name: _read(hint, value[name]) for name, hint in _hints(kind) if name in value})
     if get_origin(kind) in (Union, types.UnionType):

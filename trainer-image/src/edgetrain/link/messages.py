@@ -12,6 +12,7 @@ from edgetrain.link.position import Position as Position
 from edgetrain.link.position import Prepared as Prepared
 from edgetrain.link.progress import Progress as Progress
 from edgetrain.link.progress import Totals as Totals
+from edgetrain.link.terms import DEFAULT_TERMS, Terms
 
 RESTART_STATUS = 75
 """Exit status by which a program asks for a fresh start of it (EX_TEMPFAIL)."""
@@ -184,18 +185,14 @@ class Form:
     members: list[Peer]
     rank: int
     aggregator: str
-    reduction: str
-    """ring or star"""
     decision: Decision
     step: int
     current: list[str]
     """Workers whose state counts; the others fetched theirs. All of them at the start of a lineage."""
-    shares: str = "speed"
-    """speed or equal"""
+    terms: Terms = DEFAULT_TERMS
     hold_revision: int = 0
     build_seconds: float = 10.0
     """Past it a build is given up and BuildFailed says whom it waited for."""
-    checkpoint_every_seconds: float = 30.0
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,15 @@ from edgetrain.link import Form, Peer
 
 def form_order(word: Established, members: list[Peer], rank: int, revision: int) -> Form:
     """What `word` asks of the member at `rank`; `revision` is of the plan that its supervisor holds."""
-    formation, terms = word.formation, word.formation.terms
+    formation = word.formation
     return Form(
         formation=formation_id(word),
         members=members,
         rank=rank,
         aggregator=formation.aggregator,
-        reduction=terms.reduction,
         decision=word.decision,
         step=word.step,
         current=[member.worker for member in word.current],
-        shares=terms.shares,
+        terms=formation.terms,
         hold_revision=revision,
-        checkpoint_every_seconds=terms.checkpoint_every_seconds,
     )

@@ -8,10 +8,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
-from edgetrain.group.members import Pod, Terms
+from edgetrain.group.members import Pod
 from edgetrain.group.status import Origin, PlanView
+from edgetrain.link import Terms
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.signed_plan import SignedPlan
+from edgetrain_protocol.strategy import Reduction
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,9 @@ def view_of(plan: Plan, worker: str) -> PlanView:
     members = group.members if group else ()
     pods = tuple(Pod(m.worker, m.pod_uid) for m in members)
     founders = tuple(Pod(*text.split("/", 1)) for text in plan.founders)
-    terms = Terms(group.reduction if group else "ring", plan.shares, float(plan.checkpoint_every_seconds))
+    terms = Terms(
+        group.reduction if group else Reduction.RING, plan.shares, float(plan.checkpoint_every_seconds)
+    )
     return PlanView(
         lineage=plan.lineage,
         revision=plan.revision,

@@ -245,15 +245,20 @@ class Supervisor:
             self._wake.clear()
             plan = self.shell.plan
             if plan and plan.phase is Phase.STOP:
-                await self._boundary()
+                await self._boundary(plan.revision)
                 self._stop("the plan says stop")
             elif self._facts.finished and self._program:
                 await self._all_finished()
                 self._stop("training is over")
 
-    async def _boundary(self) -> None:
-        """Together with the others, so that nobody loses a step."""
-        await self._until(lambda: self.shell.group.status.stage is not Stage.TRAINING, BOUNDARY_SECONDS)
+    async def _boundary(self, revision: int) -> None:
+        """Together with the others, so that nobody loses a step or goes on, having heard of no end."""
+
+        def all_stand() -> bool:
+            told = all(status.revision >= revision for status in self.shell.group.statuses.values())
+            return told and self.shell.group.status.stage is not Stage.TRAINING
+
+        await self._until(all_stand, BOUNDARY_SECONDS)
 
     async def _all_finished(self) -> None:
         """Stay to help the others over the last step."""

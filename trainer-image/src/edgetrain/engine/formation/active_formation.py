@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from edgetrain.engine.formation.gloo import AddressStore, GroupBroken
-from edgetrain.engine.formation.reduce import Reduction
+from edgetrain.engine.formation.reducer import Reducer
 from edgetrain.engine.monitor import Monitor
 from edgetrain.link import Form, FormationId
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 class Operation(Generic[Result]):
     """A job on the group, from its beginning until it is done or left behind."""
 
-    def __init__(self, job: Callable[[Reduction], Result], give_up: Callable[[], None]) -> None:
+    def __init__(self, job: Callable[[Reducer], Result], give_up: Callable[[], None]) -> None:
         self.give_up = give_up
         """Frees the job where it waits for the program."""
         self._job = job
@@ -22,9 +22,9 @@ class Operation(Generic[Result]):
         self._error: BaseException | None = None
         self.done = False
 
-    def run(self, reduction: Reduction) -> None:
+    def run(self, reducer: Reducer) -> None:
         try:
-            self._result = self._job(reduction)
+            self._result = self._job(reducer)
         except GroupBroken as error:
             # Another one: this one's traceback would keep the group, and its descriptors, for long.
             self._error = GroupBroken(str(error), error.addresses)
@@ -89,12 +89,12 @@ class ActiveFormation:
             if operation:
                 operation.give_up()
 
-    def begin(self, job: Callable[[Reduction], Result], give_up: Callable[[], None]) -> Operation[Result]:
+    def begin(self, job: Callable[[Reducer], Result], give_up: Callable[[], None]) -> Operation[Result]:
         """Hand a job to the thread that serves; wake it by notifying the monitor."""
         operation = self._next = Operation(job, give_up)
         return operation
 
-    def serve(self, reduction: Reduction, monitor: Monitor) -> None:
+    def serve(self, reducer: Reducer, monitor: Monitor) -> None:
         """Run jobs until the formation is left. On the formation's own thread."""
         while True:
             with monitor:
@@ -103,7 +103,7 @@ class ActiveFormation:
                 self._running = operation
             if operation is None:
                 return
-            operation.run(reduction)
+            operation.run(reducer)
             with monitor:
                 operation.done, self._running = True, None
                 monitor.notify_all()

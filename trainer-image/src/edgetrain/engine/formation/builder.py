@@ -9,7 +9,7 @@ from collections.abc import Callable
 from edgetrain.engine.formation.active_formation import ActiveFormation
 from edgetrain.engine.formation.gloo import GroupBroken, ProcessGroup, admit, connected, shut_down
 from edgetrain.engine.formation.packet_filter import EVERYBODY
-from edgetrain.engine.formation.reduce import Reduction
+from edgetrain.engine.formation.reducers import reducer_of
 from edgetrain.engine.monitor import Monitor
 from edgetrain.link import BuildFailed, Built, Form, Message
 
@@ -54,7 +54,7 @@ class Builder:
             return
         if self._built(active, group):
             self._on_built(active, group)
-            active.serve(Reduction(group, form.reduction, active.hub), self._monitor)
+            active.serve(reducer_of(form.terms.reduction, group, active.hub), self._monitor)
 
     def _built(self, active: ActiveFormation, group: ProcessGroup) -> bool:
         with self._monitor:

@@ -1,10 +1,10 @@
-"""The second, short reduction: who completes it knows that every member has prepared the step."""
+"""The vote on a step: a member that has all votes knows that every member has prepared the step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from edgetrain.engine.formation.gloo import GroupBroken
-from edgetrain.engine.formation.reduce import Gather, Reduction
+from edgetrain.engine.formation.reducer import Gather, Reducer
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Outcome:
     """Nothing is committed yet: all sum once more, then vote once more."""
 
 
-def expect_votes(reduction: Reduction) -> Gather:
+def expect_votes(reducer: Reducer) -> Gather:
     """Make room for them, before the sum: they come without a further round trip then."""
-    return reduction.expect_rows(len(fields(CommitVote)))
+    return reducer.expect_rows(len(fields(CommitVote)))
 
 
 def vote(gather: Gather, own: CommitVote) -> Outcome:

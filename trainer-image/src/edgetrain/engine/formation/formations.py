@@ -17,7 +17,7 @@ from edgetrain.engine.formation.active_formation import ActiveFormation, Operati
 from edgetrain.engine.formation.builder import Builder, after
 from edgetrain.engine.formation.echo import unheard
 from edgetrain.engine.formation.gloo import AddressStore, GroupBroken, ProcessGroup, shut_down
-from edgetrain.engine.formation.reduce import Reduction
+from edgetrain.engine.formation.reducer import Reducer
 from edgetrain.engine.formation.traffic import Traffic
 from edgetrain.engine.formation.watch import watch
 from edgetrain.engine.monitor import Monitor, held
@@ -58,9 +58,9 @@ class Formations:
         self._builder = Builder(monitor, send, self._built)
         self._stores: dict[FormationId, AddressStore] = {}
         self._operation: Operation[Any] | None = None
-        """That the program's thread waits for."""
+        """The one for which the program's thread waits."""
         self._owed: Callable[[], Message] | None = None
-        """What is to be said as soon as the program's thread has turned from its operation."""
+        """A message that is sent once the program's thread has drawn the consequences of its operation."""
         self.traffic = Traffic()
         self.active: ActiveFormation | None = None
         """In the newest formation heard of; it may be unbuilt, or left."""
@@ -104,7 +104,7 @@ class Formations:
     def run(
         self,
         active: ActiveFormation,
-        job: Callable[[Reduction], Result],
+        job: Callable[[Reducer], Result],
         settle: Callable[[Result], None],
         take: Callable[[Result], None] = lambda result: None,
     ) -> None:
@@ -122,7 +122,7 @@ class Formations:
     def begin(
         self,
         active: ActiveFormation,
-        job: Callable[[Reduction], Result],
+        job: Callable[[Reducer], Result],
         give_up: Callable[[], None] = lambda: None,
     ) -> Operation[Result]:
         """Let `job` run on the formation's thread; nobody waits for it before `conclude`.

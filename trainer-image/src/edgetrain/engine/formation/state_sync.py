@@ -12,7 +12,7 @@ import torch
 
 from edgetrain.engine.errors import ModelMismatch
 from edgetrain.engine.formation.gloo import GroupBroken
-from edgetrain.engine.formation.reduce import Reduction
+from edgetrain.engine.formation.reducer import Reducer
 from edgetrain.engine.state.flat_model import FlatModel, first_difference, hash_of
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.link import Form
@@ -60,7 +60,7 @@ class Agreement:
 
 
 def enter(
-    reduction: Reduction, form: Form, own: Standing, ledger: Ledger, flat: FlatModel, layout: Sequence[str]
+    reducer: Reducer, form: Form, own: Standing, ledger: Ledger, flat: FlatModel, layout: Sequence[str]
 ) -> Agreement:
     """Agree with the other members. Changes nothing here.
 
@@ -68,29 +68,32 @@ def enter(
         GroupBroken: the group failed, or another member does not fit.
         ModelMismatch: this member does not fit.
     """
-    standings = [Standing(*row) for row in reduction.gather(astuple(own))]
+    standings = [Standing(*row) for row in reducer.gather(astuple(own))]
     lead = leader(standings, [peer.worker for peer in form.members].index(form.aggregator))
-    _check_layouts(reduction, form, standings, lead, layout)
+    _check_layouts(reducer, form, standings, lead, layout)
     _check_positions(form, standings)
-    common = Ledger.from_json(reduction.tell(ledger.to_json(), lead))
+    common = Ledger.from_json(reducer.tell(ledger.to_json(), lead))
     common = common.kept_by(accountable(common, standings))
     in_sync = all(standing.in_sync for standing in standings)
-    whole = None if in_sync else spread(reduction, flat, lead)
+    whole = None if in_sync else spread(reducer, flat, lead)
     if common.cut is None:
         # Who still has an older batch in hand cannot bring in another one.
         common = common.share_out(form.formation, [holder_name(s.holder) for s in standings if not s.in_hand])
     return Agreement(common, [holder_name(s.holder) for s in standings], whole)
 
 
-def spread(reduction: Reduction, flat: FlatModel, root: int) -> torch.Tensor | None:
+def spread(reducer: Reducer, flat: FlatModel, root: int) -> torch.Tensor | None:
     """The parameters and buffers of rank `root`, for all others to take over, bit by bit."""
     data = flat.whole()
-    reduction.spread(data, root)
-    return None if reduction.group.rank == root else data
+    reducer.spread(data, root)
+    return None if reducer.group.rank == root else data
 
 
 def leader(standings: Sequence[Standing], aggregator: int) -> int:
-    """The rank whose ledger and parameters the others take: who knows most, of equals the aggregator."""
+    """The rank of the member whose ledger and parameters the others take.
+
+    It is the one that knows most, among equals the aggregator.
+    """
     return max(
         range(len(standings)),
         key=lambda rank: (standings[rank].in_sync, standings[rank].cut_number, rank == aggregator, -rank),
@@ -108,14 +111,14 @@ def accountable(ledger: Ledger, standings: Sequence[Standing]) -> set[str]:
 
 
 def _check_layouts(
-    reduction: Reduction, form: Form, standings: Sequence[Standing], lead: int, layout: Sequence[str]
+    reducer: Reducer, form: Form, standings: Sequence[Standing], lead: int, layout: Sequence[str]
 ) -> None:
     right = standings[lead].layout
     others = [form.members[r].worker for r, s in enumerate(standings) if s.layout != right]
     if not others:
         return
-    theirs = reduction.tell("\n".join(layout).encode(), lead).decode().split("\n")
-    if standings[reduction.group.rank].layout != right:
+    theirs = reducer.tell("\n".join(layout).encode(), lead).decode().split("\n")
+    if standings[reducer.group.rank].layout != right:
         raise ModelMismatch(first_difference(layout, theirs))
     raise GroupBroken(f"the programs of {', '.join(others)} differ from the others': see their errors")
 

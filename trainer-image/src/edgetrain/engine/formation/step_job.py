@@ -8,7 +8,7 @@ import torch
 
 from edgetrain.engine.formation.commit_vote import CommitVote, Outcome, expect_votes, vote
 from edgetrain.engine.formation.gloo import GroupBroken
-from edgetrain.engine.formation.reduce import Reduction
+from edgetrain.engine.formation.reducer import Reducer
 
 GIVEN_UP = "the step was given up"
 
@@ -46,17 +46,17 @@ class StepJob:
 
     # By the formation's thread.
 
-    def __call__(self, reduction: Reduction) -> Outcome:
+    def __call__(self, reducer: Reducer) -> Outcome:
         """Raises GroupBroken."""
-        votes = expect_votes(reduction)
-        reduction.sum(self._parts, self._await)
+        votes = expect_votes(reducer)
+        reducer.sum(self._parts, self._await)
         own = self._vote()
         self._prepared(True)
         while (outcome := vote(votes, own)).again:
             self._prepared(False)
-            votes = expect_votes(reduction)
+            votes = expect_votes(reducer)
             self._again()
-            reduction.sum(self._parts)
+            reducer.sum(self._parts)
             self._prepared(True)
             own = replace(own, again=False)
         return outcome

@@ -42,7 +42,7 @@ class Traffic:
         self._looked = float("-inf")
 
     def follow(self, connections: Sequence[socket.socket], form: Form) -> None:
-        """Count these from now on, a new formation's. Whose they are closes them."""
+        """Count the connections of a new formation from now on. The caller owns and closes them."""
         scopes = _scopes(form)
         lines = [_Line(one, scopes.get(_peer(one), SITE)) for one in connections]
         with self._lock:

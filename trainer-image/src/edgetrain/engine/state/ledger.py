@@ -30,7 +30,7 @@ class Ledger:
     cut: BatchPartition | None = None
     """The step after the last committed one, once a formation has shared it out."""
     cut_in: FormationId | None = None
-    """That formation."""
+    """The formation that shared out `cut`."""
 
     @property
     def over(self) -> bool:

@@ -1,0 +1,16 @@
+"""How a formation trains, from the plan to the trainer: one document, carried whole."""
+
+from typing import NamedTuple
+
+from edgetrain_protocol.strategy import Reduction, Shares
+
+
+class Terms(NamedTuple):
+    """The same for all members of a formation, whichever plans they hold."""
+
+    reduction: Reduction = Reduction.RING
+    shares: Shares = Shares.SPEED
+    checkpoint_every_seconds: float = 30.0
+
+
+DEFAULT_TERMS = Terms()
