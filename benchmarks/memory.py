@@ -9,8 +9,7 @@ from pathlib import Path
 
 from benchmarks.harness import Goal, Row, median_row, publish
 from benchmarks.resident import resident
-from benchmarks.step import SIZES, WAIT_SECONDS, by_ddp, job, timed
-from benchmarks.waiting import wait_for
+from benchmarks.step import SIZES, by_ddp, job, wait_timed
 from edgetrain_protocol.strategy import Reduction
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
@@ -26,8 +25,7 @@ def of_ddp(directory: Path) -> float:
 def of_a_worker(directory: Path, reduction: Reduction) -> float:
     """MB of program and supervisor, at the end of a run; the median of the workers."""
     with job(LARGE, MEMBERS, directory, reduction) as made:
-        wait_for(lambda: all(w.lines("steps") for w in made.workers), WAIT_SECONDS, made.tail, every=0.5)
-        programs = timed([worker.lines("steps")[-1] for worker in made.workers]).bytes / 1e6
+        programs = wait_timed(made).bytes / 1e6
         supervisors = [resident([w.process.pid]) for w in made.workers if w.process]
         return programs + statistics.median(supervisors)
 

@@ -64,7 +64,7 @@ def pinned(index: int, members: int) -> list[str]:
 
 
 def program(way: str, log: Path, size: Size) -> list[str]:
-    numbers = (size.width, size.layers, SAMPLES, size.steps, 0)
+    numbers = (size.width, size.layers, SAMPLES, size.steps)
     return [sys.executable, "-m", "benchmarks.programs.stepping", way, str(log), *map(str, numbers)]
 
 
@@ -97,10 +97,15 @@ def written(log: Path) -> bool:
 def in_a_job(reduction: Reduction) -> Callable[[Size, int, Path], Timed]:
     def measured(size: Size, members: int, directory: Path) -> Timed:
         with job(size, members, directory, reduction) as made:
-            wait_for(lambda: all(w.lines("steps") for w in made.workers), WAIT_SECONDS, made.tail, every=0.5)
-            return timed([worker.lines("steps")[-1] for worker in made.workers])
+            return wait_timed(made)
 
     return measured
+
+
+def wait_timed(made: LocalGroup) -> Timed:
+    """Once all its workers have timed their steps."""
+    wait_for(lambda: all(w.lines("steps") for w in made.workers), WAIT_SECONDS, made.tail, every=0.5)
+    return timed([worker.lines("steps")[-1] for worker in made.workers])
 
 
 @contextmanager

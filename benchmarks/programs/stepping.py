@@ -1,11 +1,10 @@
 """The same model and batches by torch's DDP or in a job: how long each step takes.
 
-python -m benchmarks.programs.stepping ddp|job LOG WIDTH LAYERS SAMPLES STEPS PAUSE
+python -m benchmarks.programs.stepping ddp|job LOG WIDTH LAYERS SAMPLES STEPS
 
-A net of LAYERS square layers of WIDTH units; SAMPLES in each member's batch. PAUSE: seconds of each step
-spent in backward besides, as on a slower processor, a part of them at each layer. Writes one line of JSON to
-LOG with the seconds of each of the last STEPS steps and the bytes of memory that it holds, and goes on until
-it is ended.
+A net of LAYERS square layers of WIDTH units; SAMPLES in each member's batch. Writes one line of JSON to LOG
+with the seconds of each of the last STEPS steps and the bytes of memory that it holds, and goes on until it
+is ended.
 """
 
 import itertools
@@ -27,13 +26,9 @@ WARM_STEPS = 20
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def layers(width: int, count: int, pause: float) -> nn.Sequential:
+def layers(width: int, count: int) -> nn.Sequential:
     torch.manual_seed(0)
-    net = nn.Sequential(*(part for _ in range(count) for part in (nn.Linear(width, width), nn.Tanh())))
-    if pause:
-        for layer in list(net)[::2]:
-            layer.register_full_backward_pre_hook(lambda *_: time.sleep(pause / count))
-    return net
+    return nn.Sequential(*(part for _ in range(count) for part in (nn.Linear(width, width), nn.Tanh())))
 
 
 def by_ddp(net: nn.Sequential, width: int, samples: int) -> Iterator[None]:
@@ -72,10 +67,10 @@ def resident_bytes() -> int:
 
 def main() -> None:
     way, log, *numbers = sys.argv[1:]
-    width, count, samples, wanted = map(int, numbers[:4])
+    width, count, samples, wanted = map(int, numbers)
     torch.set_num_threads(1)
     begin = by_ddp if way == "ddp" else in_a_job
-    stepping = begin(layers(width, count, float(numbers[4])), width, samples)
+    stepping = begin(layers(width, count), width, samples)
     for _ in range(WARM_STEPS):
         next(stepping)
     times = [time.monotonic()]

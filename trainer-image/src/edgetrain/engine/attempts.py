@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
@@ -18,6 +19,8 @@ from edgetrain.engine.replica import ReplicaState
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Prepared
+
+Settled = TypeVar("Settled")
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,16 @@ class Attempts:
         """Scratch: while a step is prepared, what it sums to."""
         self._early: Attempt | None = None
         """Under way while backward runs."""
-        self._once = len(flat.buckets) > 1
-        """Gradients may go out while backward still runs: it comes by each parameter once, and there are
-        others that it makes later."""
-        if self._once:
+        self._goes_early = len(flat.buckets) > 1
+        """Gradients go out while backward still runs: some are made later than others, and none twice."""
+        if self._goes_early:
             flat.on_gradient(self._arrived)
 
     # --- beside backward
 
     def begin_early(self, active: ActiveFormation, positions: tuple[int, ...], loss: float) -> None:
         """From now on gradients go out as backward makes them, if they may."""
-        if self._once:
+        if self._goes_early:
             with contextlib.suppress(GroupBroken):
                 self._early = self.begin(active, positions, loss)
 
@@ -103,18 +105,18 @@ class Attempts:
         packing = Packing(self._flat, self.sum, part, loss, job.ready)
         return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
 
-    def conclude(self, attempt: Attempt, own: CommitVote, settle: Callable[[Outcome], None]) -> None:
-        """Wait for its vote; `settle` draws the consequences, with the monitor held.
+    def conclude(self, attempt: Attempt, own: CommitVote, settle: Callable[[Outcome], Settled]) -> Settled:
+        """Wait for its vote; `settle`, with the monitor held, draws the consequences and says what to return.
 
         Raises:
             GroupBroken: the group failed or was left. The supervisor has been told.
         """
         packing = attempt.packing
         packing.finish()
-        self._once = self._once and not packing.spoilt
+        self._goes_early = self._goes_early and not packing.spoilt
         whole = replace(own, again=packing.spoilt)
         try:
-            self._formations.conclude(
+            return self._formations.conclude(
                 attempt.active, attempt.operation, settle, release=lambda: attempt.job.finish(whole)
             )
         except GroupBroken:

@@ -59,7 +59,7 @@ class Boundary:
     ) -> None:
         self._layout, self._objects = layout, objects
         self._fresh = ledger
-        self.meter = Meter(lambda: self._speaker.get_on())
+        self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
         self._stepping = StepEngine(
             flat, ledger, layout, send=self.send, meter=self.meter, credentials=settings.credentials

@@ -18,10 +18,9 @@ class Packing:
             part: by which this member's values are weighed: its part of the step's samples, 0 to 1.
             ready: called with each bucket's place, once, when its values are all there.
         """
-        self._flat, self._into, self._part, self._ready = flat, into, part, ready
+        self._flat, self._part, self._ready = flat, part, ready
         self._rooms = flat.rooms(into)
         self._missing = [len(bucket.parameters) for bucket in flat.buckets]
-        self._bucket_of = [n for n, bucket in reversed([*enumerate(flat.buckets)]) for _ in bucket.parameters]
         self._arrived = [False] * len(flat.trained)
         self._sent = [False] * len(flat.buckets)
         self.spoilt = False
@@ -31,7 +30,7 @@ class Packing:
 
     def arrived(self, place: int) -> None:
         """Backward has made the gradient of the trained parameter at this place."""
-        bucket = self._bucket_of[place]
+        bucket = self._flat.bucket_of[place]
         if self._sent[bucket]:
             self.spoilt = True
             return

@@ -32,11 +32,11 @@ class Speaker:
         threading.Thread(target=self._speak, name="speaker", daemon=True).start()
 
     def say(self, message: Message) -> None:
-        """That nobody is there any more is found by the thread that reads."""
+        """Hand `message` over soon. A link that was closed is noticed by the thread that reads from it."""
         self._queue.put(message)
 
-    def get_on(self) -> None:
-        """Something has changed in how training gets on."""
+    def progress_changed(self) -> None:
+        """How training gets on is to be told, within PAUSE_SECONDS."""
         if not self._changed:
             self._changed = True
             self._queue.put(None)

@@ -26,7 +26,7 @@ from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
-from edgetrain.link import Decision, FormationId, Message, Position, Progress
+from edgetrain.link import Decision, FormationId, Message, Position, Prepared, Progress
 from edgetrain_protocol.strategy import Shares
 
 COMPARE_EVERY = 100
@@ -75,7 +75,7 @@ class StepEngine:
         if entry := self.catch_up.take_step(replica.position.committed):
             return StepAssignment(entry.ledger.record.epoch, (), replay=entry)
         self.catch_up.tell(replica.position)
-        if not self.entering.entered or self.replica.drifted or not replica.ledger.cut:
+        if not self.entering.entered or replica.drifted or not replica.ledger.cut:
             return None
         replica.in_hand = replica.mine
         return StepAssignment(replica.ledger.cut.epoch, replica.in_hand)
@@ -128,16 +128,16 @@ class StepEngine:
         attempt = self._attempts.take()
         with self._monitor:
             self._obey(attempt)
-            if not attempt:
-                cut, entry = self._decided()
+            decided = None if attempt else self._decided()
+            if not attempt and not decided:
                 active, ready = self.entering.entered, self.entering.to_enter()
-                if not entry and not active and not ready:
+                if not active and not ready:
                     self._monitor.wait()
                     return False
         if attempt:
             return self._concluded(attempt)
-        if entry:
-            self._take(entry, cut)
+        if decided:
+            self._take(*decided)
             return True
         if ready:
             self.entering.enter(ready)
@@ -156,32 +156,31 @@ class StepEngine:
             raise Superseded
 
     @held
-    def _decided(self) -> tuple[BatchPartition | None, Entry | None]:
+    def _decided(self) -> tuple[Entry, BatchPartition | None] | None:
         """The step in hand, where others have decided what becomes of it: committed now. With it who had
         which part, where that is known."""
         replica = self.replica
-        if self._may_apply():
-            cut, step = replica.ledger.cut, replica.position.committed + 1
-            formation = replica.position.prepared.formation if replica.position.prepared else None
-            if formation:
-                done = replica.ledger.committed(step, self._flat.loss(self._attempts.sum))
-                return cut, self._note(Entry(step, formation, self._attempts.sum, done))
+        if prepared := self._to_apply():
+            cut, total = replica.ledger.cut, self._attempts.sum
+            done = replica.ledger.committed(prepared.step, self._flat.loss(total))
+            return self._note(Entry(prepared.step, prepared.formation, total, done)), cut
         if entry := self.catch_up.take_step(replica.position.committed):
-            return None, self._note(entry)
+            return self._note(entry), None
         self.catch_up.tell(replica.position)
-        return None, None
+        return None
 
     @held
-    def _may_apply(self) -> bool:
-        """All who count hold what is prepared, or somebody has committed it.
+    def _to_apply(self) -> Prepared | None:
+        """What is prepared, where all who count hold it, or somebody has committed it.
 
         Not before the group is built, which shows that nobody was put out of it meanwhile. Nor once it was
         left: a position that was told in leaving must not change by a decision of before.
         """
         active, prepared = self.formations.active, self.replica.position.prepared
         if not active or not prepared or not active.built or active.left:
-            return False
-        return active.form.decision is Decision.APPLY and active.form.step == prepared.step
+            return None
+        decided = active.form.decision is Decision.APPLY and active.form.step == prepared.step
+        return prepared if decided else None
 
     # --- an attempt
 
@@ -195,14 +194,12 @@ class StepEngine:
     def _concluded(self, attempt: Attempt) -> bool:
         """Backward is over; says whether the step is committed."""
         self._meter.enter("reduce")
-        committed: list[tuple[BatchPartition | None, Entry]] = []
         try:
-            self._attempts.conclude(
-                attempt, self._vote(attempt), lambda outcome: committed.append(self._voted(attempt, outcome))
+            entry, cut = self._attempts.conclude(
+                attempt, self._vote(attempt), lambda outcome: self._voted(attempt, outcome)
             )
         except GroupBroken:
             return False
-        cut, entry = committed[0]
         self._take(entry, cut)
         return True
 
@@ -220,19 +217,17 @@ class StepEngine:
         )
 
     @held
-    def _voted(self, attempt: Attempt, outcome: Outcome) -> tuple[BatchPartition | None, Entry]:
+    def _voted(self, attempt: Attempt, outcome: Outcome) -> tuple[Entry, BatchPartition | None]:
         active, replica = attempt.active, self.replica
         speeds = dict(zip(active.holders, outcome.speeds, strict=True))
-        cut, done = (
-            replica.ledger.cut,
-            replica.ledger.committed(attempt.step, self._flat.loss(self._attempts.sum)),
-        )
+        cut, total = replica.ledger.cut, self._attempts.sum
+        done = replica.ledger.committed(attempt.step, self._flat.loss(total))
         ledger = done.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
-        self.replica.compare, self.replica.drifted = False, outcome.drifted
+        replica.compare, replica.drifted = False, outcome.drifted
         self.held, self.save_due = outcome.held, outcome.save
         if outcome.save:
             self._saved_at = time.monotonic()
-        entry = self._note(Entry(attempt.step, active.id, self._attempts.sum, ledger))
+        entry = self._note(Entry(attempt.step, active.id, total, ledger))
         if outcome.reform:
             self.orders.reform = False
             self.formations.stop_cleanly(active)
@@ -240,7 +235,7 @@ class StepEngine:
             # Now, not at the next boundary: should the formation break before somebody gets there,
             # all who committed still agree on who had which part of the next step.
             replica.ledger = replica.ledger.share_out(active.id, active.holders)
-        return cut, entry
+        return entry, cut
 
     # --- a committed step
 

@@ -194,6 +194,11 @@ class Form:
     build_seconds: float = 10.0
     """Past it a build is given up and BuildFailed says whom it waited for."""
 
+    @property
+    def hub(self) -> int:
+        """The aggregator's rank."""
+        return [peer.worker for peer in self.members].index(self.aggregator)
+
 
 @dataclass(frozen=True)
 class Halt:

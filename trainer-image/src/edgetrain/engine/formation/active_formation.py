@@ -70,7 +70,7 @@ class ActiveFormation:
     @property
     def hub(self) -> int:
         """The aggregator's rank."""
-        return [peer.worker for peer in self.form.members].index(self.form.aggregator)
+        return self.form.hub
 
     @property
     def leads(self) -> bool:

@@ -7,7 +7,6 @@ formation. What is said to the supervisor about leaving is said when no operatio
 position any more.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -35,9 +34,8 @@ from edgetrain.link import (
 )
 from edgetrain.link.codec import pack_bytes, unpack_bytes
 
-log = logging.getLogger(__name__)
-
 Result = TypeVar("Result")
+Settled = TypeVar("Settled")
 
 GRACE_SECONDS = 0.05
 """After a peer has closed its connection, for what it sent before to arrive: it may have left in order."""
@@ -105,10 +103,12 @@ class Formations:
         self,
         active: ActiveFormation,
         job: Callable[[Reducer], Result],
-        settle: Callable[[Result], None],
+        settle: Callable[[Result], Settled],
         take: Callable[[Result], None] = lambda result: None,
-    ) -> None:
+    ) -> Settled:
         """Run `job` on the formation's thread, then `take` and `settle` with its result on this one.
+
+        Returns what `settle` returned.
 
         Orders wait until `settle`, with the monitor held, has drawn the consequences; what takes long is done
         by `take` before, without. `job` must not change anything that is used again after a failure: it may
@@ -117,7 +117,7 @@ class Formations:
         Raises:
             GroupBroken: the group failed or was left. The supervisor has been told.
         """
-        self.conclude(active, self.begin(active, job), settle, take)
+        return self.conclude(active, self.begin(active, job), settle, take)
 
     def begin(
         self,
@@ -142,10 +142,10 @@ class Formations:
         self,
         active: ActiveFormation,
         operation: Operation[Result],
-        settle: Callable[[Result], None],
+        settle: Callable[[Result], Settled],
         take: Callable[[Result], None] = lambda result: None,
         release: Callable[[], None] = lambda: None,
-    ) -> None:
+    ) -> Settled:
         """As `run`, of a job that was begun. `release` lets it go on to its end."""
         try:
             with self._monitor:
@@ -156,8 +156,9 @@ class Formations:
             if operation.done:
                 take(operation.outcome())
             with self._monitor:
-                settle(operation.outcome())
+                settled = settle(operation.outcome())
                 self._unheard(active, frozenset())
+                return settled
         except GroupBroken as error:
             with self._monitor:
                 self._break(active, str(error), error.addresses)

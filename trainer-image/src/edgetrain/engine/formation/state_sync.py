@@ -69,7 +69,7 @@ def enter(
         ModelMismatch: this member does not fit.
     """
     standings = [Standing(*row) for row in reducer.gather(astuple(own))]
-    lead = leader(standings, [peer.worker for peer in form.members].index(form.aggregator))
+    lead = leader(standings, form.hub)
     _check_layouts(reducer, form, standings, lead, layout)
     _check_positions(form, standings)
     common = Ledger.from_json(reducer.tell(ledger.to_json(), lead))

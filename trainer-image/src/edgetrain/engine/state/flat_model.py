@@ -46,6 +46,8 @@ class FlatModel:
         self.size = sum(self._parts) + 1
         self.buckets = _buckets([p.numel() for p in self.trained], self.size)
         """In the order in which backward usually completes them."""
+        self.bucket_of = [n for n, bucket in reversed([*enumerate(self.buckets)]) for _ in bucket.parameters]
+        """By the place of each trained parameter."""
 
     @property
     def bytes(self) -> int:
