@@ -24,7 +24,7 @@ from edgetrain_protocol import names
 from edgetrain_protocol.status import ConditionType
 from tests.lab.conftest import NodeFactory
 from tests.support.pods import suspend
-from tests.support.release import HERE, leader, upgrade
+from tests.support.release import HERE, leader, living_leader, upgrade
 
 pytestmark = pytest.mark.lab
 
@@ -192,14 +192,14 @@ def test_a_second_operator_takes_over(training: Bed) -> None:
     upgrade(training.lab, 2)
     try:
         step = training.status().progress.step
-        training.lab.kubectl(*HERE, "delete", "pod", leader(training.lab), "--grace-period=0", "--force")
+        training.lab.kubectl(*HERE, "delete", "pod", living_leader(training.lab), "--grace-period=0", "--force")
         wait_for(lambda: training.status().progress.step > step, 60, "progress to be told again")
     finally:
         upgrade(training.lab, 1)
 
 
 def test_an_upgrade_replaces_the_operator_and_no_worker(training: Bed) -> None:
-    before, step, led = training.pod_uids(), training.status().progress.step, leader(training.lab)
+    before, step, led = training.pod_uids(), training.status().progress.step, living_leader(training.lab)
     upgrade_operator(training.lab, "--set", "operator.logLevel=DEBUG")
     try:
         wait_for(lambda: leader(training.lab) not in ("", led), 30, "another leader")
