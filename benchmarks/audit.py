@@ -4,9 +4,9 @@ Every member writes down each step that it commits: all its samples, and a diges
 it. Two members that committed a step differently are a fork; a step that nobody committed between two
 that were is lost; an epoch whose steps do not hold each sample once has lost or doubled some.
 
-A new lineage begins below the newest step of the one before and trains the steps from there on again. Those
-are rolled back and counted by themselves; what is judged for losses is the history that they leave. Two
-lineages are two histories, so a step that each has in its own way is no fork.
+A new generation begins below the newest step of the one before and trains the steps from there on again.
+Those are rolled back and counted by themselves; what is judged for losses is the history that they leave. Two
+generations are two histories, so a step that each has in its own way is no fork.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from math import inf
 
 from benchmarks.harness import Goal, Row
 from benchmarks.steps import Step, by_step
+from edgetrain_protocol.history import History
 
 NONE = Goal("==", 0)
 
@@ -31,12 +32,12 @@ class Audit:
     samples_lost: int
     samples_twice: int
     rolled_back: int = 0
-    """Steps that a later lineage has undone."""
-    new_lineages: int = 0
+    """Steps that a later generation has undone."""
+    new_generations: int = 0
 
     @property
     def steps_harmed(self) -> int:
-        """Where no majority is lost for good, no new lineage may undo a step either."""
+        """Where no majority is lost for good, no new generation may undo a step either."""
         return self.lost + self.forked + self.rolled_back
 
     @property
@@ -46,7 +47,7 @@ class Audit:
 
 
 def audit(steps: Sequence[Step], samples: int) -> Audit:
-    """Judge all lines that all members wrote. The last epoch is still under way and not judged."""
+    """Judge all lines that the members of one group wrote. The last epoch is under way and not judged."""
     trained, history = by_step(steps), history_of(steps)
     epochs: dict[int, Counter[int]] = {}
     for lines in history.values():
@@ -59,20 +60,20 @@ def audit(steps: Sequence[Step], samples: int) -> Audit:
         samples_lost=sum(samples - len(count) for count in whole),
         samples_twice=sum(sum(n - 1 for n in count.values()) for count in whole),
         rolled_back=len(trained) - len(history),
-        new_lineages=len({lineage for lineage, _ in trained}) - 1,
+        new_generations=len({history for history, _ in trained}) - 1,
     )
 
 
 def history_of(steps: Iterable[Step]) -> dict[int, list[Step]]:
-    """The members' lines of each step that no later lineage has undone, by number."""
+    """The members' lines of each step that no later generation has undone, by number."""
     trained = by_step(steps)
-    first: dict[int, int] = {}
-    for lineage, number in trained:
-        first[lineage] = min(number, first.get(lineage, number))
+    first: dict[History, int] = {}
+    for history, number in trained:
+        first[history] = min(number, first.get(history, number))
     ends = {
-        lineage: min([first[later] for later in first if later > lineage], default=inf) for lineage in first
+        history: min([first[later] for later in first if later > history], default=inf) for history in first
     }
-    return {number: lines for (lineage, number), lines in trained.items() if number < ends[lineage]}
+    return {number: lines for (history, number), lines in trained.items() if number < ends[history]}
 
 
 def is_forked(lines: Sequence[Step]) -> bool:
@@ -88,7 +89,7 @@ def samples_of(lines: Sequence[Step]) -> tuple[int, ...]:
 
 
 def audit_rows(found: Sequence[Audit], rolled_back: Goal | None = None) -> list[Row]:
-    """What several jobs' journals show, added up; `rolled_back` is the goal for what new lineages undo."""
+    """What several jobs' journals show, added up; `rolled_back` is the goal for what new generations undo."""
 
     def total(what: str, name: str, goal: Goal | None = NONE, unit: str = "steps") -> Row:
         each = [getattr(one, name) for one in found]
@@ -99,6 +100,6 @@ def audit_rows(found: Sequence[Audit], rolled_back: Goal | None = None) -> list[
         total("steps forked", "forked"),
         total("samples lost", "samples_lost", unit="samples"),
         total("samples seen twice", "samples_twice", unit="samples"),
-        total("new lineages", "new_lineages", None, "lineages"),
-        total("steps that new lineages went back", "rolled_back", rolled_back),
+        total("new generations", "new_generations", None, "generations"),
+        total("steps that new generations went back", "rolled_back", rolled_back),
     ]

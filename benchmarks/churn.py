@@ -52,8 +52,8 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Whether there is nothing to look into. Steps that a new lineage has undone are looked into as well,
-        though that may be right."""
+        """Whether there is nothing to look into. Steps that a new generation has undone are looked into as
+        well, though that may be right."""
         return self.after is not None and not self.last_resorts and not (self.found and self.found.harm)
 
 

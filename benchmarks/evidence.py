@@ -79,7 +79,6 @@ def _status_lines(test: "Bed") -> str:
         return f"    {refused}"
     lines = [f"{c.type}={c.status} {c.reason}: {c.message}" for c in status.conditions]
     lines += [f"{n.node} {n.state}: {n.message}" for n in status.nodes]
-    lines.append(
-        f"lineage {status.plan.lineage}, revision {status.plan.revision}, step {status.progress.step}"
-    )
+    lines.append(f"revision {status.plan.revision}, step {status.progress.step}")
+    lines += [f"group {g.name}, generation {g.generation}, step {g.progress.step}" for g in status.groups]
     return "\n".join(f"    {line}" for line in lines)

@@ -85,7 +85,7 @@ def judged(test: Bed, struck: Sequence[Struck], fault_free: Span, faulty: Span) 
 
 
 def committed(lines: Sequence[Step]) -> list[Committed]:
-    """Each step that no new lineage has undone, once."""
+    """Each step that no new generation has undone, once."""
     return [
         Committed(min(line.at for line in same), max(line.samples for line in same))
         for same in history_of(lines).values()

@@ -52,7 +52,7 @@ class Return:
     durable: int
     """The newest step that two nodes held in a checkpoint when the power went."""
     went_on_from: int | None
-    """The step below the first one of the lineage that trains now; None: none does."""
+    """The step below the first one of the generation that trains now; None: none does."""
     after: Aftermath | None
     last_resorts: int
 
@@ -144,9 +144,9 @@ def manifests(test: Bed) -> list[int]:
 
 
 def first_after(steps: Sequence[Step], moment: float) -> int:
-    """The first step of the newest lineage that was committed after a moment."""
-    newest = max(step.lineage for step in steps)
-    return min(step.step for step in steps if step.lineage == newest and step.at > moment)
+    """The first step of the newest generation that was committed after a moment."""
+    newest = max(step.history for step in steps)
+    return min(step.step for step in steps if step.history == newest and step.at > moment)
 
 
 def rows(returns: Sequence[Return], found: Sequence[Audit]) -> list[Row]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from edgetrain_protocol.history import NO_HISTORY, History, history_from
+
 STEP_MARK = "STEP "
 BEGIN_MARK = "BEGIN "
 _BEFORE_MARK = re.compile(rf"(?<=\S)(?=(?:{STEP_MARK}|{BEGIN_MARK})\{{)")
@@ -39,8 +41,8 @@ class Step:
     digest: str | None
     """Of the parameters after it."""
     loss: float
-    lineage: int = 0
-    """Which history of the model."""
+    history: History = NO_HISTORY
+    """Which history of its group's model."""
     samples: int = 0
     """How many samples the step has, over all members; `indices` may have been left out."""
 
@@ -89,7 +91,7 @@ def parse(node: str, process: str, line: str) -> Step | None:
         indices=tuple(said["indices"]),
         digest=said.get("digest"),
         loss=said["loss"],
-        lineage=said["lineage"],
+        history=history_from(said["history"]),
         samples=said["samples"],
     )
 
@@ -184,11 +186,11 @@ class Journal:
         return latest
 
 
-def by_step(steps: Iterable[Step]) -> dict[tuple[int, int], list[Step]]:
-    """The members' lines of each step, by lineage and number."""
-    grouped: dict[tuple[int, int], list[Step]] = defaultdict(list)
+def by_step(steps: Iterable[Step]) -> dict[tuple[History, int], list[Step]]:
+    """The members' lines of each step, by history and number."""
+    grouped: dict[tuple[History, int], list[Step]] = defaultdict(list)
     for step in steps:
-        grouped[step.lineage, step.step].append(step)
+        grouped[step.history, step.step].append(step)
     return dict(grouped)
 
 

@@ -99,7 +99,7 @@ def main() -> None:
             continue
         line: dict[str, Any] = {"step": committed.step, "at": time.time()}
         line |= {"loss": committed.loss, "epoch": committed.epoch}
-        line |= {"lineage": committed.lineage, "members": committed.members}
+        line |= {"history": committed.history, "members": committed.members}
         line |= {"samples": len(committed.indices), "indices": () if args.no_indices else committed.indices}
         if committed.step % args.digest_every == 0:
             line["digest"] = digest(model)

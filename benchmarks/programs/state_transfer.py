@@ -21,6 +21,7 @@ from edgetrain.engine.transfer.donor import Donor
 from edgetrain.engine.transfer.follower import Follower
 from edgetrain.engine.transfer.replay_log import ReplayLog
 from edgetrain.link import Peer, Position
+from edgetrain_protocol.history import first_of
 
 DONOR = "donor"
 PIECES = 16
@@ -31,7 +32,9 @@ def snapshot(mib: int) -> Snapshot:
     version, internal, gauss = random.getstate()
     state = {"torch": torch.get_rng_state(), "python": [version, list(internal), gauss]}
     weights = {str(number): torch.randn((mib << 18) // PIECES) for number in range(PIECES)}
-    return Snapshot(Position(1), Ledger(SamplerState.fresh(1000, 7), batch=8, epochs=1), [], [weights], state)
+    return Snapshot(
+        Position(first_of(1)), Ledger(SamplerState.fresh(1000, 7), batch=8, epochs=1), [], [weights], state
+    )
 
 
 def give(port: int, mib: int) -> None:

@@ -98,7 +98,7 @@ def steps_lost(test: Bed) -> Iterator[Told]:
 
 def lost_by_events(test: Bed) -> list[int]:
     """What the job's events say of steps lost."""
-    said = (re.search(r"(\d+) known steps lost", message) for message in test.events("NewLineage"))
+    said = (re.search(r"(\d+) known steps lost", message) for message in test.events("NewGeneration"))
     return [int(found[1]) for found in said if found]
 
 
@@ -106,6 +106,6 @@ CASES = (
     Case("an aggregator that hangs is put out and named", hung_aggregator, 30),
     Case("45 s of evaluation on one worker: who is waited for", evaluation, 20),
     Case("a node that comes back without its label", without_its_label, 60),
-    Case("steps lost by a new lineage are counted", steps_lost, 90),
+    Case("steps lost by a new generation are counted", steps_lost, 90),
     Case("workers that are never heard", nobody_answers, 240),
 )

@@ -192,7 +192,9 @@ def test_a_second_operator_takes_over(training: Bed) -> None:
     upgrade(training.lab, 2)
     try:
         step = training.status().progress.step
-        training.lab.kubectl(*HERE, "delete", "pod", living_leader(training.lab), "--grace-period=0", "--force")
+        training.lab.kubectl(
+            *HERE, "delete", "pod", living_leader(training.lab), "--grace-period=0", "--force"
+        )
         wait_for(lambda: training.status().progress.step > step, 60, "progress to be told again")
     finally:
         upgrade(training.lab, 1)

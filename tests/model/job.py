@@ -4,7 +4,7 @@ operator's own `decide`, with its stored plan, its take-overs, and reports that 
 It asks one thing: once faults end, are steps committed again, soon, and without the last resort?
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,9 +16,12 @@ from edgetrain.link import messages as link
 from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import view_of
 from edgetrain.supervisor.training import Facts, is_news, training_part
+from edgetrain_operator.core.feature_gates import FeatureGates
+from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.fleet_state import StampedReport
-from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.history import NO_HISTORY, History
+from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.report import VOTES_LOST, Checkpoint, Report, TrainingPart
 from tests.model.simulation import Simulation
 from tests.support.world import START, World
@@ -46,11 +49,16 @@ class Worker:
 class Job(Simulation):
     step_seconds = (0.3, 0.5)
 
-    def __init__(self, size: int, seed: int = 0, **spec: Any) -> None:
+    def __init__(self, size: int, seed: int = 0, sites: Sequence[str] = (), **spec: Any) -> None:
+        """`sites`: of each node, whose workers are a group then."""
         self.nodes = [f"edge-{i}" for i in range(size)]
         claim = {"checkpoint": {"claim": {"size": "64Mi"}}}
         given = {"nodes": {"min": 2}, "storage": claim, "runPolicy": {"backoffLimit": 1000}, **spec}
+        given |= {"strategy": {"grouping": "site"}} if sites else {}
         self.world = World.of(*self.nodes, **given)
+        self.world.defaults = replace(self.world.defaults, feature_gates=FeatureGates(grouping=True))
+        for index, site in enumerate(sites):
+            self.label(index, site)
         self.offline: set[int] = set()
         """Cut off from the operator."""
         self.late: set[int] = set()
@@ -59,7 +67,7 @@ class Job(Simulation):
         """Of those who were taken over: what they make of their reports."""
         self.operator_up = True
         self.workers = [Worker() for _ in self.nodes]
-        self._served: Plan | None = None
+        self._served: JobPlan | None = None
         self._due = False
         super().__init__(size, seed)
 
@@ -67,7 +75,7 @@ class Job(Simulation):
         return [Pod(worker_name(node), "") for node in self.nodes]
 
     def begin(self, planned: int) -> None:
-        self.plan = PlanView(0, 0, (), (), ())
+        self.plan = PlanView(NO_HISTORY, 0, (), (), ())
         for index, site in enumerate(self.sites):
             site.up = False
             self.after(self.random.uniform(0, REPORT_SECONDS), partial(self._report_on, index))
@@ -121,14 +129,14 @@ class Job(Simulation):
     def take_over(self) -> None:
         """Another operator: it has the stored plan, and has heard nobody."""
         self.world.reports, self.world.since, self._served = {}, START + self.now, None
-        self.world.furthest = (0, 0)
+        self.world.furthest = {}
         self.operator_up = True
 
     # --- plans, handed round
 
     def hold(self, index: int, plan: PlanView) -> None:
         site, held = self.sites[index], self.sites[index].group.plan
-        if not site.up or (held and (plan.lineage, plan.revision) <= (held.lineage, held.revision)):
+        if not site.up or (held and plan.revision <= held.revision):
             return
         self.carry(index, site.group.on_plan(plan, self.now))
         for other, pod in enumerate(self.pods):
@@ -153,6 +161,11 @@ class Job(Simulation):
             self.carry(index, self.sites[index].group.on_plan(kept, self.now))
         self._poll(index)
 
+    def label(self, index: int, site: str) -> None:
+        """Somebody says of which site this node is."""
+        node = self.world.nodes[self.nodes[index]]
+        self.world.nodes[node.name] = replace(node, labels={**node.labels, SITE_LABEL: site})
+
     # --- pods
 
     def _place(self, index: int, uid: str) -> None:
@@ -161,6 +174,7 @@ class Job(Simulation):
         site = self.sites[index]
         self.cut_power(index)
         site.disk, site.kept_plan, site.lost_disk, site.trainer = None, None, False, None
+        site.aside.clear()
         self.pods[index] = Pod(self.pods[index].worker, uid)
         self.forget(index)
         if not site.dark:
@@ -250,15 +264,15 @@ class Job(Simulation):
         match message:
             case link.Progress():
                 facts.progress = message
-            case link.Checkpointed(lineage, step, digest, _):
-                self._hold_checkpoint(facts, lineage, step, digest)
+            case link.Checkpointed(history, step, digest, _):
+                self._hold_checkpoint(facts, history, step, digest)
             case link.Built():
                 facts.broken_since = None
         super().tell(index, message)
 
-    def _hold_checkpoint(self, facts: Facts, lineage: int, step: int, digest: str) -> None:
-        saved = Checkpoint(lineage=lineage, step=step, digest=digest)
-        held = {**facts.checkpoints, (lineage, step): saved}
+    def _hold_checkpoint(self, facts: Facts, history: History, step: int, digest: str) -> None:
+        saved = Checkpoint(**history._asdict(), step=step, digest=digest)
+        held = {**facts.checkpoints, (history, step): saved}
         facts.checkpoints = dict(sorted(held.items())[-3:])
 
     def start_trainer(self, index: int) -> None:
@@ -266,8 +280,8 @@ class Job(Simulation):
         facts, site = self.workers[index].facts, self.sites[index]
         assert site.trainer is not None
         facts.incarnation, facts.progress, facts.checkpoints = site.trainer.member.incarnation, None, {}
-        for lineage, step, digest in sorted(site.checkpoints):
-            self._hold_checkpoint(facts, lineage, step, digest)
+        for history, step, digest in sorted(site.checkpoints):
+            self._hold_checkpoint(facts, history, step, digest)
 
     def carry(self, index: int, effects: list[Any]) -> None:
         super().carry(index, effects)
@@ -329,7 +343,8 @@ class Job(Simulation):
         self.world.change_pod(node, phase="Running", ready=True)
         self.world.reports[pod.worker] = StampedReport(head, part, START + self.now)
         self.world.heard_revision = max(self.world.heard_revision, part.revision_held)
-        self.world.furthest = max(self.world.furthest, (part.lineage, part.step))
+        furthest = self.world.furthest.get(part.group, (part.history, 0))
+        self.world.furthest[part.group] = max(furthest, (part.history, part.step))
         self._news()
 
     # --- what came of it
@@ -351,12 +366,12 @@ class Job(Simulation):
 
     def commits_again(self, within: float) -> bool:
         """Whether a step is begun and committed after this moment, within so many seconds."""
-        newest, step = max(self.histories, default=0), self.step
+        newest, step = max(self.histories, default=NO_HISTORY), self.step
         return self.run(within, lambda: max(self.histories) > newest or self.step > step + 1)
 
     @property
-    def lineage(self) -> int:
-        return self.world.plan.lineage if self.world.stored.plan else 0
+    def generation(self) -> int:
+        return self.world.plan.generation if self.world.stored.plan else 0
 
     def why(self) -> str:
         """For people: who stands where."""
@@ -364,9 +379,9 @@ class Job(Simulation):
         for index, site in enumerate(self.sites):
             group = site.group
             lines.append(
-                f"{self.nodes[index]} up={site.up} {group.status.stage} lineage {group.status.lineage} "
+                f"{self.nodes[index]} up={site.up} {group.status.stage} of {group.status.history} "
                 f"formation {group.status.formation} committed {group.status.committed} why={group.why!r} "
-                f"waits_for={group.waits_for} plan={group.plan and (group.plan.lineage, group.plan.revision)}"
+                f"waits_for={group.waits_for} plan={group.plan and (group.plan.history, group.plan.revision)}"
             )
         return "\n".join([*self.logs[-15:], *lines, *map(str, self.world.told[-15:])])
 

@@ -18,6 +18,7 @@ from edgetrain.group.effects import (
     Log,
     Order,
     Send,
+    SetAside,
     VotesLost,
 )
 from edgetrain.group.machine import Group
@@ -25,13 +26,15 @@ from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 from edgetrain.group.status import Pace, PlanView, Stage
 from edgetrain.group.voter import Persist
+from edgetrain_protocol.history import ALL
 from tests.model.sites import Site
 from tests.model.trainers import Trainers
+from tests.support.histories import FIRST
 
 SILENCE = 0.5
 HEARTBEAT = 0.1
 RESTART = 0.3
-LINEAGE = 1
+HISTORY = FIRST
 
 
 class Simulation(Trainers):
@@ -58,7 +61,7 @@ class Simulation(Trainers):
         pods = tuple(self.pods[i] for i in workers)
         line = tuple(p.worker for p in pods)
         founders = getattr(self, "founders", pods)
-        return replace(PlanView(LINEAGE, revision, pods, line, founders, self.step > 0), **changes)
+        return replace(PlanView(HISTORY, revision, pods, line, founders, self.step > 0), **changes)
 
     # --- the clock
 
@@ -124,11 +127,9 @@ class Simulation(Trainers):
             assert site.lost_disk
             self.replace_pod(index)
             return
-        lag = 0.0
+        lag = self.slow_disk if self._kept(site, effects) else 0.0
         for effect in effects:
             match effect:
-                case Persist(record):
-                    site.disk, lag = record, self.slow_disk
                 case Send(pod, message):
                     self.send(index, pod, self._saying(index, message), lag)
                 case Announce(message):
@@ -142,6 +143,18 @@ class Simulation(Trainers):
                 case Log(text):
                     self.logs.append(f"{self.now:.3f} w{index} {text}")
         self._set_alarm(index, site.group.wake_at)
+        if site.trainer and site.group.is_over(site.trainer.member):
+            self.kill_trainer(index)
+
+    def _kept(self, site: Site, effects: list[Effect]) -> bool:
+        """Whether anything was to be kept on the disk."""
+        for effect in effects:
+            match effect:
+                case Persist(record):
+                    site.disk = record
+                case SetAside(record):
+                    site.aside[record.history.group] = record
+        return any(isinstance(effect, Persist | SetAside) for effect in effects)
 
     def _set_alarm(self, index: int, wake: float | None) -> None:
         if wake is not None:
@@ -210,7 +223,7 @@ class Simulation(Trainers):
             return
         old = site.trainer.member if site.trainer and site.disk else None
         site.up, site.trainer = True, None
-        site.group = Group(self.pods[index], site.disk, self.now)
+        site.group = Group(self.pods[index], site.disk, self.now, site.aside.values())
         for pair in [p for p in self._heard if index in p]:
             self.lose(*pair) if pair[0] != index and self.sites[pair[0]].up else self._heard.pop(pair)
         if old:
@@ -227,12 +240,14 @@ class Simulation(Trainers):
         """Its pod starts again and finds nothing: its volumes were taken away. `plan`: told first."""
         self.cut_power(index)
         self.sites[index].disk, self.sites[index].lost_disk = None, True
+        self.sites[index].aside.clear()
         self.boot(index, plan)
 
     def replace_pod(self, index: int) -> None:
         """As the operator does: another pod of the same worker, and a plan that names it."""
         self.cut_power(index)
         self.sites[index].disk, self.sites[index].lost_disk = None, False
+        self.sites[index].aside.clear()
         self.pods[index] = Pod(self.pods[index].worker, self.pods[index].uid + "+")
         self.boot(index)
         planned = [self.index[pod.worker] for pod in self.plan.pods]
@@ -259,8 +274,13 @@ class Simulation(Trainers):
 
     @property
     def step(self) -> int:
-        """The furthest that was committed in the newest lineage."""
-        return max(self.histories[max(self.histories)], default=0) if self.histories else 0
+        """The furthest that was committed in the newest generation."""
+        return self.step_of(ALL)
+
+    def step_of(self, group: str) -> int:
+        """The same of one group."""
+        newest = max((h for h in self.histories if h.group == group), default=None)
+        return max(self.histories[newest], default=0) if newest else 0
 
     def whole(self, workers: set[int] | None = None) -> bool:
         """All (or these) train in one formation."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
+from edgetrain.group.said import Established
 from edgetrain.group.status import PlanView
-from edgetrain.group.voter import Established
 from edgetrain.link.messages import FormationId, Position
+from edgetrain_protocol.history import History
 
 Content = tuple[frozenset[Member], ...]
 """Whose samples each step of a history contains, from the first."""
@@ -31,9 +32,9 @@ class Trainer:
     content: Content = ()
     """Of the steps in its state."""
     whole: bool = False
-    """In sync with the others of its lineage: fetched, or in a formation with them."""
+    """In sync with the others of its history: fetched, or in a formation with them."""
     begun: bool = False
-    """Holds the state from which a lineage begins."""
+    """Holds the state from which a generation begins."""
     waits: tuple[int, FormationId] | None = None
     waits_since: float = 0.0
     stuck: list[str] = field(default_factory=list)
@@ -46,6 +47,8 @@ class Trainer:
 class Site:
     group: Group
     disk: Record | None
+    aside: dict[str, Record] = field(default_factory=dict)
+    """On its disk too: its votes in groups that it has left."""
     trainer: Trainer | None = None
     starts: int = 0
     up: bool = True
@@ -61,9 +64,10 @@ class Site:
     """Its node has no power."""
     kept_plan: PlanView | None = None
     """On its disk."""
-    checkpoints: dict[tuple[int, int, str], Content] = field(default_factory=dict)
-    """(lineage, step, digest) -> what is in it; on the node, and not gone with the pod."""
+    checkpoints: dict[tuple[History, int, str], Content] = field(default_factory=dict)
+    """(history, step, digest) -> what is in it; on the node, and not gone with the pod."""
 
-    def keep(self, name: tuple[int, int, str], content: Content) -> None:
-        newest = sorted([*self.checkpoints.items(), (name, content)])[-CHECKPOINTS_KEPT:]
-        self.checkpoints = dict(newest)
+    def keep(self, name: tuple[History, int, str], content: Content) -> None:
+        others = {n: kept for n, kept in self.checkpoints.items() if n[0].group != name[0].group}
+        own = {n: kept for n, kept in self.checkpoints.items() if n not in others}
+        self.checkpoints = others | dict(sorted([*own.items(), (name, content)])[-CHECKPOINTS_KEPT:])

@@ -8,6 +8,7 @@ import pytest
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from tests.model.simulation import Simulation
+from tests.support.histories import FIRST as FIRST_HISTORY
 
 SEEDS = 200 if os.environ.get("EDGETRAIN_EXPLORE") == "deep" else 5
 
@@ -128,7 +129,7 @@ def test_a_pod_that_has_lost_its_votes_makes_no_majority() -> None:
     assert sim.pods[0].uid.endswith("+")
 
 
-def test_pods_that_have_all_forgotten_do_not_begin_the_lineage_again() -> None:
+def test_pods_that_have_all_forgotten_do_not_begin_the_generation_again() -> None:
     sim = training(3)
     step = sim.step
     for index in range(3):
@@ -157,10 +158,10 @@ def test_a_record_swears_for_no_life_of_its_pod_that_it_does_not_know() -> None:
     pod, before, now = Pod("w0", "p0"), Member("w0", "p0", "i1"), Member("w0", "p0", "i2")
     base = Formation(0, (now.founder(),), "w0")
     older, newer = Formation(2, (before,), "w0"), Formation(3, (now,), "w0")
-    forgetful = Record(pod, 1, base).accept(newer)
+    forgetful = Record(pod, FIRST_HISTORY, base).accept(newer)
     assert not forgetful.never_formed(older)
     assert forgetful.end(before).never_formed(older)
-    assert Record(pod, 1, base).accept(older).end(before).accept(newer).never_formed(older)
+    assert Record(pod, FIRST_HISTORY, base).accept(older).end(before).accept(newer).never_formed(older)
 
 
 def trouble(sim: Simulation, faults: int, *, at_once: bool) -> None:
@@ -172,7 +173,7 @@ def trouble(sim: Simulation, faults: int, *, at_once: bool) -> None:
         if at_once or sim.whole():
             kinds += [sim.kill_trainer, sim.kill_trainer, sim.cut_power]
         if at_once:
-            # Its old trainer can be declared ended by nobody: a new lineage may have to follow.
+            # Its old trainer can be declared ended by nobody: a new generation may have to follow.
             kinds.append(sim.lose_disk)
         rng.choice(kinds)(pod)
         sim.run(rng.uniform(0.0, 1.0))

@@ -18,7 +18,9 @@ def of_a_formation(members: Callable[[TrainingPart], tuple[str, ...]], state: Tr
         if part.formation is None:
             return part
         workers = members(part)
-        far = Formation(lineage=part.lineage, revision=1, number=FAR, aggregator=workers[0], members=workers)
+        far = Formation(
+            **part.history._asdict(), revision=1, number=FAR, aggregator=workers[0], members=workers
+        )
         voters = tuple(Voter(worker=worker, pod_uid="gone") for worker in workers)
         counted = (Quorum(number=FAR, aggregator=workers[0], voters=voters),)
         new = {"formation": far, "base": FAR, "counted": counted, "state": state, "step": part.step + FAR}
@@ -53,8 +55,8 @@ def test_one_liar_stops_nothing(lie: str, size: int) -> None:
     goes_on(job, 10)
     del job.lies[liar]
     assert job.run(30, job.whole), job.why()
-    assert (job.lineage, "NewLineage" in job.world.told) == (1, False), job.why()
-    formation = job.world.stored.formation
+    assert (job.generation, "NewGeneration" in job.world.told) == (1, False), job.why()
+    formation = job.world.group.formation
     assert formation and formation.number < FAR
 
 
@@ -63,4 +65,4 @@ def goes_on(job: Job, seconds: int) -> None:
     for _ in range(seconds // 5):
         assert job.commits_again(5), job.why()
         job.run(4)
-        assert job.lineage == 1, job.why()
+        assert job.generation == 1, job.why()

@@ -50,12 +50,12 @@ def power_cut(job: Job, order: tuple[int, ...], gap: float) -> None:
 @pytest.mark.parametrize("order", [*ORDERS_OF_FOUR, *ORDERS_OF_FIVE])
 def test_a_site_comes_back_in_any_order_from_the_newest_durable_step(order: tuple[int, ...]) -> None:
     job = training_job(len(order), seed=hash(order) % 997)
-    durable = job.world.stored.durable_step
+    durable = job.world.group.durable_step
     power_cut(job, order, gap=random.Random(str(order)).choice([0.2, 3.0, 9.0]))
     commits(job)
     origin = job.world.plan.origin
     # Beyond it where two have saved a step later than the operator heard.
-    assert job.lineage == 2 and origin and durable is not None and origin.step >= durable
+    assert job.generation == 2 and origin and durable is not None and origin.step >= durable
     whole(job)
 
 
@@ -141,18 +141,18 @@ def test_it_trains_again_after(fault: Callable[[Job], None], size: int) -> None:
 
 
 def test_below_min_nothing_new_begins_and_enough_begin_at_once() -> None:
-    """Three of four are needed and two are there: no lineage is raised for those two."""
+    """Three of four are needed and two are there: no generation is begun for those two."""
     job = training_job(4, nodes={"min": 3})
     all_of(job, job.power_off)
     job.run(20)
     for index in (0, 1):
         job.power_on(index)
     job.run(40)
-    assert job.lineage == 1
+    assert job.generation == 1
     job.power_on(2)
     job.power_on(3)
     commits(job)
-    assert job.lineage == 2
+    assert job.generation == 2
 
 
 @pytest.mark.parametrize("leads", [True, False])
@@ -197,7 +197,7 @@ def test_who_is_heard_and_gets_no_data_through_is_put_out_whoever_it_is(leads: b
     whole(job)
 
 
-def test_who_comes_up_only_after_the_first_formation_of_a_lineage_is_taken_in(
+def test_who_comes_up_only_after_the_first_formation_of_a_generation_is_taken_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was asked in by founders: called as it is it would refuse, and hold all others at their boundary."""
@@ -315,7 +315,7 @@ def only_two_hold_it(job: Job) -> None:
     """Half of the founders, without the one that breaks a tie."""
     all_of(job, job.power_off)
     job.run(20)
-    origin = job.world.stored.durable
+    origin = job.world.group.durable
     leader = job.index[job.world.plan.groups[0].aggregator]
     assert origin
     for index, site in enumerate(job.sites):

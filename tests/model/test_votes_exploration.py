@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from edgetrain.group.members import Formation, Member
+from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
 from edgetrain.group.rules import Rules
+from edgetrain.group.set_aside import SetAsideRecords
+from edgetrain.group.status import PlanView
 from tests.model.explore import explore
 from tests.model.world import Bounds, Violation, World
 
@@ -19,6 +21,12 @@ EVERY_ORDER = [
     (2, Bounds(calls=2, steps=1, ends=1, fetches=1)),
     (3, Bounds(calls=1, steps=1, ends=1)),
 ]
+MOVES = [
+    (2, Bounds(calls=2, steps=2, ends=1, blocks=True, moves=True)),
+    (3, Bounds(calls=2, steps=1, ends=1, blocks=True, missing=0, moves=True)),
+    (3, Bounds(calls=1, steps=1, ends=2, blocks=True, missing=0, moves=True)),
+]
+"""Members that change groups."""
 BY_CALLS = [
     (2, Bounds(calls=3, steps=2, blocks=True)),
     (2, Bounds(calls=2, steps=2, ends=1, fetches=1, blocks=True)),
@@ -46,7 +54,7 @@ if os.environ.get("EDGETRAIN_EXPLORE") == "deep":
     BY_CALLS += DEEP
 
 
-@pytest.mark.parametrize(("size", "bounds"), [*EVERY_ORDER, *BY_CALLS])
+@pytest.mark.parametrize(("size", "bounds"), [*EVERY_ORDER, *BY_CALLS, *MOVES])
 def test_no_history_forks(size: int, bounds: Bounds) -> None:
     world = World(size, bounds)
     explored = explore(world, world.running())
@@ -55,7 +63,7 @@ def test_no_history_forks(size: int, bounds: Bounds) -> None:
 
 
 @pytest.mark.parametrize(("size", "founders"), [(2, 2), (3, 3), (3, 2)])
-def test_a_lineage_begins_once(size: int, founders: int) -> None:
+def test_a_generation_begins_once(size: int, founders: int) -> None:
     world = World(size, Bounds(calls=2, steps=1, blocks=True), founders=founders)
     assert explore(world, world.founding()).committed == 1
 
@@ -128,6 +136,20 @@ def test_the_exploration_notices_a_broken_rule(rules: type[Rules], size: int, bo
     world = World(size, bounds, rules())
     with pytest.raises(Violation):
         explore(world, world.running(), hunt=True)
+
+
+def test_who_moves_away_and_back_and_has_forgotten_forks_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SetAsideRecords, "_begin", began_anew)
+    world = World(3, Bounds(calls=2, steps=1, ends=1, blocks=True, missing=0, moves=True))
+    with pytest.raises(Violation):
+        explore(world, world.running(), hunt=True)
+
+
+def began_anew(_: SetAsideRecords, pod: Pod, plan: PlanView, before: Record | None) -> Record:
+    """Wrongly: with nothing but which of its trainers have ended."""
+    founders = tuple(Member(*founder, "") for founder in plan.founders)
+    fresh = Record(pod, plan.history, Formation(0, founders, plan.founders[0].worker))
+    return fresh.with_ended(before.ended if before else ())
 
 
 def test_a_witness_proves_nothing_by_having_had_no_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,14 @@ import pytest
 
 from edgetrain.group.effects import formation_id
 from edgetrain.group.members import Member
+from edgetrain.group.said import Established
 from edgetrain.group.status import PlanView, Stage
-from edgetrain.group.voter import Established
 from edgetrain.link import messages as link
 from edgetrain.link.messages import Decision
 from tests.model.explore import explore
 from tests.model.simulation import Simulation
 from tests.model.sites import Trainer
-from tests.model.world import LINEAGE, Bounds, Node, State, World
+from tests.model.world import HISTORY, Bounds, Node, State, World
 
 DEEP = os.environ.get("EDGETRAIN_EXPLORE") == "deep"
 EVERY = 1 if DEEP else 12
@@ -33,8 +33,8 @@ class Resumed(Simulation):
     def begin(self, planned: int) -> None:
         founders = self.pods[: self._world.founders or self.size]
         line = tuple(pod.worker for pod in self.pods)
-        self.plan = PlanView(LINEAGE, 1, tuple(self.pods), line, tuple(founders))
-        self.histories[LINEAGE] = {
+        self.plan = PlanView(HISTORY, 1, tuple(self.pods), line, tuple(founders))
+        self.histories[HISTORY] = {
             step: self._state.history[:step] for step in range(1, len(self._state.history) + 1)
         }
         for index in range(self.size):
@@ -67,7 +67,7 @@ def left_last(node: Node) -> Established | None:
     record, member = node.ballot.record, node.ballot.member
     formed = (record.base, *(a.formation for a in record.accepted if a.formed))
     last = next((f for f in reversed(formed) if member in f.members), None)
-    return Established(LINEAGE, last, last.members, Decision.NONE, 0) if last else None
+    return Established(HISTORY, last, last.members, Decision.NONE, 0) if last else None
 
 
 def lost_for_good(world: World, state: State) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 from edgetrain.group.effects import Effect, formation_id
 from edgetrain.group.members import Member, Pod
-from edgetrain.group.voter import Established
+from edgetrain.group.said import Established
 from edgetrain.link import messages as link
 from edgetrain.link.messages import Decision, FormationId, Position, Prepared
+from edgetrain_protocol.history import NO_HISTORY, History
 from tests.model.network import Network
 from tests.model.sites import Content, Site, Trainer
 
@@ -28,7 +29,7 @@ class Trainers(Network, ABC):
         super().__init__(size, seed)
         self.pods = self.first_pods(size)
         self.index = {pod.worker: index for index, pod in enumerate(self.pods)}
-        self.histories: dict[int, dict[int, Content]] = {}
+        self.histories: dict[History, dict[int, Content]] = {}
         """Lineage -> step -> all that is in the state after it."""
         self.commits: list[tuple[float, int, int]] = []
         """(time, pod, step)"""
@@ -38,7 +39,7 @@ class Trainers(Network, ABC):
         self._reform: dict[FormationId, int] = {}
         self.builds_fail = False
         """No group can be built: all name one another for it."""
-        self._saved_at, self._saves = 0.0, (0, 0)
+        self._saved_at, self._saves = 0.0, (NO_HISTORY, 0)
 
     def first_pods(self, size: int) -> list[Pod]:
         return [Pod(f"w{i}", f"p{i}") for i in range(size)]
@@ -126,16 +127,16 @@ class Trainers(Network, ABC):
     def _start(self, index: int, trainer: Trainer, start: link.Start) -> None:
         if start.keep and trainer.whole:
             self._leave(trainer)
-            trainer.position = Position(start.lineage, None, trainer.position.committed)
+            trainer.position = Position(start.history, None, trainer.position.committed)
         elif trainer.position.committed and not start.resume:
             self.kill_trainer(index)  # The initial state is not kept: only a new process has it.
             return
         else:
             wanted = start.resume
             held = self.sites[index].checkpoints if wanted else {}
-            content = held.get((wanted.lineage, wanted.step, wanted.digest), ()) if wanted else ()
+            content = held.get((wanted.history, wanted.step, wanted.digest), ()) if wanted else ()
             self._leave(trainer)
-            trainer.position, trainer.content = Position(start.lineage, None, len(content)), content
+            trainer.position, trainer.content = Position(start.history, None, len(content)), content
             trainer.whole, trainer.donor = False, None
         trainer.begun = True
         self.tell(index, link.Started(trainer.position))
@@ -196,7 +197,7 @@ class Trainers(Network, ABC):
         word = trainer.word
         assert word is not None
         # Entering: who was in sync with nobody takes over what the others have.
-        trainer.position, trainer.whole = replace(trainer.position, lineage=word.lineage), True
+        trainer.position, trainer.whole = replace(trainer.position, history=word.history), True
         if word.decision is Decision.APPLY and trainer.position.committed < word.step:
             self._commit(index, trainer)
         else:
@@ -267,11 +268,11 @@ class Trainers(Network, ABC):
         assert position.prepared.step == step
         name = position.prepared.formation
         trainer.content = (*trainer.content, trainer.held)
-        history = self.histories.setdefault(word.lineage, {})
+        history = self.histories.setdefault(word.history, {})
         assert not history or step <= max(history) + 1, "a step is committed before the one before it"
         known = history.setdefault(step, trainer.content)
-        assert known == trainer.content, f"step {step} of lineage {word.lineage} is forked"
-        trainer.position = Position(word.lineage, name, step)
+        assert known == trainer.content, f"step {step} of {word.history} is forked"
+        trainer.position = Position(word.history, name, step)
         self.commits.append((self.now, index, step))
         self.tell(index, link.Progress(name, "apply", step))
         self._save(index, word, trainer)
@@ -289,11 +290,11 @@ class Trainers(Network, ABC):
         if index not in (hub, ranks[(at + 1) % len(ranks)]):
             return
         if self.now >= self._saved_at + SAVE_SECONDS:
-            self._saved_at, self._saves = self.now, (word.lineage, step)
-        if (word.lineage, step) == self._saves:
+            self._saved_at, self._saves = self.now, (word.history, step)
+        if (word.history, step) == self._saves:
             digest = f"{hash(trainer.content):x}"
-            self.sites[index].keep((word.lineage, step, digest), trainer.content)
-            self.tell(index, link.Checkpointed(word.lineage, step, digest, ""))
+            self.sites[index].keep((word.history, step, digest), trainer.content)
+            self.tell(index, link.Checkpointed(word.history, step, digest, ""))
 
     # --- newcomers
 
@@ -348,7 +349,7 @@ class Trainers(Network, ABC):
                     giver = self.sites[donor].trainer
                     if giver and t.position.committed == step - 1 and t.donor == donor and t.whole:
                         name = giver.position.formation
-                        t.position = Position(giver.position.lineage, name, step)
+                        t.position = Position(giver.position.history, name, step)
                         t.content = giver.content[:step]
                         self.tell(i, link.Progress(name, "apply", step))
 

@@ -14,24 +14,18 @@ from functools import cached_property
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
+from edgetrain.group.effects import Announce
 from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Rules, Vote
-from edgetrain.group.voter import (
-    Action,
-    Actions,
-    Call,
-    Established,
-    Forming,
-    Persist,
-    Refusal,
-    Stopping,
-    Tell,
-    Voter,
-)
+from edgetrain.group.said import Call, Established, Refusal
+from edgetrain.group.set_aside import SetAsideRecords
+from edgetrain.group.status import PlanView
+from edgetrain.group.voter import Action, Actions, Forming, Persist, Stopping, Tell, Voter
 from edgetrain.link.messages import Decision, FormationId, Position, Prepared
+from tests.support.histories import FIRST
 
-LINEAGE = 1
+HISTORY = FIRST
 
 
 class Violation(AssertionError):
@@ -92,6 +86,8 @@ class Bounds:
     """At most so many of those whom a message of a block is for do not get it; or none gets it."""
     witnesses: int = 0
     """At most so many vote in a call and are not to be in its formation."""
+    moves: bool = False
+    """Of the ends, some are moves: to another group and back, of which this one hears or does not."""
     apply_unbuilt: bool = False
     """Wrongly: a step in doubt is applied as soon as a trainer is told to, before its group is built."""
 
@@ -135,22 +131,25 @@ class World:
     def member(self, pod: int, start: int = 0) -> Member:
         return Member(*self.pods[pod], f"i{start}")
 
+    @property
+    def _founders(self) -> tuple[Member, ...]:
+        return tuple(self.member(i).founder() for i in range(self.founders or self.size))
+
     def founding(self) -> State:
         """All trainers are ready, none has trained."""
-        founders = range(self.founders or self.size)
-        base = Formation(0, tuple(self.member(i).founder() for i in founders), "w0")
+        base = Formation(0, self._founders, "w0")
         nodes = []
         for pod, home in enumerate(self.pods):
-            record = Record(home, LINEAGE, base)
+            record = Record(home, HISTORY, base)
             ballot = Voter(record, rules=self.rules).on_member(self.member(pod))
-            nodes.append(Node(ballot.on_position(Position(LINEAGE)), record))
+            nodes.append(Node(ballot.on_position(Position(HISTORY)), record))
         return State(tuple(self.number(n) for n in nodes), frozenset(), frozenset(), ())
 
     def running(self) -> State:
         """All founders are in formation 1, have committed in it and are about to train step 1."""
         state = self.founding()
         first = Formation(1, tuple(self.member(i) for i in range(self.founders or self.size)), "w0")
-        state = self.call(state, 0, Call(LINEAGE, first))
+        state = self.call(state, 0, Call(HISTORY, first))
         while state.messages:
             state = self.deliver(state, min(state.messages))
         for pod in range(self.founders or self.size):
@@ -171,7 +170,7 @@ class World:
     def calling(self, state: State) -> Iterator[tuple[str, State]]:
         for pod, called, witnesses in self.calls(state):
             for number in self.numbers(state, (*called, *witnesses)):
-                asking = Call(LINEAGE, Formation(number, called, self.aggregator(pod, called)), witnesses)
+                asking = Call(HISTORY, Formation(number, called, self.aggregator(pod, called)), witnesses)
                 event = f"w{pod} calls {number} of {names(called)}, seen by {names(witnesses) or 'nobody'}"
                 if self.bounds.blocks:
                     yield from self.block(state, pod, asking, event)
@@ -235,7 +234,7 @@ class World:
         if node.asked:
             yield f"w{pod} has left", self.act(state, pod, ("left",))
         if state.ends < self.bounds.ends and node.ballot.member is not None:
-            for kind in ("trainer ends", "pod restarts"):
+            for kind in ("trainer ends", "pod restarts", *["moves away and back"] * self.bounds.moves):
                 yield f"w{pod} {kind}", self.act(state, pod, (kind,))._replace(ends=state.ends + 1)
         if state.fetches < self.bounds.fetches:
             for donor in range(self.size):
@@ -376,12 +375,14 @@ class World:
         if kind == "left":
             return self._left(node)
         if kind == "has committed in":
-            ballot = node.ballot.on_position(Position(LINEAGE, _id(rest[0])))
+            ballot = node.ballot.on_position(Position(HISTORY, _id(rest[0])))
             return replace(node, ballot=ballot, disk=ballot.record), ()
         if kind == "withdraw":
             return replace(node, ballot=node.ballot.withdraw()), ()
         if kind in ("trainer ends", "pod restarts"):
             return self._ended(node, kind)
+        if kind == "moves away and back":
+            return self._moved(node)
         if kind == "fetch":
             ballot, actions = node.ballot.adopt(rest[0])
             return self._carry(replace(node, held=frozenset()), ballot.on_position(rest[1]), actions)
@@ -392,7 +393,7 @@ class World:
         here, position = _id(node.word.formation), node.ballot.position
         if kind == "committed":
             assert position.prepared is not None
-            position = Position(LINEAGE, position.prepared.formation, step)
+            position = Position(HISTORY, position.prepared.formation, step)
             return replace(node, ballot=node.ballot.on_position(position), held=frozenset())
         ballot = node.ballot.on_position(replace(position, prepared=Prepared(here, step)))
         return replace(node, ballot=ballot, held=frozenset(node.word.formation.members))
@@ -423,10 +424,25 @@ class World:
         ballot, actions = ballot.on_ended(member)
         starts = node.starts + 1
         fresh = ballot.on_member(replace_incarnation(node.ballot.member, starts))
-        fresh = fresh.on_position(Position(LINEAGE))
+        fresh = fresh.on_position(Position(HISTORY))
         after, sent = self._carry(Node(fresh, node.disk, starts), fresh, actions)
         others = (i for i, pod in enumerate(self.pods) if pod != ballot.record.pod)
         return after, (*sent, *((i, self.number(ballot.record)) for i in others))
+
+    def _moved(self, node: Node) -> tuple[Node, tuple[tuple[int, int], ...]]:
+        """Its trainer ends with the first move, and its votes are set aside until the second."""
+        record, member, kept = node.ballot.record, node.ballot.member, SetAsideRecords([])
+        elsewhere = PlanView(HISTORY._replace(group="other"), 1, (), (), (record.pod,))
+        here = PlanView(HISTORY, 1, (), (), tuple(m.home for m in self._founders))
+        away, effects = kept.enter(record.pod, elsewhere, record, member)
+        back, _ = kept.enter(record.pod, here, away, None)
+        starts = node.starts + 1
+        fresh = Voter(back, rules=self.rules).on_member(replace_incarnation(member, starts))
+        told = [self.number(e.message) for e in effects if isinstance(e, Announce)]
+        others = [i for i, pod in enumerate(self.pods) if pod != record.pod]
+        return Node(fresh.on_position(Position(HISTORY)), back, starts), tuple(
+            (i, number) for i in others for number in told
+        )
 
     def _carry(self, node: Node, ballot: Voter, actions: Actions) -> tuple[Node, tuple[tuple[int, int], ...]]:
         node = replace(node, ballot=ballot)
@@ -476,7 +492,7 @@ def replace_incarnation(member: Member | None, starts: int) -> Member:
 
 
 def _id(formation: Formation) -> FormationId:
-    return FormationId(LINEAGE, formation.number, formation.revision)
+    return FormationId(HISTORY, formation.number, formation.revision)
 
 
 def _is(thing: Any, kind: type) -> bool:

@@ -83,7 +83,7 @@ class FakeWorker:
 
     def train(self, plan: Plan, number: int, members: list[str], lost: list[str], step: int) -> None:
         formation = Formation(
-            lineage=plan.lineage,
+            **plan.history._asdict(),
             revision=plan.revision,
             number=number,
             aggregator=next(w for w in plan.groups[0].succession if w in members),
@@ -95,7 +95,7 @@ class FakeWorker:
             lost=tuple(lost),
             step=step,
             revision_held=plan.revision,
-            lineage=plan.lineage,
+            **plan.history._asdict(),
             steps_per_second=2.0,
         )
 

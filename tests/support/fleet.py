@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from edgetrain.fleet_client import FleetSettings
+from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.fleet.external_certificate import Offer
 from edgetrain_operator.fleet.keyring import Keyring, renewed
 from edgetrain_operator.fleet.service import FleetService
+from edgetrain_protocol.history import ALL
 from edgetrain_protocol.plan import Group, Member, Plan
 from edgetrain_protocol.report import NodePart, Report, TrainerState, TrainingPart
 from tests.support.identities import write_identity
@@ -106,16 +109,25 @@ def report(
 
 def plan(
     revision: int = 1, lineage: int = 1, groups: tuple[tuple[str, ...], ...] = (("w-a", "w-b"),)
-) -> Plan:
-    return Plan(
+) -> JobPlan:
+    return JobPlan(
         job_uid=JOB,
         lineage=lineage,
         revision=revision,
         groups=tuple(
-            Group(name=f"group-{number}", members=tuple(map(_member, workers)), succession=workers)
-            for number, workers in enumerate(groups)
+            GroupPlan(name=name, group=_group(name, workers))
+            for name, workers in zip((ALL, "site-b", "site-c"), groups, strict=False)
         ),
     )
+
+
+def served(revision: int = 1, worker: str = "w-a", **of_plan: Any) -> Plan:
+    """What a worker is served of it."""
+    return plan(revision, **of_plan).slice_for(worker)
+
+
+def _group(name: str, workers: tuple[str, ...]) -> Group:
+    return Group(name=name, members=tuple(map(_member, workers)), succession=workers)
 
 
 def _member(worker: str) -> Member:

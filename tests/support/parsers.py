@@ -36,7 +36,8 @@ from edgetrain_protocol.identity import Identity
 from edgetrain_protocol.names import HEARTBEAT_FILE
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.signed_plan import SignedPlan
-from tests.support.fleet import JOB, plan, report
+from tests.support.fleet import JOB, plan, report, served
+from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.identities import kept_credentials, sign, signature_of
 
 NASTY: tuple[Any, ...] = (
@@ -166,15 +167,15 @@ def _heartbeat() -> bytes:
         return (Path(folder) / HEARTBEAT_FILE).read_bytes()
 
 
-_STEM = manifest.stem(1, 7)
-_MANIFEST = manifest.Manifest(1, 7, 9, "a" * 64, Path(), "b" * 64, "job")
+_STEM = manifest.stem(FIRST_HISTORY, 7)
+_MANIFEST = manifest.Manifest(FIRST_HISTORY, 7, 9, "a" * 64, Path(), "b" * 64, "job")
 _LEDGER = Ledger(DataRecord.fresh(100, 7), batch=8, epochs=2)
-_SNAPSHOT = Snapshot(Position(1), _LEDGER, ["w"], [], {"torch": None, "python": [3, [], None]})
+_SNAPSHOT = Snapshot(Position(FIRST_HISTORY), _LEDGER, ["w"], [], {"torch": None, "python": [3, [], None]})
 _MEMBERS = (Member("w-a", "pod-w-a", "i1"), Member("w-b", "pod-w-b", "i2"))
-_RECORD = Record(Pod("w-a", "pod-w-a"), 1, Formation(1, _MEMBERS, "w-a"), voter=_MEMBERS[0])
+_RECORD = Record(Pod("w-a", "pod-w-a"), FIRST_HISTORY, Formation(1, _MEMBERS, "w-a"), voter=_MEMBERS[0])
 _SPOKEN: tuple[speech.Spoken, ...] = (speech.Beat(1, 2, True, 0.5), speech.Passed("{}"), _RECORD)
 _REPORT = report().model_dump_json(by_alias=True, exclude_none=True).encode()
-_PLAN = plan().model_copy(update={"founders": ("w-a/pod-w-a", "w-b/pod-w-b")})
+_PLAN = served().model_copy(update={"founders": ("w-a/pod-w-a", "w-b/pod-w-b")})
 _WIRE_PLAN = _PLAN.model_dump_json(by_alias=True).encode()
 _SIGNED_PLAN: SignedPlan = sign(_PLAN)
 _CREDENTIALS = kept_credentials("w-a", JOB)
@@ -183,7 +184,7 @@ PARSERS = {
     "reports": Parser(read_reports, (Problem,), (_REPORT, b'{"reports": [' + _REPORT + b"]}")),
     "plan": Parser(_follow_plan, (ValueError,), (_WIRE_PLAN,)),
     "stored plan": Parser(
-        StoredPlan.from_wire, (ValueError,), (StoredPlan(plan=_PLAN).to_document().encode(),)
+        StoredPlan.from_wire, (ValueError,), (StoredPlan(plan=plan()).to_document().encode(),)
     ),
     "speech": Parser(speech.decode, (speech.BadSpeech,), tuple(map(speech.encode, _SPOKEN))),
     "frames": Parser(
@@ -195,7 +196,9 @@ PARSERS = {
         (Identity("j", "w-a", "p").uri.encode(),),
     ),
     "local link": Parser(
-        codec.decode, (codec.BadMessage,), (codec.encode(Progress(FormationId(1, 2), "vote", 3, loss=0.5)),)
+        codec.decode,
+        (codec.BadMessage,),
+        (codec.encode(Progress(FormationId(FIRST_HISTORY, 2), "vote", 3, loss=0.5)),),
     ),
     "state server": Parser(
         _received, (WireError, ValueError, KeyError), (b"".join(map(bytes, frame({"want": "x"}, b"y"))),)

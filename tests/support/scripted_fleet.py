@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
-from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.history import History
 from edgetrain_protocol.report import Report, TrainerState, TrainingPart
 
 
@@ -15,7 +16,7 @@ from edgetrain_protocol.report import Report, TrainerState, TrainingPart
 class ScriptedFleet:
     said: dict[str, dict[str, StampedReport]] = field(default_factory=dict)
     """By job's uid, then by worker."""
-    plans: dict[str, list[Plan]] = field(default_factory=dict)
+    plans: dict[str, list[JobPlan]] = field(default_factory=dict)
     """What was served, in order."""
     over: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
@@ -30,7 +31,7 @@ class ScriptedFleet:
     def rates(self, job_uid: str) -> Mapping[str, NodeRate]:
         return {}
 
-    def publish(self, job_uid: str, plan: Plan) -> None:
+    def publish(self, job_uid: str, plan: JobPlan) -> None:
         self.plans.setdefault(job_uid, []).append(plan)
 
     def expect(self, job_uid: str) -> None:
@@ -44,9 +45,10 @@ class ScriptedFleet:
         parts = [s.training for s in self.reports(job_uid).values() if s.training]
         return max((part.revision_held for part in parts), default=0)
 
-    def furthest(self, job_uid: str) -> tuple[int, int]:
+    def furthest(self, job_uid: str) -> dict[str, tuple[History, int]]:
         parts = [s.training for s in self.reports(job_uid).values() if s.training]
-        return max(((part.lineage, part.step) for part in parts), default=(0, 0))
+        said = sorted((part.history, part.step) for part in parts)
+        return {history.group: (history, step) for history, step in said}
 
     def mark_over(self, pod_uid: str) -> None:
         self.over.add(pod_uid)

@@ -22,6 +22,7 @@ from edgetrain import link
 from edgetrain.link import Decision, FormationId, Link, Position
 from edgetrain_protocol.strategy import Reduction
 from tests.support import trainer_program
+from tests.support.histories import of_generation
 from tests.support.identities import JOB, write_identity
 
 PATIENCE = 40.0
@@ -128,7 +129,7 @@ class Coordinator:
     def start(self, trainers: list[Trainer], resume: link.Resume | None = None) -> None:
         """Begin the lineage with these, all of whose states count for the same."""
         for trainer in trainers:
-            trainer.send(link.Start(self.lineage, resume))
+            trainer.send(link.Start(of_generation(self.lineage), resume))
         self.until(lambda: all(t.last(link.Started) for t in trainers))
         furthest = max(t.last(link.Started).position.committed for t in trainers)
         current = [t for t in trainers if t.last(link.Started).position.committed == furthest]
@@ -139,14 +140,14 @@ class Coordinator:
         """A new lineage from the state of one."""
         self.lineage, self.number, self._joined = self.lineage + 1, 0, 0
         survivor.said = [m for m in survivor.said if not isinstance(m, link.Started)]
-        survivor.send(link.Start(self.lineage, keep=True))
+        survivor.send(link.Start(of_generation(self.lineage), keep=True))
         self.until(lambda: survivor.last(link.Started))
         self.members = [survivor]
         self.form(Decision.NONE, survivor.last(link.Started).position.committed, [survivor])
 
     def form(self, decision: Decision, step: int, current: list[Trainer], **settings: Any) -> FormationId:
         self.number += 1
-        formation = FormationId(self.lineage, self.number, 1)
+        formation = FormationId(of_generation(self.lineage), self.number, 1)
         self.decisions.append(decision)
         peers = [t.peer for t in self.members]
         every = self.options.get("checkpoint_every", 3600.0)
@@ -179,7 +180,7 @@ class Coordinator:
         """Bring a newcomer up to date beside training, then take it in at a boundary."""
         self.fetch(newcomer, donor)
         self.members[0].send(link.Reform())
-        formation = FormationId(self.lineage, self.number, 1)
+        formation = FormationId(of_generation(self.lineage), self.number, 1)
         self.until(
             lambda: self.broken() or self.finished() or all(_halted(t, formation) for t in self.members)
         )
@@ -220,7 +221,7 @@ class Coordinator:
 
     def broken(self) -> bool:
         """Whether the present formation has lost somebody, or says that it does not work."""
-        formation = FormationId(self.lineage, self.number, 1)
+        formation = FormationId(of_generation(self.lineage), self.number, 1)
         return any(
             not t.alive
             or any(
@@ -252,7 +253,7 @@ class Coordinator:
     # --- inside
 
     def _halt(self, trainers: list[Trainer]) -> None:
-        formation = FormationId(self.lineage, self.number, 1)
+        formation = FormationId(of_generation(self.lineage), self.number, 1)
         for trainer in trainers:
             trainer.said = [
                 m for m in trainer.said if not (isinstance(m, link.Halted) and m.formation == formation)

@@ -22,13 +22,15 @@ from edgetrain_operator.core.model import (
     Subject,
 )
 from edgetrain_operator.core.naming import worker_name
-from edgetrain_operator.core.stored import StoredPlan
+from edgetrain_operator.core.stored import GroupRecord, KnownFormation, StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol.history import ALL, History
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import ATTEMPT_LABEL, EDGE_NODE_LABEL, NODE_ANNOTATION, Env
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Quorum, Report, TrainerState, TrainingPart, Voter
 from edgetrain_protocol.status import Condition, JobStatus, NodeStatus
+from tests.support.histories import FIRST
 
 START = 1_000_000.0
 UID = "0b9a6c0e-job"
@@ -52,7 +54,7 @@ class World:
     reports: dict[str, StampedReport] = field(default_factory=dict)
     rates: dict[str, NodeRate] = field(default_factory=dict)
     heard_revision: int = 0
-    furthest: tuple[int, int] = (0, 0)
+    furthest: dict[str, tuple[History, int]] = field(default_factory=dict)
     refusals: dict[Subject, Refusal] = field(default_factory=dict)
     strangers: dict[str, NodeView] = field(default_factory=dict)
     defaults: Defaults = DEFAULTS
@@ -79,8 +81,7 @@ class World:
             reports=dict(self.reports),
             rates=dict(self.rates),
             heard_revision=self.heard_revision,
-            highest_lineage=self.furthest[0],
-            highest_step=self.furthest[1],
+            furthest=self.furthest,
             ca_bundle="ca",
             refusals=dict(self.refusals),
             strangers=dict(self.strangers),
@@ -163,8 +164,8 @@ class World:
     def say(self, node: str, state: TrainerState = TrainerState.WAITING, **training: Any) -> None:
         """The node's worker reports now, from its newest pod."""
         pod, worker = self.pod(node), worker_name(node)
-        lineage = self.plan.lineage if self.stored.plan else 1
-        part = {"state": state, "incarnation": f"{pod.uid}-1", "lineage": lineage} | training
+        history = self.served(node).history if self.stored.plan else FIRST
+        part = {"state": state, "incarnation": f"{pod.uid}-1", **history._asdict()} | training
         head = Report(
             worker=worker,
             node=node,
@@ -192,7 +193,7 @@ class World:
         """These report that they train together; `lost` names nodes that they put out."""
         workers = tuple(worker_name(node) for node in nodes)
         formation = Formation(
-            lineage=self.plan.lineage,
+            **self.served(nodes[0]).history._asdict(),
             revision=self.plan.revision,
             number=number,
             aggregator=worker_name(aggregator or nodes[0]),
@@ -247,8 +248,24 @@ class World:
 
     @property
     def plan(self) -> Plan:
+        """As the workers of its one group are served it."""
         assert self.stored.plan is not None
-        return self.stored.plan
+        members = [member.worker for member in self.stored.plan.members]
+        return self.stored.plan.slice_for(members[0] if members else "")
+
+    def served(self, node: str) -> Plan:
+        """What this node's worker is served."""
+        assert self.stored.plan is not None
+        return self.stored.plan.slice_for(worker_name(node))
+
+    @property
+    def group(self) -> GroupRecord:
+        """What is remembered of its one group."""
+        return self.stored.group(ALL)
+
+    @property
+    def formation(self) -> KnownFormation | None:
+        return self.group.formation
 
     @property
     def phase(self) -> str:

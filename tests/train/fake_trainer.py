@@ -41,6 +41,7 @@ from edgetrain.link import (
     Stop,
     StoreSet,
 )
+from edgetrain_protocol.history import history_from
 
 STEP_SECONDS = float(os.environ.get("FAKE_STEP_SECONDS", "0.02"))
 
@@ -89,8 +90,8 @@ class FakeTrainer:
                 self.link.send(Pong())
             case Stop():
                 os._exit(0)
-            case Start(lineage, resume):
-                self.position = Position(lineage, None, resume.step if resume else 0)
+            case Start(history, resume):
+                self.position = Position(history, None, resume.step if resume else 0)
                 self.link.send(Started(self.position))
             case StoreSet(formation, key, value):
                 self.stored.setdefault(formation, {})[key] = int(base64.b64decode(value))
@@ -174,7 +175,7 @@ class FakeTrainer:
     def commit(self, form: Form, formation: FormationId) -> None:
         self.check(form)
         step = self.position.committed + 1
-        self.position = Position(form.formation.lineage, formation, step)
+        self.position = Position(form.formation.history, formation, step)
         self.write(event="commit", step=step, count=len(form.members), content=list(formation))
         self.link.send(Progress(formation, "apply", step, samples=step, step_seconds=STEP_SECONDS))
         self.tell_followers()
@@ -245,7 +246,7 @@ class FakeTrainer:
                 with self.changed:
                     if not self.left:
                         return
-                    self.position = Position(document["lineage"], name, document["committed"])
+                    self.position = Position(history_from(document["history"]), name, document["committed"])
                     step = self.position.committed
                     self.link.send(CaughtUp(self.position) if first else Progress(name, "apply", step))
                 first = False

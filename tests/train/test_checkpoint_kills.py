@@ -27,7 +27,7 @@ def test_kills_while_saving(tmp_path: Path) -> None:
         writer = forks.Process(target=save_on, args=(tmp_path, first))
         writer.start()
         deadline = time.monotonic() + 60
-        while not any(tmp_path.glob(f"a/lineage-0001-step-{first // 1000:07d}*.json")):
+        while not any(tmp_path.glob(f"a/lineage-0001-all-0001-step-{first // 1000:07d}*.json")):
             assert time.monotonic() < deadline
             time.sleep(0.001 * kill)
         writer.kill()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgetrain import link
+from tests.support.histories import FIRST as FIRST_HISTORY
+from tests.support.histories import of_generation
 from tests.support.identities import JOB
 from tests.support.trainers import Coordinator, Trainer, coordinating, stop_all
 
@@ -30,7 +32,7 @@ def named(trainer: Trainer, step: int) -> link.Resume:
     """That checkpoint of this trainer's, by its full name."""
     said = (m for m in trainer.said if isinstance(m, link.Checkpointed) and m.step == step)
     one = next(said)
-    return link.Resume(one.step, one.lineage, one.digest)
+    return link.Resume(one.step, one.history, one.digest)
 
 
 def test_both_savers_write_the_same_steps_and_keep_the_last(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_a_checkpoint_cut_short_is_refused_and_told_to_be_held_no_more(tmp_path:
     newest, before = sorted(steps)[-1], sorted(steps)[-2]
     broken = Path(steps[newest])
     broken.write_bytes(broken.read_bytes()[:-100])
-    (Path(steps[before]).parent / "lineage-0001-step-0000009999.json").write_text('{"lineage": 1')
+    (Path(steps[before]).parent / "lineage-0001-all-0001-step-0000009999.json").write_text('{"lineage": 1')
     with coordinating(tmp_path, epochs=6) as again:
         (trainer,) = again.spawn_all("a")
         assert {newest, before} <= {c.step for c in trainer.last(link.HeldCheckpoints).checkpoints}
@@ -95,19 +97,19 @@ def test_another_checkpoint_of_the_same_step_is_not_taken_for_it(tmp_path: Path)
     group = trained(tmp_path)
     newest = max(saved(group.trainers[0]))
     wanted = named(group.trainers[0], newest)
-    for other in (replace(wanted, digest="other"), replace(wanted, lineage=wanted.lineage + 1)):
+    for other in (replace(wanted, digest="other"), replace(wanted, history=of_generation(2))):
         with coordinating(tmp_path, epochs=6) as again:
             again.start(again.spawn_all("a"), resume=other)
             assert again.members[0].last(link.Started).position.committed == 0
 
 
 def test_who_began_from_a_checkpoint_gives_it_to_who_has_none(tmp_path: Path) -> None:
-    """It is in sync with nobody yet: the others need its state for the first formation of the lineage."""
+    """It is in sync with nobody yet: the others need its state for the first formation of the generation."""
     group = trained(tmp_path)
     newest = max(saved(group.trainers[0]))
     with coordinating(tmp_path, epochs=6) as again:
         holder, other = again.spawn_all("a", "b")
-        holder.send(link.Start(again.lineage, named(group.trainers[0], newest)))
+        holder.send(link.Start(of_generation(again.lineage), named(group.trainers[0], newest)))
         again.until(lambda: holder.last(link.Started) is not None)
         other.send(link.Fetch(holder.peer))
         again.until(lambda: other.last(link.CaughtUp) is not None)
@@ -116,8 +118,8 @@ def test_who_began_from_a_checkpoint_gives_it_to_who_has_none(tmp_path: Path) ->
 
 def test_without_a_checkpoint_training_starts_afresh(tmp_path: Path) -> None:
     with coordinating(tmp_path, epochs=1) as group:
-        group.start(group.spawn_all("a"), resume=link.Resume(100, 1, "digest"))
-        assert group.members[0].last(link.Started).position == link.Position(lineage=1)
+        group.start(group.spawn_all("a"), resume=link.Resume(100, FIRST_HISTORY, "digest"))
+        assert group.members[0].last(link.Started).position == link.Position(history=of_generation(1))
         group.run()
 
 

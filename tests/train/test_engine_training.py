@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 from edgetrain import link
 from edgetrain.link import Decision
+from tests.support.histories import FIRST as FIRST_HISTORY
+from tests.support.histories import of_generation
 from tests.support.trainers import Coordinator, coordinating, stop_all
 
 
@@ -155,7 +157,7 @@ def test_a_formation_that_cannot_be_built_names_whom_it_waits_for(tmp_path: Path
     with coordinating(tmp_path) as group:
         members = group.spawn_all("a", "b", "c")
         for trainer in members:
-            trainer.send(link.Start(1))
+            trainer.send(link.Start(FIRST_HISTORY))
         group.until(lambda: all(t.last(link.Started) for t in members))
         members[2].signal(signal.SIGSTOP)
         group.members = members
@@ -168,8 +170,8 @@ def test_a_formation_that_cannot_be_built_names_whom_it_waits_for(tmp_path: Path
         check_exact(group)
 
 
-def test_a_survivor_begins_a_new_lineage_with_what_it_has(tmp_path: Path) -> None:
-    """In the middle of a step, with its group gone; and one of the old lineage comes back to it."""
+def test_a_survivor_begins_a_new_generation_with_what_it_has(tmp_path: Path) -> None:
+    """In the middle of a step, with its group gone; and one of the old generation comes back to it."""
     with coordinating(tmp_path, epochs=40, leash=0.15) as group:
         first, second, third = group.spawn_all("a", "b", "c")
         group.start([first, second, third])
@@ -183,7 +185,7 @@ def test_a_survivor_begins_a_new_lineage_with_what_it_has(tmp_path: Path) -> Non
         group.join(third)
         group.run()
         check_exact(group)
-        assert first.last(link.Progress).formation.lineage == 2
+        assert first.last(link.Progress).formation.history == of_generation(2)
         stop_all(group)
 
 

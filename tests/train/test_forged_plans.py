@@ -13,8 +13,8 @@ from benchmarks.waiting import wait_for
 from edgetrain.group.effects import Asked
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
+from edgetrain.group.said import Call
 from edgetrain.group.status import Stage, Status
-from edgetrain.group.voter import Call
 from edgetrain.link import FormationId, StoreSet
 from edgetrain.supervisor.wire import Passed, Spoken
 from edgetrain_operator.fleet import ca
@@ -22,6 +22,8 @@ from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.signed_plan import SignedPlan
 from tests.support.fake_group import Start, pretending, trained
 from tests.support.group import LocalGroup, Worker
+from tests.support.histories import FIRST as FIRST_HISTORY
+from tests.support.histories import of_generation
 from tests.support.identities import keyring, sign, signature_of, stranger
 from tests.support.insider import insider
 
@@ -142,11 +144,11 @@ def made_up(worker: str) -> tuple[Spoken, ...]:
     founding = Formation(0, tuple(m.founder() for m in members("w0", "w1", "w2")), "w0")
     ahead: dict[str, Any] = {"formation": 900, "formation_name": formation.name, "base": 900, "closed": 10**9}
     return (
-        Status(own, formation.members[0], Stage.TRAINING, lineage=1, revision=1, **ahead),
-        Record(own, 1, founding, (Accepted(formation, formed=True),), promised=10**9),
-        Call(1, formation),
-        Asked(1, formation, formation.members[0]),
-        StoreSet(FormationId(1, 1, 1), "0", "MQ=="),
+        Status(own, formation.members[0], Stage.TRAINING, history=of_generation(1), revision=1, **ahead),
+        Record(own, FIRST_HISTORY, founding, (Accepted(formation, formed=True),), promised=10**9),
+        Call(FIRST_HISTORY, formation),
+        Asked(FIRST_HISTORY, formation, formation.members[0]),
+        StoreSet(FormationId(FIRST_HISTORY, 1, 1), "0", "MQ=="),
     )
 
 

@@ -13,6 +13,7 @@ from benchmarks.faults import Struck
 from benchmarks.living import Absence, Committed, goodput, living_seconds, longest_wait
 from benchmarks.site import Return, first_after, rows
 from benchmarks.steps import Begin, Journal, Step
+from tests.support.histories import of_generation
 
 SAMPLES = 4
 SAID = {
@@ -23,7 +24,7 @@ SAID = {
     "indices": [1],
     "samples": 1,
     "loss": 0.5,
-    "lineage": 2,
+    "history": [1, "all", 2],
 }
 
 
@@ -61,24 +62,27 @@ def test_harm_is_seen(harm: Callable[[Step], Step], found: dict[str, int]) -> No
     assert {name: getattr(seen, name) for name in found} == found
 
 
-def of(lineage: int, *steps: Step) -> list[Step]:
-    return [replace(step, lineage=lineage, digest=f"{step.digest}-{lineage}") for step in steps]
+def of(generation: int, *steps: Step) -> list[Step]:
+    return [
+        replace(step, history=of_generation(generation), digest=f"{step.digest}-{generation}")
+        for step in steps
+    ]
 
 
-def test_a_new_lineage_takes_steps_back_and_is_judged_from_there() -> None:
+def test_a_new_generation_takes_steps_back_and_is_judged_from_there() -> None:
     again = of(2, *(s for s in SOUND if s.step >= 3))
     found = audit([*of(1, *(s for s in SOUND if s.step < 5)), *again], SAMPLES)
     assert found == Audit(
-        steps=5, forked=0, lost=0, samples_lost=0, samples_twice=0, rolled_back=2, new_lineages=1
+        steps=5, forked=0, lost=0, samples_lost=0, samples_twice=0, rolled_back=2, new_generations=1
     )
 
 
-def test_a_lineage_that_trained_nothing_hides_nothing_of_the_one_before() -> None:
-    """Of three lineages the second got to step 4, and the third goes on from the first one's step 2."""
+def test_a_generation_that_trained_nothing_hides_nothing_of_the_one_before() -> None:
+    """Of three generations the second got to step 4, and the third goes on from the first one's step 2."""
     first, second = of(1, *(s for s in SOUND if s.step < 4)), of(2, line(4, 1, 0, 2))
     third = of(3, *(s for s in SOUND if s.step >= 3))
     found = audit([*first, *second, *third], SAMPLES)
-    assert (found.steps, found.lost, found.rolled_back, found.new_lineages) == (5, 0, 2, 2)
+    assert (found.steps, found.lost, found.rolled_back, found.new_generations) == (5, 0, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_a_lineage_that_trained_nothing_hides_nothing_of_the_one_before() -> Non
         (lambda s: replace(s, indices=(0, 3)) if s.step == 3 else s, {"samples_twice": 1, "samples_lost": 1}),
     ],
 )
-def test_harm_is_seen_behind_a_new_lineage(
+def test_harm_is_seen_behind_a_new_generation(
     harm: Callable[[Step], Step | None], found: dict[str, int]
 ) -> None:
     before = of(1, *(s for s in SOUND if s.step < 3))
@@ -146,7 +150,7 @@ def test_what_a_deleted_pod_wrote_last_is_read(tmp_path: Path) -> None:
         written.write(f"2026 stdout F STEP {json.dumps(SAID)}\n2026 stdout F STEP {{")
         written.flush()
     (step,) = journal.read()
-    assert (step.node, step.process, step.step, step.lineage) == ("a", "pod/0", 3, 2)
+    assert (step.node, step.process, step.step, step.history.generation) == ("a", "pod/0", 3, 2)
     assert journal.begun == [Begin("a", 1.5)]
     journal.close()
 
@@ -212,9 +216,9 @@ def test_the_longest_wait_may_be_that_before_the_end() -> None:
 # --- what a site went on from
 
 
-def test_a_site_goes_on_from_below_the_first_step_of_its_newest_lineage() -> None:
-    before = [replace(line(step, 0), at=float(step), lineage=1) for step in (1, 2, 3, 4)]
-    after = [replace(line(step, 0), at=20.0 + step, lineage=2) for step in (3, 4, 5)]
+def test_a_site_goes_on_from_below_the_first_step_of_its_newest_generation() -> None:
+    before = [replace(line(step, 0), at=float(step), history=of_generation(1)) for step in (1, 2, 3, 4)]
+    after = [replace(line(step, 0), at=20.0 + step, history=of_generation(2)) for step in (3, 4, 5)]
     assert first_after([*before, *after], moment=10.0) == 3
 
 

@@ -17,6 +17,8 @@ from edgetrain.engine.state import manifest
 from edgetrain.engine.state.checkpoint import KEEP, Checkpoints
 from edgetrain.engine.state.snapshot import encode
 from tests.support.checkpoints import newest, saved, snapshot
+from tests.support.histories import FIRST as FIRST_HISTORY
+from tests.support.histories import of_generation
 
 FIELDS = ["lineage", "step", "bytes", "sha256", "identity", "job"]
 
@@ -52,7 +54,7 @@ def test_and_at_each_save(tmp_path: Path) -> None:
     leave_behind(tmp_path / "a")
     checkpoints.save(snapshot(1, 30))
     assert names(tmp_path / "a") == [
-        f"{manifest.stem(1, step)}.{kind}" for step in (10, 30) for kind in ("json", "pt")
+        f"{manifest.stem(FIRST_HISTORY, step)}.{kind}" for step in (10, 30) for kind in ("json", "pt")
     ]
 
 
@@ -78,15 +80,17 @@ def test_a_directory_that_is_not_there_has_nothing_to_clear(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "value", ["1e400", "-1e400", "NaN", "-1", "1.5", "true", "null", '"10"', "9" * 30, "[]"]
 )
-@pytest.mark.parametrize("name", ["lineage", "step", "bytes"])
+@pytest.mark.parametrize("name", ["lineage", "generation", "step", "bytes"])
 @pytest.mark.attack(20)
 def test_a_manifest_with_a_number_that_counts_nothing_is_damage(
     tmp_path: Path, name: str, value: str
 ) -> None:
     checkpoints = saved(tmp_path, steps=(10, 20))
-    file = tmp_path / "a" / f"{manifest.stem(1, 20)}.json"
+    file = tmp_path / "a" / f"{manifest.stem(FIRST_HISTORY, 20)}.json"
     numbers = json.loads(file.read_text())
-    file.write_text(json.dumps({**numbers, name: "HERE"}).replace('"HERE"', value))
+    place = {"lineage": ["HERE", "all", 1], "generation": [1, "all", "HERE"]}.get(name)
+    changed = {"history": place} if place else {name: "HERE"}
+    file.write_text(json.dumps({**numbers, **changed}).replace('"HERE"', value))
     found, damages = newest(checkpoints, 100)
     assert found is not None and found.position.committed == 10
     assert [f"{file} is damaged" in str(d) and f"{name} is no count" in str(d) for d in damages] == [True]
@@ -95,11 +99,11 @@ def test_a_manifest_with_a_number_that_counts_nothing_is_damage(
 @pytest.mark.attack(20)
 def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path)
-    (tmp_path / "a" / f"{manifest.stem(1, 20)}.json").mkdir()
-    os.mkfifo(tmp_path / "a" / f"{manifest.stem(1, 21)}.json")
-    (tmp_path / "a" / f"{manifest.stem(1, 22)}.json").write_bytes(b"\xff" * 5000)
-    (tmp_path / "a" / f"{manifest.stem(1, 23)}.json").write_bytes(b"[" * 4000)
-    (tmp_path / "a" / f"{manifest.stem(1, 24)}.json").symlink_to("nowhere")
+    (tmp_path / "a" / f"{manifest.stem(FIRST_HISTORY, 20)}.json").mkdir()
+    os.mkfifo(tmp_path / "a" / f"{manifest.stem(FIRST_HISTORY, 21)}.json")
+    (tmp_path / "a" / f"{manifest.stem(FIRST_HISTORY, 22)}.json").write_bytes(b"\xff" * 5000)
+    (tmp_path / "a" / f"{manifest.stem(FIRST_HISTORY, 23)}.json").write_bytes(b"[" * 4000)
+    (tmp_path / "a" / f"{manifest.stem(FIRST_HISTORY, 24)}.json").symlink_to("nowhere")
     found, damages = newest(checkpoints, 100)
     assert found is not None and found.position.committed == 10
     assert len(damages) == 4
@@ -107,7 +111,7 @@ def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
     for step in (30, 40, 50, 60):
         checkpoints.save(snapshot(1, step))
     kept = [name for name in names(tmp_path / "a") if name.endswith(".pt")]
-    assert kept == [f"{manifest.stem(1, step)}.pt" for step in (40, 50, 60)]
+    assert kept == [f"{manifest.stem(FIRST_HISTORY, step)}.pt" for step in (40, 50, 60)]
 
 
 @given(
@@ -126,25 +130,29 @@ def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
 def test_whatever_a_manifest_holds_it_is_read_or_it_is_damage(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
-    file = tmp_path_factory.getbasetemp() / f"{manifest.stem(1, 20)}.json"
+    file = tmp_path_factory.getbasetemp() / f"{manifest.stem(FIRST_HISTORY, 20)}.json"
     file.write_bytes(content)
     try:
         found = manifest.read(file)
     except BadCheckpoint as damage:
         assert str(file) in str(damage)
     else:
-        assert (found.place, found.path) == ((1, 20), file.with_suffix(".pt"))
+        assert (found.place, found.path) == ((FIRST_HISTORY, 20), file.with_suffix(".pt"))
 
 
 @pytest.mark.attack(20)
 def test_a_manifest_of_another_checkpoint_than_its_name_says_is_damage(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, steps=(10, 20))
     own = tmp_path / "a"
-    (own / f"{manifest.stem(1, 10)}.json").rename(own / f"{manifest.stem(1, 30)}.json")
-    (own / f"{manifest.stem(1, 10)}.pt").rename(own / f"{manifest.stem(1, 30)}.pt")
+    (own / f"{manifest.stem(FIRST_HISTORY, 10)}.json").rename(
+        own / f"{manifest.stem(FIRST_HISTORY, 30)}.json"
+    )
+    (own / f"{manifest.stem(FIRST_HISTORY, 10)}.pt").rename(own / f"{manifest.stem(FIRST_HISTORY, 30)}.pt")
     found, damages = newest(checkpoints, 100)
     assert found is not None and found.position.committed == 20
-    assert ["it is of lineage 1, step 10" in str(damage) for damage in damages] == [True]
+    assert ["it is of lineage 1, group all, generation 1, step 10" in str(damage) for damage in damages] == [
+        True
+    ]
 
 
 @pytest.mark.attack(20)
@@ -152,15 +160,17 @@ def test_a_file_whose_content_is_of_another_step_is_damage(tmp_path: Path) -> No
     """Renamed by hand, with a manifest that fits its bytes."""
     checkpoints = saved(tmp_path, steps=(10,))
     data = encode(snapshot(2, 7))
-    path = tmp_path / "a" / f"{manifest.stem(1, 30)}.pt"
+    path = tmp_path / "a" / f"{manifest.stem(FIRST_HISTORY, 30)}.pt"
     path.write_bytes(data)
-    forged = manifest.Manifest(1, 30, len(data), hashlib.sha256(data).hexdigest(), path, "0" * 64, "")
+    forged = manifest.Manifest(
+        FIRST_HISTORY, 30, len(data), hashlib.sha256(data).hexdigest(), path, "0" * 64, ""
+    )
     path.with_suffix(".json").write_text(forged.to_json())
     found, damages = newest(checkpoints, 100)
     assert found is not None and found.position.committed == 10
     assert [str(damage) for damage in damages] == [
-        f"checkpoint {path} holds lineage 2, step 7, which is not what its name says: "
-        "delete it; the checkpoint before it is used"
+        f"checkpoint {path} holds lineage 1, group all, generation 2, step 7, which is not what its name "
+        "says: delete it; the checkpoint before it is used"
     ]
 
 
@@ -169,7 +179,7 @@ def test_another_jobs_checkpoints_are_none_of_this_ones(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, "a", "this")
     checkpoints.save(snapshot(1, 10))
     assert [m.step for m in checkpoints.held()] == [10]
-    assert checkpoints.find(1, 9000, snapshot(1, 9000).identity) == (None, [])
+    assert checkpoints.find(FIRST_HISTORY, 9000, snapshot(1, 9000).identity) == (None, [])
 
 
 def test_jobs_that_share_a_volume_write_and_forget_their_own_alone(tmp_path: Path) -> None:
@@ -182,11 +192,18 @@ def test_jobs_that_share_a_volume_write_and_forget_their_own_alone(tmp_path: Pat
         assert newest(checkpoints, 100)[1] == []
 
 
-def test_a_pod_that_was_given_up_does_not_remove_a_later_lineages(tmp_path: Path) -> None:
-    later, given_up = saved(tmp_path, lineage=2, steps=(5, 6, 7)), Checkpoints(tmp_path, "a")
+def test_a_pod_that_was_given_up_does_not_remove_a_later_generations(tmp_path: Path) -> None:
+    later, given_up = saved(tmp_path, generation=2, steps=(5, 6, 7)), Checkpoints(tmp_path, "a")
     for step in (10, 20, 30, 40):
         given_up.save(snapshot(1, step))
-    assert [m.place for m in later.held()] == [(1, 20), (1, 30), (1, 40), (2, 5), (2, 6), (2, 7)]
+    assert [(m.history.generation, m.step) for m in later.held()] == [
+        (1, 20),
+        (1, 30),
+        (1, 40),
+        (2, 5),
+        (2, 6),
+        (2, 7),
+    ]
 
 
 def test_an_earlier_jobs_checkpoints_do_not_push_out_this_ones(tmp_path: Path) -> None:
@@ -199,13 +216,13 @@ def test_an_earlier_jobs_checkpoints_do_not_push_out_this_ones(tmp_path: Path) -
     assert len(list((tmp_path / "a").glob("*.pt"))) == 3 + KEEP
 
 
-def test_a_new_lineage_goes_before_any_step_of_an_old_one(tmp_path: Path) -> None:
-    checkpoints = saved(tmp_path, lineage=9999, steps=(100, 110))
+def test_a_new_generation_goes_before_any_step_of_an_old_one(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, generation=9999, steps=(100, 110))
     for step in (5, 6):
         checkpoints.save(snapshot(10000, step))
     found, _ = newest(checkpoints, 1000)
-    assert found is not None and (found.position.lineage, found.position.committed) == (10000, 6)
-    assert sorted(names(tmp_path / "a"))[-1] == f"{manifest.stem(9999, 110)}.pt"
+    assert found is not None and (found.position.history.generation, found.position.committed) == (10000, 6)
+    assert sorted(names(tmp_path / "a"))[-1] == f"{manifest.stem(of_generation(9999), 110)}.pt"
     assert len(names(tmp_path / "a")) == 2 * KEEP
 
 

@@ -25,9 +25,10 @@ from edgetrain.engine.transfer.donor import Donor
 from edgetrain.engine.transfer.replay_log import Entry, ReplayLog
 from edgetrain.engine.transfer.wire import Wire
 from edgetrain.link import CaughtUp, FetchFailed, FormationId, Message, Peer, Position
+from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.identities import kept_credentials
 
-FORMATION = FormationId(1, 1)
+FORMATION = FormationId(FIRST_HISTORY, 1)
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Group:
     """The donor's program is at its loop's boundary."""
 
     def position(self) -> Position:
-        return Position(1, FORMATION, self.committed)
+        return Position(FIRST_HISTORY, FORMATION, self.committed)
 
     def snapshot(self) -> Snapshot:
         self.boundary.wait()
@@ -107,7 +108,7 @@ class Newcomer:
             if snapshot := self.catch_up.take_snapshot():
                 self.committed = snapshot.position.committed
             entry = None if self.catch_up.needs_snapshot else self.catch_up.take_step(self.committed)
-            self.catch_up.tell(Position(1, FORMATION, self.committed))
+            self.catch_up.tell(Position(FIRST_HISTORY, FORMATION, self.committed))
             if entry is None:
                 self.changed.wait(0.01)
         if entry is not None:
@@ -132,7 +133,7 @@ def test_who_replays_slower_than_the_group_trains_catches_up(monkeypatch: pytest
     with training(every=0.01) as (group, donor):
         while group.committed < follower_module.FAR // 2:
             group.log.after(group.committed, 1)
-        newcomer.follow(donor.port, Position(1, FORMATION, 0))
+        newcomer.follow(donor.port, Position(FIRST_HISTORY, FORMATION, 0))
         assert newcomer.replay(group, 5) < follower_module.FAR // 2
     assert group.snapshots == 1
 
@@ -239,7 +240,7 @@ def test_a_donor_that_says_what_is_none_is_told_of_and_tried_again(
 
     rogue = Acceptor(answer, name="rogue", host="127.0.0.1")
     newcomer = Newcomer(step_seconds=0.002)
-    newcomer.follow(rogue.port, None if payload == b"no state" else Position(1, FORMATION, 0))
+    newcomer.follow(rogue.port, None if payload == b"no state" else Position(FIRST_HISTORY, FORMATION, 0))
     said = newcomer.hears(FetchFailed, 5)
     assert isinstance(said, FetchFailed) and "cannot follow" in said.error
     wait_for(lambda: len(callers) > 1, 5, lambda: "it was not tried again")

@@ -8,9 +8,11 @@ import pytest
 from edgetrain import link
 from edgetrain.link import FormationId
 from edgetrain_protocol.strategy import Reduction
+from tests.support.histories import FIRST as FIRST_HISTORY
+from tests.support.histories import of_generation
 
-F = FormationId(lineage=2, number=7, revision=31)
-P = link.Position(2, F, 41, link.Prepared(F, 42))
+F = FormationId(history=of_generation(2), number=7, revision=31)
+P = link.Position(of_generation(2), F, 41, link.Prepared(F, 42))
 STAR = link.Terms(Reduction.STAR)
 MESSAGES: list[link.Message] = [
     link.Ready("abc", ["w [2, 3] float32"], link.Position()),
@@ -32,11 +34,11 @@ MESSAGES: list[link.Message] = [
     link.Halted(F, P),
     link.CaughtUp(P),
     link.FetchFailed("a", "timed out"),
-    link.Checkpointed(2, 40, "00", "/x"),
+    link.Checkpointed(of_generation(2), 40, "00", "/x"),
     link.Finished("/m", "00"),
     link.Failed("EmptyDataset", "no samples"),
     link.Warned("BadCheckpoint", "cut short"),
-    link.HeldCheckpoints([link.Checkpointed(1, 40, "digest", "/x")]),
+    link.HeldCheckpoints([link.Checkpointed(FIRST_HISTORY, 40, "digest", "/x")]),
     link.Mended("BadCheckpoint"),
     link.Pong(),
     link.StoreSet(F, "k\n", "dg=="),
@@ -55,8 +57,8 @@ MESSAGES: list[link.Message] = [
     link.Reform(),
     link.Hold(32),
     link.Fetch(link.Peer("a", "10.0.0.1", 7074)),
-    link.Start(2, link.Resume(40, 1, "digest")),
-    link.Start(1),
+    link.Start(of_generation(2), link.Resume(40, FIRST_HISTORY, "digest")),
+    link.Start(FIRST_HISTORY),
     link.Stop(),
     link.Ping(),
 ]

@@ -9,6 +9,7 @@ import pytest
 from edgetrain.engine.formation.traffic import Traffic
 from edgetrain.engine.meter import Meter
 from edgetrain.link import Decision, Form, FormationId, Peer, Progress
+from tests.support.histories import FIRST as FIRST_HISTORY
 
 MANY = 100_000
 
@@ -16,7 +17,7 @@ MANY = 100_000
 def form(*sites: str) -> Form:
     """Of members on addresses of the loopback network, of which the first is this one."""
     members = [Peer(f"w-{n}", f"127.0.0.{n + 1}", 7074, site) for n, site in enumerate(sites)]
-    return Form(FormationId(1, 1), members, 0, "w-0", Decision.NONE, 0, [])
+    return Form(FormationId(FIRST_HISTORY, 1), members, 0, "w-0", Decision.NONE, 0, [])
 
 
 @pytest.fixture

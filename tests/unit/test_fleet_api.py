@@ -319,7 +319,7 @@ class TestPlans:
         service.fleet.publish(JOB, plan(5, groups=(("w-b",), ("w-a", "w-c"), ("w-d",))))
         served = client.poll_plan(1, 0, wait=0)
         assert served is not None
-        assert [group.name for group in served.plan.groups] == ["group-1"]
+        assert [group.name for group in served.plan.groups] == ["site-b"]
 
     def test_worker_outside_the_plan_is_served_no_group(
         self, service: FleetService, client: FleetClient

@@ -3,6 +3,7 @@
 import pytest
 
 from edgetrain_operator.fleet.store import ReportStore, Sender, check
+from edgetrain_protocol.history import ALL, first_of
 from edgetrain_protocol.report import TrainingPart
 from tests.support.fleet import JOB, report
 
@@ -24,10 +25,10 @@ def test_how_far_the_job_has_come_is_not_for_one_to_say() -> None:
     for worker, lineage, step in (("w-a", 2, 40), ("w-b", 2, 41), ("w-c", 9, 10**12)):
         said = TrainingPart(state="training", incarnation="i", lineage=lineage, step=step)
         store.take(JOB, report(worker, training=said), NOW)
-    assert store.furthest(JOB) == (2, 41)
+    assert store.furthest(JOB) == {ALL: (first_of(2), 41)}
     again = TrainingPart(state="training", incarnation="j", lineage=2, step=0)
     store.take(JOB, report("w-b", 1, training=again), NOW)
-    assert store.furthest(JOB) == (2, 41)
+    assert store.furthest(JOB) == {ALL: (first_of(2), 41)}
 
 
 @pytest.mark.attack(6)

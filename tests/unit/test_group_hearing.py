@@ -9,9 +9,11 @@ from edgetrain.group.effects import Asked, Between, Send, VotesLost
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Accepted, Record
+from edgetrain.group.said import Call, Established
 from edgetrain.group.status import PlanView, Stage, Status
-from edgetrain.group.voter import Call, Established
 from edgetrain.link import Decision
+from tests.support.histories import FIRST as FIRST_HISTORY
+from tests.support.histories import of_generation
 
 A, B, X = (Pod(name, f"pod-{name}") for name in "abx")
 ONE, TWO, THREE = (Member(*pod, "i1") for pod in (A, B, X))
@@ -20,7 +22,7 @@ FIRST = Formation(5, (ONE, THREE), "a")
 
 
 def plan(*pods: Pod, revision: int = 1) -> PlanView:
-    return PlanView(1, revision, pods, tuple(p.worker for p in pods), (A, B))
+    return PlanView(FIRST_HISTORY, revision, pods, tuple(p.worker for p in pods), (A, B))
 
 
 def group() -> Group:
@@ -32,11 +34,11 @@ def group() -> Group:
 
 
 def status(member: Member, **said: object) -> Status:
-    return replace(Status(member.home, member, lineage=1, layout="layout"), **said)  # type: ignore[arg-type]
+    return replace(Status(member.home, member, history=of_generation(1), layout="layout"), **said)  # type: ignore[arg-type]
 
 
 def record(pod: Pod, *accepted: Formation, **said: object) -> Record:
-    base = Record(pod, 1, FOUNDING, tuple(Accepted(f, formed=True) for f in accepted), promised=9)
+    base = Record(pod, FIRST_HISTORY, FOUNDING, tuple(Accepted(f, formed=True) for f in accepted), promised=9)
     return replace(base, **said)  # type: ignore[arg-type]
 
 
@@ -55,15 +57,15 @@ def test_who_is_not_planned_supersedes_and_estranges_nobody() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Call(1, Formation(3, (ONE, THREE), "x")),
-        Asked(1, FIRST, THREE),
-        Established(1, FIRST, (ONE,), Decision.NONE, 0),
+        Call(FIRST_HISTORY, Formation(3, (ONE, THREE), "x")),
+        Asked(FIRST_HISTORY, FIRST, THREE),
+        Established(FIRST_HISTORY, FIRST, (ONE,), Decision.NONE, 0),
     ],
 )
 def test_what_it_asks_is_not_done(message: Between) -> None:
     ours = group()
     assert ours.on_said(X, message, 1.0) == []
-    done = ours.on_said(B, Call(1, Formation(3, (ONE, TWO), "b")), 1.0)
+    done = ours.on_said(B, Call(FIRST_HISTORY, Formation(3, (ONE, TWO), "b")), 1.0)
     assert any(isinstance(effect, Send) for effect in done)
 
 

@@ -11,12 +11,16 @@ from edgetrain.group.policy import NAMED_SECONDS, STARVED_SECONDS, decide, leads
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.group.view import CallVote, Invite, Move, Nothing, PutOut, View
 from edgetrain.supervisor.training import Facts, training_part
+from tests.support.histories import FIRST as FIRST_HISTORY
+from tests.support.histories import of_generation
 
 NAMES = ("a", "b", "c", "d")
 PODS = {name: Pod(name, f"pod-{name}") for name in (*NAMES, "n")}
 MEMBERS = {name: Member(*pod, "1") for name, pod in PODS.items()}
 FORMATION = Formation(3, tuple(MEMBERS[name] for name in NAMES), "a")
-PLAN = PlanView(1, 1, tuple(PODS.values()), NAMES, tuple(PODS[name] for name in NAMES), begun=True)
+PLAN = PlanView(
+    FIRST_HISTORY, 1, tuple(PODS.values()), NAMES, tuple(PODS[name] for name in NAMES), begun=True
+)
 NOW = 100.0
 
 
@@ -25,7 +29,7 @@ def status(name: str, *stuck: str, **changes: object) -> Status:
         PODS[name],
         MEMBERS[name],
         Stage.TRAINING,
-        lineage=1,
+        history=of_generation(1),
         revision=1,
         formation=3,
         base=3,

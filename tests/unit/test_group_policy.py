@@ -7,6 +7,7 @@ from edgetrain.group.policy import decide
 from edgetrain.group.record import Accepted, Record
 from edgetrain.group.status import Stage
 from edgetrain.group.view import CallVote, Nothing
+from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.unit.test_group_links import FORMATION, MEMBERS, NAMES, NOW, PLAN, PODS, seen_by
 
 
@@ -26,7 +27,7 @@ def test_who_is_paused_says_of_which_formation_there_are_too_few() -> None:
     seen = seen_by("b", {})
     here = {name: replace(seen.statuses[name], stage=Stage.BROKEN, reach=("b", "c")) for name in "bc"}
     attempt = (Accepted(last, formed=True),)
-    records = {PODS[name]: Record(PODS[name], 1, FORMATION, attempt) for name in "bc"}
+    records = {PODS[name]: Record(PODS[name], FIRST_HISTORY, FORMATION, attempt) for name in "bc"}
     move = decide(replace(seen, statuses=here, formation=last, records=records))
     assert isinstance(move, Nothing)
     assert move.why == "paused: 2 of the 4 members of formation 3 are no majority"

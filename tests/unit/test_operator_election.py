@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetrain_operator.core.election import (
+from edgetrain_operator.core.groups.election import (
     AHEAD_SECONDS,
     MEASURING_SECONDS,
     TENURE_SECONDS,
@@ -18,7 +18,7 @@ from edgetrain_operator.core.election import (
     steady_succession,
     succession,
 )
-from edgetrain_operator.core.reduction import choose, ring_seconds, star_seconds
+from edgetrain_operator.core.groups.reduction import choose, ring_seconds, star_seconds
 from edgetrain_operator.core.stored import AggregatorTenure
 from edgetrain_operator.fleet_state import NodeRate
 from edgetrain_protocol.strategy import Reduction

@@ -19,7 +19,7 @@ def alone(world: World, liar: str = LIAR, *members: str, number: int = FAR) -> d
     gone = tuple(Voter(worker=worker, pod_uid="gone") for worker in workers)
     return {
         "formation": Formation(
-            lineage=world.plan.lineage, revision=1, number=number, aggregator=workers[0], members=workers
+            **world.plan.history._asdict(), revision=1, number=number, aggregator=workers[0], members=workers
         ),
         "base": number,
         "counted": (Quorum(number=number, aggregator=workers[0], voters=gone),),
@@ -42,9 +42,9 @@ def looks(world: World, seconds: int, *lies: dict[str, Any], liar: str = LIAR, o
 
 
 def as_it_was(world: World) -> None:
-    assert (world.plan.lineage, world.phase, world.aggregator) == (1, Phase.TRAIN, "a")
-    assert world.stored.formation and world.stored.formation.number == 1
-    assert not {"NewLineage", "WorkerLeft"} & set(world.told)
+    assert (world.plan.generation, world.phase, world.aggregator) == (1, Phase.TRAIN, "a")
+    assert world.formation and world.formation.number == 1
+    assert not {"NewGeneration", "WorkerLeft"} & set(world.told)
 
 
 @pytest.mark.attack(4)
@@ -90,7 +90,7 @@ def test_a_newcomer_that_one_alone_reports_lost_stays() -> None:
     assert world.members == ["a", "b", "c", "d"]
 
 
-def test_a_lineage_has_not_begun_by_the_word_of_one() -> None:
+def test_a_generation_has_not_begun_by_the_word_of_one() -> None:
     """No pod could begin it then that remembers no vote."""
     world = World.of("a", "b", "c")
     world.settle()
@@ -100,7 +100,7 @@ def test_a_lineage_has_not_begun_by_the_word_of_one() -> None:
     assert world.phase == Phase.TRAIN
     world.say(LIAR, **({"state": TrainerState.TRAINING, "program": "liar's"} | alone(world)))
     world.settle()
-    assert (world.plan.begun, world.stored.program, world.stored.formation) == (False, "", None)
+    assert (world.plan.begun, world.stored.program, world.formation) == (False, "", None)
     world.train("a", "b", "c")
     for node in "ab":
         world.say(node, TrainerState.TRAINING, **said_by(world, node), program="ours")
@@ -153,7 +153,7 @@ def test_the_survivor_of_two_that_leads_is_believed() -> None:
     world.pass_time(6.0)
     world.train("a", number=2, lost=("b",))
     world.step()
-    assert world.stored.formation and list(world.stored.formation.members) == [worker_name("a")]
+    assert world.formation and list(world.formation.members) == [worker_name("a")]
     world.pass_time(1.5)
     world.train("a", number=2, lost=("b",))
     world.settle()
@@ -165,7 +165,7 @@ def test_most_of_a_formation_are_believed_whatever_the_rest_still_says() -> None
     world.pass_time(1.0)
     world.train("a", "b", number=2)
     world.settle()
-    assert world.stored.formation and world.stored.formation.number == 2
+    assert world.formation and world.formation.number == 2
 
 
 def test_a_last_one_whose_fellows_have_ended_is_believed() -> None:
@@ -174,7 +174,7 @@ def test_a_last_one_whose_fellows_have_ended_is_believed() -> None:
     world.settle()
     world.train("a", number=2)
     world.step()
-    assert world.stored.formation and world.stored.formation.number == 2
+    assert world.formation and world.formation.number == 2
 
 
 def test_two_that_the_operator_has_lost_sight_of_are_believed() -> None:
@@ -184,4 +184,4 @@ def test_two_that_the_operator_has_lost_sight_of_are_believed() -> None:
     world.since = world.now
     world.train("d", "e", number=9)
     world.settle()
-    assert world.stored.formation and world.stored.formation.number == 9
+    assert world.formation and world.formation.number == 9

@@ -95,7 +95,7 @@ def test_deleted_after_its_time() -> None:
     assert any(isinstance(action, DeleteJob) for action in world.settle().actions)
 
 
-def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None:
+def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_generation() -> None:
     world = trained("a", "b")
     world.spec = {"suspend": True}
     world.settle()
@@ -106,7 +106,7 @@ def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None
         world.say(node, checkpoints=(Checkpoint(lineage=1, step=77, digest="d"),))
         world.change_pod(node, phase="Succeeded")
     world.settle()
-    assert world.stored.durable_step == 77
+    assert world.group.durable_step == 77
     assert all(pod.deleting for pod in world.pods.values())
     world.finish_deletions()
     world.settle()
@@ -118,7 +118,7 @@ def test_suspend_stops_all_workers_and_resume_goes_on_in_a_new_lineage() -> None
         assert world.pod(node).attempt == 2
         world.say(node)
     world.settle()
-    assert (world.plan.phase, world.plan.lineage, world.members) == (Phase.TRAIN, 2, ["a", "b"])
+    assert (world.plan.phase, world.plan.generation, world.members) == (Phase.TRAIN, 2, ["a", "b"])
     assert world.condition("Suspended").status == "False"
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from edgetrain_operator.core.failure_limits import limit_per_node
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_protocol.history import ALL
 from edgetrain_protocol.job import RunPolicy
-from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.report import Checkpoint, TrainerState
 from tests.support.world import World, edge_node, trained
 
 CAMERA = "cannot open /dev/camera0: no such device"
@@ -251,11 +252,13 @@ def test_restarts_after_power_cuts_count_for_nothing_when_the_program_fails_at_l
 def test_a_durable_checkpoint_on_a_left_out_node_is_nowhere() -> None:
     """Workers asked to start from it would wait for ever: it has no worker to give it."""
     world = trained("a", "b", "c", storage={"checkpoint": {"claim": {"size": "1Gi"}}})
-    world.stored = world.stored.model_copy(update={"durable_step": 5, "durable_on": (worker_name("c"),)})
+    kept = Checkpoint(lineage=1, step=5, digest="d")
+    group = world.group.model_copy(update={"durable": kept, "durable_on": (worker_name("c"),)})
+    world.stored = world.stored.model_copy(update={"groups": {ALL: group}})
     fail(world, "c", times=4)
     world.remove_pod("a", "b", "c")
     world.settle()
     for node in "ab":
         world.say(node)
     world.settle()
-    assert world.plan.lineage == 2 and world.stored.durable_step is None
+    assert world.plan.generation == 2 and world.group.durable_step is None

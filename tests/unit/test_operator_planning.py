@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgetrain_operator.core.membership import LOST_SECONDS, REJOIN_SECONDS
+from edgetrain_operator.core.groups.membership import LOST_SECONDS, REJOIN_SECONDS
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
 from edgetrain_operator.core.report_view import HEARD_SECONDS, TAKE_OVER_SECONDS
@@ -32,7 +32,7 @@ def test_first_plan_when_all_placed_workers_are_ready() -> None:
     world.say("b")
     world.settle()
     assert world.members == ["a", "b"]
-    assert (world.plan.lineage, world.plan.revision, world.plan.phase) == (1, 1, Phase.TRAIN)
+    assert (world.plan.generation, world.plan.revision, world.plan.phase) == (1, 1, Phase.TRAIN)
 
 
 def test_first_plan_does_not_wait_for_ever_for_a_slow_worker() -> None:
@@ -227,7 +227,7 @@ def test_a_members_new_address_is_planned() -> None:
     assert world.plan.revision == revision + 1
 
 
-def test_the_plan_says_when_its_lineage_has_begun() -> None:
+def test_the_plan_says_when_its_generation_has_begun() -> None:
     world = World.of("a", "b")
     world.settle()
     for node in ("a", "b"):
@@ -249,7 +249,7 @@ def test_the_plan_says_when_its_lineage_has_begun() -> None:
     for node in ("a", "b"):
         world.say(node)
     world.settle()
-    assert (world.plan.lineage, world.plan.begun) == (2, False)
+    assert (world.plan.generation, world.plan.begun) == (2, False)
 
 
 def test_the_next_revision_is_above_all_that_was_ever_heard_of() -> None:
@@ -278,7 +278,7 @@ def test_a_checkpoint_is_durable_when_two_nodes_hold_it(holders: str, durable: i
         kept = Checkpoint(lineage=1, step=8, digest="same", path="/x")
         world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=9)
     world.settle()
-    assert world.stored.durable_step == durable
+    assert world.group.durable_step == durable
 
 
 def test_copies_with_different_contents_are_not_one_checkpoint() -> None:
@@ -287,7 +287,7 @@ def test_copies_with_different_contents_are_not_one_checkpoint() -> None:
         kept = Checkpoint(lineage=1, step=8, digest=node, path="/x")
         world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=9)
     world.settle()
-    assert world.stored.durable_step is None
+    assert world.group.durable_step is None
 
 
 @pytest.mark.attack(17)

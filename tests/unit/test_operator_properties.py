@@ -25,7 +25,7 @@ class Histories(RuleBasedStateMachine):
         self.world = World.of(*NODES, nodes={"min": least, "max": MAX})
         self.names: dict[str, str] = {}
         self.revision = 0
-        self.lineage = 0
+        self.generation = 0
 
     @rule(node=st.sampled_from(NODES), ready=st.booleans())
     def node_turns(self, node: str, ready: bool) -> None:
@@ -127,8 +127,8 @@ class Histories(RuleBasedStateMachine):
     def plans_go_forward(self) -> None:
         if self.world.stored.plan:
             plan = self.world.plan
-            assert plan.revision >= self.revision and plan.lineage >= self.lineage
-            self.revision, self.lineage = plan.revision, plan.lineage
+            assert plan.revision >= self.revision and plan.generation >= self.generation
+            self.revision, self.generation = plan.revision, plan.generation
             enough = len(self.world.members) >= self.world.spec["nodes"]["min"]
             assert enough or plan.phase is Phase.WAIT
 

@@ -73,12 +73,12 @@ def test_programs_that_start_anew_do_not_take_the_step_back() -> None:
     world.settle()
     world.say("a", TrainerState.STARTING)
     world.settle()
-    assert (world.plan.lineage, world.status.progress.step) == (1, 10)
+    assert (world.plan.generation, world.status.progress.step) == (1, 10)
     for node in "ab":
         world.say(node, checkpoints=(kept,))
     world.settle()
     progress = world.status.progress
-    assert (world.plan.lineage, progress.step, progress.percent) == (2, 8, 16.0)
+    assert (world.plan.generation, progress.step, progress.percent) == (2, 8, 16.0)
     world.train("a", "b", step=9)
     world.settle()
     assert world.status.progress.step == 9

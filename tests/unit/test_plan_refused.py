@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from edgetrain.supervisor.disk import Disk
 from edgetrain.supervisor.plans import FilePlans
 from edgetrain_protocol.signed_plan import SignedPlan
-from tests.support.fleet import plan
+from tests.support.fleet import served
 from tests.support.identities import sign, signature_of
 
 KEPT = "plan.json"
@@ -19,7 +19,7 @@ KEPT = "plan.json"
 
 def changed(place: str, value: Any) -> str:
     """The text of a plan with something else in one place."""
-    document = json.loads(sign(plan(2)).text)
+    document = json.loads(sign(served(2)).text)
     *way, last = place.split(".")
     holder: Any = document
     for key in way:
@@ -28,7 +28,7 @@ def changed(place: str, value: Any) -> str:
     return json.dumps(document)
 
 
-MEMBER = json.loads(sign(plan(2)).text)["groups"][0]["members"][0]
+MEMBER = json.loads(sign(served(2)).text)["groups"][0]["members"][0]
 SENSELESS = [
     ("founders", ["w-a"]),
     ("founders", ["w-a/"]),
@@ -59,7 +59,7 @@ def test_a_plan_that_makes_no_sense_says_where(place: str, value: Any) -> None:
 
 
 def test_what_the_operator_makes_is_kept_as_it_came(tmp_path: Path) -> None:
-    signed = sign(plan(2).model_copy(update={"founders": ("w-a/pod-w-a",)}))
+    signed = sign(served(2).model_copy(update={"founders": ("w-a/pod-w-a",)}))
     Disk(tmp_path).save_plan(signed)
     assert Disk(tmp_path).plan() == signed
 
@@ -68,7 +68,7 @@ def test_what_the_operator_makes_is_kept_as_it_came(tmp_path: Path) -> None:
     "kept",
     [
         SignedPlan.model_construct(text=changed("founders", ["w-a"]), signature="").model_dump_json(),
-        sign(plan(2)).text,  # as an older version kept it, without a signature
+        sign(served(2)).text,  # as an older version kept it, without a signature
         "{",
         "",
     ],
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_set_aside_once(
     caplog.clear()
     assert Disk(tmp_path).plan() is None
     assert caplog.text == ""
-    Disk(tmp_path).save_plan(sign(plan(3)))
+    Disk(tmp_path).save_plan(sign(served(3)))
     assert Disk(tmp_path).plan() == sign_of(tmp_path)
 
 
@@ -94,7 +94,7 @@ def sign_of(directory: Path) -> SignedPlan:
 def test_a_directory_in_its_place_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / KEPT).mkdir()
     assert Disk(tmp_path).plan() is None
-    Disk(tmp_path).save_plan(sign(plan(3)))
+    Disk(tmp_path).save_plan(sign(served(3)))
     assert Disk(tmp_path).plan() is not None
 
 

@@ -21,7 +21,7 @@ from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.identity import CERTIFICATE, KEY
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.signed_plan import SignedPlan, signed_content
-from tests.support.fleet import JOB, Lease, plan, serving, settings_for
+from tests.support.fleet import JOB, Lease, plan, served, serving, settings_for
 from tests.support.identities import credentials, keyring, sign, signature_of, stranger, write_identity
 
 NOW = datetime.now(UTC)
@@ -46,9 +46,9 @@ class TestServed:
             left_out = polled(service, tmp_path, "w-c")
             bundle = service.fleet.ca_bundle()
         assert one.plan.groups != other.plan.groups
-        for served in (one, other, left_out):
-            assert trusts(served, bundle)
-            assert not trusts(served, ca.bundle(stranger().authorities))
+        for signed in (one, other, left_out):
+            assert trusts(signed, bundle)
+            assert not trusts(signed, ca.bundle(stranger().authorities))
         assert not trusts(SignedPlan(text=one.text, signature=other.signature), bundle)
 
     def test_a_standby_passes_the_signature_on(self, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ class TestServed:
         with serving() as service, FleetClient(settings_for(service, tmp_path)) as client:
             service.fleet.publish(JOB, plan(3))
             body = client._kept("GET", f"/v1/jobs/{JOB}/plan?wait=0", None, 5).body
-        assert Plan.from_wire(body) == plan(3)
+        assert Plan.from_wire(body) == served(3)
 
     def test_a_plan_is_signed_once_for_all_who_poll(self) -> None:
         signed: list[str] = []
@@ -116,7 +116,7 @@ def of_the_text_alone(text: str, folder: Path) -> str:
 
 
 def of_another_plan(text: str, folder: Path) -> str:
-    return sign(plan(1)).signature
+    return sign(served(1)).signature
 
 
 def garbage(text: str, folder: Path) -> str:
@@ -130,13 +130,13 @@ class TestPassedOn:
     def test_what_the_operator_has_not_signed_is_refused(
         self, made: Callable[[str, Path], str], tmp_path: Path
     ) -> None:
-        text, ours = sign(plan(9)).text, credentials(tmp_path, "w-a", job=JOB)
+        text, ours = sign(served(9)).text, credentials(tmp_path, "w-a", job=JOB)
         with pytest.raises(ValueError, match="authorities"):
             checked(Passed(text, made(text, tmp_path)), ours)
-        assert checked(Passed(text, signature_of(text)), ours).plan == plan(9)
+        assert checked(Passed(text, signature_of(text)), ours).plan == served(9)
 
     def test_of_another_job_it_is_refused(self, tmp_path: Path) -> None:
-        signed = sign(plan(9).model_copy(update={"job_uid": "another"}))
+        signed = sign(served(9).model_copy(update={"job_uid": "another"}))
         with pytest.raises(ValueError, match="of job another, which is not ours"):
             checked(Passed(signed.text, signed.signature), credentials(tmp_path, "w-a", job=JOB))
 
@@ -145,16 +145,16 @@ class TestPassedOn:
             checked(Passed('{"jobUid": "\ud800"}', "AAAA"), credentials(tmp_path, "w-a", job=JOB))
 
     def test_what_a_newer_operator_adds_travels_under_its_signature(self, tmp_path: Path) -> None:
-        text = sign(plan(9)).text.replace('"revision":9', '"revision":9,"colour":"blue"')
+        text = sign(served(9)).text.replace('"revision":9', '"revision":9,"colour":"blue"')
         kept = checked(Passed(text, signature_of(text)), credentials(tmp_path, "w-a", job=JOB))
-        assert kept.plan == plan(9)
+        assert kept.plan == served(9)
         again = SignedPlan.from_wire(kept.model_dump_json())
         assert checked(Passed(again.text, again.signature), credentials(tmp_path, "w-b", job=JOB)) == kept
 
     def test_authorities_come_and_go_while_a_pod_runs(self, tmp_path: Path) -> None:
         ours, new = credentials(tmp_path, "w-a", job=JOB), stranger()
         bundle = tmp_path / f"{JOB}-w-a" / "authorities.crt"
-        by_new, by_old = sign(plan(9), new), sign(plan(8))
+        by_new, by_old = sign(served(9), new), sign(served(8))
         with pytest.raises(ValueError, match="authorities"):
             checked(Passed(by_new.text, by_new.signature), ours)
         bundle.write_text(ca.bundle([*new.authorities, *keyring().authorities]))
@@ -167,8 +167,8 @@ class TestPassedOn:
 
     def test_a_bundle_may_hold_what_others_issue(self) -> None:
         others = foreign_certificate() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-        assert trusts(sign(plan(9)), others + ca.bundle(keyring().authorities))
-        assert not trusts(sign(plan(9)), others)
+        assert trusts(sign(served(9)), others + ca.bundle(keyring().authorities))
+        assert not trusts(sign(served(9)), others)
 
 
 def foreign_certificate() -> str:

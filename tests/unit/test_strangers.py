@@ -33,6 +33,7 @@ from edgetrain_operator.fleet.keyring import Keyring, renewed
 from edgetrain_operator.fleet.service import STRANGERS
 from edgetrain_protocol.report import MOST_REQUEST_BYTES
 from tests.support.fleet import Lease, report, serving, settings_for
+from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.identities import JOB, credentials, keyring, write_identity
 from tests.support.identities import stranger as impostor
 
@@ -244,7 +245,7 @@ def donating(known: Credentials) -> AbstractContextManager[Donor]:
     def snapshot() -> Snapshot:
         raise AssertionError("nobody asked who may")
 
-    return closing(Donor(0, known, ReplayLog(1), snapshot, lambda: Position(1)))
+    return closing(Donor(0, known, ReplayLog(1), snapshot, lambda: Position(FIRST_HISTORY)))
 
 
 @pytest.mark.parametrize("who", ["nobody", "another job's", "another operator's"])
@@ -254,7 +255,7 @@ def test_a_donor_says_nothing_to_who_is_no_pod_of_its_job(crowd: Connect, who: s
         raise AssertionError("nobody asked who may")
 
     with closing(
-        Donor(0, credentials(tmp_path, "w-a"), ReplayLog(1), snapshot, lambda: Position(1))
+        Donor(0, credentials(tmp_path, "w-a"), ReplayLog(1), snapshot, lambda: Position(FIRST_HISTORY))
     ) as donor:
         (stranger,) = crowd(donor.port, 1)
         stranger.settimeout(5)
@@ -278,7 +279,7 @@ def test_who_answers_must_be_the_one_that_was_dialled(crowd: Connect, tmp_path: 
         raise AssertionError("nobody asked who may")
 
     with closing(
-        Donor(0, credentials(tmp_path, "w-a"), ReplayLog(1), snapshot, lambda: Position(1))
+        Donor(0, credentials(tmp_path, "w-a"), ReplayLog(1), snapshot, lambda: Position(FIRST_HISTORY))
     ) as donor:
         ours = credentials(tmp_path, "w-b")
         first, second = crowd(donor.port, 2)

@@ -5,8 +5,9 @@ from pathlib import Path
 from edgetrain.link import Broken, Built, FormationId, Mended, Position, Ready, Warned
 from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.metrics import Metrics
+from tests.support.histories import FIRST as FIRST_HISTORY
 
-FORMATION = FormationId(1, 1)
+FORMATION = FormationId(FIRST_HISTORY, 1)
 
 
 def test_a_formation_that_broke_is_a_recovery(tmp_path: Path) -> None:

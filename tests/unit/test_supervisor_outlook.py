@@ -9,6 +9,7 @@ from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.status import PlanView, Stage
 from edgetrain.supervisor.outlook import Outlook, outlook
 from edgetrain_protocol.report import MOST_REQUEST_BYTES, TrainerState, TrainingPart
+from tests.support.histories import FIRST as FIRST_HISTORY
 
 POD = Pod("w0", "p0")
 
@@ -16,7 +17,7 @@ POD = Pod("w0", "p0")
 def group(stage: Stage, stuck: tuple[str, ...] = ()) -> Group:
     """Ready since 1 s, and told to train."""
     made = Group(POD, None, 0.0)
-    made.on_plan(PlanView(1, 1, (POD,), ("w0",), (POD,)), 0.5)
+    made.on_plan(PlanView(FIRST_HISTORY, 1, (POD,), ("w0",), (POD,)), 0.5)
     made.on_ready(Member(*POD, "i1"), "layout", 1.0)
     made.status = replace(made.status, stage=stage, stuck=stuck)
     return made
@@ -34,7 +35,7 @@ def test_who_fetches_gets_on_as_long_as_something_comes(
 
 def test_who_need_not_train_does_not_stand_still() -> None:
     waiting = Group(POD, None, 0.0)
-    waiting.on_plan(PlanView(1, 1, (POD,), ("w0",), (POD,), train=False), 0.5)
+    waiting.on_plan(PlanView(FIRST_HISTORY, 1, (POD,), ("w0",), (POD,), train=False), 0.5)
     assert outlook(waiting, 90.0).moved_at is None
 
 

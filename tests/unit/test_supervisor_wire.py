@@ -12,6 +12,7 @@ from edgetrain.group.rules import Vote
 from edgetrain.group.status import Status
 from edgetrain.link import Position
 from edgetrain.supervisor.wire import KINDS, BadSpeech, Beat, decode, encode, speaks_for
+from tests.support.histories import FIRST as FIRST_HISTORY
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -28,7 +29,7 @@ def status(pod: Member, member: Member | None) -> Status:
 
 
 def record(pod: Member, ended: tuple[Member, ...] = (), voter: Member | None = None) -> Record:
-    return Record(pod.home, 1, FORMATION, (Accepted(FORMATION, formed=True),), 5, voter, ended)
+    return Record(pod.home, FIRST_HISTORY, FORMATION, (Accepted(FORMATION, formed=True),), 5, voter, ended)
 
 
 def vote(voter: Member, record: Record) -> Vote:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgetrain_protocol.plan import Plan
+from edgetrain_operator.core.job_plan import JobPlan
+from edgetrain_protocol.history import History
 from edgetrain_protocol.report import NodePart, Report, TrainingPart
 
 
@@ -50,7 +51,7 @@ class FleetState(Protocol):
         """By worker; those without a probe yet are missing."""
         ...
 
-    def publish(self, job_uid: str, plan: Plan) -> None:
+    def publish(self, job_uid: str, plan: JobPlan) -> None:
         """Serve this plan from now on, to those who wait for it at once. Only after its write succeeded."""
         ...
 
@@ -66,8 +67,8 @@ class FleetState(Protocol):
         """The highest plan revision that any worker of the job said it holds; 0 where none was heard."""
         ...
 
-    def furthest(self, job_uid: str) -> tuple[int, int]:
-        """(lineage, step): the furthest that any worker of the job said to have come to."""
+    def furthest(self, job_uid: str) -> Mapping[str, tuple[History, int]]:
+        """By group: the newest history and the furthest step in it that workers said to have come to."""
         ...
 
     def mark_over(self, pod_uid: str) -> None:

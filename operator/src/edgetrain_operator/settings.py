@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from edgetrain_operator.core.allowed import Allowed
+from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_protocol.base import Document
 from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
@@ -57,6 +58,8 @@ class Settings:
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for, as JSON: JOBS_ALLOWED."""
+    feature_gates: FeatureGates = field(default_factory=FeatureGates)
+    """Which experimental features there are, as JSON: FEATURE_GATES."""
     network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
     """Who may dial workers, as JSON: JOBS_NETWORK_POLICY."""
     fleet_port: int = FLEET_PORT
@@ -102,6 +105,7 @@ class Settings:
             ),
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
             allowed=_values(given, "JOBS_ALLOWED", "jobs.allowed", Allowed),
+            feature_gates=_values(given, "FEATURE_GATES", "featureGates", FeatureGates),
             network_policy=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", NetworkPolicy),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),

@@ -29,7 +29,7 @@ COLUMNS = (
     ("Epoch", "integer", ".status.progress.epoch", 1),
     ("Loss", "number", ".status.progress.loss", 1),
     ("Samples/s", "number", ".status.progress.samplesPerSecond", 1),
-    ("Lineage", "integer", ".status.plan.lineage", 1),
+    ("Generation", "integer", ".status.groups[0].generation", 1),
     ("Revision", "integer", ".status.plan.revision", 1),
     ("Failures", "integer", ".status.failures", 1),
 )

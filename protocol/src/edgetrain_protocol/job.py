@@ -13,7 +13,7 @@ from edgetrain_protocol.base import Document, LongText, ShortText
 from edgetrain_protocol.names import MANAGED_BY
 from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override, Store, Template
 from edgetrain_protocol.rules import UNIQUE, checked, immutable, keyed, one_of, rule
-from edgetrain_protocol.strategy import Preset, Reduction, Shares
+from edgetrain_protocol.strategy import Grouping, Preset, Reduction, Shares
 
 
 class ConfigMapSource(Document):
@@ -135,6 +135,11 @@ class Strategy(Document):
 
     preset: Preset = Preset.AUTO
     """auto: the operator chooses from measurements. ddp: gradients are averaged at every step."""
+    grouping: Grouping = Grouping.ALL
+    """Who averages gradients with whom at every step. all: all workers are one group. site: those whose
+    nodes carry one site label. single: each worker alone. Experimental, but for all, and behind the chart's
+    featureGates.grouping: groups share nothing yet, each trains a model of its own on its part of each
+    epoch."""
     reduction: Reduction = Reduction.AUTO
     """How a group sums gradients: the faster by measurement, a ring, or a star through the aggregator."""
     shares: Shares = Shares.SPEED

@@ -5,20 +5,23 @@ compare-and-swap; a worker is served its own slice, which it goes on following w
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
+from edgetrain_protocol.history import ALL, History, OfHistory
 from edgetrain_protocol.strategy import Reduction, Shares
 
 _WORKER = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Worker = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
 """A worker's name, as `identity.worker_of` makes it."""
+GroupName = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
 Founder = Annotated[str, StringConstraints(pattern=f"^{_WORKER}/[^/]+$", max_length=512)]
 """A pod: `worker/uid`."""
-HIGHEST_LINEAGE = 10**9
+HIGHEST_GENERATION = 10**9
 """One more a second for thirty years: no history gets there."""
 HIGHEST_REVISION = 2**53 - 1
 
@@ -46,6 +49,8 @@ class Group(Tolerant):
     )
     term: Count = Field(1, description="Rises with each change of aggregator.")
     reduction: Reduction = Reduction.RING
+    data_part: tuple[Count, Annotated[int, Field(ge=1, le=1000)]] = (0, 1)
+    """Which part of each epoch's samples is this group's, of how many."""
 
     @property
     def aggregator(self) -> str:
@@ -62,16 +67,15 @@ class Phase(StrEnum):
     """Suspended or over: save and end."""
 
 
-class Origin(Tolerant):
-    """The one state from which a lineage starts. Who has it starts from it, all others fetch it from them."""
+class Origin(OfHistory):
+    """The one state from which a generation starts. Who has it starts from it, all others fetch it from them.
+    Its history is that of the checkpoint, where it is one."""
 
     step: Count
     worker: ShortText = ""
     """Who holds it in memory; empty where it is a checkpoint."""
     incarnation: ShortText = ""
     """Which start of that worker's program holds it: with the process it is lost."""
-    lineage: Count = 0
-    """Of the checkpoint."""
     digest: ShortText = ""
     """Of the checkpoint: tells it from another of the same step."""
 
@@ -80,18 +84,24 @@ class Plan(Tolerant):
     """What a worker is served: its own group and the job's settings."""
 
     job_uid: ShortText
-    lineage: int = Field(ge=1, le=HIGHEST_LINEAGE)
+    lineage: int = Field(ge=1, le=HIGHEST_GENERATION)
+    group: GroupName = ALL
+    """That of the worker that it is served to, also where the group is without that worker now."""
+    generation: int = Field(1, ge=1, le=HIGHEST_GENERATION)
+    """Of the group."""
     origin: Origin | None = None
-    """The state from which this lineage starts; None: from the program's own beginning."""
+    """The state from which this generation starts; None: from the program's own beginning."""
     revision: int = Field(ge=1, le=HIGHEST_REVISION)
     founders: tuple[Founder, ...] = Field((), max_length=1000)
-    """Pods (`worker/uid`) of which more than half must be in the lineage's first formation. Fixed with
-    the first revision of a lineage whose phase is train: sides that hold different revisions could
+    """Pods (`worker/uid`) of which more than half must be in the generation's first formation. Fixed with
+    the first revision of a generation whose phase is train: sides that hold different revisions could
     otherwise both begin."""
     begun: bool = False
-    """A step was committed in this lineage: no pod may begin it again that remembers no vote of its own."""
+    """A step was committed in this generation: no pod may begin it again that remembers no vote of its
+    own."""
     phase: Phase = Phase.TRAIN
     groups: tuple[Group, ...] = Field(max_length=1000)
+    """That group, and no other; empty where it is without this worker."""
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: Count = 30
     durable_step: Count | None = Field(None, description="Newest step recorded as durable.")
@@ -99,18 +109,25 @@ class Plan(Tolerant):
         0, description="Rises where nobody trains although all are heard: who stands still tries anew."
     )
 
+    @property
+    def history(self) -> History:
+        return History(self.lineage, self.group, self.generation)
+
     @model_validator(mode="after")
     def _each_worker_once(self) -> Self:
-        times = Counter(member.worker for group in self.groups for member in group.members)
-        if twice := [worker for worker, count in times.items() if count > 1]:
-            raise ValueError(f"groups: {twice[0]} is a member twice; a worker has one pod, in one group")
+        check_each_worker_once(self.groups)
         return self
 
     def group_of(self, worker: str) -> Group | None:
         """The group that has this worker, or None where the plan leaves it out."""
         return next((g for g in self.groups if any(m.worker == worker for m in g.members)), None)
 
-    def slice_for(self, worker: str) -> "Plan":
-        """The same plan with this worker's group alone."""
-        group = self.group_of(worker)
-        return self.model_copy(update={"groups": (group,) if group else ()})
+
+def check_each_worker_once(groups: Iterable[Group]) -> None:
+    """
+    Raises:
+        ValueError: names a worker that is a member twice.
+    """
+    times = Counter(member.worker for group in groups for member in group.members)
+    if twice := [worker for worker, count in times.items() if count > 1]:
+        raise ValueError(f"groups: {twice[0]} is a member twice; a worker has one pod, in one group")

@@ -20,6 +20,7 @@ from edgetrain_protocol.base import (
     ShortText,
     Tolerant,
 )
+from edgetrain_protocol.history import OfHistory
 
 MOST_REQUEST_BYTES = 1 << 19
 """Of the reports that are sent together. More would keep all other workers waiting while they are read: half
@@ -41,10 +42,9 @@ class TrainerState(StrEnum):
     FAILED = "failed"
 
 
-class Formation(Tolerant):
+class Formation(OfHistory):
     """The torch.distributed group that the reporter is in."""
 
-    lineage: Count
     revision: Count
     number: Count
     aggregator: Name
@@ -70,8 +70,7 @@ class Quorum(Tolerant):
     """Its members, without those who are known to have ended."""
 
 
-class Checkpoint(Tolerant):
-    lineage: Count
+class Checkpoint(OfHistory):
     step: Count
     digest: ShortText
     path: LongText = ""
@@ -105,13 +104,12 @@ PROGRAM_DIFFERS = "ProgramDiffers"
 """Reason of a worker whose program's files are not the others'."""
 
 
-class TrainingPart(Tolerant):
+class TrainingPart(OfHistory):
     """From the supervisor."""
 
     state: TrainerState
     incarnation: ShortText
     program: ShortText = Field("", description="Hash of the program's files; empty where not known.")
-    lineage: Count = 0
     revision_held: Count = 0
     formation: Formation | None = None
     base: Count = Field(0, description="Number of the newest formation known to have committed a step.")
@@ -142,7 +140,7 @@ class TrainingPart(Tolerant):
     samples_twice: Count = 0
     checkpoint: Checkpoint | None = None
     checkpoints: Many[Checkpoint] = Field((), max_length=8, description="All that it holds.")
-    holds: bool = Field(False, description="Its trainer has the state of `step` of this lineage in memory.")
+    holds: bool = Field(False, description="Its trainer has the state of `step` of this history in memory.")
     counted: Many[Quorum] = Field(
         (), max_length=16, description="What its group's next vote must have enough of, as far as it knows."
     )

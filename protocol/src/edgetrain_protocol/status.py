@@ -81,7 +81,7 @@ class PlanRef(Tolerant):
     """The newest plan."""
 
     lineage: int = 0
-    """Which history of the model."""
+    """Which history of the global model."""
     revision: int = 0
     """Which revision of the plan."""
 
@@ -108,6 +108,21 @@ class JobProgress(Tolerant):
     @property
     def summary(self) -> ShortText:
         return f"{self.percent:.0f}% step {self.step}"
+
+
+class GroupStatus(Tolerant):
+    """One group of workers, which average their gradients every step."""
+
+    name: Name
+    """`all`, where the job is one group."""
+    generation: int = 1
+    """Which history of the group: rises where it has lost its majority for good and began anew."""
+    members: int = 0
+    """Workers that the plan has in it."""
+    aggregator: ShortText = ""
+    """The elected aggregator's node."""
+    progress: JobProgress = Field(default_factory=JobProgress)
+    """How far it is."""
 
 
 class ElectionStatus(Tolerant):
@@ -197,7 +212,9 @@ class JobStatus(Tolerant):
     plan: PlanRef = Field(default_factory=PlanRef)
     """The newest plan."""
     progress: JobProgress = Field(default_factory=JobProgress)
-    """How far training is."""
+    """How far training is; of several groups, that of the one furthest from its end."""
+    groups: list[GroupStatus] = Field(default_factory=list, max_length=100, json_schema_extra=ATOMIC)
+    """The groups, by name; of more than a hundred, the first."""
     election: ElectionStatus | None = None
     """The last election."""
     start_time: ShortText | None = None

@@ -8,6 +8,12 @@ class Preset(StrEnum):
     DDP = "ddp"
 
 
+class Grouping(StrEnum):
+    ALL = "all"
+    SITE = "site"
+    SINGLE = "single"
+
+
 class Reduction(StrEnum):
     AUTO = "auto"
     RING = "ring"

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from edgetrain.parts import WHOLE, Part
 from edgetrain.shares import SMALLEST, apportion
 
 
 class Block(NamedTuple):
-    """A run of positions of the epoch's order: all of it while a job is one group."""
+    """A run of positions of the epoch's order."""
 
     start: int
     stop: int
@@ -35,6 +36,8 @@ class SamplerState:
     cursor: int
     """Positions of the block before this one have been handed out."""
     epoch: int = 0
+    samples: int = 0
+    """Of the whole set; 0 where the block is all of it."""
     returned: tuple[int, ...] = ()
     """Handed out, then lost with a member before their step was committed: they go out again first."""
 
@@ -47,18 +50,21 @@ class SamplerState:
     @classmethod
     def fresh(cls, samples: int, seed: int) -> Self:
         """The start of a run over `samples` samples."""
-        return cls(seed=seed, block=Block(0, samples), cursor=0)
+        return cls(seed=seed, block=Block(0, samples), cursor=0, samples=samples)
 
     @property
     def left(self) -> int:
         """Samples of this epoch that no committed step has seen."""
         return self.block.stop - self.cursor + len(self.returned)
 
-    def rolled(self) -> Self:
-        """The same, with the next epoch begun if this one is over."""
-        if self.left:
+    def rolled(self, part: Part = WHOLE) -> Self:
+        """The same, with the next epoch begun if this one is over. An epoch keeps the part it began with:
+        others train on the rest."""
+        untouched = self.cursor == self.block.start and not self.returned
+        if self.left and not untouched:
             return self
-        return replace(self, epoch=self.epoch + 1, cursor=self.block.start)
+        block = Block(*part.bounds(self.samples or self.block.stop))
+        return replace(self, epoch=self.epoch + (not self.left), block=block, cursor=block.start)
 
     def over(self, epochs: int) -> bool:
         """Whether `epochs` epochs are done."""
@@ -73,6 +79,7 @@ class SamplerState:
         return {
             "seed": self.seed,
             "block": list(self.block),
+            "samples": self.samples,
             "epoch": self.epoch,
             "cursor": self.cursor,
             "returned": list(self.returned),
@@ -85,6 +92,7 @@ class SamplerState:
             block=Block(*document["block"]),
             epoch=int(document["epoch"]),
             cursor=int(document["cursor"]),
+            samples=int(document.get("samples", 0)),
             returned=tuple(document["returned"]),
         )
 
@@ -122,13 +130,13 @@ class BatchPartition:
         return cls(int(document["epoch"]), slices, SamplerState.from_json(document["after"]))
 
 
-def cut(record: SamplerState, batch: int, weights: Mapping[str, float]) -> BatchPartition:
+def cut(record: SamplerState, batch: int, weights: Mapping[str, float], part: Part = WHOLE) -> BatchPartition:
     """Cut the next step's batch of at most `batch` samples, never across two epochs.
 
     One sample more or less where a single one would be left over. `weights` (positive) say how much
-    of it each holder gets. All members get the same answer.
+    of it each holder gets, `part` which of an epoch that begins now. All members get the same answer.
     """
-    record = record.rolled()
+    record = record.rolled(part)
     take = min(batch, record.left)
     if record.left - take == 1:
         take += -1 if take > SMALLEST else 1

@@ -26,6 +26,7 @@ from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.snapshot import Stateful, check
 from edgetrain.engine.state.volumes import try_volumes
 from edgetrain.link import Failed, Link, Message
+from edgetrain_protocol.history import NO_HISTORY, History
 
 IGNORED_SAMPLES = 2
 """Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
@@ -68,8 +69,8 @@ class Committed:
     """How many workers' samples are in it; 0 for a step that was replayed to catch up."""
     indices: list[int]
     """Which samples those are, over all workers; empty for a step that was replayed."""
-    lineage: int = 0
-    """Which history of the model: a later one begins below the last step of the one before it."""
+    history: History = NO_HISTORY
+    """Which history of the model: a later one of its group begins below the last step of the one before."""
 
 
 class Session:
@@ -102,7 +103,7 @@ class Session:
         if step is None or self._order is None:
             return None
         indices = self._order_of(step.epoch).indices(step.positions)
-        return Committed(step.number, step.epoch, step.loss, step.members, indices, step.lineage)
+        return Committed(step.number, step.epoch, step.loss, step.members, indices, step.history)
 
     def wrap(self, model: nn.Module, *stateful: Any) -> Any:
         """Name everything that has state: the model, the optimiser, schedulers, a scaler, an average...

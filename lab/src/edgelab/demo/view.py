@@ -108,7 +108,7 @@ def headline(frame: Frame) -> Text:
     paused = f", {workers.paused} paused" if workers.paused else ""
     return Text.assemble(
         (frame.status.phase, "bold"),
-        f"   {counts}{paused}   plan {plan.lineage}.{plan.revision}   {frame.seconds:.0f} s",
+        f"   {counts}{paused}   plan {plan.revision}   {frame.seconds:.0f} s",
     )
 
 

@@ -7,6 +7,7 @@ was in a formation tell nothing of each other, and each counts.
 
 from collections.abc import Mapping
 
+from edgetrain_operator.core.job_plan import history_of
 from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.stored import WorkerRecord
 
@@ -23,11 +24,13 @@ def attributed(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str,
 
 def _formation(seen: Observed, worker: str) -> str:
     """The one that this start of its program was in; empty where it was in none."""
-    newest, plan, stamped = seen.stored.formation, seen.stored.plan, seen.reports.get(worker)
-    if newest is None or plan is None or stamped is None or stamped.training is None:
+    plan, stamped = seen.stored.plan, seen.reports.get(worker)
+    of = plan.find(plan.home_of(worker)) if plan else None
+    newest = seen.stored.group(of.name).formation if of else None
+    if newest is None or plan is None or of is None or stamped is None or stamped.training is None:
         return ""
     within = newest.incarnations.get(worker) == stamped.training.incarnation
-    return f"{plan.lineage}/{newest.number}" if within else ""
+    return f"{'/'.join(map(str, history_of(plan, of)))}/{newest.number}" if within else ""
 
 
 def _attribute(known: dict[str, WorkerRecord], worker: str, formation: str) -> None:

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from edgetrain_operator.core.groups.group_reports import GroupReports
+from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.core.model import Observed, PodView
 from edgetrain_operator.core.placement import Placement
 from edgetrain_operator.core.report_view import ReportView
-from edgetrain_operator.core.stored import StoredPlan, WorkerRecord
-from edgetrain_protocol.plan import Member, Plan
+from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
+from edgetrain_protocol.history import ALL, History
+from edgetrain_protocol.plan import Member
+from edgetrain_protocol.status import GroupStatus
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class DecisionContext:
         return self.seen.stored
 
     @property
-    def plan(self) -> Plan | None:
+    def plan(self) -> JobPlan | None:
         return self.stored.plan
 
     @property
@@ -39,13 +43,18 @@ class DecisionContext:
         return self.stored.members
 
     @cached_property
-    def hearing(self) -> ReportView:
-        return ReportView(self.seen, self.records, self.lineage, self.over)
+    def reports(self) -> ReportView:
+        return ReportView(self.seen, self.records)
 
     @cached_property
-    def detached(self) -> bool:
-        """Nobody of the plan's members is heard."""
-        return not self.hearing.any_heard(m.worker for m in self.members)
+    def groups(self) -> tuple["GroupContext", ...]:
+        """One for each group that has a worker, by name; that of all workers as long as none is known."""
+        names = {record.group for record in self.records.values()} | {of.name for of in self._with_members}
+        return tuple(GroupContext(self, name) for name in sorted(names or {ALL}))
+
+    @property
+    def _with_members(self) -> list[GroupPlan]:
+        return [of for of in self.plan.groups if of.members] if self.plan else []
 
     @cached_property
     def pods(self) -> Mapping[str, PodView]:
@@ -82,3 +91,94 @@ class DecisionContext:
         """Whether this pod of the worker will never be heard again."""
         pod = self.pods.get(pod_uid)
         return pod is None or pod.ended or self.given_up(worker)
+
+
+@dataclass(frozen=True)
+class GroupContext:
+    """The same for one group: what its members say, what is remembered of it."""
+
+    job: DecisionContext
+    name: str
+
+    @property
+    def seen(self) -> Observed:
+        return self.job.seen
+
+    @property
+    def now(self) -> float:
+        return self.job.now
+
+    @property
+    def placement(self) -> Placement:
+        return self.job.placement
+
+    @cached_property
+    def records(self) -> Mapping[str, WorkerRecord]:
+        """Of the workers that are of this group now."""
+        return {w: record for w, record in self.job.records.items() if record.group == self.name}
+
+    @property
+    def stored(self) -> GroupRecord:
+        return self.job.stored.group(self.name)
+
+    @cached_property
+    def plan(self) -> GroupPlan | None:
+        return self.job.plan.find(self.name) if self.job.plan else None
+
+    @cached_property
+    def history(self) -> History:
+        """The present one. status remembers it where the ConfigMap was lost."""
+        told = self.told_before.generation if self.told_before else 1
+        return History(self.job.lineage, self.name, self.plan.generation if self.plan else told)
+
+    @property
+    def told_before(self) -> GroupStatus | None:
+        """What the job's status says of it. Before there were groups, all was said of the only one."""
+        status = self.seen.job.status
+        told = next((group for group in status.groups if group.name == self.name), None)
+        if told is None and self.name == ALL and status.plan.revision:
+            return GroupStatus(name=ALL, progress=status.progress)
+        return told
+
+    @cached_property
+    def members(self) -> tuple[Member, ...]:
+        return self.plan.members if self.plan else ()
+
+    @cached_property
+    def reports(self) -> GroupReports:
+        return GroupReports(
+            self.seen, self.records, self.history, self.stored.formation, self.plan, self.over
+        )
+
+    @cached_property
+    def detached(self) -> bool:
+        """Nobody of its members is heard."""
+        return not self.reports.any_heard(m.worker for m in self.members)
+
+    @property
+    def pods(self) -> Mapping[str, PodView]:
+        return self.job.pods
+
+    def over(self, worker: str, pod_uid: str) -> bool:
+        """Whether this pod of the worker will never be heard in this group again: it is over, or holds a
+        plan by which it is of another one."""
+        group, part = self.moved_to(worker), self.job.reports.training(worker)
+        return (bool(group) and part is not None and part.group == group) or self.job.over(worker, pod_uid)
+
+    def moved_to(self, worker: str) -> str:
+        """The other group that this worker is of now; empty where it is of this one, or nothing is known."""
+        record = self.job.records.get(worker)
+        return record.group if record and record.group != self.name else ""
+
+    def given_up(self, worker: str) -> bool:
+        return self.job.given_up(worker)
+
+    def node_of(self, worker: str) -> str:
+        return self.job.node_of(worker)
+
+    def with_node_names(self, text: str) -> str:
+        return self.job.with_node_names(text)
+
+    def told_of(self, text: str) -> str:
+        """What is said of this group, with its name where there are several."""
+        return text if self.name == ALL else f"group {self.name}: {text}"

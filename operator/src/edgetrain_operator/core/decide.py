@@ -5,10 +5,11 @@ from collections.abc import Collection
 from edgetrain_operator.core import attempts, lifecycle, volumes
 from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.causes import attributed
-from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
+from edgetrain_operator.core.grouping import gated, grouped
+from edgetrain_operator.core.groups.membership import why_leaves
 from edgetrain_operator.core.lifecycle import Verdict
-from edgetrain_operator.core.membership import why_leaves
 from edgetrain_operator.core.model import (
     CA,
     IDENTITY,
@@ -30,6 +31,7 @@ from edgetrain_operator.core.refusals import of_kind
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.words import remembered
+from edgetrain_protocol.plan import Member
 from edgetrain_protocol.report import VOTES_LOST
 from edgetrain_protocol.status import JobStatus
 
@@ -49,7 +51,8 @@ def decide(seen: Observed) -> Decision:
         planned = plan_next(scene, stop=False)
         placed_records, placed, timer = _pods(scene, planned.stored.workers)
         first = attempts.first_attempt(seen)
-        stored = planned.stored.model_copy(update={"workers": placed_records, "first_attempt": first})
+        workers = grouped(seen, placed_records)
+        stored = planned.stored.model_copy(update={"workers": workers, "first_attempt": first})
         planned = Planned(stored, planned.events, planned.requeue_at)
         actions, timers = placed, [timer, scene.placement.look_again_at, _next_look(scene)]
     after = status(scene, planned.stored, found)
@@ -73,7 +76,7 @@ def status_unwritten(seen: Observed) -> JobStatus:
 
 def _look(seen: Observed) -> tuple[DecisionContext, Verdict | None]:
     """What is there, and why no worker shall train, if none shall."""
-    records = limited(seen, attributed(seen, remembered(seen, attempts.noted(seen))))
+    records = grouped(seen, limited(seen, attributed(seen, remembered(seen, attempts.noted(seen)))))
     scene = DecisionContext(seen, records, _placement(seen, left_out(records)))
     found = lifecycle.verdict(scene)
     return (scene, None) if found is None else (DecisionContext(seen, records, Placement()), found)
@@ -84,6 +87,7 @@ def _placement(seen: Observed, without: Collection[str]) -> Placement:
     senior = {m.node for m in seen.stored.members}
     placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
     barred = not_allowed(seen.job.spec, seen.defaults.allowed)
+    barred = barred or gated(seen.job.spec, seen.defaults.feature_gates.grouping)
     return placed.bar(barred) if barred else placed
 
 
@@ -140,7 +144,7 @@ def _why_delete(scene: DecisionContext, node: str, uid: str, attempt: int) -> st
         return f"attempt {record.attempt} has taken its place"
     if record is None or record.pod_uid != uid:
         return ""
-    part = scene.hearing.training(worker)
+    part = scene.reports.training(worker)
     if part and part.error_reason == VOTES_LOST:
         return "its votes are lost with its volumes, so only a new pod can take part"
     return "silent for longer than elastic.offlineGraceSeconds" if scene.given_up(worker) else ""
@@ -154,17 +158,22 @@ def _over(scene: DecisionContext) -> list[MarkOver]:
     given_up = sorted(
         m.pod_uid
         for m in scene.members
-        if m.pod_uid not in dead and scene.given_up(m.worker) and why_leaves(scene, m)
+        if m.pod_uid not in dead and scene.given_up(m.worker) and _why_leaves(scene, m)
     )
     return [MarkOver(uid, "its pod is gone") for uid in dead] + [
         MarkOver(uid, "given up") for uid in given_up
     ]
 
 
+def _why_leaves(scene: DecisionContext, member: Member) -> str:
+    assert scene.plan is not None
+    return why_leaves(GroupContext(scene, scene.plan.home_of(member.worker)), member)
+
+
 def _next_look(scene: DecisionContext) -> float:
-    hearing, workers = scene.hearing, [m.worker for m in scene.members]
-    unsettled = [w for w in workers if not hearing.heard(w)]
-    return scene.now + (BUSY_SECONDS if unsettled and hearing.any_heard(workers) else STEADY_SECONDS)
+    reports, workers = scene.reports, [m.worker for m in scene.members]
+    unsettled = [w for w in workers if not reports.heard(w)]
+    return scene.now + (BUSY_SECONDS if unsettled and reports.any_heard(workers) else STEADY_SECONDS)
 
 
 def _reason(actions: tuple[Action, ...], events: tuple[Event, ...]) -> str:

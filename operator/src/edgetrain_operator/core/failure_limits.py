@@ -71,8 +71,10 @@ def _can_do_without(seen: Observed, records: Mapping[str, WorkerRecord], node: s
 
 def _sound(seen: Observed, records: Mapping[str, WorkerRecord], worker: str) -> bool:
     """Whether the program is not known to fail there as well: what fails everywhere is no node's fault."""
-    record, newest = records.get(worker), seen.stored.formation
-    return record is None or not record.own_failures or (newest is not None and worker in newest.members)
+    record = records.get(worker)
+    formations = (group.formation for group in seen.stored.groups.values())
+    within = any(newest is not None and worker in newest.members for newest in formations)
+    return record is None or not record.own_failures or within
 
 
 def _last_words(scene: DecisionContext, worker: str) -> str:

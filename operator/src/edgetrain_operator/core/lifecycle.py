@@ -1,9 +1,10 @@
 """Whether the job runs, is suspended, complete or failed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget, PodView
@@ -126,11 +127,10 @@ def _settled(status: JobStatus) -> Verdict | None:
 
 
 def _finished(scene: DecisionContext) -> Verdict | None:
-    said = ((w, scene.hearing.training(w)) for w in sorted(scene.seen.reports))
+    said = ((w, scene.reports.training(w)) for w in sorted(scene.seen.reports))
     finished = {w: part for w, part in said if part and part.state is TrainerState.FINISHED}
-    training = [w for w, part in scene.hearing.parts.items() if part.state is TrainerState.TRAINING]
-    # Members end at one step, so that the others say so in a moment: the word of a few alone ends nothing.
-    if len(finished) > len(training):
+    groups = [group for group in scene.groups if group.members] or scene.groups
+    if finished and all(_has_finished(group, finished) for group in groups):
         worker = next((w for w, part in finished.items() if part.model), next(iter(finished)))
         node, part = scene.records[worker].node, finished[worker]
         model = f"{node}:{part.model}" if part.model else None
@@ -146,18 +146,24 @@ def _finished(scene: DecisionContext) -> Verdict | None:
     return None
 
 
+def _has_finished(group: GroupContext, finished: Collection[str]) -> bool:
+    """Its members end at one step, so that the others say so in a moment: the word of a few ends nothing."""
+    training = sum(part.state is TrainerState.TRAINING for part in group.reports.parts.values())
+    return sum(worker in group.records for worker in finished) > training
+
+
 def _in_vain(scene: DecisionContext) -> Verdict | None:
     """Where to train on, or anew, would come to the same."""
     if scene.seen.job.spec.run_policy.on_non_finite_loss is OnNonFiniteLoss.FAIL and (
         text := diverged(scene)
     ):
         return Verdict(End.FAILED, LOSS_NOT_FINITE, f"{text}; runPolicy.onNonFiniteLoss is fail")
-    if scene.stored.durable_step is not None:
+    if any(group.durable for group in scene.stored.groups.values()):
         return None  # It goes on from there, not from the first step.
     unsaved = [
         trouble
         for worker in sorted(scene.records)
-        if (part := scene.hearing.training(worker)) and part.state is TrainerState.FAILED
+        if (part := scene.reports.training(worker)) and part.state is TrainerState.FAILED
         if (trouble := node_trouble(scene, worker)) and trouble.reason == MODEL_NOT_SAVED
     ]
     if not unsaved:

@@ -6,9 +6,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 from edgetrain_operator.core.allowed import Allowed
+from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
+from edgetrain_protocol.history import History
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.status import JobStatus
 
@@ -128,6 +130,7 @@ class Defaults:
     """Of the trainer's container, where the job says nothing."""
     trainer_memory_percent: int = 80
     """Its memory limit, of what the node has for pods, where nothing is said of memory; 0 for none."""
+    feature_gates: FeatureGates = field(default_factory=FeatureGates)
 
 
 @dataclass(frozen=True)
@@ -174,9 +177,8 @@ class Observed:
     """By worker."""
     heard_revision: int = 0
     """The highest revision that any worker said it holds."""
-    highest_lineage: int = 0
-    highest_step: int = 0
-    """The furthest that any worker ever said to have come, in the newest lineage that any spoke of."""
+    furthest: Mapping[str, tuple[History, int]] = field(default_factory=dict)
+    """By group: the newest history that its workers spoke of, and the furthest step in that."""
     ca_bundle: str = ""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
     """What was refused when it was last tried."""

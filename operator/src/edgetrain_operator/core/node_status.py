@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_operator.core.lifecycle import End, Verdict
 from edgetrain_operator.core.model import Trouble
 from edgetrain_operator.core.naming import worker_name
@@ -11,7 +12,6 @@ from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.troubles import UNHEARD, node_trouble
 from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import SITE_LABEL
-from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.status import NodeState, NodeStatus
 
@@ -52,11 +52,11 @@ class _State:
     message: str = ""
 
 
-def node_lines(scene: DecisionContext, plan: Plan | None, found: Verdict | None) -> list[NodeStatus]:
+def node_lines(scene: DecisionContext, plan: JobPlan | None, found: Verdict | None) -> list[NodeStatus]:
     """All nodes of the job, worst first; the caller cuts. `found`: the job does not run."""
     before = {line.worker: line for line in scene.seen.job.status.nodes}
-    members = {m.worker for group in plan.groups for m in group.members} if plan else set()
-    leaders = {group.aggregator for group in plan.groups} if plan else set()
+    members = {m.worker for m in plan.members} if plan else set()
+    leaders = plan.aggregators if plan else frozenset()
     lines = [
         _line(
             scene,
@@ -86,13 +86,13 @@ def node_lines(scene: DecisionContext, plan: Plan | None, found: Verdict | None)
 def _worker_state(
     scene: DecisionContext, worker: str, member: bool, before: NodeStatus | None, found: Verdict | None
 ) -> _State:
-    record, hearing = scene.records[worker], scene.hearing
+    record, reports = scene.records[worker], scene.reports
     pod, trouble = scene.pods.get(record.pod_uid), node_trouble(scene, worker)
     message = trouble.message if trouble else ""
     if record.left_out:
         return _State(NodeState.FAILED, message)
-    part = hearing.training(worker)
-    if part is not None and hearing.heard(worker):
+    part = reports.training(worker)
+    if part is not None and reports.heard(worker):
         waits = scene.with_node_names(part.waits) if part.state is TrainerState.PAUSED else ""
         return _State(_OF_REPORT[part.state], message or waits)
     if found is not None:
@@ -104,7 +104,7 @@ def _worker_state(
     if pod is not None and scene.down(pod):
         return _State(NodeState.FAILED, message or "its trainer has ended and waits to be started again")
     # Who falls silent just now is noted in its record by the plan that follows.
-    since = record.silent_since or (scene.now - hearing.silence(worker) if part is not None else 0.0)
+    since = record.silent_since or (scene.now - reports.silence(worker) if part is not None else 0.0)
     if since and (part is not None or member):
         return _dark(since, member, trouble)
     if member and before is not None:
@@ -154,7 +154,7 @@ def _without_reports(running: bool, trouble: Trouble | None) -> _State:
 
 
 def _line(scene: DecisionContext, worker: str, found: _State, aggregator: bool) -> NodeStatus:
-    part, rate = scene.hearing.training(worker), scene.seen.rates.get(worker)
+    part, rate = scene.reports.training(worker), scene.seen.rates.get(worker)
     node = scene.records[worker].node
     view = scene.seen.nodes.get(node)
     trains = found.state is NodeState.TRAINING and part is not None

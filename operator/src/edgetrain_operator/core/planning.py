@@ -1,31 +1,23 @@
-"""The next plan: members, lineage, aggregator, reduction, phase, in this order.
+"""The next plan of a job: who is in which group, then each group's part, then the revision.
 
 A plan gets a new revision only where its content differs; what reports change all the time (rates,
 steps) enters it through decisions with memory alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median_low
+from itertools import chain
 
-from edgetrain_operator.core import election, reduction, stall
 from edgetrain_operator.core.context import DecisionContext
-from edgetrain_operator.core.durability import with_durable
-from edgetrain_operator.core.lineage import NewLineage, branched, known_formation, new_lineage
-from edgetrain_operator.core.membership import (
-    LOST_SECONDS,
-    REJOIN_SECONDS,
-    Membership,
-    may_rejoin_at,
-    membership,
-)
+from edgetrain_operator.core.groups.membership import Membership, membership
+from edgetrain_operator.core.groups.planning import PlannedGroup, plan_group, stopped_group
+from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.program_pin import with_program
-from edgetrain_operator.core.stored import AggregatorTenure, KnownFormation, StoredPlan, WorkerRecord
-from edgetrain_protocol.plan import Group, Member, Phase, Plan
+from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
+from edgetrain_protocol.history import ALL
+from edgetrain_protocol.plan import Phase
 
-GROUP = "all"
-"""The one group of a job of one tier."""
 FIRST_PLAN_SECONDS = 10.0
 """From the first ready worker to a plan without those not ready: each later one costs a re-forming."""
 
@@ -41,65 +33,62 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     """Draw up the plan that follows from the scene; `stop`: the job is suspended or over."""
     if stop:
         return _stopping(scene)
-    found = membership(scene)
+    found = {group.name: membership(group) for group in scene.groups}
     stored = _remember(scene, found)
     wait = _wait_for_first(scene, stored, found)
     if wait is not None:
-        found = Membership((), (), found.left)
-    if scene.plan is None and not found.members:
-        return Planned(stored, requeue_at=tuple(_timers(scene, found, wait)))
-    formation, resort = known_formation(scene), stall.resort(scene)
-    renewal = _renewal(scene, found, formation, resort)
-    if renewal:
-        formation = None
-        stored = stored.model_copy(update={"branches": branched(stored, scene.lineage, renewal)})
-    office, changed, look_again = _office(scene, found.members, formation, renewal)
-    plan = _plan(scene, found.members, office, formation, renewal)
-    if resort.nudge:
-        plan = plan.model_copy(update={"nudge": plan.nudge + 1})
-    stored = with_program(scene, with_durable(scene, stored))
-    stored = stored.model_copy(update={"office": office, "formation": formation, "stall": resort.stall})
-    stored = stored.model_copy(update={"plan": _revised(scene, plan, stored.durable_step)})
-    events = _events(scene, found, office if changed else None, renewal)
-    return Planned(stored, events, tuple(_timers(scene, found, look_again, wait)))
+        found = {name: Membership((), (), of.left) for name, of in found.items()}
+    members = [member.worker for of in found.values() for member in of.members]
+    if scene.plan is None and not members:
+        return Planned(stored, requeue_at=() if wait is None else (wait,))
+    groups = _groups(scene, found, members)
+    plan = _plan(scene, groups, members)
+    stored = with_program(scene, stored)
+    stored = stored.model_copy(update={"plan": plan, "groups": _kept(groups)})
+    timers = chain(() if wait is None else (wait,), *(group.requeue_at for group in groups))
+    return Planned(stored, tuple(chain.from_iterable(group.events for group in groups)), tuple(timers))
 
 
-def _renewal(
-    scene: DecisionContext, found: Membership, formation: KnownFormation | None, resort: stall.Resort
-) -> NewLineage | None:
-    """A new lineage, where one is due and can begin: its founders are named by a plan that says train."""
-    here = [m.worker for m in found.members if scene.hearing.heard(m.worker)]
-    if len(here) < scene.seen.job.spec.nodes.min:
-        return None
-    return new_lineage(scene, formation, here, forced=resort.renew)
+def _groups(
+    scene: DecisionContext, found: Mapping[str, Membership], members: Collection[str]
+) -> list[PlannedGroup]:
+    least = scene.seen.job.spec.nodes.min
+    heard = sum(scene.reports.heard(worker) for worker in members)
+    trains, enough = len(members) >= least, heard >= least
+    return [
+        plan_group(group, found[group.name], trains=trains, enough_heard=enough) for group in scene.groups
+    ]
+
+
+def _kept(groups: Collection[PlannedGroup]) -> dict[str, GroupRecord]:
+    return {group.plan.name: group.stored for group in groups}
 
 
 def _stopping(scene: DecisionContext) -> Planned:
     stored = scene.stored.model_copy(update={"workers": dict(scene.records), "first_ready": 0.0})
     if scene.plan is None:
         return Planned(stored)
-    stored = with_durable(scene, stored)
-    plan = _revised(scene, scene.plan.model_copy(update={"phase": Phase.STOP}), stored.durable_step)
-    return Planned(stored.model_copy(update={"plan": plan, "formation": known_formation(scene)}))
+    groups = [stopped_group(group) for group in scene.groups]
+    stop = {"phase": Phase.STOP, "groups": tuple(group.plan for group in groups)}
+    plan = _revised(scene, scene.plan.model_copy(update=stop), groups)
+    return Planned(stored.model_copy(update={"plan": plan, "groups": _kept(groups)}))
 
 
-def _remember(scene: DecisionContext, found: Membership) -> StoredPlan:
+def _remember(scene: DecisionContext, found: Mapping[str, Membership]) -> StoredPlan:
     """The bookkeeping of this decision: times of what was seen for the first time, gone when it ended."""
     records = {w: _silence_noted(scene, w, record) for w, record in scene.records.items()}
-    for worker in found.left:
+    for worker in chain.from_iterable(of.left for of in found.values()):
         if worker in records:
             left = {"left_at": scene.now, "left_before": records[worker].left_at}
             records[worker] = records[worker].model_copy(update=left)
-    members = {m.worker for m in found.members}
-    lost = {w: scene.stored.lost.get(w, scene.now) for w in scene.hearing.put_out if w in members}
-    waits = bool(found.members) and not scene.members
+    waits = any(of.members for of in found.values()) and not scene.members
     first = (scene.stored.first_ready or scene.now) if waits else 0.0
-    return scene.stored.model_copy(update={"workers": records, "lost": lost, "first_ready": first})
+    return scene.stored.model_copy(update={"workers": records, "first_ready": first})
 
 
 def _silence_noted(scene: DecisionContext, worker: str, record: WorkerRecord) -> WorkerRecord:
-    silence = scene.hearing.silence(worker)
-    if scene.hearing.heard(worker):
+    silence = scene.reports.silence(worker)
+    if scene.reports.heard(worker):
         return record.model_copy(update={"silent_since": 0.0}) if record.silent_since else record
     # A pod whose supervisor never reported is not silent: it may be starting; its profiler is heard first.
     known = record.sighted.heard or (worker, record.pod_uid) in {(m.worker, m.pod_uid) for m in scene.members}
@@ -108,154 +97,53 @@ def _silence_noted(scene: DecisionContext, worker: str, record: WorkerRecord) ->
     return record
 
 
-def _wait_for_first(scene: DecisionContext, stored: StoredPlan, found: Membership) -> float | None:
+def _wait_for_first(
+    scene: DecisionContext, stored: StoredPlan, found: Mapping[str, Membership]
+) -> float | None:
     """Until when a plan without members waits for more workers; None where it need not."""
-    if scene.members or not found.members:
+    members = [member for of in found.values() for member in of.members]
+    if scene.members or not members:
         return None
-    if len(found.members) < scene.seen.job.spec.nodes.min:
+    if len(members) < scene.seen.job.spec.nodes.min:
         return scene.now + FIRST_PLAN_SECONDS
-    ready = {m.node for m in found.members}
+    ready = {m.node for m in members}
     coming = {n for n in scene.placement.wanted - ready if (v := scene.seen.nodes.get(n)) and v.ready}
     due = stored.first_ready + FIRST_PLAN_SECONDS
     return due if coming and scene.now < due else None
 
 
-def _office(
-    scene: DecisionContext,
-    members: tuple[Member, ...],
-    formation: KnownFormation | None,
-    renewal: NewLineage | None,
-) -> tuple[AggregatorTenure | None, bool, float | None]:
-    workers = [m.worker for m in members]
-    if not workers:
-        return scene.stored.office, False, None
-    if renewal:
-        workers = [w for w in workers if scene.hearing.heard(w)]
-    source = renewal.origin.worker if renewal and renewal.origin else ""
-    if source in workers:
-        # The others take the aggregator's parameters when a lineage begins: so its source leads at first.
-        workers = [source]
-    elif formation:
-        workers = [w for w in workers if w in formation.members] or workers
-    acting = formation.aggregator if formation else ""
-    # Who is heard, but out of its group, does not lead: whom the group put in its place does.
-    workers = [w for w in workers if w == acting or w not in scene.hearing.put_out] or workers
-    nodes = {m.worker: m.node for m in members}
-    ballot = election.Ballot(workers, nodes, scene.seen.rates, scene.stored.office, acting, scene.now)
-    result = election.elect(ballot)
-    return result.office, result.changed, result.look_again_at
-
-
-def _plan(
-    scene: DecisionContext,
-    members: tuple[Member, ...],
-    office: AggregatorTenure | None,
-    formation: KnownFormation | None,
-    renewal: NewLineage | None,
-) -> Plan:
+def _plan(scene: DecisionContext, groups: Collection[PlannedGroup], members: Collection[str]) -> JobPlan:
     spec, before = scene.seen.job.spec, scene.plan
-    phase = _phase(scene, members, formation)
-    groups = (_group(scene, members, office, formation),) if members and office else ()
-    same = before is not None and renewal is None
-    return Plan(
+    names = [group.plan.name for group in groups if group.plan.group]
+    plan = JobPlan(
         job_uid=scene.seen.job.uid,
-        lineage=scene.lineage + (1 if renewal else 0),
-        origin=renewal.origin if renewal else (before.origin if before else None),
+        lineage=scene.lineage,
         revision=before.revision if before else 1,
-        founders=before.founders if before and same and before.founders else _founders(scene, phase, groups),
-        begun=renewal is None and (scene.hearing.committed or (before is not None and before.begun)),
-        phase=phase,
-        groups=groups,
+        phase=Phase.TRAIN if len(members) >= spec.nodes.min else Phase.WAIT,
+        groups=tuple(_with_data(group.plan, names) for group in groups),
+        homes={w: r.group for w, r in scene.records.items() if r.group != ALL and w not in members},
         shares=spec.strategy.shares,
         checkpoint_every_seconds=spec.strategy.checkpoint_every_seconds,
-        durable_step=before.durable_step if before else None,
-        nudge=before.nudge if before else 0,
     )
+    return _revised(scene, plan, groups)
 
 
-def _founders(scene: DecisionContext, phase: Phase, groups: tuple[Group, ...]) -> tuple[str, ...]:
-    """Fixed with the first plan of a lineage that says train; the aggregator first: it breaks a tie. Members
-    that are dark come in later: the others would wait for their votes."""
-    if phase is not Phase.TRAIN:
-        return ()
-    pods = {m.worker: m.pod_uid for group in groups for m in group.members}
-    line = (worker for group in groups for worker in group.succession)
-    return tuple(f"{worker}/{pods[worker]}" for worker in line if scene.hearing.heard(worker))
+def _with_data(of: GroupPlan, names: Sequence[str]) -> GroupPlan:
+    """Each epoch's samples are cut between the groups, evenly: they share nothing else."""
+    if of.group is None:
+        return of
+    part = (names.index(of.name), len(names))
+    return of.model_copy(update={"group": of.group.model_copy(update={"data_part": part})})
 
 
-def _phase(scene: DecisionContext, members: tuple[Member, ...], formation: KnownFormation | None) -> Phase:
-    if len(members) < scene.seen.job.spec.nodes.min:
-        return Phase.WAIT
-    # Newcomers among themselves would begin anew beside the state that the others still hold.
-    strangers = formation is not None and not any(m.worker in formation.members for m in members)
-    return Phase.WAIT if strangers else Phase.TRAIN
-
-
-def _group(
-    scene: DecisionContext,
-    members: tuple[Member, ...],
-    office: AggregatorTenure | None,
-    formation: KnownFormation | None,
-) -> Group:
-    assert office is not None
-    workers, rates = [m.worker for m in members], scene.seen.rates
-    before = scene.plan.groups[0] if scene.plan and scene.plan.groups else None
-    newcomers = [w for w in workers if w not in formation.members] if formation else []
-    line = election.steady_succession(
-        before.succession if before else ("",), office.worker, workers, rates, newcomers
-    )
-    term = (before.term + (before.aggregator != office.worker)) if before else 1
-    parts = (scene.hearing.training(worker) for worker in workers)
-    sizes = [part.reduce_bytes for part in parts if part and part.reduce_bytes]
-    kind = reduction.choose(
-        scene.seen.job.spec.strategy.reduction,
-        before.reduction if before else None,
-        office.worker,
-        tuple(workers),
-        rates,
-        median_low(sizes or [0]),
-    )
-    return Group(name=GROUP, members=members, succession=line, term=term, reduction=kind)
-
-
-def _revised(scene: DecisionContext, plan: Plan, durable: int | None) -> Plan:
-    """The plan under its number: the old one where nothing changed, else above all that was ever heard of."""
+def _revised(scene: DecisionContext, plan: JobPlan, groups: Collection[PlannedGroup]) -> JobPlan:
+    """The plan under its number: the old one where nothing changed, else above all that was ever heard of.
+    What has become durable meanwhile goes along with the next one, and makes none by itself."""
     seen, before = scene.seen, scene.plan
     heard = max(seen.heard_revision, seen.job.status.plan.revision)
     if before and before.revision >= heard and plan == before:
         return before
     highest = max(heard, before.revision if before else 0)
-    return plan.model_copy(update={"revision": highest + 1, "durable_step": durable})
-
-
-def _events(
-    scene: DecisionContext, found: Membership, elected: AggregatorTenure | None, renewal: NewLineage | None
-) -> tuple[Event, ...]:
-    def node(worker: str) -> str:
-        return scene.records[worker].node if worker in scene.records else worker
-
-    events = [Event("Normal", "WorkerJoined", f"{node(w)} joined the plan") for w in found.joined]
-    events += [
-        Event("Warning", "WorkerLeft", f"{node(w)} left the plan: {why}") for w, why in found.left.items()
-    ]
-    if renewal:
-        events.append(Event("Warning", "NewLineage", renewal.message))
-    if elected:
-        events.append(Event("Normal", "Elected", _elected_text(elected)))
-    return tuple(events)
-
-
-def _elected_text(office: AggregatorTenure) -> str:
-    if not office.bits_per_second:
-        return f"{office.node} aggregates: {office.reason}; no link is measured yet"
-    text = f"{office.node} aggregates: {office.reason}; {office.bits_per_second / 1e6:.1f} Mbit/s"
-    return text + (f", next best {office.runner_up_bits_per_second / 1e6:.1f}" if office.runner_up else "")
-
-
-def _timers(scene: DecisionContext, found: Membership, *due: float | None) -> Iterable[float]:
-    yield from (time for time in due if time is not None)
-    if any(m.worker in scene.hearing.put_out for m in found.members):
-        yield scene.now + LOST_SECONDS
-    yield from (at for r in scene.records.values() if (at := may_rejoin_at(r)) > scene.now)
-    if found.left:
-        yield scene.now + REJOIN_SECONDS
+    durable = {group.plan.name: group.stored.durable_step for group in groups}
+    parts = tuple(of.model_copy(update={"durable_step": durable[of.name]}) for of in plan.groups)
+    return plan.model_copy(update={"revision": highest + 1, "groups": parts})

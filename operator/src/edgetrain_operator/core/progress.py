@@ -1,20 +1,42 @@
 """How far the job has come, as its status tells it."""
 
-from edgetrain_operator.core.context import DecisionContext
+from collections.abc import Sequence
+
+from edgetrain_operator.core.context import GroupContext
 from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.report import TrainingPart
-from edgetrain_protocol.status import JobProgress
+from edgetrain_protocol.status import GroupStatus, JobProgress
 
 
-def progress(scene: DecisionContext, stored: StoredPlan, trains: bool) -> JobProgress:
-    """From the member that is furthest in the present lineage, as far as others bear it out. A speed only
-    while somebody trains."""
-    first, before = _furthest(scene, stored), _told_before(scene, stored)
+def group_status(scene: GroupContext, stored: StoredPlan, trains: bool) -> GroupStatus:
+    """Of one group. A speed only while somebody trains."""
+    of, office = stored.plan and stored.plan.find(scene.name), stored.group(scene.name).office
+    generation = of.generation if of else scene.history.generation
+    return GroupStatus(
+        name=scene.name,
+        generation=generation,
+        members=len(of.members) if of else 0,
+        aggregator=office.node if office and of and of.group else "",
+        progress=_progress(scene, generation, stored, trains),
+    )
+
+
+def job_progress(groups: Sequence[GroupStatus]) -> JobProgress:
+    """That of the group which is furthest from its end, and the speed of all."""
+    last = min((group.progress for group in groups), key=lambda p: p.percent, default=JobProgress())
+    speed = sum(group.progress.samples_per_second for group in groups)
+    return last.model_copy(update={"samples_per_second": round(speed, 1)})
+
+
+def _progress(scene: GroupContext, generation: int, stored: StoredPlan, trains: bool) -> JobProgress:
+    """From the member that is furthest in the present generation, as far as others bear it out."""
+    first, before = _furthest(scene, generation), _told_before(scene, generation, stored)
+    durable = stored.group(scene.name).durable_step
     if first is None or first.step < before.step:
         # Programs that have just started know less than what has been told.
         speed = {} if trains else {"samples_per_second": 0.0, "eta_seconds": None}
-        return before.model_copy(update={"durable_step": stored.durable_step, **speed})
+        return before.model_copy(update={"durable_step": durable, **speed})
     return JobProgress(
         step=first.step,
         epoch=first.epoch,
@@ -22,24 +44,27 @@ def progress(scene: DecisionContext, stored: StoredPlan, trains: bool) -> JobPro
         loss=first.loss,
         samples_per_second=round(first.samples_per_second, 1) if trains else 0.0,
         eta_seconds=_eta(first) if trains else None,
-        durable_step=stored.durable_step,
+        durable_step=durable,
     )
 
 
-def _furthest(scene: DecisionContext, stored: StoredPlan) -> TrainingPart | None:
-    lineage = stored.plan.lineage if stored.plan else scene.lineage
-    fellows = scene.hearing.fellows.values() if lineage == scene.lineage else ()
-    parts = list(fellows) or scene.hearing.of_lineage(lineage)
+def _furthest(scene: GroupContext, generation: int) -> TrainingPart | None:
+    history = scene.history._replace(generation=generation)
+    fellows = scene.reports.fellows.values() if history == scene.history else ()
+    parts = list(fellows) or scene.reports.of_history(history)
     most = agreed(part.step for part in parts)
     return max((p for p in parts if p.step <= most), key=lambda part: part.step, default=None)
 
 
-def _told_before(scene: DecisionContext, stored: StoredPlan) -> JobProgress:
-    """What was told last; of a lineage that has just been raised, where it begins."""
-    told, plan = scene.seen.job.status, stored.plan
-    if plan is None or plan.lineage == told.plan.lineage:
+def _told_before(scene: GroupContext, generation: int, stored: StoredPlan) -> JobProgress:
+    """What was told last; of a generation that has just begun, where it begins."""
+    told = scene.told_before
+    if told is None:
+        return JobProgress()
+    if generation == told.generation:
         return told.progress
-    step = min(plan.origin.step if plan.origin else 0, told.progress.step)
+    of = stored.plan and stored.plan.find(scene.name)
+    step = min(of.origin.step if of and of.origin else 0, told.progress.step)
     percent = told.progress.percent * step / told.progress.step if step else 0.0
     return told.progress.model_copy(update={"step": step, "percent": round(percent, 2)})
 

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_operator.core.model import NodeView
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.names import OWN_PHASES
-from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Report, TrainingPart
 from edgetrain_protocol.series import Family, Row, job_labels, rows_of_report
 from edgetrain_protocol.status import ConditionType, JobStatus
@@ -37,7 +37,8 @@ INTERVAL = Family(
     "edgetrain_job_checkpoint_interval_seconds", "gauge", "Seconds between checkpoints, as asked for."
 )
 REVISION = Family("edgetrain_job_plan_revision", "gauge", "Newest revision of the plan.")
-LINEAGE = Family("edgetrain_job_lineage", "gauge", "Which history of the model.")
+LINEAGE = Family("edgetrain_job_lineage", "gauge", "Which history of the global model.")
+GENERATION = Family("edgetrain_job_generation", "gauge", "Which history of the group.")
 TERM = Family("edgetrain_job_term", "gauge", "Rises by one with each change of aggregator.")
 NODE_READY = Family("edgetrain_node_ready", "gauge", "1 while Kubernetes calls the edge node Ready, else 0.")
 
@@ -51,7 +52,7 @@ class JobSeen:
     min_workers: int
     checkpoint_every_seconds: float
     status: JobStatus
-    plan: Plan | None
+    plan: JobPlan | None
     reports: Mapping[str, StampedReport]
     """By worker."""
     rates: Mapping[str, NodeRate]
@@ -106,9 +107,8 @@ def _newest(held: StampedReport, now: float) -> Report:
 
 def _compared(job: JobSeen, fresh: Mapping[str, StampedReport]) -> Iterator[Row]:
     """What a worker is beside the others."""
-    groups = job.plan.groups if job.plan else ()
-    aggregators = {group.aggregator for group in groups}
-    members = {member.worker for group in groups for member in group.members}
+    aggregators = job.plan.aggregators if job.plan else frozenset()
+    members = {member.worker for member in job.plan.members} if job.plan else set()
     ratios = straggler_ratios({w: held.training for w, held in fresh.items() if held.training})
     for worker, held in fresh.items():
         mine = job.labels_of(held)
@@ -136,4 +136,6 @@ def _job(job: JobSeen) -> Iterator[Row]:
     if job.plan:
         yield Row(REVISION, mine, job.plan.revision)
         yield Row(LINEAGE, mine, job.plan.lineage)
-        yield Row(TERM, mine, max((group.term for group in job.plan.groups), default=1))
+    for of in job.plan.groups if job.plan else ():
+        yield Row(GENERATION, {**mine, "group": of.name}, of.generation)
+        yield Row(TERM, {**mine, "group": of.name}, of.group.term if of.group else 1)

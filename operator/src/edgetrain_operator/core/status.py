@@ -1,15 +1,16 @@
 """The job's status: all of it, every time. Whether it is worth a write is decided in `status_due`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from edgetrain_operator.core import conditions, lineage, stall
+from edgetrain_operator.core import conditions
 from edgetrain_operator.core.children import worker_selector
-from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.context import DecisionContext, GroupContext
+from edgetrain_operator.core.groups import generation, stall
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
 from edgetrain_operator.core.model import Event, Trouble
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
-from edgetrain_operator.core.progress import progress
+from edgetrain_operator.core.progress import group_status, job_progress
 from edgetrain_operator.core.stored import AggregatorTenure, StoredPlan
 from edgetrain_operator.core.troubles import (
     NODE_LEFT_OUT,
@@ -34,6 +35,8 @@ from edgetrain_protocol.status import (
 
 PROGRESS_SECONDS = 10.0
 """Between writes for progress and rates alone."""
+GROUPS_MAX = 100
+AGGREGATOR_MAX = 256
 MISSING_MAX = 20
 """Nodes that are named in one message."""
 
@@ -45,16 +48,19 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
     said = _said(scene, stored, lines, found)
     over = found is not None and found.end is not End.SUSPENDED
     suspended = found is not None and found.end is End.SUSPENDED
-    plan, office = stored.plan, stored.office
+    plan, office = stored.plan, _office(scene, stored)
+    trains = any(line.state is NodeState.TRAINING for line in lines)
+    groups = [group_status(group, stored, trains) for group in scene.groups] if plan else []
     return JobStatus(
         observed_generation=job.generation,
         phase=_word(found, said, lines),
         conditions=conditions.update(before.conditions, said, time_text(scene.now), job.generation),
         workers=_counts(scene, lines),
         selector=worker_selector(job.uid),
-        aggregator=office.node if office and plan and plan.groups else "",
+        aggregator=", ".join(group.aggregator for group in groups if group.aggregator)[:AGGREGATOR_MAX],
         plan=PlanRef(lineage=plan.lineage, revision=plan.revision) if plan else before.plan,
-        progress=progress(scene, stored, any(line.state is NodeState.TRAINING for line in lines)),
+        progress=job_progress(groups) if plan else before.progress,
+        groups=groups[:GROUPS_MAX],
         election=_election(office) if office else before.election,
         start_time=None if suspended else before.start_time or time_text(scene.now),
         completion_time=(before.completion_time or time_text(scene.now)) if over else None,
@@ -158,17 +164,16 @@ def _training(
     if _all_dark(scene, stored):
         return kind, True, "Training", "as far as was last heard"
     if any(line.state is NodeState.TRAINING for line in lines):
-        if waits := stall.waiting(scene):
+        if waits := _of_groups(scene, stall.waiting):
             return kind, False, "Waiting", waits
-        return kind, True, "Training", "steps are being committed"
+        return kind, True, "Training", f"steps are being committed{_apart(stored)}"
     if troubles := _preventing(scene, troubles):
         return kind, False, troubles[0].reason, troubles[0].message
     ready = len(stored.members)
     if stored.plan and stored.plan.phase is Phase.WAIT and ready < scene.seen.job.spec.nodes.min:
         text = f"{ready} workers are ready, spec.nodes.min is {scene.seen.job.spec.nodes.min}"
         return kind, False, "WaitingForWorkers", text
-    here = [m.worker for m in stored.members if scene.hearing.heard(m.worker)]
-    if awaited := lineage.awaited(scene, stored.formation, here):
+    if awaited := _awaited(scene, stored):
         return kind, False, "WaitingForCheckpoint", awaited
     if any(line.state is NodeState.PAUSED for line in lines):
         return (
@@ -180,6 +185,34 @@ def _training(
     return kind, False, "Starting", "workers are starting"
 
 
+def _of_groups(scene: DecisionContext, said: Callable[[GroupContext], str]) -> str:
+    """What is said of the first group of which there is something to say."""
+    texts = ((group, said(group)) for group in scene.groups)
+    return next((group.told_of(text) for group, text in texts if text), "")
+
+
+def _awaited(scene: DecisionContext, stored: StoredPlan) -> str:
+    def of(group: GroupContext) -> str:
+        plan = stored.plan and stored.plan.find(group.name)
+        here = [m.worker for m in plan.members if scene.reports.heard(m.worker)] if plan else []
+        return generation.awaited(group, stored.group(group.name).formation, here)
+
+    return _of_groups(scene, of)
+
+
+def _office(scene: DecisionContext, stored: StoredPlan) -> AggregatorTenure | None:
+    """Of the first group that has one: the others' aggregators stand with their groups."""
+    offices = (stored.group(group.name).office for group in scene.groups)
+    return next((office for office in offices if office), None)
+
+
+def _apart(stored: StoredPlan) -> str:
+    count = sum(bool(of.members) for of in stored.plan.groups) if stored.plan else 0
+    if count < 2:
+        return ""
+    return f" by {count} groups, which share nothing yet: strategy.grouping is experimental"
+
+
 def _preventing(scene: DecisionContext, troubles: Sequence[Trouble]) -> list[Trouble]:
     """Troubles that keep the job from training: of single nodes only where the rest are too few."""
     without = scene.placement.wanted - {trouble.node for trouble in troubles}
@@ -189,7 +222,8 @@ def _preventing(scene: DecisionContext, troubles: Sequence[Trouble]) -> list[Tro
 
 def _all_dark(scene: DecisionContext, stored: StoredPlan) -> bool:
     """Nobody of a group that has trained is heard: it trains on, for all that is known."""
-    if stored.formation is None or scene.hearing.any_heard(m.worker for m in stored.members):
+    formed = any(group.formation for group in stored.groups.values())
+    if not formed or scene.reports.any_heard(m.worker for m in stored.members):
         return False
     pods = [scene.pods.get(m.pod_uid) for m in stored.members]
     return any(pod is None or not scene.down(pod) for pod in pods)
@@ -215,7 +249,7 @@ def _degraded(
 
 
 def _stalled(scene: DecisionContext, found: Verdict | None) -> conditions.Said:
-    text = stall.stalled(scene) if found is None else ""
+    text = _of_groups(scene, stall.stalled) if found is None else ""
     return ConditionType.STALLED, bool(text), "NobodyTrains" if text else "NotStalled", text
 
 
@@ -262,4 +296,5 @@ def _election(office: AggregatorTenure) -> ElectionStatus:
 def _without_progress(of: JobStatus) -> JobStatus:
     numbers = {"steps_per_second": 0.0, "samples_per_second": 0.0, "bandwidth_bits_per_second": None}
     nodes = [line.model_copy(update=numbers) for line in of.nodes]
-    return of.model_copy(update={"progress": JobProgress(), "nodes": nodes})
+    groups = [group.model_copy(update={"progress": JobProgress()}) for group in of.groups]
+    return of.model_copy(update={"progress": JobProgress(), "groups": groups, "nodes": nodes})

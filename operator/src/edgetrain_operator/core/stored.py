@@ -4,12 +4,15 @@ Times in it are the operator's (Unix, seconds). They change only when something 
 every heartbeat: each change is a write that every reconcile after it must wait for.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
-from edgetrain_protocol.plan import Member, Plan
+from edgetrain_operator.core.job_plan import JobPlan
+from edgetrain_protocol.base import Count, LongText, Name, ShortText, Tolerant
+from edgetrain_protocol.history import ALL, History, OfHistory
+from edgetrain_protocol.plan import GroupName, Member
 from edgetrain_protocol.report import Checkpoint, Quorum, Voter
 
 DOCUMENT_KEY = "plan.json"
@@ -58,6 +61,8 @@ class WorkerRecord(Tolerant):
     """A node's worker through all its pods."""
 
     node: Name
+    group: GroupName = ALL
+    """That it is of."""
     attempt: int
     """Of its newest pod, which may be still to be made."""
     pod_uid: ShortText = ""
@@ -77,7 +82,7 @@ class WorkerRecord(Tolerant):
     failed_incarnation: ShortText = ""
     """The last of those."""
     failed_in: ShortText = ""
-    """Lineage and number of the formation in which it failed last."""
+    """History and number of the formation in which it failed last."""
     common: int = 0
     """Its failures that other members of the same formation had as well: no fault of the node."""
     stands_for: int = 0
@@ -145,7 +150,7 @@ class AggregatorTenure(Tolerant):
 
 
 class KnownFormation(Tolerant):
-    """The newest formation that any worker reported in this lineage."""
+    """The newest formation that any worker reported in this generation."""
 
     number: int
     aggregator: Name
@@ -168,6 +173,12 @@ class KnownFormation(Tolerant):
         return Quorum(number=self.number, aggregator=self.aggregator, voters=tuple(voters))
 
 
+class Branch(OfHistory):
+    """Where a later generation left this one."""
+
+    step: Count
+
+
 class Stall(Tolerant):
     """Nobody trains although workers are heard: what has been done about it so far."""
 
@@ -178,38 +189,67 @@ class Stall(Tolerant):
     """When the last one was taken."""
 
 
-class StoredPlan(Tolerant):
-    plan: Plan | None = None
-    workers: dict[Name, WorkerRecord] = Field(default_factory=dict, max_length=2000)
-    first_attempt: int = 1
-    """Of a node without a record: higher once records were lost, in which it may have had one."""
+class GroupRecord(Tolerant):
+    """What later decisions about one group need to remember."""
+
     office: AggregatorTenure | None = None
     formation: KnownFormation | None = None
     lost: dict[Name, float] = Field(default_factory=dict, max_length=1000)
     """Members whom their group reports lost -> when that was first seen."""
-    first_ready: float = 0.0
-    """When the first worker was ready, before there was a plan."""
-    program: ShortText = ""
-    """Hash of the files of the program that it trains."""
     durable: Checkpoint | None = None
     durable_on: tuple[Name, ...] = Field((), max_length=1000)
     """Workers that hold it."""
-    branches: dict[int, int] = Field(default_factory=dict, max_length=1000)
-    """Lineage -> the step at which a later one left it: what it has beyond is of a dead history."""
+    branches: tuple[Branch, ...] = Field((), max_length=1000)
+    """Of each generation that another followed: what it has beyond is of a dead history."""
     stall: Stall | None = None
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """Of all its groups."""
-        return tuple(m for group in self.plan.groups for m in group.members) if self.plan else ()
 
     @property
     def durable_step(self) -> int | None:
         return self.durable.step if self.durable else None
 
+    def left_at(self, history: History) -> int | None:
+        """The step at which a later generation left this one; None where none did."""
+        return next((branch.step for branch in self.branches if branch.history == history), None)
+
     def alive(self, checkpoint: Checkpoint) -> bool:
-        """Whether it is of the history that the present lineage goes on from."""
-        return checkpoint.step <= self.branches.get(checkpoint.lineage, checkpoint.step)
+        """Whether it is of the history that the present generation goes on from."""
+        left = self.left_at(checkpoint.history)
+        return left is None or checkpoint.step <= left
+
+
+_OF_ONE_GROUP = ("office", "formation", "lost", "durable", "durableOn", "branches", "stall")
+
+
+class StoredPlan(Tolerant):
+    plan: JobPlan | None = None
+    workers: dict[Name, WorkerRecord] = Field(default_factory=dict, max_length=2000)
+    groups: dict[GroupName, GroupRecord] = Field(default_factory=dict, max_length=1000)
+    first_attempt: int = 1
+    """Of a node without a record: higher once records were lost, in which it may have had one."""
+    first_ready: float = 0.0
+    """When the first worker was ready, before there was a plan."""
+    program: ShortText = ""
+    """Hash of the files of the program that it trains."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_group(cls, document: Any) -> Any:
+        """Before there were groups all that is remembered of one stood in the document itself."""
+        if not isinstance(document, Mapping) or not document.keys() & set(_OF_ONE_GROUP):
+            return document
+        group = {name: document[name] for name in _OF_ONE_GROUP if name in document}
+        if isinstance(ends := group.get("branches"), Mapping):
+            group["branches"] = [{"lineage": lineage, "step": step} for lineage, step in ends.items()]
+        rest = {name: value for name, value in document.items() if name not in _OF_ONE_GROUP}
+        return {**rest, "groups": {ALL: group}}
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Of all its groups."""
+        return self.plan.members if self.plan else ()
+
+    def group(self, name: str) -> GroupRecord:
+        return self.groups.get(name) or GroupRecord()
 
     def to_document(self) -> str:
         """The JSON for the ConfigMap.

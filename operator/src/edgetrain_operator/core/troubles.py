@@ -187,7 +187,7 @@ def _no_match(scene: DecisionContext) -> str:
 
 
 def _reported(scene: DecisionContext, worker: str) -> Trouble | None:
-    part, node = scene.hearing.training(worker), scene.records[worker].node
+    part, node = scene.reports.training(worker), scene.records[worker].node
     failed = part is not None and part.state is TrainerState.FAILED
     if not failed and (text := differs(scene, worker)):
         return _with_mend(PROGRAM_DIFFERS, text, node)
@@ -199,7 +199,7 @@ def _reported(scene: DecisionContext, worker: str) -> Trouble | None:
 
 def _warned(scene: DecisionContext, worker: str) -> Trouble | None:
     """What its training survives, as long as it says so."""
-    part, node = scene.hearing.training(worker), scene.records[worker].node
+    part, node = scene.reports.training(worker), scene.records[worker].node
     if part is None or not part.warning_reason:
         return None
     return _with_mend(part.warning_reason, part.warning or "", node)

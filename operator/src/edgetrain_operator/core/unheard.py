@@ -48,7 +48,7 @@ def _unheard(scene: DecisionContext, record: WorkerRecord, pod: PodView) -> Trou
     since = record.silent_since if sighting.heard else sighting.running_since
     if not since or scene.now - max(since, scene.seen.since) < NEVER_HEARD_SECONDS:
         return None
-    stamped, logs = scene.hearing.report(worker_name(record.node)), f"`kubectl logs {pod.name} -c trainer`"
+    stamped, logs = scene.reports.report(worker_name(record.node)), f"`kubectl logs {pod.name} -c trainer`"
     reason = "NotHeard" if sighting.heard else "NeverHeard"
     what = "not heard" if sighting.heard else "its supervisor has never been heard"
     text = f"{record.node}: {what} since {time_text(since)}, though its node is Ready and its pod runs"

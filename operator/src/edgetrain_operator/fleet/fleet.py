@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.pace import Paces
@@ -15,7 +16,7 @@ from edgetrain_operator.fleet.store import InvalidReport, ReportStore, Sender, c
 from edgetrain_operator.fleet.tokens import OPERATOR, make_token, verify_token
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol import identity
-from edgetrain_protocol.plan import Plan
+from edgetrain_protocol.history import History
 from edgetrain_protocol.report import Report, ReportAnswer
 from edgetrain_protocol.signed_plan import signed_content
 
@@ -59,7 +60,7 @@ class Fleet:
             book = self._probes.get(job_uid)
             return book.rates(self._clock()) if book else {}
 
-    def publish(self, job_uid: str, plan: Plan) -> None:
+    def publish(self, job_uid: str, plan: JobPlan) -> None:
         with self._lock:
             self._forgotten.pop(job_uid, None)
             self._expected.add(job_uid)
@@ -81,7 +82,7 @@ class Fleet:
         with self._lock:
             return self._store.highest_revision(job_uid)
 
-    def furthest(self, job_uid: str) -> tuple[int, int]:
+    def furthest(self, job_uid: str) -> Mapping[str, tuple[History, int]]:
         with self._lock:
             return self._store.furthest(job_uid)
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edgetrain_protocol.plan import Plan
+from edgetrain_operator.core.job_plan import JobPlan
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,16 @@ class Served:
 
 @dataclass
 class _Published:
-    plan: Plan
-    served: dict[str, Served] = field(default_factory=dict)
-    """By the worker's group: a thousand members of one group are sent the same bytes, signed once."""
+    plan: JobPlan
+    served: dict[tuple[str, bool], Served] = field(default_factory=dict)
+    """By the worker's group, and whether it is in: a thousand members are sent the same bytes, signed
+    once."""
 
     def __post_init__(self) -> None:
-        self._groups = {member.worker: group.name for group in self.plan.groups for member in group.members}
+        self._members = {member.worker for member in self.plan.members}
 
     def served_to(self, worker: str, sign: Callable[[str], str]) -> Served:
-        group = self._groups.get(worker, "")
+        group = self.plan.home_of(worker), worker in self._members
         if group not in self.served:
             text = self.plan.slice_for(worker).model_dump_json(by_alias=True, exclude_none=True)
             self.served[group] = Served(text, sign(text))
@@ -45,7 +46,7 @@ class PlanBoard:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closed = False
 
-    def publish(self, job_uid: str, plan: Plan) -> None:
+    def publish(self, job_uid: str, plan: JobPlan) -> None:
         held = self._published.get(job_uid)
         if held is None or held.plan != plan:
             self._published[job_uid] = _Published(plan)
@@ -59,7 +60,7 @@ class PlanBoard:
         self._published.pop(job_uid, None)
         self.wake(job_uid)
 
-    def plan(self, job_uid: str) -> Plan | None:
+    def plan(self, job_uid: str) -> JobPlan | None:
         held = self._published.get(job_uid)
         return held.plan if held else None
 

@@ -5,13 +5,14 @@ is unknown, not lost. Not locked; its owner does that.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
 from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.history import History
 from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.report import NodePart, Report, TrainingPart
 
@@ -44,8 +45,8 @@ class _Job:
     workers: dict[str, StampedReport] = field(default_factory=dict)
     last: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
     """(worker, pod, kind of part) -> sequence and time of its newest report."""
-    furthest: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By worker (lineage, step), the furthest that it reported: one that starts anew says no more of it."""
+    furthest: dict[str, tuple[History, int]] = field(default_factory=dict)
+    """By worker, the furthest that it reported of its group: one that starts anew says no more of it."""
 
 
 class ReportStore:
@@ -66,8 +67,10 @@ class ReportStore:
         after = _stamped(before, report, now)
         job.workers[report.worker] = after
         if part := report.training:
-            come_to = (part.lineage, part.step)
-            job.furthest[report.worker] = max(job.furthest.get(report.worker, come_to), come_to)
+            come_to = (part.history, part.step)
+            before_it = job.furthest.get(report.worker, come_to)
+            moved = before_it[0].group != part.group
+            job.furthest[report.worker] = come_to if moved else max(before_it, come_to)
         _bound(job)
         return _matters(before, after)
 
@@ -85,12 +88,11 @@ class ReportStore:
     def forget(self, job_uid: str) -> None:
         self._jobs.pop(job_uid, None)
 
-    def furthest(self, job_uid: str) -> tuple[int, int]:
-        """What two have come to, where there are two; one alone is believed in a little more."""
+    def furthest(self, job_uid: str) -> dict[str, tuple[History, int]]:
+        """By group, what two have come to, where there are two; one alone is believed in a little more."""
         job = self._jobs.get(job_uid)
-        said = job.furthest.values() if job else ()
-        lineage = agreed((lineage for lineage, _ in said), ahead=0)
-        return lineage, agreed(step for of, step in said if of == lineage)
+        said = list(job.furthest.values()) if job else []
+        return {group: _furthest(said, group) for group in {history.group for history, _ in said}}
 
     def forget_pod(self, pod_uid: str) -> None:
         """What a pod that is over said last must not pass for the state of its successor."""
@@ -200,7 +202,7 @@ def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
 
 
 _DECISIVE = (
-    *("state", "incarnation", "lineage", "revision_held", "formation", "lost", "joinable"),
+    *("state", "incarnation", "history", "revision_held", "formation", "lost", "joinable"),
     *("recoveries", "checkpoints", "model", "error", "error_reason", "counted", "holds", "waits_for"),
 )
 
@@ -217,3 +219,9 @@ def _matters(before: StampedReport | None, after: StampedReport) -> bool:
 
 def _decisive(part: TrainingPart | None) -> tuple[object, ...] | None:
     return None if part is None else tuple(getattr(part, name) for name in _DECISIVE)
+
+
+def _furthest(said: Iterable[tuple[History, int]], group: str) -> tuple[History, int]:
+    of_group = [(history, step) for history, step in said if history.group == group]
+    newest = sorted((history for history, _ in of_group), reverse=True)[:2][-1]
+    return newest, agreed(step for history, step in of_group if history == newest)

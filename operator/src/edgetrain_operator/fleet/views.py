@@ -54,7 +54,7 @@ def jobs(fleet: Fleet, uids: Sequence[str]) -> Jobs:
 
 def job(fleet: Fleet, uid: str) -> Job:
     plan, rates = fleet.board.plan(uid), fleet.rates(uid)
-    aggregators = {group.aggregator for group in plan.groups} if plan else set()
+    aggregators = plan.aggregators if plan else frozenset()
     nodes = [
         _node_line(worker, held, rates.get(worker), worker in aggregators)
         for worker, held in sorted(fleet.reports(uid).items(), key=lambda item: item[1].head.node)

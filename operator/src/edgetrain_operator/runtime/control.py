@@ -41,6 +41,7 @@ class Control:
             settings.network_policy,
             settings.trainer_resources,
             settings.trainer_memory_percent,
+            settings.feature_gates,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)

@@ -75,8 +75,8 @@ class Metrics:
             "Times that something was done because nobody trained although workers were heard.",
             registry=registry,
         )
-        self.lineages = Counter(
-            "edgetrain_operator_lineages_total",
+        self.generations = Counter(
+            "edgetrain_operator_generations_total",
             "Lineages begun because a majority was lost.",
             registry=registry,
         )

@@ -30,7 +30,7 @@ from edgetrain_operator.core.model import (
 )
 from edgetrain_operator.core.observe import job_view, own, pod_view
 from edgetrain_operator.core.status import status_due, transitions
-from edgetrain_operator.core.stored import StoredPlan, TooLarge
+from edgetrain_operator.core.stored import GroupRecord, StoredPlan, TooLarge
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.errors import Conflict, KubeError
@@ -147,8 +147,7 @@ class Reconciler:
             reports=reports,
             rates=rates,
             heard_revision=heard,
-            highest_lineage=furthest[0],
-            highest_step=furthest[1],
+            furthest=furthest,
             refusals=dict(memory.refusals),
             program_missing=await self._program_missing(job, views),
             strangers=await strangers(self._kube, job, held.stored, nodes, memory),
@@ -218,13 +217,20 @@ class Reconciler:
     def _count(self, before: StoredPlan, after: StoredPlan) -> None:
         old, new = before.plan, after.plan
         self._metrics.plans.inc(old != new)
-        self._metrics.lineages.inc(bool(old and new and old.lineage != new.lineage))
-        steps = [stored.stall.steps if stored.stall else 0 for stored in (before, after)]
-        self._metrics.stalls.inc(steps[1] > steps[0])
-        changed = before.office and after.office and before.office.worker != after.office.worker
+        for name, group in after.groups.items():
+            self._count_group(before.group(name), group)
+        if old and new:
+            known = {of.name: of.generation for of in old.groups}
+            begun = [of.name for of in new.groups if of.generation > known.get(of.name, of.generation)]
+            self._metrics.generations.inc(len(begun))
         out = left_out(after.workers) - left_out(before.workers)
         self._metrics.left_out.inc(len(out))
-        self._metrics.elections.inc(bool(changed) or (before.office is None and after.office is not None))
+
+    def _count_group(self, before: GroupRecord, after: GroupRecord) -> None:
+        steps = [stored.stall.steps if stored.stall else 0 for stored in (before, after)]
+        self._metrics.stalls.inc(steps[1] > steps[0])
+        leaders = [stored.office.worker if stored.office else "" for stored in (before, after)]
+        self._metrics.elections.inc(bool(leaders[1]) and leaders[0] != leaders[1])
 
     async def _tell(self, job: Job, memory: JobMemory, decision: Decision, now: float) -> None:
         if not status_due(job.status, decision.status, memory.since_status):

@@ -5,8 +5,9 @@ from edgetrain.engine.meter import Meter
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.link import FormationId, Message, Progress
+from edgetrain_protocol.history import NO_HISTORY
 
-NOBODY = FormationId(0, 0)
+NOBODY = FormationId(NO_HISTORY, 0)
 ME = "alone"
 
 

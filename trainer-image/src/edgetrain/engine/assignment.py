@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from edgetrain.engine.transfer.replay_log import Entry
+from edgetrain_protocol.history import NO_HISTORY, History
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Step:
     """All of its samples, over all members; none for a step that was replayed."""
     members: int = 0
     """Whose samples are in it."""
-    lineage: int = 0
+    history: History = NO_HISTORY
     """Which history of the model it belongs to."""
 
 

@@ -242,10 +242,10 @@ class Boundary:
         with self._monitor:
             # What a donor has sent so far goes on from another state than this.
             self._stepping.catch_up.stop()
-            self._replica.take_over(Position(start.lineage), self._fresh, in_sync=False)
+            self._replica.take_over(Position(start.history), self._fresh, in_sync=False)
         if snapshot:
             self._restore(snapshot)
-            position = Position(start.lineage, None, snapshot.position.committed)
+            position = Position(start.history, None, snapshot.position.committed)
             with self._monitor:
                 # Not in sync: the same point of the history, but perhaps not the same bits.
                 self._replica.take_over(position, snapshot.ledger.at_rest(), in_sync=False)
@@ -278,7 +278,7 @@ class Boundary:
         """By a thread of the state server."""
         with self._monitor:
             self._captures_wanted += 1
-            # Also what a lineage begins with: others wait for it to form a group with us.
+            # Also what a generation begins with: others wait for it to form a group with us.
             self._monitor.wait_for(lambda: self._parked and (self._replica.in_sync or self._replica.begun))
             self._capturing += 1
         try:

@@ -106,7 +106,7 @@ class Entering:
         replica = self._replica
         replica.ledger = agreement.ledger
         # What scratch held is nobody's any more once a redo was decided, and the ledger has moved on.
-        replica.position = replace(replica.position, lineage=active.id.lineage, prepared=None)
+        replica.position = replace(replica.position, history=active.id.history, prepared=None)
         replica.in_sync = replica.compare = True
         active.entered, active.holders = True, agreement.holders
         self._catch_up.stop()

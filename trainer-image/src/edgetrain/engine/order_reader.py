@@ -64,7 +64,7 @@ class _OrderReader:
         match message:
             case Start(keep=True) if self._replica.in_sync:
                 # At once, also in the middle of a step: nothing of the state changes.
-                self._stepping.keep_on(message.lineage)
+                self._stepping.keep_on(message.history)
                 self._send(Started(self._replica.position))
             case Start():
                 self._replica.begun = False

@@ -6,6 +6,7 @@ from edgetrain.engine.formation.state_sync import holder_name
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.transfer.replay_log import ReplayLog
 from edgetrain.link import Position
+from edgetrain_protocol.history import History
 
 
 class ReplicaState:
@@ -16,13 +17,13 @@ class ReplicaState:
         self.position = Position()
         self.ledger = ledger
         self.in_sync = False
-        """Its parameters are known to be those of `position.committed` in this lineage."""
+        """Its parameters are known to be those of `position.committed` in its history."""
         self.compare = True
         """Its parameters are to be compared with the others' in the next vote."""
         self.drifted = False
         """They were, and found to differ."""
         self.begun = False
-        """It holds the state from which a lineage begins, in sync with nobody yet."""
+        """It holds the state from which a generation begins, in sync with nobody yet."""
         self.incarnation = secrets.randbits(48)
         self.in_hand: tuple[int, ...] | None = None
         """The part of the step that the program has been given, until the step is committed."""
@@ -51,9 +52,9 @@ class ReplicaState:
         """Of the batch, 0 to 1."""
         return self.ledger.weights.get(self.holder, 0.0)
 
-    def keep_on(self, lineage: int) -> None:
-        """The state at hand, whatever step is in hand, begins a new lineage."""
-        self.position = Position(lineage, None, self.position.committed)
+    def keep_on(self, history: History) -> None:
+        """The state at hand, whatever step is in hand, begins a new generation."""
+        self.position = Position(history, None, self.position.committed)
         self.log.clear()
 
     def take_over(self, position: Position, ledger: Ledger, *, in_sync: bool) -> None:

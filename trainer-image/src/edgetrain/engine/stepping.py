@@ -27,6 +27,7 @@ from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Decision, FormationId, Message, Position, Prepared, Progress
+from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Shares
 
 COMPARE_EVERY = 100
@@ -81,11 +82,11 @@ class StepEngine:
         return StepAssignment(replica.ledger.cut.epoch, replica.in_hand)
 
     @held
-    def keep_on(self, lineage: int) -> None:
-        """By the link's thread. The state at hand, whatever step is in hand, begins a new lineage."""
+    def keep_on(self, history: History) -> None:
+        """By the link's thread. The state at hand, whatever step is in hand, begins a new generation."""
         self.formations.leave()
         self.catch_up.stop()
-        self.replica.keep_on(lineage)
+        self.replica.keep_on(history)
 
     # --- a step
 
@@ -234,7 +235,7 @@ class StepEngine:
         else:
             # Now, not at the next boundary: should the formation break before somebody gets there,
             # all who committed still agree on who had which part of the next step.
-            replica.ledger = replica.ledger.share_out(active.id, active.holders)
+            replica.ledger = replica.ledger.share_out(active.id, active.holders, active.form.terms.part)
         return entry, cut
 
     # --- a committed step
@@ -243,7 +244,7 @@ class StepEngine:
     def _note(self, entry: Entry) -> Entry:
         """From now on it is committed here."""
         replica = self.replica
-        replica.position = Position(entry.formation.lineage, entry.formation, entry.step)
+        replica.position = Position(entry.formation.history, entry.formation, entry.step)
         replica.ledger, replica.in_hand = entry.ledger, None
         self._attempts.keep(entry)
         return entry
@@ -253,9 +254,9 @@ class StepEngine:
         self._flat.unpack(entry.total)
         parts = [part for part in cut.slices.values() if part] if cut else []
         positions = tuple(position for part in parts for position in part)
-        epoch, lineage = entry.ledger.record.epoch, entry.formation.lineage
+        epoch, history = entry.ledger.record.epoch, entry.formation.history
         loss = self._flat.loss(entry.total)
-        self.last = Step(entry.step, epoch, loss, positions, len(parts), lineage)
+        self.last = Step(entry.step, epoch, loss, positions, len(parts), history)
         self._tell(entry.formation, self.last)
 
     def _tell(self, formation: FormationId, step: Step) -> None:

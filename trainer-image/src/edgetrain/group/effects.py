@@ -4,17 +4,19 @@ from dataclasses import dataclass
 
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
+from edgetrain.group.said import Established, Said
 from edgetrain.group.status import Status
-from edgetrain.group.voter import Established, Persist, Said
+from edgetrain.group.voter import Persist
 from edgetrain.link import messages as link
 from edgetrain.link.messages import FormationId
+from edgetrain_protocol.history import History
 
 
 @dataclass(frozen=True)
 class Asked:
     """A leader asks a newcomer in: fetch from `donor`, who is in `base`, which has committed."""
 
-    lineage: int
+    history: History
     base: Formation
     donor: Member
 
@@ -68,8 +70,16 @@ class VotesLost:
     formation: Formation
 
 
-Effect = Persist | Send | Announce | Order | FetchFrom | Build | Log | VotesLost
+@dataclass(frozen=True)
+class SetAside:
+    """Durable before anything that follows: what this pod has voted for in a group that it leaves. Should it
+    come back to that group, it is bound by it."""
+
+    record: Record
+
+
+Effect = Persist | SetAside | Send | Announce | Order | FetchFrom | Build | Log | VotesLost
 
 
 def formation_id(word: Established) -> FormationId:
-    return FormationId(word.lineage, word.formation.number, word.formation.revision)
+    return FormationId(word.history, word.formation.number, word.formation.revision)

@@ -1,4 +1,4 @@
-"""The first formation of a lineage: nobody can vote for an older one. Pure decisions."""
+"""The first formation of a generation: nobody can vote for an older one. Pure decisions."""
 
 from edgetrain.group.status import Stage, Status
 from edgetrain.group.view import Invite, Move, Nothing, View
@@ -10,9 +10,9 @@ INVITE_SECONDS = 10.0
 
 
 def found(view: View) -> Move:
-    """No formation that we know of: the first of a lineage, once enough of its founders are there."""
+    """No formation that we know of: the first of a generation, once enough of its founders are there."""
     plan = view.plan
-    if not plan.train or plan.lineage != view.own.lineage:
+    if not plan.train or plan.history != view.own.history:
         return Nothing(why="no plan to train")
     if view.own.base:
         return Nothing(why="the last formation is lost: waiting for the operator")
@@ -25,7 +25,7 @@ def found(view: View) -> Move:
 
 
 def started_in(view: View) -> list[Status]:
-    return [s for s in _lineage(view) if s.stage in (Stage.STARTED, Stage.CAUGHT_UP)]
+    return [s for s in _alike(view) if s.stage in (Stage.STARTED, Stage.CAUGHT_UP)]
 
 
 def _without_state(view: View) -> str:
@@ -47,12 +47,12 @@ def _hears_enough(view: View, worker: str, started: list[Status]) -> bool:
     return view.enough([s.member for s in started if s.member and s.pod.worker in heard])
 
 
-def _lineage(view: View) -> list[Status]:
-    """Those of the plan who are heard, in its lineage, with a program like ours."""
+def _alike(view: View) -> list[Status]:
+    """Those of the plan who are heard, in its history, with a program like ours."""
     return [
         s
         for s in view.statuses.values()
-        if s.lineage == view.plan.lineage
+        if s.history == view.plan.history
         and s.pod in view.plan.pods
         and s.member is not None
         and not s.hung
@@ -75,13 +75,13 @@ def _found_with(view: View, started: list[Status]) -> Move:
         return Nothing(why="fewer than half of the founders are here", waits_for=missing)
     if len(ready) < len(plan.pods) and view.now < view.since + GATHER_SECONDS:
         return Nothing(view.since + GATHER_SECONDS, "waiting for the rest of the plan")
-    return view.propose(ready, f"the first formation of lineage {plan.lineage}")
+    return view.propose(ready, f"the first formation of {plan.history}")
 
 
 def _invitation(view: View, holders: list[Status]) -> Invite | None:
-    """Who has no state, or another, fetches that from which the lineage starts."""
+    """Who has no state, or another, fetches that from which the generation starts."""
     alone = not (view.plan.origin and view.plan.origin.worker)
-    for status in _lineage(view):
+    for status in _alike(view):
         at, _ = view.invited.get(status.pod.worker, (None, ""))
         begins = alone and status.stage is Stage.FRESH
         lacks = status not in holders and not begins

@@ -2,7 +2,7 @@
 speaks before the plan that has it comes: what they say waits until then.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
@@ -14,8 +14,8 @@ from edgetrain.group.trainer import OwnTrainer
 class Hearing(OwnTrainer):
     """Keeps what others say of themselves."""
 
-    def __init__(self, pod: Pod, record: Record | None) -> None:
-        super().__init__(pod, record)
+    def __init__(self, pod: Pod, record: Record | None, left: Iterable[Record] = ()) -> None:
+        super().__init__(pod, record, left)
         self.statuses: dict[str, Status] = {}
         """Of those who are heard and whose word counts, by worker."""
         self._told: dict[str, Status] = {}
@@ -44,7 +44,7 @@ def voters(plan: PlanView | None, own: Record, shown: Collection[Record]) -> set
     """Whose votes may be needed, planned or not: those in the formations of our record, and of the records of
     these and of who is planned."""
     near = called(own).union(plan.pods if plan else ())
-    told = (r for r in shown if r.pod in near and r.lineage == own.lineage)
+    told = (r for r in shown if r.pod in near and r.history == own.history)
     return called(own).union(*map(called, told))
 
 

@@ -2,7 +2,7 @@
 (what should be done now). Events come with the time; effects are carried out in their order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from edgetrain.group import lateness, links, policy
@@ -13,19 +13,19 @@ from edgetrain.group.hearing import Hearing
 from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict, Vote
+from edgetrain.group.said import Established, Refusal
 from edgetrain.group.standing import empty_formations, own_formation, superseded
 from edgetrain.group.status import Pace, PlanView, Stage, Status
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
-from edgetrain.group.voter import Established, Refusal
 from edgetrain.link import messages as link
 
 
 class Group(Hearing):
     """Not for several threads. Every method returns what to do, in order, before the next event."""
 
-    def __init__(self, pod: Pod, record: Record | None, now: float) -> None:
-        """`record` is what was on disk; whatever trainer it speaks of is over."""
-        super().__init__(pod, record)
+    def __init__(self, pod: Pod, record: Record | None, now: float, left: Iterable[Record] = ()) -> None:
+        """`record` is what was on disk, `left` what was set aside; whatever trainer they speak of is over."""
+        super().__init__(pod, record, left)
         self.paces: dict[str, Pace] = {}
         self.wake_at: float | None = None
         """When on_time is due, whatever happens before."""
@@ -101,8 +101,7 @@ class Group(Hearing):
         """A newer one than that held before."""
         if self.votes_lost:
             return []
-        newer = self.ballot is None or plan.lineage > self.ballot.record.lineage
-        if newer and plan.founders:
+        if plan.founders and self._begins(plan):
             self.begin(plan)
             self._lagging, self._invited, self._reform_asked = frozenset(), {}, None
             self._calls = Calls()
@@ -116,6 +115,13 @@ class Group(Hearing):
         if self._member:
             self._effects.append(Order(link.Hold(plan.revision)))
         return self._settle(now)
+
+    def _begins(self, plan: PlanView) -> bool:
+        """Whether it is of a newer history than our votes, or of another group."""
+        if self.ballot is None:
+            return True
+        own = self.ballot.record.history
+        return plan.history.group != own.group or plan.history > own
 
     # --- the trainer
 
@@ -150,9 +156,9 @@ class Group(Hearing):
         for record in self.listen():
             self.recall(record)
             self._withdraw_if(record.ended.__contains__)
-        lineage = self.plan.lineage if self.plan else 0
-        self.estrange({s.lineage for s in self.statuses.values() if s.base})
-        self.start(any(s.formation and s.lineage == lineage for s in self.statuses.values()))
+        history = self.plan.history if self.plan else None
+        self.estrange({s.history for s in self.statuses.values() if s.base})
+        self.start(any(s.formation and s.history == history for s in self.statuses.values()))
         self.fetch()
         view = self.see(now) if self.ballot and self.plan and self._member else None
         self.status = replace(self.status, doubts=lateness.doubts(view) if view else ())
@@ -213,7 +219,7 @@ class Group(Hearing):
     def _invite(self, pod: Pod, donor: Member, now: float) -> None:
         assert self.ballot is not None
         self._invited[pod.worker] = (now, donor.worker)
-        asked = Asked(self.ballot.record.lineage, self.ballot.record.base, donor)
+        asked = Asked(self.ballot.record.history, self.ballot.record.base, donor)
         self._effects.append(Log(f"asks {pod.worker} in, from {donor.worker}'s state"))
         if pod == self.pod:
             self.asked(asked)

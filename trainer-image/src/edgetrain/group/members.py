@@ -40,7 +40,7 @@ def names(members: Iterable[Member]) -> str:
 class Formation:
     """What is voted on: who would be in one process group.
 
-    Number 0 is no process group but the pods by whose majority a lineage may begin; its members have
+    Number 0 is no process group but the pods by whose majority a generation may begin; its members have
     no incarnation, since nothing that they hold can be lost.
     """
 

@@ -199,7 +199,7 @@ def newcomers(view: View, formation: Formation) -> list[Status]:
         and s.alike(view.own)
         and not s.hung
         and not s.finished
-        and s.lineage == view.plan.lineage
+        and s.history == view.plan.history
         and pod.worker not in view.lagging
         and view.may_be_called(pod.worker)
     ]

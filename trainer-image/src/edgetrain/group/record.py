@@ -1,9 +1,11 @@
 """What a pod has voted for: written down before it is sent, read again after a restart."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 from edgetrain.group.members import Formation, Member, Pod
+from edgetrain_protocol.history import History
 
 ENDED_KEPT = 16
 
@@ -18,10 +20,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Record:
-    """A pod's vote record in one lineage."""
+    """A pod's vote record in one history."""
 
     pod: Pod
-    lineage: int
+    history: History
     base: Formation
     """The newest formation known to have committed a step; the founders before the first."""
     accepted: tuple[Accepted, ...] = ()
@@ -33,7 +35,7 @@ class Record:
     ended: tuple[Member, ...] = ()
     """Incarnations of this pod's trainer that are over for certain, oldest first."""
     stranger: bool = False
-    """This lineage had begun when the pod first heard of it, as far as it remembers: it is no founder."""
+    """This generation had begun when the pod first heard of it, as far as it remembers: it is no founder."""
     serial: int = field(default=0, compare=False)
     """Rises with every change: of two records of a pod the higher one is newer."""
 
@@ -66,6 +68,11 @@ class Record:
             return self
         return self._changed(ended=(*self.ended, member)[-ENDED_KEPT:])
 
+    def with_ended(self, ended: Iterable[Member]) -> Self:
+        """With incarnations that are known to be over from another history."""
+        more = tuple(m for m in ended if m not in self.ended)
+        return self._changed(ended=(*self.ended, *more)[-ENDED_KEPT:]) if more else self
+
     def recovered(self) -> Self:
         """As read from disk: whether the last formation was formed before the crash is not known."""
         return self._changed(accepted=tuple(replace(a, formed=True) for a in self.accepted))
@@ -76,18 +83,18 @@ class Record:
         return next((f for f in known if f.number == number), None)
 
     def estranged(self) -> Self:
-        """The lineage is heard to have begun: who has voted for nothing in it is no founder any more."""
+        """The generation is heard to have begun: who has voted for nothing in it is no founder any more."""
         voted = self.accepted or self.promised or not self.base.founding
         return self if voted or self.stranger else self._changed(stranger=True)
 
     def forgets(self, shown: Self, member: Member | None) -> Formation | None:
-        """A formation of this lineage that another pod's record shows us in, and that this one never knew.
+        """A formation of this history that another pod's record shows us in, and that this one never knew.
 
         Then ours was lost with its disk: what we have promised, to whom, nobody can say any more.
         `member` is our trainer, whom others may have called before we hear of it.
         """
         known = {*self.ended, member}
-        seen = (shown.base, *(a.formation for a in shown.accepted)) if shown.lineage == self.lineage else ()
+        seen = (shown.base, *(a.formation for a in shown.accepted)) if shown.history == self.history else ()
         for formation in seen:
             ours = [m for m in formation.members if m.home == self.pod and m not in known]
             if ours and formation.number > self.promised:

@@ -127,7 +127,7 @@ class Rules:
     def current(self, newest: Formation, votes: Mapping[Member, Vote]) -> tuple[Member, ...]:
         if not newest.founding:
             return tuple(m for m in votes if m in newest.members)
-        # Nothing was committed in this lineage: the furthest checkpoint among them is its beginning.
+        # Nothing was committed in this generation: the furthest checkpoint among them is its beginning.
         furthest = max(vote.position.committed for vote in votes.values())
         return tuple(m for m, vote in votes.items() if vote.position.committed == furthest)
 

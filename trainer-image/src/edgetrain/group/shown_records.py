@@ -19,9 +19,10 @@ class ShownRecords:
         self._shown: Record | None = None
 
     def note(self, record: Record) -> None:
-        """Unless a newer one is known."""
+        """Unless a newer one is known; of a pod that has come from another group, what it shows now."""
         before = self._records.get(record.pod)
-        if before is None or (record.lineage, record.serial) >= (before.lineage, before.serial):
+        moved = before is not None and before.history.group != record.history.group
+        if before is None or moved or (record.history, record.serial) >= (before.history, before.serial):
             self._records[record.pod] = record
 
     def shows(self, own: Record, still_seconds: float) -> bool:
@@ -35,7 +36,7 @@ class ShownRecords:
         return self._records.values()
 
     def counting(self, ballot: Voter, heard: Collection[Status]) -> list[Record]:
-        """Of the ballot's lineage: its own, of those heard, and of who said that an incarnation ended."""
+        """Of the ballot's history: its own, of those heard, and of who said that an incarnation ended."""
         own, pods = ballot.record, {status.pod for status in heard}
-        shown = {p: r for p, r in self._records.items() if p in pods and r.lineage == own.lineage}
+        shown = {p: r for p, r in self._records.items() if p in pods and r.history == own.history}
         return [*({record.pod: record for record in ballot.declared} | shown).values(), own]

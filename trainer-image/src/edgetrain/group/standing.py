@@ -28,7 +28,7 @@ def own_formation(
     `last`: number of the last formation that it was in.
     """
     known = [f for f in (record.base, *(a.formation for a in record.accepted)) if f not in empty]
-    told = [s for s in others if s.lineage == record.lineage]
+    told = [s for s in others if s.history == record.history]
     formed = [record.base, *(a.formation for a in record.accepted if a.formed)]
     been = [f for f in formed if f.number <= last]
     mine = [f for f in known if member in f.members and (f in been or any(s.was_in(f) for s in told))]
@@ -46,7 +46,7 @@ def superseded(
     if record.stranger and record.base.founding:
         return True
     newest = formation.number if formation else 0
-    ahead = [s for s in others if s.lineage == record.lineage and s.formation > newest]
+    ahead = [s for s in others if s.history == record.history and s.formation > newest]
     return any(not any(s.was_in(f) for f in empty) for s in ahead)
 
 

@@ -1,20 +1,21 @@
 """What a supervisor says of itself and its trainer to the others, and what it knows from the plan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.link.terms import DEFAULT_TERMS, Terms
+from edgetrain_protocol.history import NO_HISTORY, History
 
 
 class Stage(StrEnum):
     STARTING = "starting"
     """No trainer has come to its loop."""
     FRESH = "fresh"
-    """Ready, without state in this lineage."""
+    """Ready, without state in this history."""
     STARTED = "started"
-    """Holds the state from which a lineage begins: initial, or of a checkpoint."""
+    """Holds the state from which a generation begins: initial, or of a checkpoint."""
     FETCHING = "fetching"
     CAUGHT_UP = "caught up"
     """Holds a donor's state and follows it."""
@@ -34,7 +35,7 @@ class Status:
     pod: Pod
     member: Member | None = None
     stage: Stage = Stage.STARTING
-    lineage: int = 0
+    history: History = NO_HISTORY
     revision: int = 0
     """Of the plan that it holds."""
     formation: int = 0
@@ -44,7 +45,7 @@ class Status:
     """Number of the newest formation that it knows to have committed."""
     committed: int = 0
     whole: bool = False
-    """Its trainer holds the state of that step of this lineage: others could go on from it."""
+    """Its trainer holds the state of that step of this history: others could go on from it."""
     closed: int = 0
     """The highest number that it will not vote for any more."""
     layout: str = ""
@@ -62,6 +63,11 @@ class Status:
     hung: bool = False
     """Its trainer does not answer."""
     finished: bool = False
+
+    def without_state(self) -> "Status":
+        """The same, in no formation and with nothing committed."""
+        nothing = replace(self, formation=0, formation_name="", committed=0, whole=False)
+        return replace(nothing, suspects=(), stuck=())
 
     def alike(self, other: "Status") -> bool:
         """Whether both train the same: else replicas would drift apart, most of the time without a word."""
@@ -87,13 +93,13 @@ class Pace(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """The one state from which a lineage starts."""
+    """The one state from which a generation starts."""
 
     step: int
     worker: str = ""
     """Who holds it in memory; empty where it is a checkpoint."""
     incarnation: str = ""
-    lineage: int = 0
+    history: History = NO_HISTORY
     """Of the checkpoint."""
     digest: str = ""
 
@@ -102,19 +108,19 @@ class Origin(NamedTuple):
 class PlanView:
     """What the plan says to this group."""
 
-    lineage: int
+    history: History
     revision: int
     pods: tuple[Pod, ...]
     """Who shall be in, in the order of ranks."""
     succession: tuple[str, ...]
     founders: tuple[Pod, ...]
-    """By whose majority the lineage begins; nobody where the plan does not say yet."""
+    """By whose majority the generation begins; nobody where the plan does not say yet."""
     begun: bool = False
-    """A step was committed in this lineage."""
+    """A step was committed in this generation."""
     train: bool = True
     terms: Terms = DEFAULT_TERMS
     origin: Origin | None = None
-    """None: the lineage starts from the program's own beginning."""
+    """None: the generation starts from the program's own beginning."""
     nudge: int = 0
     """Rises where all stand still: bars and patience of before count no more."""
 

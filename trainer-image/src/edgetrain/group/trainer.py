@@ -3,7 +3,7 @@
 Keeps the ballot in step with it: where it stands, what it has left, which process it is.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from edgetrain.group.effects import (
@@ -21,17 +21,22 @@ from edgetrain.group.effects import (
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict
+from edgetrain.group.said import Established
+from edgetrain.group.set_aside import SetAsideRecords
 from edgetrain.group.status import PlanView, Stage, Status
-from edgetrain.group.voter import Actions, Established, Failed, Forming, Persist, Stopping, Tell, Voter
+from edgetrain.group.voter import Actions, Failed, Forming, Persist, Stopping, Tell, Voter
 from edgetrain.link import messages as link
 from edgetrain.link.messages import FormationId, Position
+from edgetrain_protocol.history import NO_HISTORY, History
 
 
 class OwnTrainer:
     """Collects effects; the group that it is part of hands them over."""
 
-    def __init__(self, pod: Pod, record: Record | None) -> None:
+    def __init__(self, pod: Pod, record: Record | None, left: Iterable[Record] = ()) -> None:
+        """`left`: its votes in groups that it has left."""
         self.pod = pod
+        self._set_aside = SetAsideRecords(left)
         self.ballot = Voter(record.recovered()) if record else None
         self.plan: PlanView | None = None
         self.status = Status(pod)
@@ -48,7 +53,7 @@ class OwnTrainer:
         self._halting = False
         self.moved_at = 0.0
         """When its trainer last got on: became ready to train, took a state, or committed a step."""
-        self._start_sent: tuple[int, Member] | None = None
+        self._start_sent: tuple[History, Member] | None = None
         self.votes_lost = False
         """It has voted before and does not know for what: it takes no part any more."""
         self._effects: list[Effect] = []
@@ -65,38 +70,30 @@ class OwnTrainer:
 
     def ended(self, member: Member, now: float) -> None:
         self._member, self.word, self._asked, self._halting = None, None, None, False
-        self.status = replace(
-            self.status,
-            formation=0,
-            formation_name="",
-            hung=False,
-            suspects=(),
-            stuck=(),
-            committed=0,
-            whole=False,
-        )
+        self.status = replace(self.status.without_state(), hung=False)
         self._stage(Stage.STARTING)
         if self.ballot:
             self._run(*self.ballot.on_ended(member), now)
             self._effects.append(Announce(self.ballot.record))
 
     def begin(self, plan: PlanView) -> None:
-        """A new lineage: what was voted in the old one binds nobody any more."""
-        founders = tuple(Member(*pod, "") for pod in plan.founders)
-        base = Formation(0, founders, plan.founders[0].worker)
-        ended = self.ballot.record.ended if self.ballot else ()
-        record = Record(self.pod, plan.lineage, base, ended=ended)
+        """A new history: what was voted in the old one binds nobody in this one."""
+        before = self.ballot.record if self.ballot else None
+        record, leaving = self._set_aside.enter(self.pod, plan, before, self._member)
+        self._effects += leaving
+        self._member = None if self._member in record.ended else self._member
         position = self.ballot.position if self.ballot else Position()
-        old = self.ballot.engaged if self.ballot else None
-        if old is not None and self.word is not None:
+        if self.ballot and self.ballot.engaged and self.word:
             self._effects.append(Order(link.Halt(formation_id(self.word))))
         self.ballot = Voter(record, member=self._member, position=position)
         self.word, self._asked, self._halting = None, None, False
-        self.status = replace(
-            self.status, formation=0, formation_name="", committed=0, whole=False, suspects=(), stuck=()
-        )
+        self.status = self.status.without_state()
         self._stage(Stage.FRESH if self._member else Stage.STARTING)
         self._effects.append(Persist(record))
+
+    def is_over(self, member: Member) -> bool:
+        """Whether this start of our program is declared to have ended: then it has to."""
+        return self.ballot is not None and member in self.ballot.record.ended
 
     def recall(self, shown: Record) -> None:
         """Take in what another pod shows; do we know of all that it shows us to have had a part in?"""
@@ -107,14 +104,14 @@ class OwnTrainer:
         elif self.ballot:
             self.ballot = self.ballot.on_record(shown)
 
-    def estrange(self, begun: Collection[int]) -> None:
-        """A lineage that others have committed a step in begins no more, whatever plan is handed on to us:
+    def estrange(self, begun: Collection[History]) -> None:
+        """A generation that others have committed a step in begins no more, whatever plan is handed on to us:
         those from before that step are around for long after it."""
         if self.ballot is None:
             return
         before = self.ballot.record
-        told = self.plan is not None and self.plan.begun and self.plan.lineage == before.lineage
-        if told or before.lineage in begun:
+        told = self.plan is not None and self.plan.begun and self.plan.history == before.history
+        if told or before.history in begun:
             self.ballot = replace(self.ballot, record=before.estranged())
             if self.ballot.record != before:
                 self._effects.append(Persist(self.ballot.record))
@@ -176,12 +173,12 @@ class OwnTrainer:
         """Of one in a formation, or of a newcomer that follows a donor: else nothing can have moved."""
         formation = progress.formation
         ballot = self.ballot
-        if ballot is None or formation is None or formation.lineage != ballot.record.lineage:
+        if ballot is None or formation is None or formation.history != ballot.record.history:
             return
         if (ballot.engaged is not None or self._fetches()) and progress.step > ballot.position.committed:
             self.moved_at = now
             self.status = replace(self.status, whole=True)
-            self._at(Position(formation.lineage, formation, progress.step))
+            self._at(Position(formation.history, formation, progress.step))
 
     def _fetches(self) -> bool:
         return self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
@@ -192,20 +189,20 @@ class OwnTrainer:
             self.ballot = self.ballot.on_position(position)
 
     def start(self, trained: bool) -> None:
-        """Where nobody has trained yet, each takes the state from which the lineage begins."""
+        """Where nobody has trained yet, each takes the state from which the generation begins."""
         plan, ballot = self.plan, self.ballot
         if plan is None or ballot is None or self._member is None or self.status.stage is not Stage.FRESH:
             return
         begun = ballot.record.base.number or ballot.record.accepted or ballot.record.stranger
-        if not plan.train or begun or trained or self._start_sent == (plan.lineage, self._member):
+        if not plan.train or begun or trained or self._start_sent == (plan.history, self._member):
             return
         origin = plan.origin
         if origin and origin.worker and (origin.worker, origin.incarnation) != self._process:
             return  # Only that process holds the state: to begin from another would lose it.
-        self._start_sent = (plan.lineage, self._member)
+        self._start_sent = (plan.history, self._member)
         keep = bool(origin and origin.worker)
-        resume = link.Resume(origin.step, origin.lineage, origin.digest) if origin and not keep else None
-        self._effects.append(Order(link.Start(plan.lineage, resume, keep)))
+        resume = link.Resume(origin.step, origin.history, origin.digest) if origin and not keep else None
+        self._effects.append(Order(link.Start(plan.history, resume, keep)))
 
     @property
     def _process(self) -> tuple[str, str]:
@@ -226,7 +223,7 @@ class OwnTrainer:
             member=self._member,
             layout=self._layout,
             program=self._program,
-            lineage=ballot.record.lineage if ballot else 0,
+            history=ballot.record.history if ballot else NO_HISTORY,
             base=ballot.record.base.number if ballot else 0,
             closed=ballot.closed if ballot else 0,
             revision=self.plan.revision if self.plan else 0,
@@ -243,7 +240,7 @@ class OwnTrainer:
 
     def asked(self, asked: Asked) -> None:
         ballot = self.ballot
-        if ballot is None or self._member is None or asked.lineage != ballot.record.lineage:
+        if ballot is None or self._member is None or asked.history != ballot.record.history:
             return
         if ballot.record.stranger and asked.base.founding:
             return

@@ -11,51 +11,8 @@ from dataclasses import dataclass, field, replace
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Outcome, Rules, Verdict, Vote
-from edgetrain.link.messages import Decision, Position
-
-# --- between supervisors
-
-
-@dataclass(frozen=True)
-class Call:
-    """The sender asks each member of `formation`, and each witness, for its vote.
-
-    Witnesses are members of older formations whose votes are needed, though they cannot be in this one: they
-    lack the newest state, or their programs are away. After Paris, "Voting with witnesses" (ICDCS 1986).
-    """
-
-    lineage: int
-    formation: Formation
-    witnesses: tuple[Member, ...] = ()
-
-    @property
-    def voters(self) -> tuple[Member, ...]:
-        """All whose votes it needs."""
-        return (*self.formation.members, *self.witnesses)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """`promised`: numbers up to it are closed. `reason` is for the log."""
-
-    lineage: int
-    formation: Formation
-    promised: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Established:
-    """All have voted, and enough of them: the members build it."""
-
-    lineage: int
-    formation: Formation
-    current: tuple[Member, ...]
-    decision: Decision
-    step: int
-
-
-Said = Call | Vote | Refusal | Established
+from edgetrain.group.said import Call, Established, Refusal, Said
+from edgetrain.link.messages import Position
 
 # --- what to do
 
@@ -138,7 +95,7 @@ class Voter:
 
     def call(self, formation: Formation, witnesses: tuple[Member, ...] = ()) -> tuple["Voter", Actions]:
         """Ask for votes for `formation`, whose number we have not promised; an older call is dropped."""
-        asking = Call(self.record.lineage, formation, witnesses)
+        asking = Call(self.record.history, formation, witnesses)
         others = [m.home for m in asking.voters if m != self.member]
         begun = replace(self, own=OwnCall(asking))
         after, actions = begun.on_call(self.record.pod, asking)
@@ -169,7 +126,7 @@ class Voter:
     def on_call(self, sender: Pod, call: Call) -> tuple["Voter", Actions]:
         """`sender` is the caller."""
         if reason := self._refuses(call):
-            refusal = Refusal(self.record.lineage, call.formation, self.closed, reason)
+            refusal = Refusal(self.record.history, call.formation, self.closed, reason)
             return self._say(sender, refusal)
         waiting = replace(self, pending=call.formation, caller=sender)
         if self.engaged is not None:
@@ -196,7 +153,7 @@ class Voter:
         last = self.record.accepted[-1] if self.record.accepted else None
         if last is None or last.formation != word.formation or last.formed or self.pending is not None:
             return self, ()
-        if self.member not in word.formation.members or word.lineage != self.record.lineage:
+        if self.member not in word.formation.members or word.history != self.record.history:
             return self, ()
         record = self.record.form(word.formation)
         return replace(self, record=record, engaged=word.formation, clean=False), (Forming(word),)
@@ -205,8 +162,8 @@ class Voter:
         """A pod declares which of its trainer's incarnations are over."""
         others = frozenset(r for r in self.declared if r.pod != record.pod)
         known = next((r for r in self.declared if r.pod == record.pod), None)
-        newer = known is None or (record.lineage, record.serial) > (known.lineage, known.serial)
-        relevant = record.lineage == self.record.lineage and record.ended and record.pod != self.record.pod
+        newer = known is None or (record.history, record.serial) > (known.history, known.serial)
+        relevant = record.history == self.record.history and record.ended and record.pod != self.record.pod
         return replace(self, declared=others | {record}) if newer and relevant else self
 
     # --- our own trainer
@@ -247,22 +204,22 @@ class Voter:
     # --- within
 
     def _refuses(self, call: Call) -> str:
-        if call.lineage != self.record.lineage:
-            return f"this is lineage {self.record.lineage}"
+        if call.history != self.record.history:
+            return f"this is {self.record.history}"
         if call.formation.number <= self.closed:
             return f"number {self.closed} was promised"
         if self.member is None or self.member not in call.voters:
             return "this is not a member called"
         if self.record.stranger and self.record.base.founding:
-            return "this lineage began without this pod, or it has forgotten how"
+            return "this generation began without this pod, or it has forgotten how"
         return ""
 
     def _vote(self) -> tuple["Voter", Actions]:
         assert self.pending is not None and self.member is not None and self.caller is not None
         record = self.record.accept(self.pending)
-        # State of another lineage is no state in this one.
-        ours = self.position.lineage == record.lineage
-        position = self.position if ours else Position(lineage=record.lineage, committed=-1)
+        # State of another history is no state in this one.
+        ours = self.position.history == record.history
+        position = self.position if ours else Position(record.history, committed=-1)
         vote = Vote(self.pending, self.member, record, position, self.clean)
         # Whoever else's call we answer, our own can never be established any more.
         own = self.own if self.own and self.own.formation == self.pending else None
@@ -277,7 +234,7 @@ class Voter:
         if verdict.outcome is not Outcome.ESTABLISHED:
             return closed, (Failed(own.formation, verdict),)
         word = Established(
-            self.record.lineage, own.formation, verdict.current, verdict.decision, verdict.step
+            self.record.history, own.formation, verdict.current, verdict.decision, verdict.step
         )
         return closed._spread(word, (m.home for m in own.formation.members))
 
@@ -294,7 +251,7 @@ class Voter:
         return self.on_vote(message) if isinstance(message, Vote) else self.on_refusal(message)
 
     def _learn(self, position: Position) -> "Voter":
-        if position.formation is None or position.formation.lineage != self.record.lineage:
+        if position.formation is None or position.formation.history != self.record.history:
             return self
         formation = self.record.find(position.formation.number)
         return replace(self, record=self.record.committed_in(formation)) if formation else self

@@ -1,7 +1,7 @@
 """What a supervisor and its trainer tell each other. Plain frozen data.
 
-`formation` in a message is always the whole name (lineage, revision, number): numbers alone are used
-again in another lineage, and a late message of an old formation must not pass for one of the new.
+`formation` in a message is always the whole name (history, revision, number): numbers alone are used
+again in another history, and a late message of an old formation must not pass for one of the new.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from edgetrain.link.position import Prepared as Prepared
 from edgetrain.link.progress import Progress as Progress
 from edgetrain.link.progress import Totals as Totals
 from edgetrain.link.terms import DEFAULT_TERMS, Terms
+from edgetrain_protocol.history import History
 
 RESTART_STATUS = 75
 """Exit status by which a program asks for a fresh start of it (EX_TEMPFAIL)."""
@@ -107,7 +108,7 @@ class FetchFailed:
 
 @dataclass(frozen=True)
 class Checkpointed:
-    lineage: int
+    history: History
     step: int
     digest: str
     """Names the point in the history: equal for all members that saved it."""
@@ -188,7 +189,7 @@ class Form:
     decision: Decision
     step: int
     current: list[str]
-    """Workers whose state counts; the others fetched theirs. All of them at the start of a lineage."""
+    """Workers whose state counts; the others fetched theirs. All of them at the start of a generation."""
     terms: Terms = DEFAULT_TERMS
     hold_revision: int = 0
     build_seconds: float = 10.0
@@ -236,18 +237,18 @@ class Resume:
     """One checkpoint, which others may hold too: no other of the same step will do."""
 
     step: int
-    lineage: int
+    history: History
     digest: str
 
 
 @dataclass(frozen=True)
 class Start:
-    """Nobody has state: begin a lineage afresh, or from a checkpoint."""
+    """Nobody has state: begin a generation afresh, or from a checkpoint."""
 
-    lineage: int
+    history: History
     resume: Resume | None = None
     keep: bool = False
-    """Go on from the state that this trainer holds, whatever lineage it is of: the new one starts from it."""
+    """Go on from the state that this trainer holds, whatever history it is of: the new one starts from it."""
 
 
 @dataclass(frozen=True)

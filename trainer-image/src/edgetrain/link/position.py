@@ -1,16 +1,31 @@
 """Where a trainer stands: which formation, which step, what is in doubt. Plain frozen data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
+
+from edgetrain_protocol.history import NO_HISTORY, History, history_from
 
 
 class FormationId(NamedTuple):
-    """Names one process group; compares by lineage first, then by the number that was voted."""
+    """Names one process group; of two of one group the greater one is newer."""
 
-    lineage: int
+    history: History
     number: int
     revision: int = 0
+
+    def to_json(self) -> list[Any]:
+        return [list(self.history), self.number, self.revision]
+
+    @classmethod
+    def from_json(cls, document: Sequence[Any]) -> Self:
+        """
+        Raises:
+            TypeError, ValueError, IndexError: it is something else.
+        """
+        history, number, revision = document
+        return cls(history_from(history), int(number), int(revision))
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,7 @@ class Position:
     `formation` is the one in which step `committed` was committed; None before the first.
     """
 
-    lineage: int = 0
+    history: History = NO_HISTORY
     formation: FormationId | None = None
     committed: int = 0
     prepared: Prepared | None = None

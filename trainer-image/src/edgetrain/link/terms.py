@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from edgetrain.parts import WHOLE, Part
 from edgetrain_protocol.strategy import Reduction, Shares
 
 
@@ -11,6 +12,8 @@ class Terms(NamedTuple):
     reduction: Reduction = Reduction.RING
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: float = 30.0
+    part: Part = WHOLE
+    """Of each epoch's samples, that which is its group's."""
 
 
 DEFAULT_TERMS = Terms()

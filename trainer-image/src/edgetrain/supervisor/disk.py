@@ -7,13 +7,14 @@ import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from edgetrain.durable_files import write_durably
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
+from edgetrain_protocol.history import first_of
 from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST
 from edgetrain_protocol.signed_plan import SignedPlan
 
@@ -21,8 +22,18 @@ log = logging.getLogger(__name__)
 
 Kept = TypeVar("Kept")
 
-_RECORD = TypeAdapter(Record)
+
+def _named(document: Any) -> Any:
+    """A record of a version before groups names its lineage alone."""
+    if isinstance(document, dict) and "history" not in document and isinstance(document.get("lineage"), int):
+        return {**document, "history": first_of(document["lineage"])}
+    return document
+
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, BeforeValidator(_named)])
 _MEMBER = TypeAdapter(Member)
+_ASIDE = "votes-in-"
+"""In front of a group's name."""
 
 
 class BadDisk(RuntimeError):
@@ -56,6 +67,13 @@ class Disk:
             BadDisk: it cannot be written; what was on the disk before still is.
         """
         self._keep("votes.json", _RECORD.dump_json(record))
+
+    def save_aside(self, record: Record) -> None:
+        """
+        Raises:
+            BadDisk: as for votes.
+        """
+        self._keep(f"{_ASIDE}{record.history.group}.json", _RECORD.dump_json(record))
 
     def save_member(self, member: Member) -> None:
         """Before this trainer is started: after a crash it can be declared ended.
@@ -95,6 +113,15 @@ class Disk:
             BadDisk: they cannot be read.
         """
         return self._read("votes.json", _RECORD)
+
+    def set_aside(self) -> list[Record]:
+        """The votes given in groups that this pod has left.
+
+        Raises:
+            BadDisk: they cannot be read.
+        """
+        found = (self._read(path.name, _RECORD) for path in sorted(self.directory.glob(f"{_ASIDE}*.json")))
+        return [record for record in found if record is not None]
 
     def member(self) -> Member | None:
         """The trainer that was last started, or None."""

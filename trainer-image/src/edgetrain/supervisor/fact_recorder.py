@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from edgetrain.link import (
@@ -47,12 +46,12 @@ class FactRecorder:
             case Progress():
                 facts.progress = message
                 self._beat(message)
-            case Checkpointed(lineage, step, digest, path):
-                saved = Checkpoint(lineage=lineage, step=step, digest=digest, path=path, at=time.time())
+            case Checkpointed():
+                saved = _checkpoint(message).model_copy(update={"at": time.time()})
                 facts.checkpoint = saved
                 self._hold([*facts.checkpoints.values(), saved])
             case HeldCheckpoints(found):
-                self._hold([Checkpoint(**asdict(one)) for one in found])
+                self._hold([_checkpoint(one) for one in found])
             case Finished(path, _):
                 facts.finished, facts.model = True, path
             case Broken():
@@ -75,9 +74,11 @@ class FactRecorder:
                 facts.warnings.pop(reason, None)
 
     def _hold(self, checkpoints: list[Checkpoint]) -> None:
-        """The newest of them: the engine keeps few, and clears older ones away."""
-        newest = sorted({(c.lineage, c.step): c for c in checkpoints}.items())[-CHECKPOINTS_TOLD:]
-        self.facts.checkpoints = dict(newest)
+        """The newest of each group: the engine keeps few, and clears older ones away."""
+        found = sorted({(c.history, c.step): c for c in checkpoints}.items())
+        groups = {history.group for (history, _), _ in found}
+        newest = ([f for f in found if f[0][0].group == group][-CHECKPOINTS_TOLD:] for group in groups)
+        self.facts.checkpoints = {place: c for of_group in newest for place, c in of_group}
 
     def _beat(self, progress: Progress) -> None:
         now = time.time()
@@ -99,3 +100,8 @@ class FactRecorder:
             self.facts.recovery_seconds = seconds
             self.facts.recovery_seconds_total += seconds
         self.facts.recovering, self.facts.broken_since = False, None
+
+
+def _checkpoint(saved: Checkpointed) -> Checkpoint:
+    history = saved.history._asdict()
+    return Checkpoint(**history, step=saved.step, digest=saved.digest, path=saved.path)

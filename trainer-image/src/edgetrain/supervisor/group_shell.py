@@ -12,6 +12,7 @@ from edgetrain.group.effects import (
     Log,
     Order,
     Send,
+    SetAside,
     VotesLost,
     formation_id,
 )
@@ -60,7 +61,7 @@ class GroupShell:
         self._passed = PassedPlans(settings.credentials, self._hold_passed)
         callbacks = self._opened, self._spoken, self._lost
         self.peers = Peers(self.pod, settings.address, settings.credentials, *callbacks)
-        self.group = Group(self.pod, disk.record(), self._now())
+        self.group = Group(self.pod, disk.record(), self._now(), disk.set_aside())
         self._book = Book(settings)
         self._published: list[StoreSet] = []
         """By our trainer, for its formation: for members whose connection opens late, or again."""
@@ -250,6 +251,8 @@ class GroupShell:
         match effect:
             case Persist(record):
                 self._disk.save_record(record)
+            case SetAside(record):
+                self._disk.save_aside(record)
             case Send(pod, message):
                 self.peers.send(pod, message)
             case Announce(message):

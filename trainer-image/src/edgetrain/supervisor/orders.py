@@ -1,7 +1,7 @@
 """The order to build a formation, as the trainer gets it. Pure."""
 
 from edgetrain.group.effects import formation_id
-from edgetrain.group.voter import Established
+from edgetrain.group.said import Established
 from edgetrain.link import Form, Peer
 
 

@@ -11,6 +11,7 @@ from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Un
 from edgetrain.group.members import Pod
 from edgetrain.group.status import Origin, PlanView
 from edgetrain.link import Terms
+from edgetrain.parts import WHOLE, Part
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.signed_plan import SignedPlan
 from edgetrain_protocol.strategy import Reduction
@@ -29,10 +30,13 @@ def view_of(plan: Plan, worker: str) -> PlanView:
     pods = tuple(Pod(m.worker, m.pod_uid) for m in members)
     founders = tuple(Pod(*text.split("/", 1)) for text in plan.founders)
     terms = Terms(
-        group.reduction if group else Reduction.RING, plan.shares, float(plan.checkpoint_every_seconds)
+        group.reduction if group else Reduction.RING,
+        plan.shares,
+        float(plan.checkpoint_every_seconds),
+        Part(*group.data_part) if group else WHOLE,
     )
     return PlanView(
-        lineage=plan.lineage,
+        history=plan.history,
         revision=plan.revision,
         pods=pods,
         succession=tuple(group.succession) if group else (),
@@ -40,9 +44,14 @@ def view_of(plan: Plan, worker: str) -> PlanView:
         begun=plan.begun,
         train=plan.phase is Phase.TRAIN,
         terms=terms,
-        origin=Origin(**plan.origin.model_dump()) if plan.origin else None,
+        origin=_origin(plan),
         nudge=plan.nudge,
     )
+
+
+def _origin(plan: Plan) -> Origin | None:
+    at = plan.origin
+    return Origin(at.step, at.worker, at.incarnation, at.history, at.digest) if at else None
 
 
 def is_newer(plan: Plan, held: Plan | None) -> bool:

@@ -165,10 +165,10 @@ class Supervisor:
                 self.shell.finished()
                 self._wake.set()
         self.shell.said(message)
-        if isinstance(message, Progress):
-            self._progressed()
-        else:
+        if not isinstance(message, Progress):
             self._changed()
+        elif not self._telling:  # Many times a step: told together.
+            self._telling = self._loop.call_later(PROGRESS_SECONDS, self._changed)
 
     def _tell(self, message: Message) -> None:
         if self._program:
@@ -194,11 +194,6 @@ class Supervisor:
         """By any thread: the operator says that this pod is over."""
         self._loop.call_soon_threadsafe(self._stop, "the operator says that this pod is over")
 
-    def _progressed(self) -> None:
-        """Many times a step: told together."""
-        if not self._telling:
-            self._telling = self._loop.call_later(PROGRESS_SECONDS, self._changed)
-
     def _changed(self) -> None:
         """Tell the operator at once what it acts on; the rest goes with the next report."""
         group = self.shell.group
@@ -214,6 +209,8 @@ class Supervisor:
         self._told = part
         self._metrics.on_part(part)
         self._wake.set()
+        if self._member and group.is_over(self._member):
+            self._kill()  # It is of another group now, and has to start anew.
 
     async def _report_on(self) -> None:
         """States change with time too: a group that stays broken is paused."""

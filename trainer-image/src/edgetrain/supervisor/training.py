@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from edgetrain.group.members import Member
+from edgetrain.group.said import Established
 from edgetrain.group.status import PlanView, Stage, Status
-from edgetrain.group.voter import Established
 from edgetrain.link import Progress
 from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
+from edgetrain_protocol.history import NO_HISTORY, History
 from edgetrain_protocol.report import (
     PROGRAM_DIFFERS,
     Checkpoint,
@@ -45,7 +46,7 @@ _NEWS = (
     "error_reason",
     "warning_reason",
     "revision_held",
-    "lineage",
+    "history",
     "counted",
     "holds",
     "checkpoints",
@@ -67,8 +68,8 @@ class Facts:
     progress: Progress | None = None
     checkpoint: Checkpoint | None = None
     """The last that it saved."""
-    checkpoints: dict[tuple[int, int], Checkpoint] = field(default_factory=dict)
-    """The newest that it holds, by lineage and step."""
+    checkpoints: dict[tuple[History, int], Checkpoint] = field(default_factory=dict)
+    """The newest that it holds, by history and step."""
     model: str | None = None
     finished: bool = False
     error: str | None = None
@@ -140,10 +141,10 @@ def training_part(
         state=state,
         incarnation=facts.incarnation,
         program=facts.program,
-        lineage=plan.lineage if plan else 0,
+        **(plan.history if plan else NO_HISTORY)._asdict(),
         revision_held=plan.revision if plan else 0,
         formation=_formation(word),
-        base=status.base if plan and status.lineage == plan.lineage else 0,
+        base=status.base if plan and status.history == plan.history else 0,
         lost=missing(plan, members, heard),
         joinable=tuple(w for w in heard if w not in here) if newcomers else (),
         step=max(progress.step, status.committed),
@@ -163,7 +164,9 @@ def training_part(
         totals=_totals(progress, facts),
         samples_lost=progress.samples_returned,
         checkpoint=facts.checkpoint,
-        checkpoints=tuple(facts.checkpoints.values()),
+        checkpoints=tuple(
+            c for c in facts.checkpoints.values() if plan is None or c.group == plan.history.group
+        ),
         holds=_holds(status, plan),
         counted=outlook.quorums(),
         waits=outlook.waits[:4000],
@@ -180,13 +183,18 @@ def training_part(
 def _progress(facts: Facts, plan: PlanView | None) -> Progress:
     """What its program last said, unless that was of another history."""
     said = facts.progress
-    if said is None or said.formation is None or plan is None or said.formation.lineage == plan.lineage:
+    if said is None or said.formation is None or plan is None or said.formation.history == plan.history:
         return said or Progress(None, "", 0)
     return replace(said, step=0)
 
 
 def _holds(status: Status, plan: PlanView | None) -> bool:
-    return plan is not None and status.lineage == plan.lineage and status.whole
+    return plan is not None and status.history == plan.history and status.whole
+
+
+def _checkpoints(facts: Facts, plan: PlanView | None) -> tuple[Checkpoint, ...]:
+    """Of its present group."""
+    return tuple(c for c in facts.checkpoints.values() if plan is None or c.group == plan.history.group)
 
 
 def _trouble(facts: Facts, clash: Clash | None, starving: str | None) -> tuple[str | None, str | None]:
@@ -236,7 +244,7 @@ def _formation(word: Established | None) -> Formation | None:
         return None
     formation = word.formation
     return Formation(
-        lineage=word.lineage,
+        **word.history._asdict(),
         revision=formation.revision,
         number=formation.number,
         aggregator=formation.aggregator,

@@ -10,8 +10,8 @@ from edgetrain.group.effects import Asked
 from edgetrain.group.members import Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
+from edgetrain.group.said import Call, Established, Refusal
 from edgetrain.group.status import Status
-from edgetrain.group.voter import Call, Established, Refusal
 from edgetrain.link import StoreSet
 
 

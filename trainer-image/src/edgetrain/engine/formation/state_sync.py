@@ -78,7 +78,8 @@ def enter(
     whole = None if in_sync else spread(reducer, flat, lead)
     if common.cut is None:
         # Who still has an older batch in hand cannot bring in another one.
-        common = common.share_out(form.formation, [holder_name(s.holder) for s in standings if not s.in_hand])
+        holders = [holder_name(s.holder) for s in standings if not s.in_hand]
+        common = common.share_out(form.formation, holders, form.terms.part)
     return Agreement(common, [holder_name(s.holder) for s in standings], whole)
 
 

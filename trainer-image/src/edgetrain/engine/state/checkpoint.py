@@ -18,6 +18,7 @@ from edgetrain.engine.errors import BadCheckpoint, BadState
 from edgetrain.engine.state import manifest
 from edgetrain.engine.state.manifest import Manifest
 from edgetrain.engine.state.snapshot import Snapshot, decode, encode
+from edgetrain_protocol.history import History
 
 KEEP = 3
 LOCK_SECONDS = 5.0
@@ -43,10 +44,10 @@ class Checkpoints:
         Raises:
             OSError: it could not be written; those before it stay.
         """
-        data, (lineage, step) = encode(snapshot), (snapshot.position.lineage, snapshot.position.committed)
-        path = self._own / f"{manifest.stem(lineage, step)}.pt"
+        data, history, step = encode(snapshot), snapshot.position.history, snapshot.position.committed
+        path = self._own / f"{manifest.stem(history, step)}.pt"
         digest = hashlib.sha256(data).hexdigest()
-        saved = Manifest(lineage, step, len(data), digest, path, snapshot.identity, self._job)
+        saved = Manifest(history, step, len(data), digest, path, snapshot.identity, self._job)
         self._own.mkdir(parents=True, exist_ok=True)
         with _locked(self._own, LOCK_SECONDS) as alone:
             if alone:
@@ -69,11 +70,11 @@ class Checkpoints:
         """All that have a manifest, the newest last. Whether the data are sound shows on loading."""
         return sorted(self._of_this_job([]), key=lambda m: m.place)
 
-    def find(self, lineage: int, step: int, identity: str) -> tuple[Snapshot | None, list[BadCheckpoint]]:
+    def find(self, history: History, step: int, identity: str) -> tuple[Snapshot | None, list[BadCheckpoint]]:
         """This one, from whoever holds a valid copy of it here, and what is wrong with other copies."""
         damages: list[BadCheckpoint] = []
         for candidate in self._of_this_job(damages):
-            if (*candidate.place, candidate.identity) == (lineage, step, identity):
+            if (*candidate.place, candidate.identity) == (history, step, identity):
                 try:
                     return load(candidate), damages
                 except BadCheckpoint as damage:
@@ -85,10 +86,11 @@ class Checkpoints:
         return [m for m in found if m.job == self._job]
 
     def _forget_before(self, saved: Manifest) -> None:
-        """Not what is beyond it: that is an earlier job's on this volume, or a later lineage's where this
+        """Not what is beyond it: that is an earlier job's on this volume, or a later generation's where this
         process is a pod's that was given up. Nor what is damaged: somebody is told to look at it."""
         own = _manifests(self._own.glob("lineage-*.json"), [])
-        older = sorted((m for m in own if m.place < saved.place), key=lambda m: m.place)
+        same = (m for m in own if m.history.group == saved.history.group)
+        older = sorted((m for m in same if m.place < saved.place), key=lambda m: m.place)
         for old in older[: 1 - KEEP]:
             # The manifest first: data without one are no checkpoint, the other way round is damage.
             for file in (old.path.with_suffix(".json"), old.path):
@@ -125,9 +127,9 @@ def load(saved: Manifest) -> Snapshot:
         snapshot = decode(data)
     except BadState as error:
         raise BadCheckpoint(f"checkpoint {saved.path}: {error}: {mend}") from error
-    held = snapshot.position.lineage, snapshot.position.committed
+    held = snapshot.position.history, snapshot.position.committed
     if held != saved.place:
-        what = f"holds lineage {held[0]}, step {held[1]}, which is not what its name says"
+        what = f"holds {held[0]}, step {held[1]}, which is not what its name says"
         raise BadCheckpoint(f"checkpoint {saved.path} {what}: {mend}")
     return snapshot
 

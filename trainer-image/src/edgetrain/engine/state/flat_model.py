@@ -19,7 +19,7 @@ FIRST_BUCKET_BYTES, LARGEST_BUCKET_BYTES = 1 << 20, 16 << 20
 GROWTH = 4
 """A small first bucket is on its way early in backward; many would each cost their own round trips."""
 
-SPEECH = "speech 2"
+SPEECH = "speech 3"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
 before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
 

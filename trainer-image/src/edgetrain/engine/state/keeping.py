@@ -9,6 +9,7 @@ from edgetrain.engine.state.saver import Saver
 from edgetrain.engine.state.snapshot import Snapshot
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.link import Checkpointed, HeldCheckpoints, Message, Resume
+from edgetrain_protocol.history import History
 
 
 class Keeping:
@@ -57,17 +58,17 @@ class Keeping:
 
     def find(self, resume: Resume) -> Snapshot | None:
         """That very checkpoint. What is damaged is told, and what is not here to whoever counted on it."""
-        snapshot, damages = self._checkpoints.find(resume.lineage, resume.step, resume.digest)
+        snapshot, damages = self._checkpoints.find(resume.history, resume.step, resume.digest)
         for damage in damages:
             self._saver.warn(damage.reason, str(damage))
         if snapshot is None:
-            self.tell_held(but=(resume.lineage, resume.step, resume.digest))
+            self.tell_held(but=(resume.history, resume.step, resume.digest))
         return snapshot
 
-    def tell_held(self, but: tuple[int, int, str] | None = None) -> None:
+    def tell_held(self, but: tuple[History, int, str] | None = None) -> None:
         """Say which checkpoints are here, but for one that was found to be of no use."""
         held = [m for m in self._checkpoints.held() if (*m.place, m.identity) != but]
-        told = [Checkpointed(m.lineage, m.step, m.identity, str(m.path)) for m in held]
+        told = [Checkpointed(m.history, m.step, m.identity, str(m.path)) for m in held]
         self._send(HeldCheckpoints(told))
 
     def _saves(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Self
 
 from edgetrain.data import BatchPartition, SamplerState, cut
 from edgetrain.link import FormationId
+from edgetrain.parts import WHOLE, Part
 from edgetrain.shares import equal, follow_speeds
 
 
@@ -37,7 +38,7 @@ class Ledger:
         """Whether all epochs are done."""
         return self.record.over(self.epochs)
 
-    def share_out(self, formation: FormationId, holders: Collection[str]) -> Self:
+    def share_out(self, formation: FormationId, holders: Collection[str], part: Part = WHOLE) -> Self:
         """Cut the next step's batch for these holders, unless all is trained.
 
         Who is new gets the mean of the others. For nobody, where all still have an older batch in hand:
@@ -51,7 +52,7 @@ class Ledger:
         known = [self.weights[name] for name in holders if name in self.weights]
         mean = sum(known) / len(known) if known else 1.0
         weights = {name: self.weights.get(name, mean) for name in holders}
-        return replace(self, cut=cut(self.record, self.batch, weights), cut_in=formation)
+        return replace(self, cut=cut(self.record, self.batch, weights, part), cut_in=formation)
 
     def kept_by(self, holders: Collection[str]) -> Self:
         """The step in hand without those who hold their part no more."""
@@ -92,7 +93,7 @@ class Ledger:
             "returned": self.returned,
             "not_finite_since": self.not_finite_since,
             "cut": self.cut.to_json() if self.cut else None,
-            "cut_in": list(self.cut_in) if self.cut_in else None,
+            "cut_in": self.cut_in.to_json() if self.cut_in else None,
         }
         return json.dumps(document).encode()
 
@@ -108,5 +109,5 @@ class Ledger:
             returned=int(document["returned"]),
             not_finite_since=document.get("not_finite_since"),
             cut=BatchPartition.from_json(document["cut"]) if document["cut"] else None,
-            cut_in=FormationId(*document["cut_in"]) if document["cut_in"] else None,
+            cut_in=FormationId.from_json(document["cut_in"]) if document["cut_in"] else None,
         )

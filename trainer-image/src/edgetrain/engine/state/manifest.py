@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from edgetrain.engine.errors import BadCheckpoint
+from edgetrain_protocol.history import History, first_of
 
 MOST_BYTES = 4096
 """Of a manifest; ours have some 150."""
 HIGHEST = 2**63 - 1
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Names one checkpoint and its bytes."""
 
-    lineage: int
+    history: History
     step: int
     bytes: int
     sha256: str
@@ -31,19 +33,24 @@ class Manifest:
     """Uid of the job that it is of: a volume may outlive its job."""
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Sorts checkpoints of one job by age."""
-        return self.lineage, self.step
+    def place(self) -> tuple[History, int]:
+        """Sorts checkpoints of one group by age."""
+        return self.history, self.step
 
     def to_json(self) -> str:
-        place = {"lineage": self.lineage, "step": self.step}
+        place = {"history": list(self.history), "step": self.step}
         content = {"bytes": self.bytes, "sha256": self.sha256}
         return json.dumps({**place, **content, "identity": self.identity, "job": self.job})
 
 
-def stem(lineage: int, step: int) -> str:
+def stem(history: History, step: int) -> str:
     """Of both files' names."""
-    return f"lineage-{lineage:04d}-step-{step:010d}"
+    lineage, group, generation = history
+    return f"lineage-{lineage:04d}-{group}-{generation:04d}-step-{step:010d}"
+
+
+def _stem_before_groups(history: History, step: int) -> str:
+    return f"lineage-{history.lineage:04d}-step-{step:010d}"
 
 
 def read(file: Path) -> Manifest:
@@ -54,9 +61,11 @@ def read(file: Path) -> Manifest:
         BadCheckpoint: it is none, or of another checkpoint than its name says.
     """
     try:
-        manifest = _manifest(json.loads(_content(file)), file.with_suffix(".pt"))
-        if file.stem != stem(manifest.lineage, manifest.step):
-            raise ValueError(f"it is of lineage {manifest.lineage}, step {manifest.step}")
+        document = json.loads(_content(file))
+        manifest = _manifest(document, file.with_suffix(".pt"))
+        named = stem if "history" in document else _stem_before_groups
+        if file.stem != named(*manifest.place):
+            raise ValueError(f"it is of {manifest.history}, step {manifest.step}")
     except FileNotFoundError:
         raise
     # A few thousand brackets are a RecursionError.
@@ -77,12 +86,22 @@ def _content(file: Path) -> bytes:
 
 
 def _manifest(document: Any, path: Path) -> Manifest:
-    lineage, step, size = (_count(document, name) for name in ("lineage", "step", "bytes"))
+    history = _history(document)
+    step, size = (_count(document[name], name) for name in ("step", "bytes"))
     digest, identity = (_hash(document, name) for name in ("sha256", "identity"))
     job = document["job"]
     if not isinstance(job, str):
         raise ValueError("job is no text")
-    return Manifest(lineage, step, size, digest, path, identity, job)
+    return Manifest(history, step, size, digest, path, identity, job)
+
+
+def _history(document: Any) -> History:
+    if "history" not in document:
+        return first_of(_count(document["lineage"], "lineage"))
+    lineage, group, generation = document["history"]
+    if not isinstance(group, str) or not _GROUP.fullmatch(group):
+        raise ValueError("its group is no name")
+    return History(_count(lineage, "lineage"), group, _count(generation, "generation"))
 
 
 def _hash(document: Any, name: str) -> str:
@@ -92,9 +111,8 @@ def _hash(document: Any, name: str) -> str:
     return value
 
 
-def _count(document: Any, name: str) -> int:
+def _count(value: Any, name: str) -> int:
     """JSON in Python also knows true, 1e400 and NaN, none of which counts anything."""
-    value = document[name]
     if type(value) is not int or not 0 <= value <= HIGHEST:
         raise ValueError(f"{name} is no count")
     return value

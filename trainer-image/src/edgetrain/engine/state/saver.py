@@ -37,7 +37,7 @@ class Saver:
             self.warn(NOT_SAVED, f"{what}; see to room and rights on spec.storage.checkpoint")
             return
         self.saved = position
-        self._send(Checkpointed(saved.lineage, saved.step, saved.identity, str(saved.path)))
+        self._send(Checkpointed(saved.history, saved.step, saved.identity, str(saved.path)))
         self.excuse()
 
     def warn(self, reason: str, error: str) -> None:

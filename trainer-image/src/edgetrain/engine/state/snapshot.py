@@ -17,6 +17,7 @@ import torch
 from edgetrain.engine.errors import BadState
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.link import FormationId, Position
+from edgetrain_protocol.history import history_from
 
 FORMAT = 1
 _PLAIN = (bool, int, float, str, bytes, type(None))
@@ -43,8 +44,8 @@ class Snapshot:
     @property
     def identity(self) -> str:
         """Names this point of this history: equal on all members, though their bits may differ."""
-        history = [str(self.position.lineage), str(self.position.committed), self.ledger.to_json().decode()]
-        return hashlib.sha256("\n".join([*history, *self.layout]).encode()).hexdigest()
+        point = [str(self.position.history), str(self.position.committed), self.ledger.to_json().decode()]
+        return hashlib.sha256("\n".join([*point, *self.layout]).encode()).hexdigest()
 
 
 def capture(position: Position, ledger: Ledger, layout: list[str], objects: Sequence[Stateful]) -> Snapshot:
@@ -95,9 +96,9 @@ def encode(snapshot: Snapshot) -> bytes:
     position = snapshot.position
     document = {
         "format": FORMAT,
-        "lineage": position.lineage,
+        "history": list(position.history),
         "committed": position.committed,
-        "formation": list(position.formation) if position.formation else None,
+        "formation": position.formation.to_json() if position.formation else None,
         "ledger": snapshot.ledger.to_json().decode(),
         "layout": snapshot.layout,
         "objects": snapshot.objects,
@@ -118,9 +119,11 @@ def decode(data: bytes) -> Snapshot:
         document = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
         if document["format"] != FORMAT:
             raise BadState(f"the state has format {document['format']}, this version reads {FORMAT}")
-        formation = FormationId(*document["formation"]) if document["formation"] else None
+        formation = FormationId.from_json(document["formation"]) if document["formation"] else None
+        # Before groups a state named its lineage alone.
+        history = history_from(document["history"] if "history" in document else document["lineage"])
         return Snapshot(
-            position=Position(document["lineage"], formation, document["committed"]),
+            position=Position(history, formation, document["committed"]),
             ledger=Ledger.from_json(document["ledger"]),
             layout=document["layout"],
             objects=document["objects"],

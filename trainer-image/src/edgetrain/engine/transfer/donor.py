@@ -98,9 +98,9 @@ class Donor:
 
     def _front(self) -> dict[str, object]:
         position = self._position()
-        return {"lineage": position.lineage, "front": position.committed}
+        return {"history": list(position.history), "front": position.committed}
 
 
 def _header(entry: Entry) -> dict[str, object]:
     ledger = entry.ledger.to_json().decode()
-    return {"step": entry.step, "formation": list(entry.formation), "ledger": ledger}
+    return {"step": entry.step, "formation": entry.formation.to_json(), "ledger": ledger}

@@ -20,6 +20,7 @@ from edgetrain.engine.state.snapshot import Snapshot, decode
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.engine.transfer.wire import Wire, WireError
 from edgetrain.link import FormationId, Peer, Position
+from edgetrain_protocol.history import NO_HISTORY, history_from
 
 AHEAD = 4
 """Steps held ready: enough to keep the program busy."""
@@ -48,7 +49,7 @@ class Follower:
         """`have`: where the state at hand stands; None where only a snapshot will do."""
         self.donor, self._credentials = donor, credentials
         self._wake = wake
-        self._lineage = have.lineage if have else 0
+        self._history = have.history if have else NO_HISTORY
         self._wanted = have.committed if have else None
         self._first = True
         self._renewed = False
@@ -132,17 +133,17 @@ class Follower:
         with self._wake:
             self._steps.clear()
             self._snapshot = snapshot
-            self._wanted, self._lineage = snapshot.position.committed, snapshot.position.lineage
+            self._wanted, self._history = snapshot.position.committed, snapshot.position.history
             # The donor has gone on meanwhile: where it stands is learnt from its next answer.
             self._front = -1
             self._since = time.monotonic()
             self._patience = max(PATIENCE_SECONDS, 2 * (self._since - asked))
             self._wake.notify_all()
 
-    def _keep(self, header: dict[str, object], payload: bytearray) -> None:
+    def _keep(self, header: dict[str, Any], payload: bytearray) -> None:
         with self._wake:
             self._front = int(str(header["front"]))
-            if header.get("gone") or header["lineage"] != self._lineage or self._should_leap():
+            if header.get("gone") or history_from(header["history"]) != self._history or self._should_leap():
                 self._wanted = None
             elif "step" in header:
                 entry = _entry(header, payload)
@@ -180,7 +181,7 @@ def _entry(header: dict[str, object], payload: bytearray) -> Entry:
         raise WireError("a step without its formation")
     return Entry(
         step=int(str(header["step"])),
-        formation=FormationId(*formation),
+        formation=FormationId.from_json(formation),
         total=torch.frombuffer(payload, dtype=torch.float32),
         ledger=Ledger.from_json(str(header["ledger"])),
     )

@@ -2,14 +2,14 @@
 
 Every wait of a group ends by its own rules. Where one does not, by a fault of ours or of the network's that
 no rule foresees, it is named here with all that its members say they wait for, and the least drastic thing
-that may help is done: first another formation, then another lineage, each less often than the one before.
+that may help is done: first another formation, then another generation, each less often than the one before.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median_high
 
-from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.stored import Stall
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState, TrainingPart
@@ -44,16 +44,16 @@ class Resort:
     stall: Stall | None
     nudge: bool = False
     renew: str = ""
-    """Why another lineage is to be started."""
+    """Why another generation is to be started."""
 
 
-def stalled(scene: DecisionContext) -> str:
+def stalled(scene: GroupContext) -> str:
     """Who waits for whom, by which rule; empty where steps go on, or need not."""
     parts = {
-        w: p for w, p in scene.hearing.parts.items() if p.state in _COULD_TRAIN and p.lineage == scene.lineage
+        w: p for w, p in scene.reports.parts.items() if p.state in _COULD_TRAIN and p.history == scene.history
     }
-    spec = scene.seen.job.spec
-    if scene.plan is None or scene.plan.phase is not Phase.TRAIN or len(parts) < spec.nodes.min:
+    plan, able = scene.job.plan, could_train(scene.job)
+    if plan is None or plan.phase is not Phase.TRAIN or not parts or able < scene.seen.job.spec.nodes.min:
         return ""
     still = _still(scene, parts)
     if still < patience(list(parts.values())):
@@ -61,9 +61,14 @@ def stalled(scene: DecisionContext) -> str:
     return f"nobody has trained for {_coarse(still)} s: {_chain(scene, parts)}"
 
 
-def waiting(scene: DecisionContext) -> str:
+def could_train(job: DecisionContext) -> int:
+    """How many of the job's workers are heard that could."""
+    return sum(part.state in _COULD_TRAIN for part in job.reports.parts.values())
+
+
+def waiting(scene: GroupContext) -> str:
     """Who waits for whom in a formation that commits nothing just now; empty where steps come as usual."""
-    parts = {w: p for w, p in scene.hearing.parts.items() if p.state is TrainerState.TRAINING}
+    parts = {w: p for w, p in scene.reports.parts.items() if p.state is TrainerState.TRAINING}
     still = _still(scene, parts) if parts else 0.0
     usual = max((p.step_seconds for p in parts.values()), default=0.0)
     if still < max(LATE_SECONDS if usual else STALL_SECONDS, LATE_STEPS * usual):
@@ -71,10 +76,10 @@ def waiting(scene: DecisionContext) -> str:
     return f"no step for {_coarse(still)} s: {_chain(scene, parts)}"
 
 
-def _still(scene: DecisionContext, parts: Mapping[str, TrainingPart]) -> float:
+def _still(scene: GroupContext, parts: Mapping[str, TrainingPart]) -> float:
     """Seconds since these got on: since most of the formation did, where there is one; else since any."""
-    still = {w: p.still_seconds + scene.hearing.silence(w) for w, p in parts.items()}
-    fellows = [still[worker] for worker in scene.hearing.fellows if worker in still]
+    still = {w: p.still_seconds + scene.reports.silence(w) for w, p in parts.items()}
+    fellows = [still[worker] for worker in scene.reports.fellows if worker in still]
     return median_high(fellows) if fellows else min(still.values())
 
 
@@ -83,7 +88,7 @@ def _coarse(seconds: float) -> int:
     return int(seconds // 10 * 10)
 
 
-def _chain(scene: DecisionContext, parts: Mapping[str, TrainingPart]) -> str:
+def _chain(scene: GroupContext, parts: Mapping[str, TrainingPart]) -> str:
     said = [f"{w}: {p.waits or p.state}" for w, p in sorted(parts.items())[:20]]
     return scene.with_node_names("; ".join(said))
 
@@ -95,8 +100,8 @@ def patience(parts: list[TrainingPart]) -> float:
     return max(STALL_SECONDS, STEPS * usual, COLD_SECONDS if cold else 0.0)
 
 
-def resort(scene: DecisionContext) -> Resort:
-    """What is due now: nothing, a nudge, or another lineage, in turn."""
+def resort(scene: GroupContext) -> Resort:
+    """What is due now: nothing, a nudge, or another generation, in turn."""
     before, why = scene.stored.stall, stalled(scene)
     if not why:
         return Resort(None)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.context import GroupContext
 from edgetrain_operator.core.report_view import HEARD_SECONDS, READY
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
@@ -25,7 +25,7 @@ class Membership:
     """Worker -> why."""
 
 
-def membership(scene: DecisionContext) -> Membership:
+def membership(scene: GroupContext) -> Membership:
     """The members from now on."""
     left = {m.worker: why for m in scene.members if (why := why_leaves(scene, m))}
     stay = {m.worker: _refreshed(scene, m) for m in scene.members if m.worker not in left}
@@ -34,10 +34,12 @@ def membership(scene: DecisionContext) -> Membership:
     return Membership(members, tuple(sorted(join)), left)
 
 
-def why_leaves(scene: DecisionContext, member: Member) -> str:
+def why_leaves(scene: GroupContext, member: Member) -> str:
     """Why this member leaves; empty where it stays."""
     if why := scene.placement.remove.get(member.node):
         return why
+    if group := scene.moved_to(member.worker):
+        return f"its node is of group {group} now"
     pod = scene.pods.get(member.pod_uid)
     if pod is None:
         return "its pod is gone"
@@ -52,18 +54,18 @@ def why_leaves(scene: DecisionContext, member: Member) -> str:
     return "its pod is being deleted" if pod.deleting else _why_lost(scene, member.worker)
 
 
-def _why_lost(scene: DecisionContext, worker: str) -> str:
-    hearing, silence = scene.hearing, scene.hearing.silence(worker)
-    if worker in hearing.put_out:
-        reported, stamped = scene.stored.lost.get(worker, scene.now), hearing.report(worker)
+def _why_lost(scene: GroupContext, worker: str) -> str:
+    reports, silence = scene.reports, scene.reports.silence(worker)
+    if worker in reports.put_out:
+        reported, stamped = scene.stored.lost.get(worker, scene.now), reports.report(worker)
         lives = stamped is not None and (stamped.training_received or 0.0) > reported
         settled = min(scene.now - reported, silence) >= LOST_SECONDS
         return "its group reports it lost" if settled and not lives else ""
     # The newest formation speaks for its members: they train, whatever their way to the operator.
-    vouched = hearing.formation is not None and worker in hearing.formation.members
+    vouched = reports.formation is not None and worker in reports.formation.members
     grace = max(scene.seen.job.spec.elastic.leave_grace_seconds, HEARD_SECONDS)
     # Where nobody trains, its vote may be what the others wait for.
-    if scene.hearing.trains and not vouched and silence > grace:
+    if scene.reports.trains and not vouched and silence > grace:
         return "silent for longer than elastic.leaveGraceSeconds while others of its group train"
     return ""
 
@@ -74,23 +76,23 @@ def may_rejoin_at(record: WorkerRecord) -> float:
     return record.left_at + (REJOIN_SECONDS if flaps else 0.0)
 
 
-def _refreshed(scene: DecisionContext, member: Member) -> Member:
+def _refreshed(scene: GroupContext, member: Member) -> Member:
     """With its present address: a pod's IP changes when its node starts again."""
-    stamped = scene.hearing.report(member.worker)
+    stamped = scene.reports.report(member.worker)
     return _member(scene, stamped) if stamped else member
 
 
-def _joiner(scene: DecisionContext, worker: str) -> Member | None:
-    record, stamped = scene.records[worker], scene.hearing.report(worker)
+def _joiner(scene: GroupContext, worker: str) -> Member | None:
+    record, stamped = scene.records[worker], scene.reports.report(worker)
     pod = scene.pods.get(record.pod_uid)
     if stamped is None or stamped.training is None or pod is None or not pod.living:
         return None
-    able = scene.hearing.heard(worker) and stamped.training.state in READY
+    able = scene.reports.heard(worker) and stamped.training.state in READY
     settled = scene.now >= may_rejoin_at(record) and (stamped.training_received or 0) > record.left_at
     return _member(scene, stamped) if able and settled and record.node in scene.placement.keep else None
 
 
-def _member(scene: DecisionContext, stamped: StampedReport) -> Member:
+def _member(scene: GroupContext, stamped: StampedReport) -> Member:
     head, node = stamped.head, scene.seen.nodes.get(stamped.head.node)
     return Member(
         worker=head.worker,

@@ -1,25 +1,27 @@
-"""Breaking a tie that a group cannot break: a new lineage where its majority is gone for good.
+"""Breaking a tie that a group cannot break: a new generation where its majority is gone for good.
 
 Whose votes a group needs is the group's own rule, which its members report. Which of those are gone for
 good is for the operator to say: a pod that is deleted or has ended, a program that has started anew. Where
 too many are, the operator, and nobody else, starts a new history from the newest state that is left, and
-says so. It is raised by a plan that says train and names its founders, and by no other.
+says so. It is begun by a plan that says train and names its founders, and by no other.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgetrain_operator.core.context import DecisionContext
-from edgetrain_operator.core.durability import holders
+from edgetrain_operator.core.context import GroupContext
+from edgetrain_operator.core.groups.durability import holders
+from edgetrain_operator.core.job_plan import GroupPlan
 from edgetrain_operator.core.report_view import agreed
-from edgetrain_operator.core.stored import KnownFormation, StoredPlan
+from edgetrain_operator.core.stored import Branch, GroupRecord, KnownFormation
 from edgetrain_protocol import quorum
-from edgetrain_protocol.plan import Origin, Plan
+from edgetrain_protocol.history import History
+from edgetrain_protocol.plan import Origin
 from edgetrain_protocol.report import Checkpoint, Quorum, TrainingPart, Voter
 
 
 @dataclass(frozen=True)
-class NewLineage:
+class NewGeneration:
     origin: Origin | None
     """None: nothing is left, and it starts from the program's own beginning."""
     message: str
@@ -30,9 +32,9 @@ class NewLineage:
         return self.origin.step if self.origin else 0
 
 
-def known_formation(scene: DecisionContext) -> KnownFormation | None:
+def known_formation(scene: GroupContext) -> KnownFormation | None:
     """The newest formation heard of, remembered over take-overs and silence."""
-    known, heard = scene.stored.formation, scene.hearing.formation
+    known, heard = scene.stored.formation, scene.reports.formation
     if heard is not None and (known is None or heard.number > known.number):
         uids = {m.worker: m.pod_uid for m in scene.members} | {w: r.pod_uid for w, r in scene.records.items()}
         known = KnownFormation(
@@ -42,17 +44,17 @@ def known_formation(scene: DecisionContext) -> KnownFormation | None:
         )
     if known is None:
         return None
-    said = {w: i for w, i in scene.hearing.incarnations.items() if w in known.members}
+    said = {w: i for w, i in scene.reports.incarnations.items() if w in known.members}
     known = known.model_copy(update={"incarnations": known.incarnations | said})
-    newest = scene.hearing.common_knowledge
+    newest = scene.reports.common_knowledge
     if newest is None or newest.rank < (known.base, _highest(known.counted)):
         return known
     return known.model_copy(update={"base": newest.base, "counted": newest.counted})
 
 
-def new_lineage(
-    scene: DecisionContext, formation: KnownFormation | None, members: Sequence[str], forced: str = ""
-) -> NewLineage | None:
+def new_generation(
+    scene: GroupContext, formation: KnownFormation | None, members: Sequence[str], forced: str = ""
+) -> NewGeneration | None:
     """Whether history must start anew, and from what. `members`: who would be in it; `forced`: why it
     must in any case."""
     why = forced or why_lost(scene, formation)
@@ -60,22 +62,22 @@ def new_lineage(
         return None
     origin = _newest_state(scene, members)
     lost = max(last_known_step(scene) - (origin.step if origin else 0), 0)
-    return NewLineage(origin, f"{why}; {_from_where(scene, origin)}, {lost} known steps lost")
+    return NewGeneration(origin, f"{why}; {_from_where(scene, origin)}, {lost} known steps lost")
 
 
-def why_lost(scene: DecisionContext, formation: KnownFormation | None) -> str:
-    """Why this lineage can never go on; empty where it can, for all that is known."""
-    if scene.plan is None or not scene.plan.founders or scene.hearing.trains:
+def why_lost(scene: GroupContext, formation: KnownFormation | None) -> str:
+    """Why this generation can never go on; empty where it can, for all that is known."""
+    if scene.plan is None or not scene.plan.founders or scene.reports.trains:
         return ""
     if formation is None and (why := _origin_lost(scene, scene.plan)):
         return why
-    views = [k.counted for k in scene.hearing.knowledge]
+    views = [k.counted for k in scene.reports.knowledge]
     lost = [next((q for q in counted if not can_vote(scene, q)), None) for counted in views]
     return _why(scene, lost[0]) if lost and lost[0] and all(lost) else ""
 
 
-def awaited(scene: DecisionContext, formation: KnownFormation | None, members: Sequence[str]) -> str:
-    """Who is waited for, and why, where a lost lineage is not followed by another yet; else empty.
+def awaited(scene: GroupContext, formation: KnownFormation | None, members: Sequence[str]) -> str:
+    """Who is waited for, and why, where a lost generation is not followed by another yet; else empty.
     `members`: who would be in that."""
     why, durable = why_lost(scene, formation), scene.stored.durable
     keepers = _awaited_keepers(scene, members) if why and members else []
@@ -88,52 +90,56 @@ def awaited(scene: DecisionContext, formation: KnownFormation | None, members: S
     )
 
 
-def can_vote(scene: DecisionContext, needed: Quorum) -> bool:
+def can_vote(scene: GroupContext, needed: Quorum) -> bool:
     """Whether those of its voters who are not gone for good can still decide."""
-    counted = [v for v in needed.voters if not scene.hearing.restarted(v)]
+    counted = [v for v in needed.voters if not scene.reports.restarted(v)]
     left = [v for v in counted if not scene.over(v.worker, v.pod_uid)]
     leads = any(v.worker == needed.aggregator for v in left)
     return quorum.enough(len(counted), len(left), aggregator_here=leads)
 
 
-def last_known_step(scene: DecisionContext) -> int:
-    """The highest step of this lineage that anybody is known to have committed."""
-    status = scene.seen.job.status
-    told = status.progress.step if status.plan.lineage == scene.lineage else 0
-    steps = agreed(scene.hearing.step(worker) for worker in scene.seen.reports)
-    return max(told, scene.seen.highest_step if scene.seen.highest_lineage == scene.lineage else 0, steps)
+def last_known_step(scene: GroupContext) -> int:
+    """The highest step of this history that anybody is known to have committed."""
+    before = scene.told_before
+    told = before.progress.step if before and before.generation == scene.history.generation else 0
+    history, furthest = scene.seen.furthest.get(scene.name, (scene.history, 0))
+    steps = agreed(scene.reports.step(worker) for worker in scene.records)
+    return max(told, furthest if history == scene.history else 0, steps)
 
 
-def branched(stored: StoredPlan, lineage: int, renewal: NewLineage) -> dict[int, int]:
-    """The branches with that of the new lineage: all before it end for good where it starts."""
-    ends = {old: min(stored.branches.get(old, renewal.step), renewal.step) for old in range(1, lineage + 1)}
-    return dict(sorted(ends.items())[-1000:])
+def branched(stored: GroupRecord, left: History, renewal: NewGeneration) -> tuple[Branch, ...]:
+    """The branches with the one at which `left` is left: all before it end for good where the next starts."""
+    before = {branch.history: branch.step for branch in stored.branches}
+    # Records of how the earlier ones ended may have been lost with the ConfigMap.
+    known = {*before, *(left._replace(generation=g) for g in range(1, left.generation + 1))}
+    ends = {history: min(before.get(history, renewal.step), renewal.step) for history in known}
+    return tuple(Branch(**history._asdict(), step=step) for history, step in sorted(ends.items())[-1000:])
 
 
 # --- whether it is lost
 
 
-def _origin_lost(scene: DecisionContext, plan: Plan) -> str:
-    """Before its first formation a lineage is lost with the state that it starts from."""
+def _origin_lost(scene: GroupContext, plan: GroupPlan) -> str:
+    """Before its first formation a generation is lost with the state that it starts from."""
     origin = plan.origin
-    if origin is None or any(_holds(scene, w, p, origin.step) for w, p in scene.hearing.parts.items()):
+    if origin is None or any(_holds(scene, w, p, origin.step) for w, p in scene.reports.parts.items()):
         return ""
     if origin.worker:
         uid = dict(f.split("/", 1) for f in plan.founders).get(origin.worker, "")
         voter = Voter(worker=origin.worker, pod_uid=uid, incarnation=origin.incarnation)
-        lost = scene.over(origin.worker, uid) or scene.hearing.restarted(voter)
+        lost = scene.over(origin.worker, uid) or scene.reports.restarted(voter)
         return f"the state of step {origin.step} is lost with its process" if lost else ""
-    wanted = Checkpoint(lineage=origin.lineage, step=origin.step, digest=origin.digest)
+    wanted = Checkpoint(**origin.history._asdict(), step=origin.step, digest=origin.digest)
     kept = [w for w in _keepers(scene, wanted) if _may_come_back(scene, w)]
     return "" if kept else f"nobody holds the checkpoint of step {origin.step} any more"
 
 
-def _holds(scene: DecisionContext, worker: str, part: TrainingPart, step: int) -> bool:
-    return part.holds and part.lineage == scene.lineage and part.step == step
+def _holds(scene: GroupContext, worker: str, part: TrainingPart, step: int) -> bool:
+    return part.holds and part.history == scene.history and part.step == step
 
 
-def _why(scene: DecisionContext, lost: Quorum) -> str:
-    gone = [v for v in lost.voters if scene.hearing.restarted(v) or scene.over(v.worker, v.pod_uid)]
+def _why(scene: GroupContext, lost: Quorum) -> str:
+    gone = [v for v in lost.voters if scene.reports.restarted(v) or scene.over(v.worker, v.pod_uid)]
     names = ", ".join(sorted(scene.node_of(v.worker) for v in gone)[:10])
     of = f"formation {lost.number}" if lost.number else "the founders"
     return f"too few of {of} can vote again: {names or 'all of them'} ended"
@@ -142,7 +148,7 @@ def _why(scene: DecisionContext, lost: Quorum) -> str:
 # --- what is left
 
 
-def _awaited_keepers(scene: DecisionContext, members: Sequence[str]) -> list[str]:
+def _awaited_keepers(scene: GroupContext, members: Sequence[str]) -> list[str]:
     """Who may come back with a newer durable state than all who are here have."""
     durable = scene.stored.durable
     if durable is None or not scene.stored.alive(durable):
@@ -153,20 +159,20 @@ def _awaited_keepers(scene: DecisionContext, members: Sequence[str]) -> list[str
     return [w for w in _keepers(scene, durable) if _may_come_back(scene, w)]
 
 
-def _keepers(scene: DecisionContext, checkpoint: Checkpoint) -> list[str]:
+def _keepers(scene: GroupContext, checkpoint: Checkpoint) -> list[str]:
     """Who holds it, by their own word or, of those not heard since, as was noted."""
     said = {w for c, on in holders(scene).items() if _same(c, checkpoint) for w in on}
     durable = scene.stored.durable
     noted = scene.stored.durable_on if durable and _same(durable, checkpoint) else ()
-    silent = {w for w in noted if scene.hearing.training(w) is None or not scene.hearing.ready(w)}
+    silent = {w for w in noted if scene.reports.training(w) is None or not scene.reports.ready(w)}
     return sorted(said | silent)
 
 
 def _same(one: Checkpoint, other: Checkpoint) -> bool:
-    return (one.lineage, one.step, one.digest) == (other.lineage, other.step, other.digest)
+    return (one.history, one.step, one.digest) == (other.history, other.step, other.digest)
 
 
-def _may_come_back(scene: DecisionContext, worker: str) -> bool:
+def _may_come_back(scene: GroupContext, worker: str) -> bool:
     """With its checkpoint: on a claim as long as there is the node, on the pod's own disk with the pod."""
     record = scene.records.get(worker)
     if record is None or scene.given_up(worker) or record.node in scene.seen.job.spec.nodes.exclude:
@@ -177,22 +183,26 @@ def _may_come_back(scene: DecisionContext, worker: str) -> bool:
     return uids.get(worker, record.pod_uid) in scene.pods
 
 
-def _newest_state(scene: DecisionContext, members: Iterable[str]) -> Origin | None:
+def _newest_state(scene: GroupContext, members: Iterable[str]) -> Origin | None:
     """The furthest of what those hold, in memory or, of the history that counts, in checkpoints."""
     found: list[tuple[int, bool, Origin]] = []
     for worker in sorted(members):
-        part = scene.hearing.parts.get(worker)
+        part = scene.reports.parts.get(worker)
         if part is None:
             continue
-        if part.holds and part.lineage == scene.lineage:
+        if part.holds and part.history == scene.history:
             live = Origin(step=part.step, worker=worker, incarnation=part.incarnation)
             found.append((part.step, True, live))
-        alive = (c for c in part.checkpoints if scene.stored.alive(c))
-        found += [(c.step, False, Origin(step=c.step, lineage=c.lineage, digest=c.digest)) for c in alive]
+        alive = [c for c in part.checkpoints if c.group == scene.name and scene.stored.alive(c)]
+        found += [(c.step, False, _origin_at(c)) for c in alive]
     return max(found, key=lambda f: f[:2], default=(0, False, None))[2]
 
 
-def _from_where(scene: DecisionContext, origin: Origin | None) -> str:
+def _origin_at(checkpoint: Checkpoint) -> Origin:
+    return Origin(**checkpoint.history._asdict(), step=checkpoint.step, digest=checkpoint.digest)
+
+
+def _from_where(scene: GroupContext, origin: Origin | None) -> str:
     if origin is None:
         return "no state is left anywhere: training begins anew"
     if origin.worker:
