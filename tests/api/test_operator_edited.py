@@ -38,7 +38,7 @@ def component(api: ApiServer, namespace: str, kind: str, name: str) -> dict[str,
 
 def members(api: ApiServer, namespace: str) -> list[str]:
     plan = json.loads(component(api, namespace, "configmaps", "plan")["data"]["plan.json"])["plan"]
-    return sorted(member["node"] for member in plan["groups"][0]["members"])
+    return sorted(member["node"] for member in plan["groups"][0]["group"]["members"])
 
 
 def edit(api: ApiServer, namespace: str, found: dict[str, Any], patch: object) -> None:

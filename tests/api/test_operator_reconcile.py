@@ -129,7 +129,7 @@ def test_two_operators_at_once_make_nothing_twice(api: ApiServer, namespace: str
     assert all(by_revision[(p.lineage, p.revision)] == p for p in fleet.plans[uid]), (
         "two plans of one revision"
     )
-    assert len(stored(api, namespace)["plan"]["groups"][0]["members"]) == 2
+    assert len(stored(api, namespace)["plan"]["groups"][0]["group"]["members"]) == 2
 
 
 def test_a_plan_is_not_written_over_one_that_was_not_read(api: ApiServer, namespace: str) -> None:
@@ -319,7 +319,7 @@ def test_a_node_that_is_excluded_loses_its_worker_after_the_plan_says_so(
         '{"spec":{"nodes":{"exclude":["edge-b"]}}}',
     )
     settle(api, fleet, namespace)
-    assert [m["node"] for m in stored(api, namespace)["plan"]["groups"][0]["members"]] == ["edge-a"]
+    assert [m["node"] for m in stored(api, namespace)["plan"]["groups"][0]["group"]["members"]] == ["edge-a"]
     assert [p["metadata"]["annotations"]["edgetrain.io/node"] for p in items(api, "pods", namespace)] == [
         "edge-a"
     ]

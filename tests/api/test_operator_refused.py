@@ -10,7 +10,7 @@ import pytest
 
 from edgetrain_protocol.report import TrainerState
 from tests.support.apiserver import ApiServer
-from tests.support.objects import drop_nodes, get, items, job, make_node, program
+from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, program
 from tests.support.refusing import (
     policy,
     quota,
@@ -154,8 +154,10 @@ def test_webhooks_that_hang_hold_up_the_status_of_no_other_node(api: ApiServer, 
 
 
 def test_one_node_that_is_refused_holds_up_no_other(api: ApiServer, namespace: str) -> None:
+    """The others have the namespace's own limit: none of the operator's, which would be above its maximum."""
     for node, kind in (("edge-a", "small"), ("edge-b", "usual"), ("edge-c", "usual")):
         make_node(api, node, board=kind)
+        give_memory(api, node)
     limits = {"type": "Container", "max": {"memory": "1Gi"}, "default": {"memory": "1Gi"}}
     meta = {"name": "limits", "namespace": namespace}
     api.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": {"limits": [limits]}})
@@ -172,6 +174,30 @@ def test_one_node_that_is_refused_holds_up_no_other(api: ApiServer, namespace: s
         "edge-a: its Pod is refused"
     )
     assert "maximum memory usage per Container is 1Gi" in lines(api, namespace)["edge-a"]
+    assert {trainer_memory(api, namespace, node) for node in ("edge-b", "edge-c")} == {"1Gi"}
+
+
+def test_where_the_namespace_says_nothing_of_memory_the_chart_does(api: ApiServer, namespace: str) -> None:
+    make_node(api, "edge-a")
+    give_memory(api, "edge-a")
+    limits = {"type": "Container", "default": {"cpu": "2"}}
+    meta = {"name": "limits", "namespace": namespace}
+    api.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": {"limits": [limits]}})
+    api.apply(job(namespace))
+    settle(api, ScriptedFleet(), namespace)
+    assert trainer_memory(api, namespace, "edge-a") == "13107Mi"
+
+
+def give_memory(api: ApiServer, node: str) -> None:
+    """As a kubelet reports what its node has for pods."""
+    memory = {"memory": "16Gi"}
+    patch_status(api, "node", node, "", {"status": {"capacity": memory, "allocatable": memory}})
+
+
+def trainer_memory(api: ApiServer, namespace: str, node: str) -> str:
+    """The limit of its container."""
+    (trainer,) = [c for c in pod_on(api, namespace, node)["spec"]["containers"] if c["name"] == "trainer"]
+    return str(trainer["resources"]["limits"]["memory"])
 
 
 def test_a_replacement_waits_for_no_other_nodes_back_off(api: ApiServer, namespace: str) -> None:

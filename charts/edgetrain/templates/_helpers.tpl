@@ -96,6 +96,10 @@ capabilities: {drop: [ALL]}
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [create]
+# Whether the namespace says itself what memory a container may have.
+- apiGroups: [""]
+  resources: [limitranges]
+  verbs: [list]
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

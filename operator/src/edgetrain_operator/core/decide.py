@@ -1,6 +1,7 @@
 """observe -> decide -> apply: the middle. One pure function over everything that was observed."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from edgetrain_operator.core import attempts, lifecycle, volumes
 from edgetrain_operator.core.allowed import not_allowed
@@ -116,7 +117,9 @@ def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
         Create(manifest, f"for the worker on {node}", subject, again=attempt > 1)
         for manifest in volumes.claims(seen.job, node)
     ]
-    pod = worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults)
+    # What the namespace says of memory goes before what the chart says.
+    unlimited = replace(seen.defaults, trainer_memory_percent=0)
+    pod = worker_pod(seen.job, seen.nodes[node], attempt, unlimited if seen.limits_memory else seen.defaults)
     return [*claims, Create(pod, f"{node}: {why}", subject)]
 
 

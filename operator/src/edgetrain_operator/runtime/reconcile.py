@@ -24,6 +24,7 @@ from edgetrain_operator.core.model import (
     Defaults,
     DeletePod,
     Job,
+    Manifest,
     Observed,
     PodView,
     Written,
@@ -36,6 +37,7 @@ from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.errors import Conflict, KubeError
 from edgetrain_operator.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS
 from edgetrain_operator.runtime.execute import Execution
+from edgetrain_operator.runtime.limit_ranges import limits_memory
 from edgetrain_operator.runtime.memory import JobMemory, Key, Memory
 from edgetrain_operator.runtime.metrics import Metrics
 from edgetrain_operator.runtime.mounts import ensure_mounts
@@ -171,11 +173,13 @@ class Reconciler:
         return f"ConfigMap {name} has no key main.py: add it, or give program.command"
 
     async def _decide(self, seen: Observed) -> Decision:
-        """Decide; where a pod is about to be made or deleted, read its node again and decide anew."""
+        """Decide; where a pod is about to be made or deleted, read its node again and decide anew; for a
+        new one with what its namespace says of memory."""
         decision = decide(seen)
         changed = [await self._read_node(name) for name in sorted(_concerned(seen, decision))]
-        if any(changed):
-            decision = decide(replace(seen, nodes=self._nodes.nodes))
+        limited = bool(_new_pods(decision)) and await limits_memory(self._kube, seen.job.namespace)
+        if any(changed) or limited:
+            decision = decide(replace(seen, nodes=self._nodes.nodes, limits_memory=limited))
         return decision
 
     async def _read_node(self, name: str) -> bool:
@@ -246,13 +250,14 @@ class Reconciler:
         return None if due is None else max(due - now, 0.05)
 
 
+def _new_pods(decision: Decision) -> list[Manifest]:
+    return [a.manifest for a in decision.actions if isinstance(a, Create) and a.kind == "Pod"]
+
+
 def _concerned(seen: Observed, decision: Decision) -> set[str]:
     """Nodes to read again: about to get or lose a pod, or with a pod and not in the table."""
     names = {pod.name: pod.node for pod in seen.pods}
     losing = {names[a.name] for a in decision.actions if isinstance(a, DeletePod) and a.name in names}
-    manifests = [
-        a.manifest for a in decision.actions if isinstance(a, Create) and a.manifest["kind"] == "Pod"
-    ]
-    getting = {manifest["metadata"]["annotations"][NODE_ANNOTATION] for manifest in manifests}
+    getting = {pod["metadata"]["annotations"][NODE_ANNOTATION] for pod in _new_pods(decision)}
     unknown = {pod.node for pod in seen.pods if pod.living and pod.node not in seen.nodes}
     return losing | getting | unknown
