@@ -74,7 +74,8 @@ def judged(test: Bed) -> Iterator[Row]:
     found = {"north": audited(test, NORTH), "south": audited(test, SOUTH)}
     for site, judged in found.items():
         what = f"{site}: steps lost or forked, of {judged.steps}"
-        yield Row(what, judged.steps_harmed, "steps", Goal("==", 0), (judged.steps_harmed,))
+        harmed = judged.lost + judged.forked
+        yield Row(what, harmed, "steps", Goal("==", 0), (harmed,))
     north, south = found["north"], found["south"]
     yield Row("north: new generations", north.new_generations, "generations", None, (north.steps,))
     yield Row("north: steps that they went back", north.rolled_back, "steps", None, (north.rolled_back,))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetrain.data import BatchPartition, Block, EpochPermutation, SamplerState, cut
+from edgetrain.parts import Part
 
 MEMBERS = ["a", "b", "c", "d", "e"]
 
@@ -79,3 +80,38 @@ def test_a_last_batch_stays_in_its_epoch() -> None:
 def test_a_record_that_cannot_be_is_refused(block: Block, cursor: int) -> None:
     with pytest.raises(ValueError, match="block"):
         SamplerState(seed=0, block=block, cursor=cursor)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 5, 12, 100])
+@pytest.mark.parametrize("groups", [1, 2, 3, 7])
+def test_groups_share_each_epoch_out(samples: int, groups: int) -> None:
+    """Each sample is one group's; with more groups than samples some are several groups'."""
+    seen = [epoch_of(SamplerState.fresh(samples, 3), Part(number, groups)) for number in range(groups)]
+    assert {position for part in seen for position in part} == set(range(samples))
+    if groups <= samples:
+        assert sum(map(len, seen)) == samples
+
+
+def test_an_epoch_keeps_the_part_that_it_began_with() -> None:
+    """A group more is a part less from the next epoch on: the others train on what is left of this one."""
+    record = cut(SamplerState.fresh(12, 0), 4, {"a": 1.0}, Part(0, 2)).after
+    rest = cut(record, 100, {"a": 1.0}, Part(0, 3))
+    assert rest.slices["a"] == (4, 5)
+    assert epoch_of(rest.after, Part(0, 3)) == [0, 1, 2, 3]
+    assert rest.after.rolled(Part(2, 3)).epoch == 1
+
+
+def test_a_record_of_before_groups_has_all_samples() -> None:
+    document = SamplerState.fresh(10, 0).to_json()
+    del document["samples"]
+    assert epoch_of(SamplerState.from_json(document), Part(1, 2)) == [5, 6, 7, 8, 9]
+
+
+def epoch_of(record: SamplerState, part: Part) -> list[int]:
+    """The positions of one epoch, from the next step on."""
+    step = cut(record, 3, {"a": 1.0}, part)
+    epoch, seen = step.epoch, list(step.slices["a"])
+    while step.after.left:
+        step = cut(step.after, 3, {"a": 1.0}, part)
+        seen += step.slices["a"] if step.epoch == epoch else ()
+    return seen
