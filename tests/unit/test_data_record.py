@@ -1,8 +1,8 @@
 """The data record: each epoch sees each sample exactly once, whatever is lost and however it is cut."""
 
-import json
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ def test_each_epoch_sees_each_sample_once(
         assert step.samples > 1 or 1 in (samples, batch)
         step = step.kept_by(weights.keys() - lost)
         record = (
-            commit(BatchPartition.from_json(json.loads(json.dumps(step.to_json())))) if commits else record
+            commit(msgspec.json.decode(msgspec.json.encode(step), type=BatchPartition)) if commits else record
         )
     while not record.over(epochs):
         record = commit(cut(record, batch, {"a": 1.0}))
