@@ -1,7 +1,9 @@
-"""A TCP forwarder on loopback that can freeze: connections stay open, and nothing comes through."""
+"""A TCP forwarder on loopback that can freeze (connections stay open, and nothing comes through), break, or
+carry little at a time."""
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,6 +15,11 @@ class Forwarder:
         self._flows = threading.Event()
         self._flows.set()
         self._sockets: list[socket.socket] = []
+        self.carried = 0
+        """Bytes that have come back from the target."""
+        self.break_at: int | None = None
+        """When so many have, whatever is open ends; once."""
+        self.bytes_per_second: float | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -25,11 +32,18 @@ class Forwarder:
     def thaw(self) -> None:
         self._flows.set()
 
-    def close(self) -> None:
-        self._flows.set()
-        for each in (self._listener, *self._sockets):
+    def end_all(self) -> None:
+        """What is open; others may connect again."""
+        for each in self._sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._flows.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self.end_all()
+        for each in (self._listener, *self._sockets):
             each.close()
 
     def _accept(self) -> None:
@@ -39,13 +53,19 @@ class Forwarder:
                 far = socket.create_connection(self._target)
                 self._sockets += [near, far]
                 for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+                    threading.Thread(target=self._pump, args=(one, other, one is far), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
         with suppress(OSError):
-            while data := source.recv(65536):
+            while data := source.recv(16384 if self.bytes_per_second else 65536):
                 self._flows.wait()
+                if back and self.bytes_per_second:
+                    time.sleep(len(data) / self.bytes_per_second)
                 sink.sendall(data)
+                self.carried += len(data) if back else 0
+                if self.break_at is not None and self.carried >= self.break_at:
+                    self.break_at = None
+                    self.end_all()
             sink.shutdown(socket.SHUT_WR)
 
 

@@ -18,6 +18,7 @@ from edgetrain.engine.state import manifest
 from edgetrain.engine.state import snapshot as state
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.transfer.skeleton import read_skeleton, take_apart
 from edgetrain.engine.transfer.wire import Wire, WireError, frame
 from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.record import Record
@@ -200,10 +201,9 @@ PARSERS = {
         (codec.BadMessage,),
         (codec.encode(Progress(FormationId(FIRST_HISTORY, 2), "vote", 3, loss=0.5)),),
     ),
-    "state server": Parser(
-        _received, (WireError, ValueError, KeyError), (b"".join(map(bytes, frame({"want": "x"}, b"y"))),)
-    ),
+    "state server": Parser(_received, (WireError, ValueError, KeyError), (frame({"want": "x"}, b"y"),)),
     "state": Parser(state.decode, (BadState,), (state.encode(_SNAPSHOT),)),
+    "state without tensors": Parser(read_skeleton, (BadState,), (take_apart(_SNAPSHOT)[0],)),
     "manifest": Parser(
         _on_disk(f"{_STEM}.json", lambda folder: manifest.read(folder / f"{_STEM}.json")),
         (BadCheckpoint,),

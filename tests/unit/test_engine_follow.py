@@ -219,9 +219,11 @@ def test_a_donor_from_whom_nothing_comes_is_told_of_once_and_forgiven(
 @pytest.mark.parametrize(
     ("header", "payload"),
     [
-        ({"lineage": 1, "front": 9}, b"no state"),
-        ({"lineage": 1, "front": 9, "step": 1, "formation": [1], "ledger": "{}"}, bytes(16)),
-        ({"lineage": 1, "front": 9, "step": 1, "formation": [1, 1], "ledger": "[]"}, bytes(16)),
+        ({"lineage": 1, "front": 9, "snapshot": "x"}, b"no state"),
+        ({"lineage": 1, "front": 9, "failed": "no snapshot could be made"}, b"no state"),
+        ({"lineage": 1, "front": 9, "step": 1, "formation": [1], "ledger": "{}", "size": 0}, b""),
+        ({"lineage": 1, "front": 9, "step": 1, "formation": [1, 1], "ledger": "[]", "size": 0}, b""),
+        ({"lineage": 1, "front": 9, "step": 1, "formation": [1, 1], "ledger": "{}", "size": -1}, b""),
         ({"lineage": 1, "front": "x"}, b""),
     ],
 )

@@ -83,6 +83,13 @@ def test_every_message_survives_the_way() -> None:
     } - {"Peer", "Position", "Prepared", "Resume", "Totals"}
 
 
+def test_a_number_that_is_not_finite_comes_as_none() -> None:
+    said = link.Progress(F, "apply", 43, loss=float("nan"), metrics={"accuracy": float("inf"), "seen": 2.0})
+    heard = link.decode(link.encode(said))
+    assert isinstance(heard, link.Progress)
+    assert (heard.loss, heard.metrics) == (None, {"accuracy": None, "seen": 2.0})
+
+
 NONSENSE = [b"{", b"[]", b'{"type": "Nobody"}', b'{"type": "Halt"}', b'{"type": "Hold", "revision": "x"}']
 
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from edgetrain.engine.transfer.wire import Wire, WireError, frame
-
-GIB = 1 << 30
+from edgetrain.engine.transfer.wire import PAYLOAD_BYTES, Wire, WireError, frame
 
 
 @dataclass
@@ -41,7 +39,7 @@ def headed(header: bytes) -> bytes:
 
 @pytest.mark.attack(23)
 def test_a_payload_that_is_only_announced_takes_no_memory(ends: Ends) -> None:
-    ends.push(headed(json.dumps({"bytes": GIB, "sha256": ""}).encode()), bytes(100_000))
+    ends.push(headed(json.dumps({"bytes": PAYLOAD_BYTES, "sha256": ""}).encode()), bytes(100_000))
     tracemalloc.start()
     try:
         with pytest.raises(WireError, match="closed"):
@@ -54,7 +52,7 @@ def test_a_payload_that_is_only_announced_takes_no_memory(ends: Ends) -> None:
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_000_000])
 def test_a_payload_of_any_size_arrives_as_it_was(ends: Ends, size: int) -> None:
     payload = bytes(i % 251 for i in range(1000)) * (size // 1000) + bytes(size % 1000)
-    sender = threading.Thread(target=ends.push, args=frame({"want": "x"}, payload))
+    sender = threading.Thread(target=ends.push, args=(frame({"want": "x"}, payload),))
     sender.start()
     header, got = ends.wire.receive()
     sender.join()

@@ -17,6 +17,7 @@ from edgetrain.supervisor import peers as module
 from edgetrain.supervisor import streams
 from edgetrain.supervisor.frames import MAX_BYTES
 from edgetrain.supervisor.peers import MOST_STRANGERS, WELCOME, Peers
+from edgetrain.supervisor.wire import Beat, Spoken
 from tests.support.identities import credentials, kept_credentials, stranger
 
 HOST = "127.0.0.1"
@@ -31,6 +32,7 @@ class Supervisor:
     credentials: Credentials
     address: str = HOST
     came: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    heard: asyncio.Queue[Spoken] = field(default_factory=asyncio.Queue)
     port: int = 0
     peers: Peers = field(init=False)
 
@@ -56,7 +58,7 @@ async def listening(
         supervisor.address,
         supervisor.credentials,
         on_open=lambda pod: supervisor.came.put_nowait(pod.worker),
-        on_message=lambda pod, message: None,
+        on_message=lambda pod, message: supervisor.heard.put_nowait(message),
         on_lost=lambda pod, why: None,
     )
     supervisor.port = supervisor.peers.listen(supervisor.address, 0)
@@ -236,5 +238,24 @@ def test_messages_of_any_length_are_not_waited_for(announced: int) -> None:
             stream.writer.write(WELCOME + announced.to_bytes(4, "big") + bytes(100))
             assert await is_closed(stream.reader)
             stream.writer.close()
+
+    run(story())
+
+
+def test_what_was_to_be_said_on_a_connection_that_is_gone_is_not_said_on_the_next() -> None:
+    """There the first words are a greeting: before any vote it shows the other what it may have forgotten."""
+
+    async def story() -> None:
+        async with listening("w1") as one, listening("w2") as two:
+            one.want(two)
+            two.want(one)
+            assert (await one.comer(), await two.comer()) == ("w2", "w1")
+            late = [one.peers.sending(two.pod, Beat(1)), one.peers.broadcasting(Beat(2))]
+            one.peers.drop("w2", "is dropped by the test")
+            assert (await one.comer(), await two.comer()) == ("w2", "w1")
+            for say in late:
+                say()
+            one.peers.sending(two.pod, Beat(3))()
+            assert await asyncio.wait_for(two.heard.get(), 4.0) == Beat(3)
 
     run(story())

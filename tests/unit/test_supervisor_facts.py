@@ -1,32 +1,39 @@
 """What a supervisor makes of its program's words."""
 
-from pathlib import Path
-
+from edgetrain.group.members import Pod
+from edgetrain.group.status import Status
 from edgetrain.link import Broken, Built, FormationId, Mended, Position, Ready, Warned
+from edgetrain.rundir import Heartbeat
 from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.metrics import Metrics
+from edgetrain.supervisor.training import training_part
+from edgetrain_protocol.report import DISK_SILENT
 from tests.support.histories import FIRST as FIRST_HISTORY
 
 FORMATION = FormationId(FIRST_HISTORY, 1)
 
 
-def test_a_formation_that_broke_is_a_recovery(tmp_path: Path) -> None:
-    recorder = FactRecorder(tmp_path, Metrics())
+def no_file(beat: Heartbeat) -> None:
+    """Nobody reads it here."""
+
+
+def test_a_formation_that_broke_is_a_recovery() -> None:
+    recorder = FactRecorder(Metrics(), no_file)
     recorder.heard(Broken(FORMATION, Position(), "lost", []), 10.0)
     recorder.heard(Built(FORMATION), 10.25)
     assert (recorder.facts.recoveries, recorder.facts.recovery_seconds) == (1, 0.25)
 
 
-def test_a_stop_for_a_newcomer_is_none(tmp_path: Path) -> None:
-    recorder = FactRecorder(tmp_path, Metrics())
+def test_a_stop_for_a_newcomer_is_none() -> None:
+    recorder = FactRecorder(Metrics(), no_file)
     recorder.facts.broken_since = 10.0
     recorder.heard(Built(FORMATION), 10.25)
     assert recorder.facts.recoveries == 0
     assert recorder.facts.broken_since is None
 
 
-def test_a_warning_holds_until_it_is_mended_or_the_program_begins_again(tmp_path: Path) -> None:
-    recorder = FactRecorder(tmp_path, Metrics())
+def test_a_warning_holds_until_it_is_mended_or_the_program_begins_again() -> None:
+    recorder = FactRecorder(Metrics(), no_file)
     full, damaged = Warned("CheckpointNotSaved", "disk full"), Warned("BadCheckpoint", "cut short")
     recorder.heard(full, 1.0)
     recorder.heard(damaged, 2.0)
@@ -37,3 +44,15 @@ def test_a_warning_holds_until_it_is_mended_or_the_program_begins_again(tmp_path
     recorder.heard(Ready("layout", [], Position()), 4.0)
     assert recorder.facts.warnings == {}
     assert recorder.facts.error is None
+
+
+def test_a_disk_that_does_not_answer_is_a_trouble_until_it_does() -> None:
+    def told() -> tuple[str | None, str | None]:
+        part = training_part(Status(Pod("w-a", "pod-w-a")), recorder.facts, None, None, {}, 10.0)
+        return part.error_reason, part.error
+
+    recorder = FactRecorder(Metrics(), no_file)
+    recorder.looked_at_disk(gone=False, silent=True)
+    assert told() == (DISK_SILENT, "its disk does not answer: it trains on, and gives no vote until it does")
+    recorder.looked_at_disk(gone=False, silent=False)
+    assert told() == (None, None)

@@ -98,6 +98,8 @@ class Totals(Tolerant):
 
 DISK_FAILED, VOTES_LOST = "DiskFailed", "VotesLost"
 """Reasons of a worker that takes no part: its votes cannot be kept, or are gone with its disk."""
+DISK_SILENT = "DiskSilent"
+"""Reason of a worker that gives no vote for now: they wait for its disk."""
 
 
 PROGRAM_DIFFERS = "ProgramDiffers"

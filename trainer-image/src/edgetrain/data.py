@@ -75,27 +75,6 @@ class SamplerState:
         size = self.block.stop - self.block.start
         return min(1.0, (self.epoch + 1 - self.left / size) / epochs)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "seed": self.seed,
-            "block": list(self.block),
-            "samples": self.samples,
-            "epoch": self.epoch,
-            "cursor": self.cursor,
-            "returned": list(self.returned),
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(
-            seed=int(document["seed"]),
-            block=Block(*document["block"]),
-            epoch=int(document["epoch"]),
-            cursor=int(document["cursor"]),
-            samples=int(document.get("samples", 0)),
-            returned=tuple(document["returned"]),
-        )
-
 
 @dataclass(frozen=True)
 class BatchPartition:
@@ -119,15 +98,6 @@ class BatchPartition:
             slices={name: part for name, part in self.slices.items() if name in holders},
             after=replace(self.after, returned=self.after.returned + tuple(lost)),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        slices = {name: list(part) for name, part in self.slices.items()}
-        return {"epoch": self.epoch, "slices": slices, "after": self.after.to_json()}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        slices = {str(name): tuple(part) for name, part in document["slices"].items()}
-        return cls(int(document["epoch"]), slices, SamplerState.from_json(document["after"]))
 
 
 def cut(record: SamplerState, batch: int, weights: Mapping[str, float], part: Part = WHOLE) -> BatchPartition:

@@ -16,7 +16,7 @@ from edgetrain_operator.core.stored import LastEnd, WorkerRecord
 from edgetrain_operator.core.unheard import silent
 from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import EDGE_NODE_LABEL, PROFILER_CONTAINER
-from edgetrain_protocol.report import DISK_FAILED, PROGRAM_DIFFERS, TrainerState
+from edgetrain_protocol.report import DISK_FAILED, DISK_SILENT, PROGRAM_DIFFERS, TrainerState
 
 IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -51,6 +51,7 @@ MENDS = {
     "EmptyDataset": "check storage.data and the program's data set on this node",
     "NoData": "see whether packets of full size pass both ways: a tunnel's MTU, a firewall, a NAT",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
+    DISK_SILENT: "see whether the node's disk or card is worn out or overloaded",
     DISK_FAILED: "the next start takes part again if the disk can be written then",
     PROGRAM_DIFFERS: "undo the edit of the program's ConfigMap or image, or make a new job",
     "VolumeNotWritable": "workers run as user 65532: check spec.storage and the directory on the node",

@@ -33,7 +33,7 @@ class Meter:
         self._warm = False
         self._rates = Rates()
         self._totals = Totals()
-        self._metrics: dict[str, float] = {}
+        self._metrics: dict[str, float | None] = {}
         self._described: Callable[[], Progress] = lambda: Progress(formation=None, phase="wait", step=0)
 
     @property

@@ -28,6 +28,7 @@ class Progress:
     epoch: int = 0
     percent: float = 0.0
     loss: float | None = None
+    """None also where it was not finite."""
     not_finite_since: int | None = None
     """The first of the last committed steps in a row whose loss was not finite."""
     samples: int = 0
@@ -47,5 +48,5 @@ class Progress:
     samples_returned: int = 0
     """Samples that a lost member had in hand and that went back into the record."""
     totals: Totals = field(default_factory=Totals)
-    metrics: dict[str, float] = field(default_factory=dict)
-    """What else the program logged."""
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """What else the program logged; None for what was not finite."""

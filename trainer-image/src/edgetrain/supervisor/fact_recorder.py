@@ -2,7 +2,7 @@
 
 import logging
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 from edgetrain.link import (
     Broken,
@@ -17,7 +17,7 @@ from edgetrain.link import (
     Ready,
     Warned,
 )
-from edgetrain.rundir import Heartbeat, write_heartbeat
+from edgetrain.rundir import Heartbeat
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.training import Facts
 from edgetrain_protocol.report import Checkpoint
@@ -31,9 +31,9 @@ CHECKPOINTS_TOLD = 3
 class FactRecorder:
     """Writes down what it hears; decides nothing."""
 
-    def __init__(self, run_dir: Path, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, write_beat: Callable[[Heartbeat], None]) -> None:
         self.facts = Facts()
-        self._run_dir, self._metrics = run_dir, metrics
+        self._metrics, self._write_beat = metrics, write_beat
         self._beaten = 0.0
 
     def heard(self, message: Message, now: float) -> None:
@@ -62,6 +62,11 @@ class FactRecorder:
             case _:
                 self._trouble(message)
 
+    def looked_at_disk(self, *, gone: bool, silent: bool) -> None:
+        if silent != self.facts.disk_silent:
+            log.warning("the disk %s", "does not answer: votes wait for it" if silent else "answers again")
+        self.facts.volumes_gone, self.facts.disk_silent = gone, silent
+
     def _trouble(self, message: Message) -> None:
         facts = self.facts
         match message:
@@ -86,11 +91,7 @@ class FactRecorder:
             return
         self._beaten = now
         formation = progress.formation.number if progress.formation else 0
-        beat = Heartbeat(now, progress.phase, progress.step, formation)
-        try:
-            write_heartbeat(self._run_dir, beat)
-        except OSError as error:
-            log.debug("no heartbeat file: %s", error)
+        self._write_beat(Heartbeat(now, progress.phase, progress.step, formation))
 
     def _recovered(self, now: float) -> None:
         self._metrics.formations.inc()

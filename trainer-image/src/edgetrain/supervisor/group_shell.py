@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from edgetrain.group.effects import (
     Announce,
@@ -23,10 +24,13 @@ from edgetrain.group.rules import Vote
 from edgetrain.group.status import Pace, Status
 from edgetrain.group.voter import Persist
 from edgetrain.link import Fetch, Message, Peer, Progress, StoreSet
+from edgetrain.supervisor.alarm import Alarm
 from edgetrain.supervisor.book import Book
 from edgetrain.supervisor.detector import BEAT_SECONDS
-from edgetrain.supervisor.disk import BadDisk, Disk, LostVotes
+from edgetrain.supervisor.disk import BadDisk, LostVotes
+from edgetrain.supervisor.disk_writer import DiskWriter
 from edgetrain.supervisor.orders import form_order
+from edgetrain.supervisor.outbox import Deed, Outbox
 from edgetrain.supervisor.passed_plans import PassedPlans
 from edgetrain.supervisor.peers import Peers
 from edgetrain.supervisor.plans import is_newer, view_of
@@ -51,24 +55,24 @@ class GroupShell:
     def __init__(
         self,
         settings: Settings,
-        disk: Disk,
+        disk: DiskWriter,
         tell_trainer: Callable[[Message], None],
         changed: Callable[[], None],
     ) -> None:
         self._settings, self._disk, self._tell, self._changed = settings, disk, tell_trainer, changed
+        self._outbox = Outbox()
         self.pod = Pod(settings.worker, settings.pod_uid)
         self._held: SignedPlan | None = None
         self._passed = PassedPlans(settings.credentials, self._hold_passed)
         callbacks = self._opened, self._spoken, self._lost
         self.peers = Peers(self.pod, settings.address, settings.credentials, *callbacks)
-        self.group = Group(self.pod, disk.record(), self._now(), disk.set_aside())
+        self.group = Group(self.pod, disk.kept.record(), self._now(), disk.kept.set_aside())
         self._book = Book(settings)
         self._published: list[StoreSet] = []
         """By our trainer, for its formation: for members whose connection opens late, or again."""
         self._beat = Beat()
-        self._timer: asyncio.TimerHandle | None = None
-        self._unfit: BadDisk | None = None
-        """Why this pod must take no part any more."""
+        self._alarm = Alarm(lambda: self.do(self.group.on_time(self._now())))
+        self._hung_up = False
 
     @property
     def plan(self) -> Plan | None:
@@ -83,10 +87,10 @@ class GroupShell:
             OSError: the control port is taken.
             BadDisk: votes cannot be kept, or are lost.
         """
-        if old := self._disk.member():
+        if old := self._disk.kept.member():
             # Its process died with the supervisor that started it, whatever became of either.
             self.do(self.group.on_ended(old, self._now()))
-        if plan := self._disk.plan():
+        if plan := self._disk.kept.plan():
             self._take(plan)
         self.peers.listen("", self._settings.control_port)
         checks = asyncio.create_task(self._passed.check_on(), name="passed plans")
@@ -102,22 +106,31 @@ class GroupShell:
         while True:
             due += BEAT_SECONDS
             await asyncio.sleep(max(due - self._now(), 0))
-            if self._unfit:
-                raise self._unfit
+            if self._outbox.unfit:
+                raise self._outbox.unfit
             late = self._now() - due
             if late > STALL_SECONDS:
                 due = self._now()
                 for peer in self.peers.live.values():
                     peer.pulse.excuse(due)
+            else:
+                self._hang_up_if_mute()
             self.peers.broadcast(self._beat)
             for worker, peer in list(self.peers.live.items()):
                 if self._now() > peer.pulse.lost_at():
                     self.peers.drop(worker, "is silent")
 
+    def _hang_up_if_mute(self) -> None:
+        """Votes wait for a disk that hangs: the others go on without us until a greeting reaches them."""
+        mute = self._outbox.waits and self._disk.silent
+        for worker in list(self.peers.live) if mute and not self._hung_up else ():
+            self.peers.drop(worker, "is not told what the disk has not kept")
+        self._hung_up = mute
+
     # --- plans
 
     def hold(self, signed: SignedPlan) -> None:
-        """A plan of the operator's, from itself or passed on: kept on disk first, then followed."""
+        """A plan of the operator's, perhaps passed on: it is on disk before any vote that comes of it."""
         if is_newer(signed.plan, self.plan):
             self._disk.save_plan(signed)
             self._take(signed)
@@ -197,11 +210,11 @@ class GroupShell:
 
     def _opened(self, pod: Pod) -> None:
         for first in self.group.greeting():
-            self.peers.send(pod, first)
+            self._outbox.put(self.peers.sending(pod, first))
         if self._held:
-            self.peers.send(pod, Passed(self._held.text, self._held.signature))
+            self._outbox.put(self.peers.sending(pod, Passed(self._held.text, self._held.signature)))
         for message in self._published:
-            self.peers.send(pod, message)
+            self._outbox.put(self.peers.sending(pod, message))
 
     def _spoken(self, pod: Pod, message: Spoken) -> None:
         now = self._now()
@@ -234,39 +247,36 @@ class GroupShell:
     # --- effects
 
     def do(self, effects: Iterable[Effect]) -> None:
-        """Carry out what the group wants, in its order: a vote is on disk before it is sent."""
-        some = False
-        try:
-            for effect in effects if self._unfit is None else ():
-                some = True
-                self._carry_out(effect)
-        except BadDisk as error:
-            # Nothing that follows may happen: what was not kept was not promised.
-            self._unfit = error
-        if some:
+        """Have carried out what the group wants, in its order: a vote is on disk before it is sent."""
+        deeds = [self._deed(effect) for effect in effects]
+        for deed in deeds:
+            self._outbox.put(deed)
+        if deeds:
             self._changed()
-        self._set_timer()
+        self._alarm.set(self.group.wake_at)
 
-    def _carry_out(self, effect: Effect) -> None:
+    def _deed(self, effect: Effect) -> Deed:
+        """What is said is for the connections of now: one that is opened later begins with a greeting."""
         match effect:
-            case Persist(record):
-                self._disk.save_record(record)
-            case SetAside(record):
-                self._disk.save_aside(record)
+            case Persist() | SetAside():
+                return partial(self._disk.save_votes, effect)
             case Send(pod, message):
-                self.peers.send(pod, message)
+                return self.peers.sending(pod, message)
             case Announce(message):
-                self.peers.broadcast(message)
+                return self.peers.broadcasting(message)
             case Order(message):
-                self._tell(message)
+                return partial(self._tell, message)
             case FetchFrom(donor):
-                self._fetch(donor)
+                return partial(self._fetch, donor)
             case Build():
-                self._build(effect)
+                return partial(self._build, effect)
             case Log(text):
-                log.info("%s", text)
+                return partial(log.info, "%s", text)
             case VotesLost(shown_by, formation):
-                raise LostVotes(shown_by.worker, formation.number)
+                return partial(self._give_up, LostVotes(shown_by.worker, formation.number))
+
+    def _give_up(self, error: BadDisk) -> None:
+        raise error
 
     def _fetch(self, donor: Pod) -> None:
         if known := self._book.find(donor.worker):
@@ -283,18 +293,6 @@ class GroupShell:
         self._tell(form_order(word, members, rank, self.plan.revision if self.plan else 0))
 
     # --- helpers
-
-    def _set_timer(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        if self.group.wake_at is not None:
-            delay = max(self.group.wake_at - self._now(), 0.001)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
-        self.do(self.group.on_time(self._now()))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

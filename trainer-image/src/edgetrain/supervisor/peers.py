@@ -9,8 +9,9 @@ up to some 32 members; larger jobs are several groups.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edgetrain.credentials import Credentials, Stranger
@@ -19,8 +20,9 @@ from edgetrain.supervisor import streams
 from edgetrain.supervisor.book import dials_first
 from edgetrain.supervisor.detector import Pulse
 from edgetrain.supervisor.frames import BadFrame, Frames, framed
+from edgetrain.supervisor.peer_connection import PeerConnection
 from edgetrain.supervisor.streams import Stream
-from edgetrain.supervisor.wire import BadSpeech, Spoken, decode, encode
+from edgetrain.supervisor.wire import BadSpeech, Spoken, decode
 from edgetrain_protocol.crowd import Crowd
 from edgetrain_protocol.listening import listen
 
@@ -39,8 +41,6 @@ RETRY_SECONDS = 0.3
 RETRY_GROWTH = 1.2
 RETRY_MAX_SECONDS = 2.0
 DIALLED_WAITS_SECONDS = 3.0
-BACKLOG_BYTES = 4 << 20
-"""Unsent: a peer so far behind is as good as lost."""
 MOST_COMPLAINTS = 1000
 PIECE = 64 << 10
 
@@ -49,25 +49,6 @@ WELCOME = framed(b"{}")
 end has looked at its certificate."""
 
 Address = tuple[str, int]
-
-
-@dataclass
-class PeerConnection:
-    """One live connection."""
-
-    pod: Pod
-    writer: asyncio.StreamWriter
-    pulse: Pulse
-
-    def send(self, message: Spoken) -> None:
-        """Queue a message; never waits."""
-        if self.writer.transport.get_write_buffer_size() > BACKLOG_BYTES:
-            self.close()
-            return
-        self.writer.write(framed(encode(message)))
-
-    def close(self) -> None:
-        self.writer.transport.abort()
 
 
 @dataclass
@@ -115,13 +96,24 @@ class Peers:
 
     def send(self, pod: Pod, message: Spoken) -> None:
         """To one, if there is a connection; whoever says things twice does so by itself."""
+        self.sending(pod, message)()
+
+    def sending(self, pod: Pod, message: Spoken) -> Callable[[], None]:
+        """The same, for when it may go: on the connection that there is now, if it lives then."""
         peer = self.live.get(pod.worker)
-        if peer and peer.pod == pod:
-            peer.send(message)
+        return partial(self._say, [peer] if peer and peer.pod == pod else [], message)
 
     def broadcast(self, message: Spoken) -> None:
-        for peer in list(self.live.values()):
-            peer.send(message)
+        self.broadcasting(message)()
+
+    def broadcasting(self, message: Spoken) -> Callable[[], None]:
+        """To all, for when it may go; as `sending`."""
+        return partial(self._say, list(self.live.values()), message)
+
+    def _say(self, peers: Iterable[PeerConnection], message: Spoken) -> None:
+        for peer in peers:
+            if self.live.get(peer.pod.worker) is peer:
+                peer.send(message)
 
     def drop(self, worker: str, why: str) -> None:
         """Give a silent peer up."""

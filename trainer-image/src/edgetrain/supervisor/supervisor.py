@@ -14,7 +14,8 @@ from edgetrain.group.status import Stage
 from edgetrain.link import RESTART_STATUS, Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import FINISHING_FILE, ask_for_reports
 from edgetrain.supervisor.cgroup import Killings
-from edgetrain.supervisor.disk import BadDisk, Disk
+from edgetrain.supervisor.disk import BadDisk
+from edgetrain.supervisor.disk_writer import DiskWriter
 from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.group_shell import GroupShell
 from edgetrain.supervisor.metrics import Metrics
@@ -39,12 +40,11 @@ STOP_SECONDS = 20.0
 """For a last checkpoint, before the program is killed."""
 BOUNDARY_SECONDS = 8.0
 """A plan that says stop: the group gets so long to stop at a boundary together."""
-DRAIN_SECONDS = 10.0
 LINGER_SECONDS = 1.0
 """After all have finished, for the last words between supervisors."""
 ALONE_SECONDS = 60.0
 """A member that has finished waits so long for others that are still at it."""
-LOOK_SECONDS, PROGRESS_SECONDS = 0.1, 0.25
+DRAIN_SECONDS, LOOK_SECONDS, PROGRESS_SECONDS = 10.0, 0.1, 0.25
 
 
 class Supervisor:
@@ -53,11 +53,11 @@ class Supervisor:
     def __init__(self, settings: Settings, command: Sequence[str]) -> None:
         self._settings, self._command = settings, command
         self._loop = asyncio.get_running_loop()
-        self._disk = Disk(settings.state_dir)
+        self._disk = DiskWriter(settings.state_dir, settings.run_dir)
         self._killings = Killings()
         self._files = ProgramFiles(command, settings.program_dir)
         self._metrics = Metrics()
-        self._recorder = FactRecorder(settings.run_dir, self._metrics)
+        self._recorder = FactRecorder(self._metrics, self._disk.save_beat)
         self._facts = self._recorder.facts
         self._program: Program | None = None
         self._member: Member | None = None
@@ -117,8 +117,8 @@ class Supervisor:
     async def _run_once(self) -> tuple[int | None, Program]:
         program = Program(self._heard)
         member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
-        self._disk.save_member(member)
         self._program, self._member, self._facts.incarnation = program, member, program.incarnation
+        await self._disk.save_member(member)
         # What the last process had come to, this one has not.
         self._facts.progress, self._facts.program = None, await self._files.note()
         self._metrics.trainer_starts.inc()
@@ -183,7 +183,7 @@ class Supervisor:
             fleet = FleetSettings.from_env()
             self._reporter = Reporter(self._settings, fleet, self._gone)
             self._reporter.start()
-            self._plans = FleetPlans(fleet, self._disk.plan(), self._hold, self._gone)
+            self._plans = FleetPlans(fleet, self._disk.kept.plan(), self._hold, self._gone)
         self._plans.start()
 
     def _hold(self, plan: SignedPlan) -> None:
@@ -216,7 +216,7 @@ class Supervisor:
         """States change with time too: a group that stays broken is paused."""
         while True:
             await asyncio.sleep(1.0)
-            self._facts.volumes_gone = self._disk.look()
+            self._recorder.looked_at_disk(gone=self._disk.look(), silent=self._disk.silent)
             self._changed()
             if self._told and self._told.error_reason == PROGRAM_DIFFERS and await self._files.changed():
                 self._kill()  # For a fresh start.

@@ -11,6 +11,7 @@ from edgetrain.link import Progress
 from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
 from edgetrain_protocol.history import NO_HISTORY, History
 from edgetrain_protocol.report import (
+    DISK_SILENT,
     PROGRAM_DIFFERS,
     Checkpoint,
     Formation,
@@ -89,6 +90,8 @@ class Facts:
     lost: tuple[str, ...] = field(default_factory=tuple)
     volumes_gone: bool = False
     """The pod's own volumes were taken away under it. It trains on, from memory."""
+    disk_silent: bool = False
+    """It does not do what it is asked for: votes wait for it."""
 
     def note(self, stage: Stage, now: float) -> None:
         """That its group stands still, and since when; `now`: a monotonic time, seconds."""
@@ -207,6 +210,8 @@ def _trouble(facts: Facts, clash: Clash | None, starving: str | None) -> tuple[s
         return "NoData", starving
     if facts.volumes_gone:
         return "VolumesGone", "the node took the pod's own volumes away under it; it trains on from memory"
+    if facts.disk_silent:
+        return DISK_SILENT, "its disk does not answer: it trains on, and gives no vote until it does"
     return None, facts.error
 
 

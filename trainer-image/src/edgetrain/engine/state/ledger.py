@@ -1,10 +1,11 @@
 """What all members of a formation know alike, beside the tensors: record, shares, the step in hand. Pure."""
 
-import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
+
+import msgspec
 
 from edgetrain.data import BatchPartition, SamplerState, cut
 from edgetrain.link import FormationId
@@ -84,30 +85,9 @@ class Ledger:
         return replace(self, cut=None, cut_in=None)
 
     def to_json(self) -> bytes:
-        document = {
-            "record": self.record.to_json(),
-            "batch": self.batch,
-            "epochs": self.epochs,
-            "weights": dict(self.weights),
-            "samples": self.samples,
-            "returned": self.returned,
-            "not_finite_since": self.not_finite_since,
-            "cut": self.cut.to_json() if self.cut else None,
-            "cut_in": self.cut_in.to_json() if self.cut_in else None,
-        }
-        return json.dumps(document).encode()
+        return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        document = json.loads(text)
-        return cls(
-            record=SamplerState.from_json(document["record"]),
-            batch=int(document["batch"]),
-            epochs=int(document["epochs"]),
-            weights={str(name): float(weight) for name, weight in document["weights"].items()},
-            samples=int(document["samples"]),
-            returned=int(document["returned"]),
-            not_finite_since=document.get("not_finite_since"),
-            cut=BatchPartition.from_json(document["cut"]) if document["cut"] else None,
-            cut_in=FormationId.from_json(document["cut_in"]) if document["cut_in"] else None,
-        )
+        """Raises msgspec.MsgspecError: it is something else."""
+        return msgspec.json.decode(text, type=cls)

@@ -8,11 +8,12 @@ import hashlib
 import io
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from edgetrain.engine.errors import BadState
 from edgetrain.engine.state.ledger import Ledger
@@ -54,7 +55,7 @@ def capture(position: Position, ledger: Ledger, layout: list[str], objects: Sequ
     Raises:
         BadState: something has a state that can only be pickled.
     """
-    states = [_copied(thing.state_dict(), type(thing).__name__) for thing in objects]
+    states = [_changed(thing.state_dict(), type(thing).__name__, _copied) for thing in objects]
     return Snapshot(position, ledger, layout, states, _random_state())
 
 
@@ -89,7 +90,7 @@ def check(objects: Sequence[object]) -> None:
                 f"session.wrap got a {type(thing).__name__}, which has no state_dict and load_state_dict: "
                 "give it both, or leave it out"
             )
-        _copied(thing.state_dict(), type(thing).__name__, keep=True)
+        _changed(thing.state_dict(), type(thing).__name__, lambda tensor: tensor)
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -141,18 +142,33 @@ def _random_state() -> dict[str, Any]:
     return {"torch": torch.get_rng_state(), "python": [version, list(internal), gauss]}
 
 
-def _copied(value: Any, where: str, *, keep: bool = False) -> Any:
-    """A deep copy of what weights_only can read back; with `keep` only the check, without copying tensors."""
-    if isinstance(value, torch.Tensor):
-        return value if keep else value.detach().clone().cpu()
+def with_tensors(snapshot: Snapshot, change: Callable[[Tensor], Tensor]) -> Snapshot:
+    """The same with other tensors in their places; `change` is asked for them in an order that is always
+    the same.
+
+    Raises:
+        BadState: there is something in it that `capture` would have refused.
+    """
+    objects = _changed(snapshot.objects, "objects", change)
+    return replace(snapshot, objects=objects, random=_changed(snapshot.random, "random", change))
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone().cpu()
+
+
+def _changed(value: Any, where: str, change: Callable[[Tensor], Tensor]) -> Any:
+    """Another one like `value`, of what weights_only can read back, with other tensors."""
+    if isinstance(value, Tensor) and value.layout is torch.strided and not value.is_quantized:
+        return change(value)
     if isinstance(value, Mapping):
-        items = {key: _copied(item, f"{where}[{key!r}]", keep=keep) for key, item in value.items()}
+        items = {key: _changed(item, f"{where}[{key!r}]", change) for key, item in value.items()}
         return Counter(items) if isinstance(value, Counter) else items
     if type(value) in (list, tuple):
-        return type(value)(_copied(item, f"{where}[{i}]", keep=keep) for i, item in enumerate(value))
+        return type(value)(_changed(item, f"{where}[{i}]", change) for i, item in enumerate(value))
     if isinstance(value, _PLAIN) and type(value) in _PLAIN:
         return value
     raise BadState(
-        f"{where} is a {type(value).__name__}: only tensors, numbers, texts, lists and dicts can be saved; "
-        "leave it out of state_dict(), or give it in such a form"
+        f"{where} is a {type(value).__name__}: only dense tensors, numbers, texts, lists and dicts can be "
+        "saved; leave it out of state_dict(), or give it in such a form"
     )

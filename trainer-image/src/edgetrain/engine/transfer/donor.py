@@ -1,24 +1,28 @@
 """Serves this member's state to newcomers: a snapshot on demand, then each reduced gradient since.
 
-Threads of its own: training only stops for the copy at its next loop boundary.
+Threads of its own, which hold no lock while they send: training only stops for the copy at its next loop
+boundary.
 """
 
 import contextlib
 import socket
-import threading
 from collections.abc import Callable
+from concurrent import futures
 
 from edgetrain.acceptor import Acceptor, Prove
 from edgetrain.credentials import Credentials
 from edgetrain.engine.formation.echo import ECHO
-from edgetrain.engine.state.snapshot import Snapshot, encode
+from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.transfer.captures import Captures
+from edgetrain.engine.transfer.pieces import send_tensors
 from edgetrain.engine.transfer.replay_log import Entry, ReplayLog
-from edgetrain.engine.transfer.wire import Frame, Wire, WireError, frame
+from edgetrain.engine.transfer.wire import Wire, WireError
 from edgetrain.link import Position
 
 AUTHENTICATE_SECONDS = 10.0
 SEND_SECONDS = 60.0
-"""A newcomer that takes nothing for so long is given up: its thread and snapshot must not stay for good."""
+"""A newcomer that takes nothing, or asks for nothing, for so long is given up: its thread and snapshot must
+not stay for good."""
 UNHEARD_SECONDS = 10
 """The same of one whose kernel acknowledges nothing: by then it tries again, or elsewhere."""
 POLL_SECONDS = 0.2
@@ -40,7 +44,8 @@ class Donor:
         position: Callable[[], Position],
     ) -> None:
         """`take_snapshot` waits for a loop boundary; both callables may be called from any thread."""
-        self._log, self._take_snapshot, self._position = log, take_snapshot, position
+        self._log, self._position = log, position
+        self._captures = Captures(take_snapshot, position)
         self._credentials = credentials
         self._acceptor = Acceptor(self._serve, name="donor", most=MOST_NEWCOMERS, port=port)
         self.port = self._acceptor.port
@@ -58,43 +63,55 @@ class Donor:
                 self._converse(Wire(secured))
 
     def _converse(self, wire: Wire) -> None:
-        while True:
-            request, payload = wire.receive(REQUEST_BYTES, len(ECHO))
-            if request["want"] == "echo":
-                wire.send(self._front(), memoryview(payload))
-            else:
-                self._answer(wire, request)
+        with contextlib.ExitStack() as lent:
+            while True:
+                request, payload = wire.receive(REQUEST_BYTES, len(ECHO))
+                # Who asks for something else has all of the snapshot that it was lent.
+                lent.close()
+                match request["want"]:
+                    case "echo":
+                        wire.send(self._front(), bytes(payload))
+                    case "snapshot":
+                        self._send_snapshot(wire, lent)
+                    case "rest":
+                        self._send_rest(wire, lent, str(request["snapshot"]), int(str(request["piece"])))
+                    case "step":
+                        self._send_step(wire, int(str(request["after"])))
 
-    def _answer(self, wire: Wire, request: dict[str, object]) -> None:
-        if request["want"] == "snapshot":
-            self._send_snapshot(wire)
-            return
+    def _send_step(self, wire: Wire, after: int) -> None:
         try:
-            with self._log.after(int(str(request["after"])), POLL_SECONDS) as entry:
-                header = _header(entry) if entry else {}
-                payload = entry.total.numpy().tobytes() if entry else b""
+            with self._log.after(after, POLL_SECONDS) as entry:
+                wire.send((_header(entry) if entry else {}) | self._front())
+                if entry:
+                    send_tensors(wire, [entry.total])
+        except LookupError:
+            wire.send({"gone": True, **self._front()})
+
+    def _send_snapshot(self, wire: Wire, lent: contextlib.ExitStack) -> None:
+        """Made beside: the newcomer hears meanwhile that we are there, and that its data get through."""
+        asked = self._captures.ask()
+        while not asked.done():
+            futures.wait([asked], WAITING_SECONDS)
+            if not asked.done():
+                wire.send({"waiting": True})
+        if error := asked.exception():
+            wire.send({"failed": f"no snapshot could be made: {error}"})
+            return
+        captured = asked.result()
+        lent.enter_context(self._captures.lend(captured))
+        wire.send({"snapshot": captured.name, **self._front()}, captured.skeleton)
+        send_tensors(wire, captured.tensors)
+
+    def _send_rest(self, wire: Wire, lent: contextlib.ExitStack, name: str, piece: int) -> None:
+        """Of one whose connection broke."""
+        try:
+            captured = self._captures.find(name)
         except LookupError:
             wire.send({"gone": True, **self._front()})
             return
-        wire.send(header | self._front(), payload)
-
-    def _send_snapshot(self, wire: Wire) -> None:
-        """Made beside: the newcomer hears meanwhile that we are there, and that its data get through."""
-        made: list[Frame] = []
-
-        def make() -> None:
-            snapshot = encode(self._take_snapshot())
-            made.append(frame(self._front(), snapshot))
-
-        maker = threading.Thread(target=make, name="snapshot", daemon=True)
-        maker.start()
-        while maker.is_alive():
-            maker.join(WAITING_SECONDS)
-            if maker.is_alive():
-                wire.send({"waiting": True})
-        if not made:
-            raise WireError("no snapshot could be made")
-        wire.push(made[0])
+        lent.enter_context(self._captures.lend(captured))
+        wire.send(self._front())
+        send_tensors(wire, captured.tensors, piece)
 
     def _front(self) -> dict[str, object]:
         position = self._position()
@@ -103,4 +120,6 @@ class Donor:
 
 def _header(entry: Entry) -> dict[str, object]:
     ledger = entry.ledger.to_json().decode()
-    return {"step": entry.step, "formation": entry.formation.to_json(), "ledger": ledger}
+    size = entry.total.numel()
+    formation = entry.formation.to_json()
+    return {"step": entry.step, "formation": formation, "ledger": ledger, "size": size}

@@ -4,10 +4,12 @@ The program's thread takes what has come at its loop's boundaries, so that sched
 optimiser move exactly as they did on the donor.
 """
 
+import logging
 import socket
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,11 +18,15 @@ from edgetrain.credentials import Credentials
 from edgetrain.engine.formation.echo import ECHO
 from edgetrain.engine.monitor import Monitor
 from edgetrain.engine.state.ledger import Ledger
-from edgetrain.engine.state.snapshot import Snapshot, decode
+from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.transfer.pieces import Arriving
 from edgetrain.engine.transfer.replay_log import Entry
+from edgetrain.engine.transfer.skeleton import put_together, read_skeleton
 from edgetrain.engine.transfer.wire import Wire, WireError
 from edgetrain.link import FormationId, Peer, Position
 from edgetrain_protocol.history import NO_HISTORY, history_from
+
+log = logging.getLogger(__name__)
 
 AHEAD = 4
 """Steps held ready: enough to keep the program busy."""
@@ -38,6 +44,17 @@ NEAR = 2
 PATIENCE_SECONDS = 5.0
 """After so long of following in vain, and twice as long as a snapshot took, another one is taken, and where
 that leaves one has to do: who replays more slowly than the others train only falls behind."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A snapshot that has not come whole."""
+
+    name: str
+    """As the donor calls it."""
+    asked: float
+    skeleton: Snapshot
+    tensors: Arriving
 
 
 class Follower:
@@ -59,6 +76,7 @@ class Follower:
         self._patience = PATIENCE_SECONDS
         self._steps: deque[Entry] = deque()
         self._snapshot: Snapshot | None = None
+        self._arrival: Arrival | None = None
         self._front = -1
         self._closed = False
         self.error = ""
@@ -98,9 +116,15 @@ class Follower:
 
     # The follower's own thread.
 
+    @property
+    def _come(self) -> int:
+        """Pieces of the snapshot that is on its way."""
+        return self._arrival.tensors.come if self._arrival else 0
+
     def _run(self) -> None:
         address = (self.donor.address, self.donor.state_port)
         while not self._closed:
+            come = self._come
             try:
                 with socket.create_connection(address, CONNECT_SECONDS) as connection:
                     connection.settimeout(SILENCE_SECONDS)
@@ -108,8 +132,10 @@ class Follower:
                         self._follow(Wire(secured))
             # Whatever a donor may say: a thread that ended here would leave its newcomer waiting for good.
             except Exception as error:
+                failure = f"cannot follow {self.donor.worker} at {address[0]}:{address[1]}: {error}"
                 with self._wake:
-                    self.error = f"cannot follow {self.donor.worker} at {address[0]}:{address[1]}: {error}"
+                    # A way that has carried something is tried again before anybody is told.
+                    self.error = "" if self._come > come else failure
                     self._wake.notify_all()
                     self._wake.wait_for(lambda: self._closed, RETRY_SECONDS)
 
@@ -119,17 +145,17 @@ class Follower:
                 self._fetch(wire)
             else:
                 wire.send({"want": "step", "after": self._wanted})
-                self._keep(*_answer(wire))
+                self._keep(wire, _answer(wire)[0])
             self.error = ""
 
     def _fetch(self, wire: Wire) -> None:
         # Before a donor stops to copy its state: does anything of size come back?
         wire.send({"want": "echo"}, ECHO)
         _answer(wire)
-        asked = time.monotonic()
-        wire.send({"want": "snapshot"})
-        _, payload = _answer(wire)
-        snapshot = decode(bytes(payload))
+        arrival = self._arrival = self._resumed(wire) or self._begun(wire)
+        if not self._receive(wire, arrival.tensors):
+            return
+        snapshot, self._arrival = put_together(arrival.skeleton, arrival.tensors.whole()), None
         with self._wake:
             self._steps.clear()
             self._snapshot = snapshot
@@ -137,20 +163,56 @@ class Follower:
             # The donor has gone on meanwhile: where it stands is learnt from its next answer.
             self._front = -1
             self._since = time.monotonic()
-            self._patience = max(PATIENCE_SECONDS, 2 * (self._since - asked))
+            self._patience = max(PATIENCE_SECONDS, 2 * (self._since - arrival.asked))
             self._wake.notify_all()
 
-    def _keep(self, header: dict[str, Any], payload: bytearray) -> None:
+    def _begun(self, wire: Wire) -> Arrival:
+        asked = time.monotonic()
+        wire.send({"want": "snapshot"})
+        header, payload = _answer(wire)
+        skeleton, announced = read_skeleton(bytes(payload))
+        return Arrival(str(header["snapshot"]), asked, skeleton, Arriving(announced))
+
+    def _resumed(self, wire: Wire) -> Arrival | None:
+        """What a connection that broke has left, if the donor still has the rest."""
+        if not self._arrival:
+            return None
+        wire.send({"want": "rest", "snapshot": self._arrival.name, "piece": self._come})
+        gone = _answer(wire)[0].get("gone")
+        then = "which it no longer has: another one is fetched" if gone else "and goes on from there"
+        log.warning("a connection to %s broke after %d pieces, %s", self.donor.worker, self._come, then)
+        if gone:
+            self._arrival = None
+        return self._arrival
+
+    def _receive(self, wire: Wire, tensors: Arriving) -> bool:
+        """Whether all have come; not where this was closed meanwhile."""
+        while tensors.missing and not self._closed:
+            tensors.receive(wire)
+        return not tensors.missing
+
+    def _keep(self, wire: Wire, header: dict[str, Any]) -> None:
+        entry = self._received_step(wire, header) if "step" in header else None
         with self._wake:
             self._front = int(str(header["front"]))
             if header.get("gone") or history_from(header["history"]) != self._history or self._should_leap():
                 self._wanted = None
-            elif "step" in header:
-                entry = _entry(header, payload)
+            elif entry:
                 self._wanted = entry.step
                 self._steps.append(entry)
             self._wake.notify_all()
             self._wake.wait_for(lambda: self._closed or len(self._steps) < AHEAD)
+
+    def _received_step(self, wire: Wire, header: dict[str, Any]) -> Entry | None:
+        tensors = Arriving([torch.empty(int(header["size"]), device="meta")])
+        if not self._receive(wire, tensors):
+            return None
+        return Entry(
+            step=int(header["step"]),
+            formation=FormationId.from_json(header["formation"]),
+            total=tensors.whole()[0],
+            ledger=Ledger.from_json(str(header["ledger"])),
+        )
 
     def _should_leap(self) -> bool:
         """To a snapshot: far behind at the start, or still behind when patience is over."""
@@ -165,23 +227,13 @@ class Follower:
 
 
 def _answer(wire: Wire) -> tuple[dict[str, Any], bytearray]:
-    """Raises WireError: nothing comes any more, or the donor does not come to its boundary."""
+    """Raises WireError: nothing comes any more, or the donor comes to no boundary, or failed there."""
     asked = time.monotonic()
     while True:
         header, payload = wire.receive()
+        if "failed" in header:
+            raise WireError(str(header["failed"])[:1000])
         if "waiting" not in header:
             return header, payload
         if time.monotonic() > asked + BOUNDARY_SECONDS:
             raise WireError(f"the donor has come to no boundary in {BOUNDARY_SECONDS:g} s")
-
-
-def _entry(header: dict[str, object], payload: bytearray) -> Entry:
-    formation = header["formation"]
-    if not isinstance(formation, list):
-        raise WireError("a step without its formation")
-    return Entry(
-        step=int(str(header["step"])),
-        formation=FormationId.from_json(formation),
-        total=torch.frombuffer(payload, dtype=torch.float32),
-        ledger=Ledger.from_json(str(header["ledger"])),
-    )

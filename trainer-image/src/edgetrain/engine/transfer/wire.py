@@ -1,33 +1,31 @@
 """Frames over TCP between a member that serves its state and one that fetches it.
 
-Each has proved before which pod of the job it is (`edgetrain.credentials`). A payload's length and hash
-are checked.
+Each has proved before which pod of the job it is (`edgetrain.credentials`). A message's payload is small, and
+its length and hash are checked; tensors follow a message in pieces (pieces.py).
 """
 
 import hashlib
 import json
 import socket
-from math import inf
 from typing import Any
 
 _PIECE = 256 * 1024
 _AT_FIRST = 1 << 20
 ANSWER_BYTES = 64 << 20
-"""The most that stands before a state or a step: the record of the samples that are still to come."""
+"""The most that stands before a step: the record of the samples that are still to come."""
+PAYLOAD_BYTES = 16 << 20
+"""The most that comes with it: a state but for its tensors' bytes."""
 
 
 class WireError(ConnectionError):
     """The connection failed, or the other end is not who it should be."""
 
 
-Frame = tuple[bytes, bytes | memoryview]
-
-
-def frame(header: dict[str, Any], payload: bytes | memoryview = b"") -> Frame:
-    """A message, ready to be pushed: of a large payload the hash takes a while."""
+def frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
+    """A message as it goes over."""
     document = dict(header, bytes=len(payload), sha256=hashlib.sha256(payload).hexdigest())
     text = json.dumps(document).encode()
-    return len(text).to_bytes(4, "big") + text, payload
+    return len(text).to_bytes(4, "big") + text + payload
 
 
 class Wire:
@@ -37,19 +35,26 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
 
-    def send(self, header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
-        self.push(frame(header, payload))
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        """Raises WireError: as of `push`."""
+        self.push(memoryview(frame(header, payload)))
 
-    def push(self, parts: Frame) -> None:
+    def push(self, data: memoryview) -> None:
         """Raises WireError: closed, or nothing could be sent for as long as the connection's time-out."""
         try:
-            for part in parts:
-                self._push(memoryview(part))
+            # Not sendall: its time-out is for all of it, however long the way.
+            while data:
+                data = data[self._socket.send(data[:_PIECE]) :]
         except OSError as error:
             raise WireError(str(error)) from error
 
+    def fill(self, room: memoryview) -> None:
+        """With the next bytes. Raises WireError: closed, or nothing came for the connection's time-out."""
+        while room:
+            room = room[self._received(room[:_PIECE]) :]
+
     def receive(
-        self, header_most: int = ANSWER_BYTES, payload_most: float = inf
+        self, header_most: int = ANSWER_BYTES, payload_most: int = PAYLOAD_BYTES
     ) -> tuple[dict[str, Any], bytearray]:
         """The next message, of at most so many bytes.
 
@@ -67,25 +72,20 @@ class Wire:
             raise WireError(f"a payload of {size!r:.40} bytes: nobody of ours sends that")
         payload = self._exactly(size)
         if hashlib.sha256(payload).hexdigest() != header["sha256"]:
-            raise WireError("the state was damaged on the way: its hash differs")
+            raise WireError("a message was damaged on the way: its hash differs")
         return header, payload
 
     def close(self) -> None:
         self._socket.close()
 
-    def _push(self, view: memoryview) -> None:
-        # Not sendall: its time-out is for all of it, however long the way.
-        while view:
-            view = view[self._socket.send(view[:_PIECE]) :]
-
     def _exactly(self, count: int) -> bytearray:
         """Memory is taken as bytes come, not as they are announced."""
-        data, got = bytearray(min(count, _AT_FIRST)), 0
+        data, got = bytearray(), 0
         while got < count:
-            if got == len(data):
-                data.extend(bytes(min(got, count - got)))
-            with memoryview(data) as view, view[got : got + _PIECE] as piece:
-                got += self._received(piece)
+            data.extend(bytes(min(max(got, _AT_FIRST), count - got)))
+            with memoryview(data) as view, view[got:] as room:
+                self.fill(room)
+            got = len(data)
         return data
 
     def _received(self, piece: memoryview) -> int:
