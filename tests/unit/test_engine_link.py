@@ -7,7 +7,7 @@ import pytest
 
 from edgetrain import link
 from edgetrain.link import FormationId
-from edgetrain_protocol.strategy import Reduction
+from edgetrain_protocol.strategy import Payload, Reduction
 
 F = FormationId(lineage=2, number=7, revision=31)
 P = link.Position(2, F, 41, link.Prepared(F, 42))
@@ -48,7 +48,7 @@ MESSAGES: list[link.Message] = [
         link.Decision.REDO,
         42,
         ["a"],
-        link.Terms(Reduction.STAR),
+        link.Terms(Reduction.STAR, payload=Payload.LOW_RANK),
     ),
     link.Halt(F),
     link.TryLinks(F),

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
-from edgetrain_protocol.strategy import Reduction, Shares
+from edgetrain_protocol.strategy import Payload, Reduction, Shares
 
 _WORKER = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Worker = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
@@ -46,6 +46,7 @@ class Group(Tolerant):
     )
     term: Count = Field(1, description="Rises with each change of aggregator.")
     reduction: Reduction = Reduction.RING
+    payload: Payload = Payload.FP32
 
     @property
     def aggregator(self) -> str:

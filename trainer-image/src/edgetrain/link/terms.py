@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from edgetrain_protocol.strategy import Reduction, Shares
+from edgetrain_protocol.strategy import Payload, Reduction, Shares
 
 
 class Terms(NamedTuple):
@@ -11,6 +11,7 @@ class Terms(NamedTuple):
     reduction: Reduction = Reduction.RING
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: float = 30.0
+    payload: Payload = Payload.FP32
 
 
 DEFAULT_TERMS = Terms()

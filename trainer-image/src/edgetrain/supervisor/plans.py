@@ -13,7 +13,7 @@ from edgetrain.group.status import Origin, PlanView
 from edgetrain.link import Terms
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.signed_plan import SignedPlan
-from edgetrain_protocol.strategy import Reduction
+from edgetrain_protocol.strategy import Payload, Reduction
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,10 @@ def view_of(plan: Plan, worker: str) -> PlanView:
     pods = tuple(Pod(m.worker, m.pod_uid) for m in members)
     founders = tuple(Pod(*text.split("/", 1)) for text in plan.founders)
     terms = Terms(
-        group.reduction if group else Reduction.RING, plan.shares, float(plan.checkpoint_every_seconds)
+        group.reduction if group else Reduction.RING,
+        plan.shares,
+        float(plan.checkpoint_every_seconds),
+        group.payload if group else Payload.FP32,
     )
     return PlanView(
         lineage=plan.lineage,

@@ -9,7 +9,7 @@ import io
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -39,6 +39,8 @@ class Snapshot:
     objects: list[Any]
     """State dicts, in the order in which the program wrapped their owners."""
     random: dict[str, Any]
+    carried: Mapping[str, Any] = field(default_factory=dict)
+    """In a checkpoint, as `Carried` has it; a newcomer gets nothing of it."""
 
     @property
     def identity(self) -> str:
@@ -47,14 +49,20 @@ class Snapshot:
         return hashlib.sha256("\n".join([*history, *self.layout]).encode()).hexdigest()
 
 
-def capture(position: Position, ledger: Ledger, layout: list[str], objects: Sequence[Stateful]) -> Snapshot:
+def capture(
+    position: Position,
+    ledger: Ledger,
+    layout: list[str],
+    objects: Sequence[Stateful],
+    carried: Mapping[str, Any],
+) -> Snapshot:
     """Copy everything: what is captured does not move when training goes on.
 
     Raises:
         BadState: something has a state that can only be pickled.
     """
     states = [_copied(thing.state_dict(), type(thing).__name__) for thing in objects]
-    return Snapshot(position, ledger, layout, states, _random_state())
+    return Snapshot(position, ledger, layout, states, _random_state(), _copied(carried, "carried"))
 
 
 def restore(snapshot: Snapshot, objects: Sequence[Stateful]) -> None:
@@ -102,6 +110,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "layout": snapshot.layout,
         "objects": snapshot.objects,
         "random": snapshot.random,
+        "carried": snapshot.carried,
     }
     out = io.BytesIO()
     torch.save(document, out)
@@ -125,6 +134,8 @@ def decode(data: bytes) -> Snapshot:
             layout=document["layout"],
             objects=document["objects"],
             random=document["random"],
+            # What older versions have written has none.
+            carried=document.get("carried", {}),
         )
     except BadState:
         raise
