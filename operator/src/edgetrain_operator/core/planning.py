@@ -1,4 +1,4 @@
-"""The next plan: members, lineage, aggregator, reduction, phase, in this order.
+"""The next plan: members, lineage, aggregator, reduction, payload, phase, in this order.
 
 A plan gets a new revision only where its content differs; what reports change all the time (rates,
 steps) enters it through decisions with memory alone.
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median_low
 
-from edgetrain_operator.core import election, reduction, stall
+from edgetrain_operator.core import election, payload, reduction, stall
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.durability import with_durable
 from edgetrain_operator.core.lineage import NewLineage, branched, known_formation, new_lineage
@@ -23,11 +23,20 @@ from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.program_pin import with_program
 from edgetrain_operator.core.stored import AggregatorTenure, KnownFormation, StoredPlan, WorkerRecord
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
+from edgetrain_protocol.strategy import Reduction
 
 GROUP = "all"
 """The one group of a job of one tier."""
 FIRST_PLAN_SECONDS = 10.0
 """From the first ready worker to a plan without those not ready: each later one costs a re-forming."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How a group sums."""
+
+    reduction: Reduction
+    packing: payload.Choice
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,14 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
         formation = None
         stored = stored.model_copy(update={"branches": branched(stored, scene.lineage, renewal)})
     office, changed, look_again = _office(scene, found.members, formation, renewal)
-    plan = _plan(scene, found.members, office, formation, renewal)
+    exchange = _exchange(scene, found.members, office)
+    plan = _plan(scene, found.members, office, exchange, formation, renewal)
     if resort.nudge:
         plan = plan.model_copy(update={"nudge": plan.nudge + 1})
     stored = with_program(scene, with_durable(scene, stored))
     stored = stored.model_copy(update={"office": office, "formation": formation, "stall": resort.stall})
     stored = stored.model_copy(update={"plan": _revised(scene, plan, stored.durable_step)})
-    events = _events(scene, found, office if changed else None, renewal)
+    events = _events(scene, found, office if changed else None, exchange, renewal)
     return Planned(stored, events, tuple(_timers(scene, found, look_again, wait)))
 
 
@@ -150,12 +160,13 @@ def _plan(
     scene: DecisionContext,
     members: tuple[Member, ...],
     office: AggregatorTenure | None,
+    exchange: Exchange | None,
     formation: KnownFormation | None,
     renewal: NewLineage | None,
 ) -> Plan:
     spec, before = scene.seen.job.spec, scene.plan
     phase = _phase(scene, members, formation)
-    groups = (_group(scene, members, office, formation),) if members and office else ()
+    groups = (_group(scene, members, office, exchange, formation),) if office and exchange else ()
     same = before is not None and renewal is None
     return Plan(
         job_uid=scene.seen.job.uid,
@@ -191,13 +202,31 @@ def _phase(scene: DecisionContext, members: tuple[Member, ...], formation: Known
     return Phase.WAIT if strangers else Phase.TRAIN
 
 
+def _exchange(
+    scene: DecisionContext, members: tuple[Member, ...], office: AggregatorTenure | None
+) -> Exchange | None:
+    """None where there is no group."""
+    if not members or office is None:
+        return None
+    wish, rates = scene.seen.job.spec.strategy, scene.seen.rates
+    before = scene.plan.groups[0] if scene.plan and scene.plan.groups else None
+    workers = tuple(m.worker for m in members)
+    parts = {worker: part for worker in workers if (part := scene.hearing.training(worker))}
+    bytes_of_one = median_low([part.reduce_bytes for part in parts.values() if part.reduce_bytes] or [0])
+    way = reduction.choose(
+        wish.reduction, before.reduction if before else None, office.worker, workers, rates, bytes_of_one
+    )
+    group = payload.Group(way, office.worker, workers, rates, parts, bytes_of_one)
+    return Exchange(way, payload.choose(wish.payload, before.payload if before else None, group))
+
+
 def _group(
     scene: DecisionContext,
     members: tuple[Member, ...],
-    office: AggregatorTenure | None,
+    office: AggregatorTenure,
+    exchange: Exchange,
     formation: KnownFormation | None,
 ) -> Group:
-    assert office is not None
     workers, rates = [m.worker for m in members], scene.seen.rates
     before = scene.plan.groups[0] if scene.plan and scene.plan.groups else None
     newcomers = [w for w in workers if w not in formation.members] if formation else []
@@ -205,17 +234,14 @@ def _group(
         before.succession if before else ("",), office.worker, workers, rates, newcomers
     )
     term = (before.term + (before.aggregator != office.worker)) if before else 1
-    parts = (scene.hearing.training(worker) for worker in workers)
-    sizes = [part.reduce_bytes for part in parts if part and part.reduce_bytes]
-    kind = reduction.choose(
-        scene.seen.job.spec.strategy.reduction,
-        before.reduction if before else None,
-        office.worker,
-        tuple(workers),
-        rates,
-        median_low(sizes or [0]),
+    return Group(
+        name=GROUP,
+        members=members,
+        succession=line,
+        term=term,
+        reduction=exchange.reduction,
+        payload=exchange.packing.payload,
     )
-    return Group(name=GROUP, members=members, succession=line, term=term, reduction=kind)
 
 
 def _revised(scene: DecisionContext, plan: Plan, durable: int | None) -> Plan:
@@ -229,7 +255,11 @@ def _revised(scene: DecisionContext, plan: Plan, durable: int | None) -> Plan:
 
 
 def _events(
-    scene: DecisionContext, found: Membership, elected: AggregatorTenure | None, renewal: NewLineage | None
+    scene: DecisionContext,
+    found: Membership,
+    elected: AggregatorTenure | None,
+    exchange: Exchange | None,
+    renewal: NewLineage | None,
 ) -> tuple[Event, ...]:
     def node(worker: str) -> str:
         return scene.records[worker].node if worker in scene.records else worker
@@ -242,6 +272,9 @@ def _events(
         events.append(Event("Warning", "NewLineage", renewal.message))
     if elected:
         events.append(Event("Normal", "Elected", _elected_text(elected)))
+    if exchange and exchange.packing.why:
+        packed = f"gradients go as {exchange.packing.payload}: {exchange.packing.why}"
+        events.append(Event("Normal", "PayloadChosen", packed))
     return tuple(events)
 
 
