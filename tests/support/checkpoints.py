@@ -18,7 +18,9 @@ LAYOUT = ["parameter weight [1, 2] float32", "parameter bias [1] float32"]
 
 def snapshot(generation: int, step: int) -> Snapshot:
     ledger = Ledger(SamplerState.fresh(10, 0), 4, 1)
-    return capture(Position(of_generation(generation), None, step), ledger, LAYOUT, [torch.nn.Linear(2, 1)])
+    return capture(
+        Position(of_generation(generation), None, step), ledger, LAYOUT, [torch.nn.Linear(2, 1)], {}
+    )
 
 
 def saved(root: Path, worker: str = "a", generation: int = 1, steps: tuple[int, ...] = (10,)) -> Checkpoints:

@@ -17,7 +17,7 @@ from benchmarks.waiting import wait_for
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
-from edgetrain_protocol.strategy import Reduction
+from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support.identities import JOB, sign, write_identity
 from tests.support.wires import Wires
 
@@ -112,6 +112,7 @@ class LocalGroup:
         chosen = [self.workers[i] for i in (members if members is not None else range(self.size))]
         line = tuple(changes.pop("succession", [w.name for w in chosen]))
         reduction = changes.pop("reduction", Reduction.RING)
+        payload = changes.pop("payload", Payload.FP32)
         planned = tuple(
             Member(
                 worker=w.name,
@@ -124,7 +125,7 @@ class LocalGroup:
             )
             for w in chosen
         )
-        group = Group(name="all", members=planned, succession=line, reduction=reduction)
+        group = Group(name="all", members=planned, succession=line, reduction=reduction, payload=payload)
         founders = tuple(f"{w.name}/pod-{w.name}" for w in self.workers)
         fields = {"job_uid": JOB, "lineage": 1, "phase": Phase.TRAIN, "founders": founders, **changes}
         return Plan(revision=revision, groups=(group,), **fields)

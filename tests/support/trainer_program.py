@@ -26,6 +26,7 @@ import edgetrain
 from edgetrain.engine import attempts as _attempts
 from edgetrain.engine.formation import step_job as _step_job
 from edgetrain.engine.formation.gloo import GroupBroken
+from tests.support.accounts import Accounts, keep_accounts
 from tests.support.capabilities import NET_ADMIN, give_up
 
 attempts: Any = _attempts
@@ -39,7 +40,9 @@ class Tally:
     def __init__(self, samples: int, epochs: int) -> None:
         self.seen = torch.zeros(epochs, samples, dtype=torch.int64)
 
-    def add(self, gradient: torch.Tensor, epoch: int) -> None:
+    def add(self, gradient: torch.Tensor, epoch: int, above: float = 0.0) -> None:
+        """`above`: what is less is an error of rounding."""
+        gradient = gradient * (gradient > above)
         present = gradient[gradient > 0]
         if len(present):
             self.seen[epoch] += (gradient / present.min()).round().long()
@@ -65,6 +68,7 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
     """Train as told; leave a summary at options["out"]."""
     os.environ.update(env, EDGETRAIN_LINK_FD=str(link.detach()))
     _as_ordered(options)
+    accounts = keep_accounts() if options.get("accounts") else Accounts()
     session = edgetrain.join()
     torch.manual_seed(options.get("model_seed", 0))
     samples, epochs = options["samples"], options["epochs"]
@@ -81,11 +85,12 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
             time.sleep(options.get("leash", 0.0) * len(batch) / options["batch"])
         optimizer.zero_grad()
         loss = _outcome(model.net, batch.x, twice=options.get("twice", False)).square().mean()
-        loss = loss + model.mark[batch.y].mean()
+        loss = loss + options.get("loud", 1.0) * model.mark[batch.y].mean()
         step = session.committed.step + 1 if session.committed else 1
         session.backward(loss * math.nan if step in options.get("nan_steps", ()) else loss)
         assert model.mark.grad is not None
-        tally.add(model.mark.grad, batch.epoch)
+        # Where numbers are rounded, those of the mark are far above all others.
+        tally.add(model.mark.grad, batch.epoch, options["loud"] / samples if "loud" in options else 0.0)
         if not options.get("scaler") or all(
             p.grad is not None and p.grad.isfinite().all() for p in model.parameters()
         ):
@@ -99,6 +104,7 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
         "seen": [sorted(set(row)) for row in tally.seen.tolist()],
         "lr": scheduler.get_last_lr()[0],
         "digest": _digest([*model.state_dict().values(), *_moments(optimizer)]),
+        "accounts": accounts.to_json() if accounts.steps else None,
     }
     Path(options["out"]).write_text(json.dumps(summary))
     session.finish(model)
@@ -107,7 +113,7 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
 def _as_ordered(options: dict[str, Any]) -> None:
     for constant, value in options.get("constants", {}).items():
         module, _, name = constant.rpartition(".")
-        setattr(importlib.import_module(f"edgetrain.engine.{module}"), name, value)
+        setattr(importlib.import_module(f"edgetrain.{module}"), name, value)
     for when, step in options.get("die", {}).items():
         _fault(when, step, lambda: os.kill(os.getpid(), signal.SIGKILL))
     for when, step in options.get("break", {}).items():

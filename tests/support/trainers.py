@@ -20,7 +20,7 @@ from typing import Any
 
 from edgetrain import link
 from edgetrain.link import Decision, FormationId, Link, Position
-from edgetrain_protocol.strategy import Reduction
+from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support import trainer_program
 from tests.support.histories import of_generation
 from tests.support.identities import JOB, write_identity
@@ -99,8 +99,8 @@ class Trainer:
 class Coordinator:
     """Plays the supervisors of all trainers of a job."""
 
-    def __init__(self, root: Path, *, reduction: str = "ring", **options: Any) -> None:
-        self.root, self.reduction, self.options = root, reduction, options
+    def __init__(self, root: Path, *, reduction: str = "ring", payload: str = "fp32", **options: Any) -> None:
+        self.root, self.reduction, self.payload, self.options = root, reduction, payload, options
         root.mkdir(parents=True, exist_ok=True)
         self.inbox: queue.Queue[tuple[Trainer, link.Message | None]] = queue.Queue()
         self.trainers: list[Trainer] = []
@@ -151,7 +151,8 @@ class Coordinator:
         self.decisions.append(decision)
         peers = [t.peer for t in self.members]
         every = self.options.get("checkpoint_every", 3600.0)
-        terms = link.Terms(Reduction(self.reduction), checkpoint_every_seconds=every)
+        payload = Payload(self.payload)
+        terms = link.Terms(Reduction(self.reduction), checkpoint_every_seconds=every, payload=payload)
         for rank, trainer in enumerate(self.members):
             trainer.send(
                 link.Form(

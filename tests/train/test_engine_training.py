@@ -40,9 +40,9 @@ def test_a_group_trains_to_the_end(tmp_path: Path, reduction: str) -> None:
 
 
 MANY_BUCKETS = {
-    "state.flat_model.FIRST_BUCKET_BYTES": 256,
-    "state.flat_model.LARGEST_BUCKET_BYTES": 1024,
-    "formation.ring.SMALL_BYTES": 0,
+    "engine.state.flat_model.FIRST_BUCKET_BYTES": 256,
+    "engine.state.flat_model.LARGEST_BUCKET_BYTES": 1024,
+    "engine.formation.ring.SMALL_BYTES": 0,
 }
 """As with a large model: gradients go out while backward runs, and no sum is small."""
 

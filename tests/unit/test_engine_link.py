@@ -7,7 +7,7 @@ import pytest
 
 from edgetrain import link
 from edgetrain.link import FormationId
-from edgetrain_protocol.strategy import Reduction
+from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.histories import of_generation
 
@@ -50,7 +50,7 @@ MESSAGES: list[link.Message] = [
         link.Decision.REDO,
         42,
         ["a"],
-        link.Terms(Reduction.STAR),
+        link.Terms(Reduction.STAR, payload=Payload.LOW_RANK),
     ),
     link.Halt(F),
     link.TryLinks(F),

@@ -54,7 +54,7 @@ class Holder:
 
 def snapshot(*objects: Any, step: int = 7) -> Snapshot:
     ledger = Ledger(SamplerState.fresh(1000, 7), batch=8, epochs=1)
-    return capture(Position(committed=step), ledger, ["a line"], [Holder(state) for state in objects])
+    return capture(Position(committed=step), ledger, ["a line"], [Holder(state) for state in objects], {})
 
 
 def mebibytes(count: int) -> dict[str, torch.Tensor]:
@@ -341,7 +341,7 @@ def test_what_all_have_whole_is_let_go_at_once() -> None:
 
 
 def test_what_somebody_may_come_again_for_is_kept_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(captures_module, "KEPT_SECONDS", 0.5)
+    monkeypatch.setattr(captures_module, "KEPT_SECONDS", 3.0)
     held, made = captures()
     name = held.ask().result().name
     with pytest.raises(WireError), held.lend(held.find(name)):

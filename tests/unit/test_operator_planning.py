@@ -7,8 +7,10 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
 from edgetrain_operator.core.report_view import HEARD_SECONDS, TAKE_OVER_SECONDS
 from edgetrain_operator.core.stored import StoredPlan
+from edgetrain_operator.fleet_state import NodeRate
 from edgetrain_protocol.plan import Phase
-from edgetrain_protocol.report import Checkpoint, TrainerState
+from edgetrain_protocol.report import Checkpoint, Totals, TrainerState
+from edgetrain_protocol.strategy import Payload
 from tests.support.world import World, edge_node, trained
 
 
@@ -306,3 +308,20 @@ def test_no_pod_has_the_name_of_one_that_may_still_run_where_the_records_were_lo
     world.settle()
     assert {pod.node for pod in world.pods.values()} == {"a", "b"}
     assert not {pod.name for pod in world.pods.values()} & set(names.values())
+
+
+def test_slow_links_are_told_and_packed_for_and_what_is_asked_for_is_done() -> None:
+    totals, packing = Totals(steps=10, phase_seconds={"backward": 1.0}), {"bf16": 0.0002, "int8": 0.0004}
+    for payload, chosen in (("auto", Payload.INT8), ("fp32", Payload.FP32), ("lowRank", Payload.LOW_RANK)):
+        world = World.of("a", "b", strategy={"payload": payload})
+        world.settle()
+        for node in "ab":
+            world.say(node)
+            world.rates[worker_name(node)] = NodeRate(10e6, world.now, worker_name("a"))
+        world.settle()
+        assert world.plan.groups[0].payload is (chosen if payload != "auto" else Payload.FP32)
+        for node in "ab":
+            world.say(node, totals=totals, reduce_bytes=4_000_000, codec_seconds=packing)
+        world.settle()
+        assert world.plan.groups[0].payload is chosen
+        assert world.told.count("PayloadChosen") == (payload == "auto")

@@ -13,7 +13,7 @@ from edgetrain_protocol.base import Document, LongText, ShortText
 from edgetrain_protocol.names import MANAGED_BY
 from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override, Store, Template
 from edgetrain_protocol.rules import UNIQUE, checked, immutable, keyed, one_of, rule
-from edgetrain_protocol.strategy import Grouping, Preset, Reduction, Shares
+from edgetrain_protocol.strategy import Grouping, Payload, Preset, Reduction, Shares
 
 
 class ConfigMapSource(Document):
@@ -142,6 +142,10 @@ class Strategy(Document):
     epoch."""
     reduction: Reduction = Reduction.AUTO
     """How a group sums gradients: the faster by measurement, a ring, or a star through the aggregator."""
+    payload: Payload = Payload.AUTO
+    """How gradients are packed on their way: fp32 as they are, bf16 half as large, int8 a quarter, lowRank a
+    fraction (PowerSGD). What int8 and lowRank leave out of a step goes with the next. auto: fp32, bf16 or
+    int8, whatever makes steps shorter by measurement; never lowRank, which not every model bears."""
     shares: Shares = Shares.SPEED
     """How each batch is cut: by measured speed, or equally."""
     checkpoint_every_seconds: int = Field(30, ge=1, le=86400)

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, History, OfHistory
-from edgetrain_protocol.strategy import Reduction, Shares
+from edgetrain_protocol.strategy import Payload, Reduction, Shares
 
 _WORKER = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Worker = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
@@ -49,6 +49,7 @@ class Group(Tolerant):
     )
     term: Count = Field(1, description="Rises with each change of aggregator.")
     reduction: Reduction = Reduction.RING
+    payload: Payload = Payload.FP32
     data_part: tuple[Count, Annotated[int, Field(ge=1, le=1000)]] = (0, 1)
     """Which part of each epoch's samples is this group's, of how many."""
 

@@ -21,6 +21,8 @@ from edgetrain_protocol.base import (
     Tolerant,
 )
 from edgetrain_protocol.history import OfHistory
+from edgetrain_protocol.names import OWN_PHASES
+from edgetrain_protocol.strategy import Payload
 
 MOST_REQUEST_BYTES = 1 << 19
 """Of the reports that are sent together. More would keep all other workers waiting while they are read: half
@@ -134,7 +136,13 @@ class TrainingPart(OfHistory):
     steps_per_second: Quantity = 0.0
     step_seconds: Quantity = 0.0
     phase_seconds: Named[Quantity] = Field(default_factory=dict, max_length=16)
-    reduce_bytes: Count = Field(0, description="Bytes of one reduction: four for each parameter.")
+    reduce_bytes: Count = Field(0, description="Bytes of one reduction as fp32: four for each parameter.")
+    payload: Payload | None = Field(None, description="How they are packed; none before the first step.")
+    codec_seconds: Named[Quantity] = Field(
+        default_factory=dict,
+        max_length=8,
+        description="What packing 1 MiB of fp32 numbers and unpacking it takes there, by payload.",
+    )
     recoveries: Count = 0
     recovery_seconds: Quantity = Field(0.0, description="Of the last recovery.")
     totals: Totals = Field(default_factory=Totals)
@@ -160,6 +168,12 @@ class TrainingPart(OfHistory):
     warning_reason: ShortText | None = Field(
         None, description="CamelCase: CheckpointNotSaved, BadCheckpoint, ModelNotSaved..."
     )
+
+    @property
+    def own_seconds(self) -> float:
+        """Of a step, on average since the program began: what this member works by itself; 0: not known."""
+        done = self.totals
+        return sum(done.phase_seconds.get(phase, 0.0) for phase in OWN_PHASES) / max(1, done.steps)
 
     @property
     def own_samples_per_second(self) -> float:

@@ -53,7 +53,8 @@ WORLD = Family("edgetrain_world_size", "gauge", "Members of the formation that t
 FORMATION = Family("edgetrain_formation_number", "gauge", "Number of that formation.")
 RECOVERY = Family("edgetrain_recovery_seconds", "summary", "From a broken formation to the next one built.")
 SHARE = Family("edgetrain_share_ratio", "gauge", "Part of the global batch that this member gets.")
-REDUCE_BYTES = Family("edgetrain_reduce_bytes", "gauge", "Bytes of one reduction.")
+REDUCE_BYTES = Family("edgetrain_reduce_bytes", "gauge", "Bytes of one reduction as fp32.")
+PAYLOAD = Family("edgetrain_payload", "gauge", "1 for how the gradients are packed that this member sends.")
 CHECKPOINT_STEP = Family("edgetrain_checkpoint_step", "gauge", "Step of the newest checkpoint.")
 CHECKPOINT_TIME = Family(
     "edgetrain_checkpoint_timestamp_seconds", "gauge", "Unix time at which it was saved."
@@ -102,6 +103,8 @@ def rows_of_training(part: TrainingPart, labels: Labels) -> Iterator[Row]:
     yield Row(RECOVERY, labels, totals.recovery_seconds, "_sum")
     yield Row(SHARE, labels, part.share)
     yield Row(REDUCE_BYTES, labels, part.reduce_bytes)
+    if part.payload:
+        yield Row(PAYLOAD, {**labels, "payload": part.payload}, 1)
     for phase, seconds in totals.phase_seconds.items():
         if phase in PHASES:
             yield Row(PHASE_SECONDS, {**labels, "phase": phase}, seconds)

@@ -23,3 +23,13 @@ class Reduction(StrEnum):
 class Shares(StrEnum):
     SPEED = "speed"
     EQUAL = "equal"
+
+
+class Payload(StrEnum):
+    """How gradients are packed on their way."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    INT8 = "int8"
+    LOW_RANK = "lowRank"

@@ -16,9 +16,13 @@ from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import Monitor, held
 from edgetrain.engine.packing import Packing
 from edgetrain.engine.replica import ReplicaState
+from edgetrain.engine.state.carried import NOTHING_CARRIED
 from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.summation import ExactSummation, Summation
+from edgetrain.engine.summations import summation_of
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Prepared
+from edgetrain_protocol.strategy import Payload
 
 Settled = TypeVar("Settled")
 
@@ -49,6 +53,12 @@ class Attempts:
         self._flat, self._meter = flat, meter
         self.sum = torch.empty(flat.size)
         """Scratch: while a step is prepared, what it sums to."""
+        self._summation: Summation = ExactSummation(flat, self.sum, NOTHING_CARRIED)
+        """The one that makes the sum."""
+        self.payload = Payload.FP32
+        """Of the last attempt."""
+        self._spare: torch.Tensor | None = None
+        """Room for a residue that nobody writes to or needs any more."""
         self._early: Attempt | None = None
         """Under way while backward runs."""
         self._goes_early = len(flat.buckets) > 1
@@ -98,10 +108,16 @@ class Attempts:
         with self._monitor:
             replica = self._replica
             step, mine, cut = replica.position.committed + 1, replica.mine, replica.ledger.cut
+            before = replica.carried
         # Where it is another part, this one was given back to the record when the formation was entered.
         part = len(mine) / cut.samples if cut and mine and positions == mine else 0.0
-        buckets = [self.sum[bucket.start : bucket.stop] for bucket in self._flat.buckets]
-        job = StepJob(buckets, lambda whole: self._prepare(active, step, whole), lambda: packing.again())
+        # Alone there is nobody to pack anything for.
+        self.payload = active.form.terms.payload if len(active.form.members) > 1 else Payload.FP32
+        summation = summation_of(self.payload, self._flat, self.sum, before, self._room)
+        self._summation = summation
+        job = StepJob(
+            summation.sum, lambda whole: self._prepare(active, step, whole), lambda: packing.again()
+        )
         packing = Packing(self._flat, self.sum, part, loss, job.ready)
         return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
 
@@ -135,10 +151,21 @@ class Attempts:
 
     @held
     def keep(self, entry: Entry) -> None:
-        """A committed step goes into the log, which has its vector then."""
-        self._replica.log.append(entry)
+        """A committed step goes into the log, which has its vector then.
+
+        What its sum has left out is carried on, unless others have made that sum without this member.
+        """
+        replica = self._replica
+        replica.log.append(entry)
+        if replica.position.prepared == Prepared(entry.formation, entry.step):
+            self._spare, replica.carried = replica.carried.residue, self._summation.after
         if entry.total is self.sum:
-            self.sum = self._replica.log.vector(self._flat.size)
+            self.sum = replica.log.vector(self._flat.size)
+
+    def _room(self) -> torch.Tensor:
+        """For a residue."""
+        spare, self._spare = self._spare, None
+        return torch.empty(self._flat.size) if spare is None else spare
 
     def _renew(self) -> None:
         """The sum may still be running, or bytes of it still be coming in: leave it that room."""

@@ -15,6 +15,7 @@ from edgetrain.engine.monitor import held
 from edgetrain.engine.order_reader import read_orders
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.speaker import Speaker
+from edgetrain.engine.state.carried import Carried
 from edgetrain.engine.state.flat_model import FlatModel, first_difference, hash_of
 from edgetrain.engine.state.keeping import Keeping
 from edgetrain.engine.state.ledger import Ledger
@@ -58,6 +59,7 @@ class Boundary:
         objects: Sequence[Stateful],
     ) -> None:
         self._layout, self._objects = layout, objects
+        self._worker, self._size = settings.worker, flat.size
         self._fresh = ledger
         self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
@@ -246,9 +248,10 @@ class Boundary:
         if snapshot:
             self._restore(snapshot)
             position = Position(start.history, None, snapshot.position.committed)
+            carried = Carried.from_document(snapshot.carried, self._worker, self._size)
             with self._monitor:
                 # Not in sync: the same point of the history, but perhaps not the same bits.
-                self._replica.take_over(position, snapshot.ledger.at_rest(), in_sync=False)
+                self._replica.take_over(position, snapshot.ledger.at_rest(), carried, in_sync=False)
         with self._monitor:
             self._replica.begun = True
             self._monitor.notify_all()
@@ -268,11 +271,12 @@ class Boundary:
 
     # --- capturing
 
-    def _capture(self) -> Snapshot:
-        """Of a state at rest."""
+    def _capture(self, *, own: bool = True) -> Snapshot:
+        """Of a state at rest; `own`: for a checkpoint of this worker."""
         with self._monitor:
             position, ledger = self._replica.position, self._replica.ledger.at_rest()
-        return capture(position, ledger, self._layout, self._objects)
+            carried = self._replica.carried.to_document(self._worker) if own else {}
+        return capture(position, ledger, self._layout, self._objects, carried)
 
     def _capture_for_donor(self) -> Snapshot:
         """By a thread of the state server."""
@@ -282,7 +286,7 @@ class Boundary:
             self._monitor.wait_for(lambda: self._parked and (self._replica.in_sync or self._replica.begun))
             self._capturing += 1
         try:
-            return self._capture()
+            return self._capture(own=False)
         finally:
             with self._monitor:
                 self._captures_wanted -= 1

@@ -70,11 +70,13 @@ class Entering:
             layout=layout_number(self._layout),
             holder=replica.incarnation,
             in_hand=checksum(replica.in_hand),
+            factors=replica.carried.checksum,
         )
+        factors, flat, layout = replica.carried.factors, self._flat, self._layout
         with contextlib.suppress(GroupBroken):
             self._formations.run(
                 active,
-                lambda reducer: enter(reducer, active.form, standing, ledger, self._flat, self._layout),
+                lambda reducer: enter(reducer, active.form, standing, ledger, factors, flat, layout),
                 lambda agreement: self._entered(active, agreement),
                 lambda agreement: self._take_whole(None if replica.in_sync else agreement.whole),
             )
@@ -105,6 +107,7 @@ class Entering:
     def _entered(self, active: ActiveFormation, agreement: Agreement) -> None:
         replica = self._replica
         replica.ledger = agreement.ledger
+        replica.carried = replace(replica.carried, factors=agreement.factors)
         # What scratch held is nobody's any more once a redo was decided, and the ledger has moved on.
         replica.position = replace(replica.position, history=active.id.history, prepared=None)
         replica.in_sync = replica.compare = True

@@ -3,6 +3,7 @@
 import secrets
 
 from edgetrain.engine.formation.state_sync import holder_name
+from edgetrain.engine.state.carried import NOTHING_CARRIED, Carried
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.transfer.replay_log import ReplayLog
 from edgetrain.link import Position
@@ -16,6 +17,7 @@ class ReplicaState:
         self.log = ReplayLog()
         self.position = Position()
         self.ledger = ledger
+        self.carried = NOTHING_CARRIED
         self.in_sync = False
         """Its parameters are known to be those of `position.committed` in its history."""
         self.compare = True
@@ -57,8 +59,11 @@ class ReplicaState:
         self.position = Position(history, None, self.position.committed)
         self.log.clear()
 
-    def take_over(self, position: Position, ledger: Ledger, *, in_sync: bool) -> None:
+    def take_over(
+        self, position: Position, ledger: Ledger, carried: Carried = NOTHING_CARRIED, *, in_sync: bool
+    ) -> None:
         """Foreign state was loaded: nothing of the old one may be counted or served any more."""
+        self.carried = carried
         self.position, self.ledger, self.in_sync = position, ledger, in_sync
         self.incarnation = secrets.randbits(48)
         self.in_hand = None

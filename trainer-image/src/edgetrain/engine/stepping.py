@@ -27,6 +27,7 @@ from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Decision, FormationId, Message, Position, Prepared, Progress
+from edgetrain.payload.codecs import codec_seconds
 from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Shares
 
@@ -61,6 +62,7 @@ class StepEngine:
         self._flat, self._meter = flat, meter
         self._attempts = Attempts(self._monitor, self.replica, self.formations, flat, meter)
         self._saved_at = time.monotonic()
+        self._codec_seconds = codec_seconds()
 
     @property
     def monitor(self) -> Monitor:
@@ -244,9 +246,9 @@ class StepEngine:
     def _note(self, entry: Entry) -> Entry:
         """From now on it is committed here."""
         replica = self.replica
+        self._attempts.keep(entry)
         replica.position = Position(entry.formation.history, entry.formation, entry.step)
         replica.ledger, replica.in_hand = entry.ledger, None
-        self._attempts.keep(entry)
         return entry
 
     def _take(self, entry: Entry, cut: BatchPartition | None) -> None:
@@ -261,6 +263,7 @@ class StepEngine:
 
     def _tell(self, formation: FormationId, step: Step) -> None:
         ledger, held, share = self.replica.ledger, self.held, self.replica.share
+        payload = self._attempts.payload
 
         def described() -> Progress:
             return Progress(
@@ -274,6 +277,8 @@ class StepEngine:
                 samples=ledger.samples,
                 samples_returned=ledger.returned,
                 reduce_bytes=self._flat.bytes,
+                payload=payload,
+                codec_seconds=self._codec_seconds,
                 share=share,
                 held=held,
             )

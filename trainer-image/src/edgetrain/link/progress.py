@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from edgetrain.link.position import FormationId
+from edgetrain_protocol.strategy import Payload
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Progress:
     phase_seconds: dict[str, float] = field(default_factory=dict)
     """Of the last step, by phase."""
     reduce_bytes: int = 0
+    payload: Payload = Payload.FP32
+    codec_seconds: dict[str, float] = field(default_factory=dict)
+    """What packing 1 MiB of fp32 numbers and unpacking it takes here, by payload."""
     interface: str = ""
     share: float = 0.0
     """The part of the global batch that this member got, 0 to 1."""

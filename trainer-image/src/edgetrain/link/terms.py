@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from edgetrain.parts import WHOLE, Part
-from edgetrain_protocol.strategy import Reduction, Shares
+from edgetrain_protocol.strategy import Payload, Reduction, Shares
 
 
 class Terms(NamedTuple):
@@ -12,6 +12,7 @@ class Terms(NamedTuple):
     reduction: Reduction = Reduction.RING
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: float = 30.0
+    payload: Payload = Payload.FP32
     part: Part = WHOLE
     """Of each epoch's samples, that which is its group's."""
 

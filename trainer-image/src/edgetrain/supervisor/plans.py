@@ -14,7 +14,7 @@ from edgetrain.link import Terms
 from edgetrain.parts import WHOLE, Part
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.signed_plan import SignedPlan
-from edgetrain_protocol.strategy import Reduction
+from edgetrain_protocol.strategy import Payload, Reduction
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ def view_of(plan: Plan, worker: str) -> PlanView:
         group.reduction if group else Reduction.RING,
         plan.shares,
         float(plan.checkpoint_every_seconds),
+        group.payload if group else Payload.FP32,
         Part(*group.data_part) if group else WHOLE,
     )
     return PlanView(

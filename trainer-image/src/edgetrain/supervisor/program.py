@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 LINE_BYTES = 8 << 20
 PING_SECONDS = 0.2
 HUNG_SECONDS = 0.8
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 """torch's threads sleep while they have nothing to do. By default they spin: on a device that shares its
-cores, or below a quota, that takes the time from the step itself, and from the group's heartbeats."""
+cores, or below a quota, that takes the time from the step itself, and from the group's heartbeats. numpy's
+always spin; with one they are none: low rank's products beside backward need no more."""
 _CHUNK_BYTES = 64 << 10
 
 

@@ -162,6 +162,8 @@ def training_part(
         step_seconds=progress.step_seconds,
         phase_seconds=dict(list(progress.phase_seconds.items())[:16]),
         reduce_bytes=progress.reduce_bytes,
+        payload=progress.payload if progress.step else None,
+        codec_seconds=progress.codec_seconds,
         recoveries=facts.recoveries,
         recovery_seconds=facts.recovery_seconds,
         totals=_totals(progress, facts),

@@ -1,10 +1,10 @@
-"""A group's part of the next plan: its generation, aggregator, reduction, in this order."""
+"""A group's part of the next plan: its generation, aggregator, reduction, payload, in this order."""
 
 from dataclasses import dataclass, replace
 from statistics import median_low
 
 from edgetrain_operator.core.context import GroupContext
-from edgetrain_operator.core.groups import election, reduction, stall
+from edgetrain_operator.core.groups import election, payload, reduction, stall
 from edgetrain_operator.core.groups.durability import with_durable
 from edgetrain_operator.core.groups.generation import (
     NewGeneration,
@@ -22,6 +22,7 @@ from edgetrain_operator.core.job_plan import GroupPlan
 from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.stored import AggregatorTenure, GroupRecord, KnownFormation
 from edgetrain_protocol.plan import Group, Member
+from edgetrain_protocol.strategy import Reduction
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class _Course:
     renewal: NewGeneration | None
 
 
+@dataclass(frozen=True)
+class _Exchange:
+    """How it sums."""
+
+    reduction: Reduction
+    packing: payload.Choice
+
+
 def plan_group(scene: GroupContext, found: Membership, *, trains: bool, enough_heard: bool) -> PlannedGroup:
     """Draw up what follows from the scene for one group.
 
@@ -57,7 +66,9 @@ def plan_group(scene: GroupContext, found: Membership, *, trains: bool, enough_h
         stored = stored.model_copy(update={"branches": branched(stored, scene.history, renewal)})
     elected = _elect(scene, course)
     office = elected.office if elected else scene.stored.office
-    plan = _plan(scene, course, office, trains=trains)
+    exchange = _exchange(scene, course, office) if course.members and office else None
+    group = _group(scene, course, office, exchange) if office and exchange else None
+    plan = _plan(scene, course, group, trains=trains)
     if resort.nudge:
         plan = plan.model_copy(update={"nudge": plan.nudge + 1})
     stored = with_durable(scene, stored)
@@ -65,7 +76,10 @@ def plan_group(scene: GroupContext, found: Membership, *, trains: bool, enough_h
     return PlannedGroup(
         plan,
         stored.model_copy(update=told),
-        _events(scene, found, office if elected and elected.changed else None, renewal),
+        (
+            *_events(scene, found, office if elected and elected.changed else None, renewal),
+            *_packing_events(scene, exchange),
+        ),
         tuple(_timers(scene, found, elected)),
     )
 
@@ -103,11 +117,8 @@ def _elect(scene: GroupContext, course: _Course) -> election.Result | None:
     return election.elect(ballot)
 
 
-def _plan(
-    scene: GroupContext, course: _Course, office: AggregatorTenure | None, *, trains: bool
-) -> GroupPlan:
+def _plan(scene: GroupContext, course: _Course, group: Group | None, *, trains: bool) -> GroupPlan:
     before = scene.plan or GroupPlan(name=scene.name, generation=scene.history.generation)
-    group = _group(scene, course, office) if course.members and office else None
     after = before.model_copy(update={"group": group, "waits": _waits(course)})
     if course.renewal:
         history = {"generation": before.generation + 1, "origin": course.renewal.origin}
@@ -131,25 +142,41 @@ def _founders(scene: GroupContext, group: Group) -> tuple[str, ...]:
     return tuple(f"{worker}/{pods[worker]}" for worker in group.succession if scene.reports.heard(worker))
 
 
-def _group(scene: GroupContext, course: _Course, office: AggregatorTenure) -> Group:
+def _exchange(scene: GroupContext, course: _Course, office: AggregatorTenure) -> _Exchange:
+    wish, rates = scene.seen.job.spec.strategy, scene.seen.rates
+    before = scene.plan.group if scene.plan else None
+    workers = tuple(m.worker for m in course.members)
+    parts = {worker: part for worker in workers if (part := scene.reports.training(worker))}
+    bytes_of_one = median_low([part.reduce_bytes for part in parts.values() if part.reduce_bytes] or [0])
+    way = reduction.choose(
+        wish.reduction, before.reduction if before else None, office.worker, workers, rates, bytes_of_one
+    )
+    view = payload.ExchangeView(way, office.worker, workers, rates, parts, bytes_of_one)
+    return _Exchange(way, payload.choose(wish.payload, before.payload if before else None, view))
+
+
+def _group(scene: GroupContext, course: _Course, office: AggregatorTenure, exchange: _Exchange) -> Group:
     workers, rates = [m.worker for m in course.members], scene.seen.rates
     before, formation = scene.plan.group if scene.plan else None, course.formation
     newcomers = [w for w in workers if w not in formation.members] if formation else []
     line = election.steady_succession(
         before.succession if before else ("",), office.worker, workers, rates, newcomers
     )
-    term = (before.term + (before.aggregator != office.worker)) if before else 1
-    parts = (scene.reports.training(worker) for worker in workers)
-    sizes = [part.reduce_bytes for part in parts if part and part.reduce_bytes]
-    kind = reduction.choose(
-        scene.seen.job.spec.strategy.reduction,
-        before.reduction if before else None,
-        office.worker,
-        tuple(workers),
-        rates,
-        median_low(sizes or [0]),
+    return Group(
+        name=scene.name,
+        members=course.members,
+        succession=line,
+        term=(before.term + (before.aggregator != office.worker)) if before else 1,
+        reduction=exchange.reduction,
+        payload=exchange.packing.payload,
     )
-    return Group(name=scene.name, members=course.members, succession=line, term=term, reduction=kind)
+
+
+def _packing_events(scene: GroupContext, exchange: _Exchange | None) -> tuple[Event, ...]:
+    if exchange is None or not exchange.packing.why:
+        return ()
+    text = f"gradients go as {exchange.packing.payload}: {exchange.packing.why}"
+    return (Event("Normal", "PayloadChosen", scene.told_of(text)),)
 
 
 def _events(

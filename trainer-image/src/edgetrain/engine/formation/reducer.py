@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from edgetrain.engine.formation.gloo import ProcessGroup
+from edgetrain.engine.formation.parts import Part
 
 VOTE_TAG = 1 << 20
 """Beyond those of all pieces of a sum."""
@@ -30,7 +31,15 @@ class Reducer(ABC):
 
         Args:
             parts: the same sizes on every rank.
-            ready: is asked for each part in turn; those before are under way meanwhile.
+            ready: is asked for each part once, in turn; those before are under way meanwhile.
+        """
+
+    @abstractmethod
+    def sum_coded(self, parts: Sequence[Part], ready: Ready = lambda part: None) -> None:
+        """As `sum`, of parts that cannot be added as they travel.
+
+        Args:
+            parts: cut alike on every rank.
         """
 
     @abstractmethod

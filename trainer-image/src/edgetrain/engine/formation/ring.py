@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+from edgetrain.engine.formation.direct import sum_directly
 from edgetrain.engine.formation.gloo import ProcessGroup
+from edgetrain.engine.formation.parts import Part
 from edgetrain.engine.formation.reducer import VOTE_TAG, Exchange, Ready, Reducer
 
 SMALL_BYTES = 256 * 1024
@@ -15,7 +17,7 @@ class Ring(Reducer):
     """Paced by its slowest link throughout; rows come in half a round trip."""
 
     def sum(self, parts: Sequence[torch.Tensor], ready: Ready = lambda part: None) -> None:
-        if self.group.size * sum(map(_bytes, parts)) <= SMALL_BYTES:
+        if self._small(parts):
             self._sum_small(parts, ready)
             return
         under_way = []
@@ -24,6 +26,19 @@ class Ring(Reducer):
             under_way.append(self.group.all_reduce(part))
         for work in under_way:
             self.group.wait_for(work)
+
+    def sum_coded(self, parts: Sequence[Part], ready: Ready = lambda part: None) -> None:
+        """Directly: a ring would round what it carries on at each member. What is small goes as it is."""
+        plain = [part.values for part in parts]
+        if self._small(plain):
+            self._sum_small(plain, ready)
+            for part in parts:
+                part.went_as_it_is()
+        else:
+            sum_directly(self.group, parts, ready)
+
+    def _small(self, parts: Sequence[torch.Tensor]) -> bool:
+        return self.group.size * sum(map(_bytes, parts)) <= SMALL_BYTES
 
     def _sum_small(self, parts: Sequence[torch.Tensor], ready: Ready) -> None:
         """Each adds in the order of ranks."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from edgetrain.engine.formation.gloo import ProcessGroup, Work
+from edgetrain.engine.formation.parts import Part, Plain
 from edgetrain.engine.formation.reducer import VOTE_TAG, Exchange, Ready, Reducer
 
 PIECES = 32
@@ -24,10 +25,14 @@ class Star(Reducer):
 
     def sum(self, parts: Sequence[torch.Tensor], ready: Ready = lambda part: None) -> None:
         """The aggregator adds in the order of ranks and hands the same bits to all."""
+        self.sum_coded([Plain(part) for part in parts], ready)
+
+    def sum_coded(self, parts: Sequence[Part], ready: Ready = lambda part: None) -> None:
+        """The aggregator unpacks, adds as above and packs once; what it packs is what it takes itself."""
         if self.group.rank == self._hub:
-            _merge(self.group, parts, ready)
+            _merge(self.group, parts, _once(ready))
         else:
-            _take_part(self.group, parts, self._hub, ready)
+            _take_part(self.group, parts, self._hub, _once(ready))
 
     def spread(self, tensor: torch.Tensor, root: int) -> None:
         group, hub = self.group, self._hub
@@ -74,23 +79,35 @@ def _expect_all(group: ProcessGroup, table: torch.Tensor) -> Exchange:
     return exchange
 
 
-def cut_in_pieces(parts: Sequence[torch.Tensor]) -> list[tuple[int, torch.Tensor]]:
-    """Views of flat tensors, of about equal size, each with its part's place; all ranks cut alike."""
-    sizes = [part.numel() * part.element_size() for part in parts]
+def _once(ready: Ready) -> Ready:
+    """Asks for a part with its first piece alone."""
+    asked: set[int] = set()
+
+    def ask(part: int) -> None:
+        if part not in asked:
+            asked.add(part)
+            ready(part)
+
+    return ask
+
+
+def cut_in_pieces(parts: Sequence[Part]) -> list[tuple[int, Part]]:
+    """Pieces of about equal size, each with its part's place; all ranks cut alike."""
+    sizes = [part.bytes for part in parts]
     piece = max(PIECE_BYTES, sum(sizes) // PIECES)
     counts = [max(1, size // piece) for size in sizes]
     cut = zip(parts, counts, strict=True)
-    return [(number, view) for number, (part, count) in enumerate(cut) for view in part.tensor_split(count)]
+    return [(number, view) for number, (part, count) in enumerate(cut) for view in part.cut(count)]
 
 
-def _merge(group: ProcessGroup, parts: Sequence[torch.Tensor], ready: Ready) -> None:
+def _merge(group: ProcessGroup, parts: Sequence[Part], ready: Ready) -> None:
     pieces = cut_in_pieces(parts)
     peers = [rank for rank in range(group.size) if rank != group.rank]
     incoming: deque[list[tuple[torch.Tensor, Work]]] = deque()
     sent: list[Work] = []
 
     def expect(index: int) -> None:
-        rooms = [(peer, torch.empty_like(pieces[index][1])) for peer in peers]
+        rooms = [(peer, pieces[index][1].room()) for peer in peers]
         incoming.append([(room, group.receive(room, peer, index)) for peer, room in rooms])
 
     for index in range(min(AHEAD, len(pieces))):
@@ -99,20 +116,25 @@ def _merge(group: ProcessGroup, parts: Sequence[torch.Tensor], ready: Ready) -> 
         ready(part)
         for room, work in incoming.popleft():
             group.wait_for(work)
-            piece += room
+            piece.add(room)
         if index + AHEAD < len(pieces):
             expect(index + AHEAD)
-        sent += [group.send(piece, peer, index) for peer in peers]
+        packed = piece.pack()
+        sent += [group.send(packed, peer, index) for peer in peers]
     for work in sent:
         group.wait_for(work)
 
 
-def _take_part(group: ProcessGroup, parts: Sequence[torch.Tensor], hub: int, ready: Ready) -> None:
+def _take_part(group: ProcessGroup, parts: Sequence[Part], hub: int, ready: Ready) -> None:
     pieces = cut_in_pieces(parts)
-    # Into the same room: a sum comes when all of what it is made of has gone.
-    under_way = [group.receive(piece, hub, index) for index, (_, piece) in enumerate(pieces)]
+    landings = [piece.landing() for _, piece in pieces]
+    coming = [group.receive(landing, hub, index) for index, landing in enumerate(landings)]
+    sent = []
     for index, (part, piece) in enumerate(pieces):
         ready(part)
-        under_way.append(group.send(piece, hub, index))
-    for work in under_way:
+        sent.append(group.send(piece.pack(), hub, index))
+    for (_, piece), landing, work in zip(pieces, landings, coming, strict=True):
+        group.wait_for(work)
+        piece.take(landing)
+    for work in sent:
         group.wait_for(work)

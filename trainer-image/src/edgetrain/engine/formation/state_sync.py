@@ -32,6 +32,8 @@ class Standing:
     """Its incarnation."""
     in_hand: int
     """Checksum of the batch that its program has been given, 0 if none: what it can still bring in."""
+    factors: int
+    """Checksum of what low rank begins with, 0 if nothing."""
 
 
 def checksum(positions: Sequence[int] | None) -> int:
@@ -57,10 +59,18 @@ class Agreement:
     """By rank."""
     whole: torch.Tensor | None
     """The parameters and buffers to take, where this member's are not known to be right."""
+    factors: torch.Tensor | None
+    """What low rank begins with."""
 
 
 def enter(
-    reducer: Reducer, form: Form, own: Standing, ledger: Ledger, flat: FlatModel, layout: Sequence[str]
+    reducer: Reducer,
+    form: Form,
+    own: Standing,
+    ledger: Ledger,
+    factors: torch.Tensor | None,
+    flat: FlatModel,
+    layout: Sequence[str],
 ) -> Agreement:
     """Agree with the other members. Changes nothing here.
 
@@ -76,11 +86,13 @@ def enter(
     common = common.kept_by(accountable(common, standings))
     in_sync = all(standing.in_sync for standing in standings)
     whole = None if in_sync else spread(reducer, flat, lead)
+    if len({standing.factors for standing in standings}) > 1:
+        factors = _taken(reducer, factors, lead)
     if common.cut is None:
         # Who still has an older batch in hand cannot bring in another one.
         holders = [holder_name(s.holder) for s in standings if not s.in_hand]
         common = common.share_out(form.formation, holders, form.terms.part)
-    return Agreement(common, [holder_name(s.holder) for s in standings], whole)
+    return Agreement(common, [holder_name(s.holder) for s in standings], whole, factors)
 
 
 def spread(reducer: Reducer, flat: FlatModel, root: int) -> torch.Tensor | None:
@@ -88,6 +100,12 @@ def spread(reducer: Reducer, flat: FlatModel, root: int) -> torch.Tensor | None:
     data = flat.whole()
     reducer.spread(data, root)
     return None if reducer.group.rank == root else data
+
+
+def _taken(reducer: Reducer, factors: torch.Tensor | None, root: int) -> torch.Tensor | None:
+    """Rank `root`'s factors, on every rank."""
+    text = reducer.tell(b"" if factors is None else factors.numpy().tobytes(), root)
+    return torch.frombuffer(bytearray(text), dtype=torch.float32) if text else None
 
 
 def leader(standings: Sequence[Standing], aggregator: int) -> int:

@@ -1,14 +1,15 @@
 """A step on the formation's thread: its gradients are summed as they come, then it is voted."""
 
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-
-import torch
 
 from edgetrain.engine.formation.commit_vote import CommitVote, Outcome, expect_votes, vote
 from edgetrain.engine.formation.gloo import GroupBroken
-from edgetrain.engine.formation.reducer import Reducer
+from edgetrain.engine.formation.reducer import Ready, Reducer
+
+Sum = Callable[[Reducer, Ready], None]
+"""Sums all parts of a vector through a reducer; asks for each part before it is sent."""
 
 GIVEN_UP = "the step was given up"
 
@@ -16,17 +17,14 @@ GIVEN_UP = "the step was given up"
 class StepJob:
     """Begun before backward, told from the program's thread what may go out, and ended by its vote."""
 
-    def __init__(
-        self, parts: Sequence[torch.Tensor], prepared: Callable[[bool], None], again: Callable[[], None]
-    ) -> None:
-        """Both callables are called by the formation's thread.
+    def __init__(self, sum_parts: Sum, prepared: Callable[[bool], None], again: Callable[[], None]) -> None:
+        """The callables are called by the formation's thread.
 
         Args:
-            parts: of the vector that is summed.
             prepared: is told when the sum is whole, and where that is to be taken back.
             again: packs all parts anew; backward is over then.
         """
-        self._parts, self._prepared, self._again = parts, prepared, again
+        self._sum, self._prepared, self._again = sum_parts, prepared, again
         self._inbox: queue.SimpleQueue[int | CommitVote | None] = queue.SimpleQueue()
         self._ready: set[int] = set()
 
@@ -49,14 +47,14 @@ class StepJob:
     def __call__(self, reducer: Reducer) -> Outcome:
         """Raises GroupBroken."""
         votes = expect_votes(reducer)
-        reducer.sum(self._parts, self._await)
+        self._sum(reducer, self._await)
         own = self._vote()
         self._prepared(True)
         while (outcome := vote(votes, own)).again:
             self._prepared(False)
             votes = expect_votes(reducer)
             self._again()
-            reducer.sum(self._parts)
+            self._sum(reducer, lambda part: None)
             self._prepared(True)
             own = replace(own, again=False)
         return outcome

@@ -71,9 +71,13 @@ class Checkpoints:
         return sorted(self._of_this_job([]), key=lambda m: m.place)
 
     def find(self, history: History, step: int, identity: str) -> tuple[Snapshot | None, list[BadCheckpoint]]:
-        """This one, from whoever holds a valid copy of it here, and what is wrong with other copies."""
+        """This one, from whoever holds a valid copy of it here, and what is wrong with other copies.
+
+        This worker's own before others': it has what this worker carried from step to step.
+        """
         damages: list[BadCheckpoint] = []
-        for candidate in self._of_this_job(damages):
+        found = self._of_this_job(damages)
+        for candidate in sorted(found, key=lambda m: m.path.parent != self._own):
             if (*candidate.place, candidate.identity) == (history, step, identity):
                 try:
                     return load(candidate), damages

@@ -19,7 +19,7 @@ FIRST_BUCKET_BYTES, LARGEST_BUCKET_BYTES = 1 << 20, 16 << 20
 GROWTH = 4
 """A small first bucket is on its way early in backward; many would each cost their own round trips."""
 
-SPEECH = "speech 3"
+SPEECH = "speech 4"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
 before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
 
@@ -44,6 +44,8 @@ class FlatModel:
         self._whole: list[Tensor] = self._weights + buffers
         self._parts = [t.numel() for t in (*self.trained, *self.float_buffers)]
         self.size = sum(self._parts) + 1
+        self.gradients = sum(p.numel() for p in self.trained)
+        """So many of the reduced vector's numbers, from its start, are gradients."""
         self.buckets = _buckets([p.numel() for p in self.trained], self.size)
         """In the order in which backward usually completes them."""
         self.bucket_of = [n for n, bucket in reversed([*enumerate(self.buckets)]) for _ in bucket.parameters]

@@ -9,7 +9,7 @@ import io
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -41,6 +41,8 @@ class Snapshot:
     objects: list[Any]
     """State dicts, in the order in which the program wrapped their owners."""
     random: dict[str, Any]
+    carried: Mapping[str, Any] = field(default_factory=dict)
+    """In a checkpoint, as `Carried` has it; a newcomer gets nothing of it."""
 
     @property
     def identity(self) -> str:
@@ -49,14 +51,21 @@ class Snapshot:
         return hashlib.sha256("\n".join([*point, *self.layout]).encode()).hexdigest()
 
 
-def capture(position: Position, ledger: Ledger, layout: list[str], objects: Sequence[Stateful]) -> Snapshot:
+def capture(
+    position: Position,
+    ledger: Ledger,
+    layout: list[str],
+    objects: Sequence[Stateful],
+    carried: Mapping[str, Any],
+) -> Snapshot:
     """Copy everything: what is captured does not move when training goes on.
 
     Raises:
         BadState: something has a state that can only be pickled.
     """
     states = [_changed(thing.state_dict(), type(thing).__name__, _copied) for thing in objects]
-    return Snapshot(position, ledger, layout, states, _random_state())
+    kept = _changed(carried, "carried", _copied)
+    return Snapshot(position, ledger, layout, states, _random_state(), kept)
 
 
 def restore(snapshot: Snapshot, objects: Sequence[Stateful]) -> None:
@@ -104,6 +113,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "layout": snapshot.layout,
         "objects": snapshot.objects,
         "random": snapshot.random,
+        "carried": snapshot.carried,
     }
     out = io.BytesIO()
     torch.save(document, out)
@@ -129,6 +139,8 @@ def decode(data: bytes) -> Snapshot:
             layout=document["layout"],
             objects=document["objects"],
             random=document["random"],
+            # What older versions have written has none.
+            carried=document.get("carried", {}),
         )
     except BadState:
         raise

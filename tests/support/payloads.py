@@ -1,0 +1,79 @@
+"""Steps of a model's vector through a bare process group, packed in each way, on every rank."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgetrain_protocol.strategy import Payload, Reduction
+
+WIDTH = 160
+BUFFERS = 7
+
+
+@dataclass(frozen=True)
+class Summed:
+    """What one rank had after each of its steps, and of all of them together."""
+
+    totals: list[bytes]
+    brought: "np.ndarray[Any, Any]"
+    """What this rank has put in, over all steps."""
+    got: "np.ndarray[Any, Any]"
+    """The sums, over all steps."""
+    left: "np.ndarray[Any, Any]"
+    """The residue in the end."""
+    factors: bytes | None
+
+
+class Net(nn.Module):
+    """Matrices, vectors and a float buffer, in several buckets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = [nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 3)]
+        self.layers = nn.Sequential(*layers)
+        self.register_buffer("mean", torch.zeros(BUFFERS))
+
+
+def summed(
+    group: Any, kind: str, hub: int, payloads: list[Payload], small_bytes: int = 0, nan_step: int = -1
+) -> Summed:
+    """As many steps as payloads, one after another.
+
+    Gradients are the same at each step but for noise, and of very different sizes: what rounding takes from
+    the small ones would be missed for good.
+    """
+    from edgetrain.engine.formation import ring, star
+    from edgetrain.engine.formation.reducers import reducer_of
+    from edgetrain.engine.state import flat_model
+    from edgetrain.engine.state.carried import NOTHING_CARRIED
+    from edgetrain.engine.summations import summation_of
+
+    ring.SMALL_BYTES, star.PIECE_BYTES = small_bytes, 1 << 12
+    flat_model.FIRST_BUCKET_BYTES = 1 << 12
+    flat, reducer = flat_model.FlatModel(Net()), reducer_of(Reduction(kind), group, hub)
+    noise = torch.Generator().manual_seed(group.rank)
+    always = torch.randn(flat.size, generator=noise) * 10.0 ** torch.randint(
+        -4, 1, (flat.size,), generator=noise
+    )
+    carried, totals = NOTHING_CARRIED, []
+    brought, got = torch.zeros(flat.size, dtype=torch.float64), torch.zeros(flat.size, dtype=torch.float64)
+    for step, payload in enumerate(payloads):
+        vector = always + torch.randn(flat.size, generator=noise) * always.abs()
+        if step == nan_step and group.rank == 1:
+            vector[3] = torch.nan
+        mine = vector.clone()
+        summation = summation_of(payload, flat, vector, carried, lambda: torch.full((flat.size,), torch.nan))
+        summation.sum(reducer, lambda bucket: None)
+        totals.append(vector.numpy().tobytes())
+        if step == nan_step:
+            assert not vector.isfinite().all()
+        else:
+            brought += mine
+            got += vector
+        carried = summation.after
+    left = torch.zeros(flat.size) if carried.residue is None else carried.residue
+    factors = None if carried.factors is None else carried.factors.numpy().tobytes()
+    return Summed(totals, brought.numpy(), got.numpy(), left.numpy(), factors)
