@@ -77,3 +77,39 @@ def summed(
     left = torch.zeros(flat.size) if carried.residue is None else carried.residue
     factors = None if carried.factors is None else carried.factors.numpy().tobytes()
     return Summed(totals, brought.numpy(), got.numpy(), left.numpy(), factors)
+
+
+def trained(group: Any, kind: str, hub: int, payload: Payload, steps: int) -> tuple[list[float], bytes]:
+    """Fit a net to a function, each rank on samples of its own, by plain gradient descent.
+
+    Returns:
+        The mean loss of each step, and the parameters in the end.
+    """
+    from edgetrain.engine.formation import ring
+    from edgetrain.engine.formation.reducers import reducer_of
+    from edgetrain.engine.packing import Packing
+    from edgetrain.engine.state.carried import NOTHING_CARRIED
+    from edgetrain.engine.state.flat_model import FlatModel
+    from edgetrain.engine.summations import summation_of
+
+    ring.SMALL_BYTES = 0
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 1))
+    x = torch.randn(64, 32, generator=torch.Generator().manual_seed(1 + group.rank))
+    y = (x[:, :4].prod(1, keepdim=True).tanh() + x[:, 4:8].sum(1, keepdim=True)) / 2
+    flat, reducer = FlatModel(net), reducer_of(Reduction(kind), group, hub)
+    carried, losses, optimizer = NOTHING_CARRIED, [], torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = (net(x) - y).square().mean()
+        loss.backward()
+        vector = torch.empty(flat.size)
+        packing = Packing(flat, vector, 1 / group.size, float(loss), lambda bucket: None)
+        packing.again()
+        summation = summation_of(payload, flat, vector, carried, lambda: torch.empty(flat.size))
+        summation.sum(reducer, lambda bucket: None)
+        carried = summation.after
+        flat.unpack(vector)
+        optimizer.step()
+        losses.append(flat.loss(vector))
+    return losses, flat.whole().numpy().tobytes()

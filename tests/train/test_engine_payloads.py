@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgetrain_protocol.strategy import Payload
-from tests.support.payloads import BUFFERS, Summed, summed
+from tests.support.payloads import BUFFERS, Summed, summed, trained
 from tests.support.reducers import Reducers
 
 WAYS = [("ring", 0), ("star", 0), ("star", 1)]
@@ -62,6 +62,16 @@ def test_what_is_left_out_by_one_payload_goes_with_the_next(group: Reducers, kin
     check_alike(ranks)
     assert not any(one.left.any() for one in ranks)
     assert off(ranks) < 1e-5
+
+
+@pytest.mark.parametrize(("kind", "hub"), WAYS[:2])
+@pytest.mark.parametrize("payload", PACKED)
+def test_training_comes_as_far_as_by_fp32(group: Reducers, kind: str, hub: int, payload: Payload) -> None:
+    exact = group.do(trained, kind, hub, Payload.FP32, 150)
+    packed = group.do(trained, kind, hub, payload, 150)
+    assert len({parameters for _, parameters in packed}) == 1
+    first, last = packed[0][0][0], packed[0][0][-1]
+    assert last < 0.1 * first and last < 1.2 * exact[0][0][-1] + 0.01
 
 
 def test_what_is_small_goes_as_it_is_by_a_ring(group: Reducers) -> None:

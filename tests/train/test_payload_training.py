@@ -1,6 +1,8 @@
 """Groups of real trainers that pack their gradients: losses, newcomers and other plans spoil nothing."""
 
+import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,38 @@ def test_a_member_that_is_killed_in_the_middle_of_a_step_and_one_that_joins(
         group.run()
         check_exact(group)
         assert [t.worker for t in group.members] == ["a", "c", "d"]
+        stop_all(group)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    reduction, payload = chance.choice(WAYS[:4])
+    options = {"constants": PACKS, "epochs": 40, "leash": 0.15, **LOUD}
+    with coordinating(tmp_path, reduction=reduction, payload=payload, **options) as group:
+        group.start(group.spawn_all("a", "b", "c", "d"))
+        for name in ("e", "f"):
+            group.until(lambda: group.committed() >= 3)
+            # Nothing to wait for: that it is any moment is the point.
+            time.sleep(chance.random() * 0.1)
+            chance.choice(group.members).signal(signal.SIGKILL)
+            group.until(group.broken)
+            group.reform()
+            group.join(group.spawn(name))
+        group.run()
+        check_exact(group)
+        stop_all(group)
+
+
+@pytest.mark.parametrize(("reduction", "payload"), WAYS[:4])
+def test_backward_that_comes_by_twice_is_packed_and_counted_once(
+    tmp_path: Path, reduction: str, payload: str
+) -> None:
+    options = {"constants": PACKS, "accounts": True, "twice": True, **LARGE}
+    with coordinating(tmp_path, reduction=reduction, payload=payload, **options) as group:
+        group.start(group.spawn_all("a", "b", "c"))
+        group.run()
+        check_balance(group)
         stop_all(group)
 
 
