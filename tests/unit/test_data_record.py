@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetrain.data import BatchPartition, Block, EpochPermutation, SamplerState, cut
+from edgetrain.data_part import DataPart
 from edgetrain.engine.state.ledger import Ledger
-from edgetrain.parts import Part
 
 MEMBERS = ["a", "b", "c", "d", "e"]
 
@@ -88,7 +88,7 @@ def test_a_record_that_cannot_be_is_refused(block: Block, cursor: int) -> None:
 @pytest.mark.parametrize("groups", [1, 2, 3, 7])
 def test_groups_share_each_epoch_out(samples: int, groups: int) -> None:
     """Each sample is one group's; with more groups than samples some are several groups'."""
-    seen = [epoch_of(SamplerState.fresh(samples, 3), Part(number, groups)) for number in range(groups)]
+    seen = [epoch_of(SamplerState.fresh(samples, 3), DataPart(number, groups)) for number in range(groups)]
     assert {position for part in seen for position in part} == set(range(samples))
     if groups <= samples:
         assert sum(map(len, seen)) == samples
@@ -96,20 +96,20 @@ def test_groups_share_each_epoch_out(samples: int, groups: int) -> None:
 
 def test_an_epoch_keeps_the_part_that_it_began_with() -> None:
     """A group more is a part less from the next epoch on: the others train on what is left of this one."""
-    record = cut(SamplerState.fresh(12, 0), 4, {"a": 1.0}, Part(0, 2)).after
-    rest = cut(record, 100, {"a": 1.0}, Part(0, 3))
+    record = cut(SamplerState.fresh(12, 0), 4, {"a": 1.0}, DataPart(0, 2)).after
+    rest = cut(record, 100, {"a": 1.0}, DataPart(0, 3))
     assert rest.slices["a"] == (4, 5)
-    assert epoch_of(rest.after, Part(0, 3)) == [0, 1, 2, 3]
-    assert rest.after.rolled(Part(2, 3)).epoch == 1
+    assert epoch_of(rest.after, DataPart(0, 3)) == [0, 1, 2, 3]
+    assert rest.after.rolled(DataPart(2, 3)).epoch == 1
 
 
 def test_a_record_of_before_groups_has_all_samples() -> None:
     document = json.loads(Ledger(SamplerState.fresh(10, 0), 4, 1).to_json())
     del document["record"]["samples"]
-    assert epoch_of(Ledger.from_json(json.dumps(document)).record, Part(1, 2)) == [5, 6, 7, 8, 9]
+    assert epoch_of(Ledger.from_json(json.dumps(document)).record, DataPart(1, 2)) == [5, 6, 7, 8, 9]
 
 
-def epoch_of(record: SamplerState, part: Part) -> list[int]:
+def epoch_of(record: SamplerState, part: DataPart) -> list[int]:
     """The positions of one epoch, from the next step on."""
     step = cut(record, 3, {"a": 1.0}, part)
     epoch, seen = step.epoch, list(step.slices["a"])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from edgetrain.parts import WHOLE, Part
+from edgetrain.data_part import WHOLE, DataPart
 from edgetrain.shares import SMALLEST, apportion
 
 
@@ -57,7 +57,7 @@ class SamplerState:
         """Samples of this epoch that no committed step has seen."""
         return self.block.stop - self.cursor + len(self.returned)
 
-    def rolled(self, part: Part = WHOLE) -> Self:
+    def rolled(self, part: DataPart = WHOLE) -> Self:
         """The same, with the next epoch begun if this one is over. An epoch keeps the part it began with:
         others train on the rest."""
         untouched = self.cursor == self.block.start and not self.returned
@@ -100,7 +100,9 @@ class BatchPartition:
         )
 
 
-def cut(record: SamplerState, batch: int, weights: Mapping[str, float], part: Part = WHOLE) -> BatchPartition:
+def cut(
+    record: SamplerState, batch: int, weights: Mapping[str, float], part: DataPart = WHOLE
+) -> BatchPartition:
     """Cut the next step's batch of at most `batch` samples, never across two epochs.
 
     One sample more or less where a single one would be left over. `weights` (positive) say how much

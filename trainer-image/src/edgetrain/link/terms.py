@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from edgetrain.parts import WHOLE, Part
+from edgetrain.data_part import WHOLE, DataPart
 from edgetrain_protocol.strategy import Payload, Reduction, Shares
 
 
@@ -13,7 +13,7 @@ class Terms(NamedTuple):
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: float = 30.0
     payload: Payload = Payload.FP32
-    part: Part = WHOLE
+    part: DataPart = WHOLE
     """Of each epoch's samples, that which is its group's."""
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from edgetrain.data_part import WHOLE, DataPart
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
 from edgetrain.group.members import Pod
 from edgetrain.group.status import Origin, PlanView
 from edgetrain.link import Terms
-from edgetrain.parts import WHOLE, Part
 from edgetrain_protocol.plan import Phase, Plan
 from edgetrain_protocol.signed_plan import SignedPlan
 from edgetrain_protocol.strategy import Payload, Reduction
@@ -34,7 +34,7 @@ def view_of(plan: Plan, worker: str) -> PlanView:
         plan.shares,
         float(plan.checkpoint_every_seconds),
         group.payload if group else Payload.FP32,
-        Part(*group.data_part) if group else WHOLE,
+        DataPart(*group.data_part) if group else WHOLE,
     )
     return PlanView(
         history=plan.history,

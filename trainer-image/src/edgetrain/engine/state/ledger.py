@@ -8,8 +8,8 @@ from typing import Self
 import msgspec
 
 from edgetrain.data import BatchPartition, SamplerState, cut
+from edgetrain.data_part import WHOLE, DataPart
 from edgetrain.link import FormationId
-from edgetrain.parts import WHOLE, Part
 from edgetrain.shares import equal, follow_speeds
 
 
@@ -39,7 +39,7 @@ class Ledger:
         """Whether all epochs are done."""
         return self.record.over(self.epochs)
 
-    def share_out(self, formation: FormationId, holders: Collection[str], part: Part = WHOLE) -> Self:
+    def share_out(self, formation: FormationId, holders: Collection[str], part: DataPart = WHOLE) -> Self:
         """Cut the next step's batch for these holders, unless all is trained.
 
         Who is new gets the mean of the others. For nobody, where all still have an older batch in hand:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Part(NamedTuple):
+class DataPart(NamedTuple):
     """Which part of each epoch's positions is a group's."""
 
     number: int = 0
@@ -16,4 +16,4 @@ class Part(NamedTuple):
         return start, max(samples * (self.number + 1) // self.of, start + 1)
 
 
-WHOLE = Part()
+WHOLE = DataPart()
