@@ -155,7 +155,7 @@ class Sequence:
             write_durably(self._path, str(end).encode())
 
 
-class Outbox:
+class ReportOutbox:
     """Delivers reports in order: straight through while somebody answers, by way of the buffer otherwise."""
 
     def __init__(self, client: FleetClient, buffer: ReportBuffer) -> None:

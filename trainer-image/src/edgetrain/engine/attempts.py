@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 from edgetrain.engine.formation.active_formation import ActiveFormation, Operation
-from edgetrain.engine.formation.commit_vote import CommitVote, Outcome
+from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
 from edgetrain.engine.formation.formations import Formations
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.formation.step_job import StepJob
@@ -34,7 +34,7 @@ class Attempt:
     active: ActiveFormation
     step: int
     job: StepJob
-    operation: Operation[Outcome]
+    operation: Operation[VoteOutcome]
     packing: Packing
 
 
@@ -121,7 +121,9 @@ class Attempts:
         packing = Packing(self._flat, self.sum, part, loss, job.ready)
         return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
 
-    def conclude(self, attempt: Attempt, own: CommitVote, settle: Callable[[Outcome], Settled]) -> Settled:
+    def conclude(
+        self, attempt: Attempt, own: CommitVote, settle: Callable[[VoteOutcome], Settled]
+    ) -> Settled:
         """Wait for its vote; `settle`, with the monitor held, draws the consequences and says what to return.
 
         Raises:

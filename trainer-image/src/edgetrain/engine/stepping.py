@@ -15,7 +15,7 @@ from edgetrain.engine.assignment import Step, StepAssignment, Superseded
 from edgetrain.engine.attempts import Attempt, Attempts
 from edgetrain.engine.entering import Entering
 from edgetrain.engine.formation.active_formation import ActiveFormation
-from edgetrain.engine.formation.commit_vote import CommitVote, Outcome
+from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
 from edgetrain.engine.formation.formations import Formations
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.meter import Meter
@@ -220,7 +220,7 @@ class StepEngine:
         )
 
     @held
-    def _voted(self, attempt: Attempt, outcome: Outcome) -> tuple[Entry, BatchPartition | None]:
+    def _voted(self, attempt: Attempt, outcome: VoteOutcome) -> tuple[Entry, BatchPartition | None]:
         active, replica = attempt.active, self.replica
         speeds = dict(zip(active.holders, outcome.speeds, strict=True))
         cut, total = replica.ledger.cut, self._attempts.sum

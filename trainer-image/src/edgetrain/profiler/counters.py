@@ -11,14 +11,14 @@ SIOCGIFADDR = 0x8915
 
 
 @dataclass(frozen=True)
-class Carried:
+class CarriedBytes:
     """Totals since the interface came up."""
 
     received: int
     sent: int
 
-    def __sub__(self, earlier: "Carried") -> "Carried":
-        return Carried(max(0, self.received - earlier.received), max(0, self.sent - earlier.sent))
+    def __sub__(self, earlier: "CarriedBytes") -> "CarriedBytes":
+        return CarriedBytes(max(0, self.received - earlier.received), max(0, self.sent - earlier.sent))
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Interface:
 
     names: tuple[str, ...]
 
-    def carried(self) -> Carried:
+    def carried(self) -> CarriedBytes:
         """Now. Interfaces that have gone count nothing."""
-        return Carried(self._sum("rx_bytes"), self._sum("tx_bytes"))
+        return CarriedBytes(self._sum("rx_bytes"), self._sum("tx_bytes"))
 
     def _sum(self, counter: str) -> int:
         return sum(_read_int(NET / name / "statistics" / counter) for name in self.names)

@@ -19,7 +19,7 @@ from edgetrain.profiler.reporter import Reporter
 from edgetrain.profiler.sampler import Sampler
 from edgetrain.profiler.settings import Settings
 from edgetrain.profiler.trainer import metrics
-from edgetrain.report_buffer import Outbox, ReportBuffer
+from edgetrain.report_buffer import ReportBuffer, ReportOutbox
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE
 from edgetrain_protocol.series import job_labels
 
@@ -52,7 +52,7 @@ def _start(settings: Settings, stop: threading.Event) -> Reporter:
     turn = threading.Lock()
     interface = interface_of(settings.address)
     buffer = ReportBuffer(settings.state_dir / "reports")
-    outbox = Outbox(FleetClient(settings.fleet), buffer)
+    outbox = ReportOutbox(FleetClient(settings.fleet), buffer)
     sampler = Sampler(settings, interface, turn)
     reporter = Reporter(settings, sampler, Prober(settings.credentials, turn, interface), outbox)
     ProbeServer(settings.credentials, turn, interface, port=settings.probe_port)
@@ -77,7 +77,7 @@ def _watch_for_the_end(settings: Settings, reporter: Reporter, stop: threading.E
 
 
 def _registry(
-    settings: Settings, reporter: Reporter, buffer: ReportBuffer, outbox: Outbox
+    settings: Settings, reporter: Reporter, buffer: ReportBuffer, outbox: ReportOutbox
 ) -> CollectorRegistry:
     namespace, _, name = settings.job.partition("/")
     labels = {**job_labels(namespace, name), "node": settings.node}

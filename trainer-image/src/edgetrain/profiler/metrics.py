@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from edgetrain.exposition import metrics_of
 from edgetrain.profiler.reporter import Reporter
-from edgetrain.report_buffer import Outbox, ReportBuffer
+from edgetrain.report_buffer import ReportBuffer, ReportOutbox
 from edgetrain_protocol.report import LinkMeasure
 from edgetrain_protocol.series import rows_of_node
 
@@ -24,7 +24,7 @@ LINKS = 4
 class ProfilerCollector(Collector):
     """Reads what the parts hold when it is asked; keeps nothing itself."""
 
-    def __init__(self, reporter: Reporter, buffer: ReportBuffer, outbox: Outbox) -> None:
+    def __init__(self, reporter: Reporter, buffer: ReportBuffer, outbox: ReportOutbox) -> None:
         self._reporter, self._buffer, self._outbox = reporter, buffer, outbox
 
     def collect(self) -> Iterator[Metric]:

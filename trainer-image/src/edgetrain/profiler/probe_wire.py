@@ -14,7 +14,7 @@ import ssl
 import struct
 
 from edgetrain.profiler.burst import POINTS, Trace
-from edgetrain.profiler.counters import Carried
+from edgetrain.profiler.counters import CarriedBytes
 
 LARGEST = 16 << 20
 """A burst that a server agrees to."""
@@ -71,12 +71,12 @@ def read_size(connection: socket.socket) -> int:
     return size
 
 
-def send_carried(connection: socket.socket, carried: Carried) -> None:
+def send_carried(connection: socket.socket, carried: CarriedBytes) -> None:
     connection.sendall(_COUNT.pack(carried.received, carried.sent))
 
 
-def read_carried(connection: socket.socket) -> Carried:
-    return Carried(*_COUNT.unpack(read_exactly(connection, _COUNT.size)))
+def read_carried(connection: socket.socket) -> CarriedBytes:
+    return CarriedBytes(*_COUNT.unpack(read_exactly(connection, _COUNT.size)))
 
 
 def send_trace(connection: socket.socket, trace: Trace) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from edgetrain.credentials import Credentials
 from edgetrain.profiler import burst
 from edgetrain.profiler.burst import Trace, counted, link_rate, others_rate
-from edgetrain.profiler.counters import Carried, Interface
+from edgetrain.profiler.counters import CarriedBytes, Interface
 from edgetrain.profiler.probe_wire import (
     COUNT,
     DOWN,
@@ -98,7 +98,7 @@ class ProbedPeer:
         burst.send(self.connection, size)
         return read_trace(self.connection, size)
 
-    def carried(self) -> Carried:
+    def carried(self) -> CarriedBytes:
         """What the peer's interface has carried so far."""
         self.connection.sendall(COUNT)
         return read_carried(self.connection)

@@ -11,7 +11,7 @@ from edgetrain.profiler.probe_wire import ProbeError
 from edgetrain.profiler.prober import Prober
 from edgetrain.profiler.sampler import Sampler
 from edgetrain.profiler.settings import Settings
-from edgetrain.report_buffer import Outbox, Sequence
+from edgetrain.report_buffer import ReportOutbox, Sequence
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, Report, ReportAnswer
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 60.0
 class Reporter:
     """One thread's work: report, probe where asked to, report what came of it at once."""
 
-    def __init__(self, settings: Settings, sampler: Sampler, prober: Prober, outbox: Outbox) -> None:
+    def __init__(self, settings: Settings, sampler: Sampler, prober: Prober, outbox: ReportOutbox) -> None:
         self._settings = settings
         self._sampler = sampler
         self._prober = prober

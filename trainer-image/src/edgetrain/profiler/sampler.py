@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from edgetrain.profiler import node
-from edgetrain.profiler.counters import Carried, Interface
+from edgetrain.profiler.counters import CarriedBytes, Interface
 from edgetrain.profiler.settings import Settings
 from edgetrain.profiler.trainer import exchanging
 from edgetrain.profiler.watch import Watch
@@ -22,7 +22,7 @@ class Snapshot:
     memory: node.Memory
     temperature: float | None
     battery: float | None
-    carried: Carried
+    carried: CarriedBytes
 
 
 class Sampler:
@@ -59,7 +59,7 @@ class Sampler:
                 self._snapshot = self._taken(carried)
                 sampled = now
 
-    def _look(self, now: float, moved: Carried, seconds: float) -> None:
+    def _look(self, now: float, moved: CarriedBytes, seconds: float) -> None:
         # A probe's bytes are no exchange; it lays the watch to rest anyhow.
         if self._turn.locked() or seconds <= 0:
             return
@@ -67,7 +67,7 @@ class Sampler:
         with self._lock:
             self._watch.saw(now, rate, exchanging(self._settings.run_dir, time.time()))
 
-    def _taken(self, carried: Carried) -> Snapshot:
+    def _taken(self, carried: CarriedBytes) -> Snapshot:
         before, self._ticks = self._ticks, node.ticks()
         return Snapshot(
             cpu_ratio=node.cpu_ratio(before, self._ticks),

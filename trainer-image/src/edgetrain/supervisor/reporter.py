@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Unauthorized, Unavailable
-from edgetrain.report_buffer import Outbox, ReportBuffer, Sequence
+from edgetrain.report_buffer import ReportBuffer, ReportOutbox, Sequence
 from edgetrain.supervisor.settings import Settings
 from edgetrain_protocol.report import Report, TrainingPart
 
@@ -40,7 +40,7 @@ class Reporter(threading.Thread):
         directory: Path = self._settings.state_dir
         sequence = Sequence(directory / "sequence")
         with FleetClient(self._fleet) as client:
-            outbox = Outbox(client, ReportBuffer(directory / "reports"))
+            outbox = ReportOutbox(client, ReportBuffer(directory / "reports"))
             while not self._ended.is_set():
                 if self._changed.wait(self._every):
                     self._ended.wait(TOGETHER_SECONDS)
@@ -62,7 +62,7 @@ class Reporter(threading.Thread):
         self._ended.set()
         self._changed.set()
 
-    def _deliver(self, outbox: Outbox, report: Report, part: TrainingPart) -> None:
+    def _deliver(self, outbox: ReportOutbox, report: Report, part: TrainingPart) -> None:
         try:
             answer = outbox.deliver(report)
         except Gone:

@@ -28,7 +28,7 @@ class CommitVote:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class VoteOutcome:
     """What all members read from it alike."""
 
     held: int
@@ -50,17 +50,17 @@ def expect_votes(reducer: Reducer) -> Gather:
     return reducer.expect_rows(len(fields(CommitVote)))
 
 
-def vote(gather: Gather, own: CommitVote) -> Outcome:
+def vote(gather: Gather, own: CommitVote) -> VoteOutcome:
     """Raises GroupBroken: the step is in doubt."""
     return count(own, gather(own.row()))
 
 
-def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> Outcome:
+def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
     """Read the gathered rows. Pure."""
     steps, held, reforms, saves, again, speeds, digests = zip(*rows, strict=True)
     if set(steps) != {own.step}:
         raise GroupBroken(f"members vote on different steps: {steps}")
-    return Outcome(
+    return VoteOutcome(
         held=min(held),
         reform=any(reforms),
         save=any(saves),

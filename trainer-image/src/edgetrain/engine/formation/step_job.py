@@ -4,7 +4,7 @@ import queue
 from collections.abc import Callable
 from dataclasses import replace
 
-from edgetrain.engine.formation.commit_vote import CommitVote, Outcome, expect_votes, vote
+from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome, expect_votes, vote
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.formation.reducer import Ready, Reducer
 
@@ -44,7 +44,7 @@ class StepJob:
 
     # By the formation's thread.
 
-    def __call__(self, reducer: Reducer) -> Outcome:
+    def __call__(self, reducer: Reducer) -> VoteOutcome:
         """Raises GroupBroken."""
         votes = expect_votes(reducer)
         self._sum(reducer, self._await)
