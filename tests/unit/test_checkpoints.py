@@ -121,7 +121,9 @@ def test_manifests_that_are_no_files_are_damage(tmp_path: Path) -> None:
         lambda inner: (
             st.lists(inner, max_size=4)
             | st.dictionaries(
-                st.sampled_from(["lineage", "step", "bytes", "sha256", "identity", "job"]), inner, max_size=5
+                st.sampled_from(["history", "lineage", "step", "bytes", "sha256", "identity", "job"]),
+                inner,
+                max_size=5,
             )
         ),
         max_leaves=12,

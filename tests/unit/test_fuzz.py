@@ -21,7 +21,7 @@ def test_what_is_nearly_right_is_read_or_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARSERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.binary(max_size=2000))
 def test_any_bytes_are_read_or_refused(name: str, data: bytes) -> None:
     read(PARSERS[name], data)

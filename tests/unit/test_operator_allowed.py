@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetrain_operator.core.allowed import Allowed, not_allowed
@@ -119,7 +119,6 @@ ANY = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(kind=st.sampled_from(["projected", "secret", "csi", "iscsi", "hostPath", "image"]), source=ANY)
 def test_sources_of_any_shape_end_nobody(kind: str, source: Any) -> None:
     refused({"template": {"spec": {"volumes": [{"name": "v", kind: source}]}}}, secrets=[], hostPaths=[])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -25,20 +25,17 @@ def there_and_back(payload: Payload, values: Floats) -> Floats:
     return back
 
 
-@settings(deadline=None)
 @given(VECTORS)
 def test_fp32_comes_back_as_it_was(values: Floats) -> None:
     assert np.array_equal(there_and_back(Payload.FP32, values), values)
 
 
-@settings(deadline=None)
 @given(VECTORS)
 def test_bf16_is_that_of_torch(values: Floats) -> None:
     theirs = torch.from_numpy(values).bfloat16().float().numpy()
     assert np.array_equal(there_and_back(Payload.BF16, values), theirs)
 
 
-@settings(deadline=None)
 @given(VECTORS)
 def test_int8_is_off_by_half_a_127th_of_its_neighbours_largest(values: Floats) -> None:
     off = np.abs(there_and_back(Payload.INT8, values).astype(np.float64) - values)
