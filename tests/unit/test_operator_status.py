@@ -1,6 +1,6 @@
 """When status is written, and what becomes of conditions."""
 
-from edgetrain_operator.core.conditions import update
+from edgetrain_operator.core.condition_updates import update
 from edgetrain_operator.core.status import PROGRESS_SECONDS, status_due
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from edgetrain_protocol.status import ConditionType, JobProgress, JobStatus, NodeState, NodeStatus

@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from edgetrain_operator.core import conditions
+from edgetrain_operator.core import condition_updates
 from edgetrain_operator.core.model import Job
 from edgetrain_operator.core.observe import Raw, time_text
 from edgetrain_operator.kube.client import Kube
@@ -28,7 +28,7 @@ async def write_invalid(kube: Kube, raw: Raw, error: ValidationError, now: float
     status = before.model_copy(
         update={
             "observed_generation": meta.get("generation", 0),
-            "conditions": conditions.update(
+            "conditions": condition_updates.update(
                 before.conditions, said, time_text(now), meta.get("generation", 0)
             ),
         }
