@@ -5,7 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from edgetrain.fleet_client import FleetClient, FleetSettings
+from edgetrain.fleet_client import FleetClient
+from edgetrain.fleet_settings import FleetSettings
 
 EVERY_SECONDS = 0.1
 """With what the pod asks itself, within the rate that the fleet API lets one have."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.waiting import wait_for
-from edgetrain.fleet_client import FleetClient, FleetSettings, Unavailable
+from edgetrain.fleet_client import FleetClient, Unavailable
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import Formation, Report, TrainerState, TrainingPart

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgetrain.fleet_client import FleetSettings
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.fleet.external_certificate import Offer
 from edgetrain_operator.fleet.keyring import Keyring, renewed

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import wait_for
-from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
+from edgetrain.fleet_client import FleetClient, Gone, Refused, Unauthorized, Unavailable
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.identity import TOKEN

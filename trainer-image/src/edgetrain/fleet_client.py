@@ -7,19 +7,18 @@ connection is kept, since a new one costs the operator three times the processor
 import contextlib
 import http.client
 import json
-import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import Message
-from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain.mounted import MountedFile
 from edgetrain_protocol.identity import TOKEN
-from edgetrain_protocol.names import CA_FILE, FLEET_SERVER_NAME, IDENTITY_DIR, Env
+from edgetrain_protocol.names import FLEET_SERVER_NAME
 from edgetrain_protocol.report import Report, ReportAnswer
 from edgetrain_protocol.signed_plan import SIGNATURE_HEADER, SignedPlan
 
@@ -57,42 +56,6 @@ class Refused(FleetError):
     def __init__(self, text: str, index: int = 0) -> None:
         super().__init__(text)
         self.index = index
-
-
-@dataclass(frozen=True)
-class FleetSettings:
-    """Whom to dial, and as whom."""
-
-    address: str
-    """host:port"""
-    job_uid: str
-    worker: str
-    pod_uid: str
-    identity: Path
-    """The directory with the pod's token."""
-    ca_file: Path
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read what the operator sets in a worker pod.
-
-        Raises:
-            ValueError: a variable is missing; the message names it.
-        """
-
-        def need(name: Env) -> str:
-            if value := env.get(name):
-                return value
-            raise ValueError(f"{name} is not set: a worker pod gets it from the operator")
-
-        return cls(
-            address=need(Env.FLEET_ADDRESS),
-            job_uid=need(Env.JOB_UID),
-            worker=need(Env.WORKER),
-            pod_uid=need(Env.POD_UID),
-            identity=Path(env.get(Env.IDENTITY_DIR, IDENTITY_DIR)),
-            ca_file=Path(env.get(Env.CA_FILE, CA_FILE)),
-        )
 
 
 class FleetConnection(http.client.HTTPSConnection):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from edgetrain.credentials import Credentials
-from edgetrain.fleet_client import FleetSettings
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain.rundir import run_dir_of
 from edgetrain_protocol.names import (
     CONTROL_PORT,

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgetrain.data_part import WHOLE, DataPart
-from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Refused, Unauthorized, Unavailable
+from edgetrain.fleet_client import FleetClient, Gone, Refused, Unauthorized, Unavailable
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain.group.members import Pod
 from edgetrain.group.status import Origin, PlanView
 from edgetrain.link import Terms

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edgetrain.fleet_client import FleetClient, FleetSettings, Gone, Unauthorized, Unavailable
+from edgetrain.fleet_client import FleetClient, Gone, Unauthorized, Unavailable
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain.report_buffer import ReportBuffer, ReportOutbox, Sequence
 from edgetrain.supervisor.settings import Settings
 from edgetrain_protocol.report import Report, TrainingPart

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from edgetrain.fleet_client import FleetSettings
+from edgetrain.fleet_settings import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.group.status import Stage
 from edgetrain.link import RESTART_STATUS, Finished, Message, Progress, Ready, Stop
