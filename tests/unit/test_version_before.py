@@ -4,6 +4,7 @@ The files are as that version wrote them: a stored plan and votes of lineage 2, 
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from edgetrain.engine.errors import BadCheckpoint
 from edgetrain.engine.state import manifest
 from edgetrain.engine.state.checkpoint import Checkpoints, load
+from edgetrain.group.record import Record
+from edgetrain.group.status import Status
+from edgetrain.supervisor import wire
 from edgetrain.supervisor.disk import Disk
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.history import ALL, History, first_of
@@ -70,6 +74,16 @@ def test_votes_are_kept(tmp_path: Path) -> None:
     record = Disk(tmp_path).record()
     assert record is not None
     assert (record.history, record.promised, record.base.number) == (HISTORY, 4, 3)
+
+
+def test_what_others_of_that_version_say_is_heard() -> None:
+    """Else nobody would be told why they do not train together."""
+    said = f'{{"kind":"Record","said":{(FILES / "votes.json").read_text()}}}'
+    record = wire.decode(said.encode())
+    assert isinstance(record, Record) and record.history == HISTORY
+    told = wire.decode(b'{"kind":"Status","said":{"pod":["w-a","p"],"lineage":2,"layout":"of before"}}')
+    assert isinstance(told, Status) and told.layout == "of before"
+    assert not told.alike(replace(told, layout="of now"))
 
 
 def test_checkpoints_are_found_and_loaded(tmp_path: Path) -> None:

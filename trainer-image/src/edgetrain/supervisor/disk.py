@@ -7,14 +7,14 @@ import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edgetrain.durable_files import write_durably
 from edgetrain.group.members import Member
 from edgetrain.group.record import Record
-from edgetrain_protocol.history import first_of
+from edgetrain.supervisor.record_reading import RECORD
 from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST
 from edgetrain_protocol.signed_plan import SignedPlan
 
@@ -23,14 +23,6 @@ log = logging.getLogger(__name__)
 Kept = TypeVar("Kept")
 
 
-def _named(document: Any) -> Any:
-    """A record of a version before groups names its lineage alone."""
-    if isinstance(document, dict) and "history" not in document and isinstance(document.get("lineage"), int):
-        return {**document, "history": first_of(document["lineage"])}
-    return document
-
-
-_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, BeforeValidator(_named)])
 _MEMBER = TypeAdapter(Member)
 _ASIDE = "votes-in-"
 """In front of a group's name."""
@@ -66,14 +58,14 @@ class Disk:
         Raises:
             BadDisk: it cannot be written; what was on the disk before still is.
         """
-        self._keep("votes.json", _RECORD.dump_json(record))
+        self._keep("votes.json", RECORD.dump_json(record))
 
     def save_aside(self, record: Record) -> None:
         """
         Raises:
             BadDisk: as for votes.
         """
-        self._keep(f"{_ASIDE}{record.history.group}.json", _RECORD.dump_json(record))
+        self._keep(f"{_ASIDE}{record.history.group}.json", RECORD.dump_json(record))
 
     def save_member(self, member: Member) -> None:
         """Before this trainer is started: after a crash it can be declared ended.
@@ -112,7 +104,7 @@ class Disk:
         Raises:
             BadDisk: they cannot be read.
         """
-        return self._read("votes.json", _RECORD)
+        return self._read("votes.json", RECORD)
 
     def set_aside(self) -> list[Record]:
         """The votes given in groups that this pod has left.
@@ -120,7 +112,7 @@ class Disk:
         Raises:
             BadDisk: they cannot be read.
         """
-        found = (self._read(path.name, _RECORD) for path in sorted(self.directory.glob(f"{_ASIDE}*.json")))
+        found = (self._read(path.name, RECORD) for path in sorted(self.directory.glob(f"{_ASIDE}*.json")))
         return [record for record in found if record is not None]
 
     def member(self) -> Member | None:

@@ -13,6 +13,7 @@ from edgetrain.group.rules import Vote
 from edgetrain.group.said import Call, Established, Refusal
 from edgetrain.group.status import Status
 from edgetrain.link import StoreSet
+from edgetrain.supervisor.record_reading import RECORD
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ KINDS: dict[str, type[Any]] = {
     for kind in (Beat, Passed, StoreSet, Status, Record, Call, Vote, Refusal, Established, Asked)
 }
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in KINDS.items()}
+_ADAPTERS[Record.__name__] = RECORD
 
 
 class BadSpeech(ValueError):
