@@ -9,6 +9,12 @@ from functools import partial
 
 import pytest
 
+from edgetrain.group.effects import Effect, SetAside
+from edgetrain.group.members import Member, Pod
+from edgetrain.group.record import Record
+from edgetrain.group.set_aside import SetAsideRecords
+from edgetrain.group.status import PlanView
+from edgetrain_operator.core import grouping
 from tests.model.job import Job
 
 DEEP = os.environ.get("EDGETRAIN_EXPLORE") == "deep"
@@ -138,3 +144,28 @@ def members(job: Job) -> list[set[int]]:
     for index, pod in enumerate(job.pods):
         found.setdefault(job.world.stored.workers[pod.worker].group, set()).add(index)
     return list(found.values())
+
+
+def silently(
+    self: SetAsideRecords, pod: Pod, plan: PlanView, before: Record | None, member: Member | None
+) -> tuple[Record, list[Effect]]:
+    """Wrongly: its program goes on, with what it held in the other group."""
+    moved = before is not None and before.history.group != plan.history.group
+    if before and moved:
+        self._records[before.history.group] = before
+    return self._begin(pod, plan, before), [SetAside(before)] if before and moved else []
+
+
+def test_it_is_noticed_where_who_moves_does_not_end_for_those_whom_it_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SetAsideRecords, "enter", silently)
+    with pytest.raises(AssertionError):
+        test_a_group_goes_on_when_most_of_it_have_moved_and_said_so()
+
+
+def test_it_is_noticed_where_a_site_is_one_group_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was before there were groups: what befalls one befalls all."""
+    monkeypatch.setattr(grouping, "_group_of", lambda seen, worker, record: "north")
+    with pytest.raises(AssertionError):
+        test_the_groups_train_beside_each_other()
