@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from edgetrain_operator.core.groups.group_reports import GroupReports
+from edgetrain_operator.core.group_reports import GroupReports
 from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.core.model import Observed, PodView
 from edgetrain_operator.core.placement import Placement
