@@ -1,16 +1,14 @@
 """One worker's supervisor: starts the program, keeps it in its group, reports, and knows when to end."""
 
 import asyncio
-import contextlib
 import logging
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from edgetrain.fleet_settings import FleetSettings
 from edgetrain.group.members import Member
-from edgetrain.group.status import Stage
 from edgetrain.link import RESTART_STATUS, Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import FINISHING_FILE, ask_for_reports
 from edgetrain.supervisor.cgroup import Killings
@@ -18,6 +16,7 @@ from edgetrain.supervisor.disk import BadDisk
 from edgetrain.supervisor.disk_writer import DiskWriter
 from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.group_shell import GroupShell
+from edgetrain.supervisor.last_waits import LastWaits
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import FilePlans, FleetPlans
@@ -38,13 +37,7 @@ STARTS, STARTS_SECONDS = 5, 600.0
 """So often a program ended by a signal is started again in this pod; then the pod fails."""
 STOP_SECONDS = 20.0
 """For a last checkpoint, before the program is killed."""
-BOUNDARY_SECONDS = 8.0
-"""A plan that says stop: the group gets so long to stop at a boundary together."""
-LINGER_SECONDS = 1.0
-"""After all have finished, for the last words between supervisors."""
-ALONE_SECONDS = 60.0
-"""A member that has finished waits so long for others that are still at it."""
-DRAIN_SECONDS, LOOK_SECONDS, PROGRESS_SECONDS = 10.0, 0.1, 0.25
+DRAIN_SECONDS, PROGRESS_SECONDS = 10.0, 0.25
 
 
 class Supervisor:
@@ -69,6 +62,7 @@ class Supervisor:
         self._reporter: Reporter | None = None
         self._plans: FleetPlans | FilePlans | None = None
         self.shell = GroupShell(settings, self._disk, self._tell, self._changed)
+        self._last_waits = LastWaits(self.shell.group, self._wake)
 
     async def run(self) -> int:
         """Run the program to its end; returns the exit status of the container."""
@@ -242,40 +236,11 @@ class Supervisor:
             self._wake.clear()
             plan = self.shell.plan
             if plan and plan.phase is Phase.STOP:
-                await self._boundary(plan.revision)
+                await self._last_waits.boundary(plan.revision)
                 self._stop("the plan says stop")
             elif self._facts.finished and self._program:
-                await self._all_finished()
+                await self._last_waits.all_finished(or_if=lambda: bool(self._stopping))
                 self._stop("training is over")
-
-    async def _boundary(self, revision: int) -> None:
-        """Together with the others, so that nobody loses a step or goes on, having heard of no end."""
-
-        def all_stand() -> bool:
-            told = all(status.revision >= revision for status in self.shell.group.statuses.values())
-            return told and self.shell.group.status.stage is not Stage.TRAINING
-
-        await self._until(all_stand, BOUNDARY_SECONDS)
-
-    async def _all_finished(self) -> None:
-        """Stay to help the others over the last step."""
-        await self._until(lambda: bool(self._stopping) or not self._unfinished(), ALONE_SECONDS)
-        await asyncio.sleep(LINGER_SECONDS)
-
-    def _unfinished(self) -> list[str]:
-        """Other members of the formation that are heard and still at it."""
-        word = self.shell.group.word
-        others = {m.worker for m in word.formation.members} if word else set()
-        return [w for w, s in self.shell.group.statuses.items() if w in others and not s.finished]
-
-    async def _until(self, done: Callable[[], bool], seconds: float) -> None:
-        """Wait for something that changes with what is heard, or with a file; bounded."""
-        end = self._loop.time() + seconds
-        while not done() and self._loop.time() < end:
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._wake.wait()
 
     async def _wind_up(self) -> None:
         """Deliver what is known, and let the profiler deliver what it knows."""
@@ -294,4 +259,4 @@ class Supervisor:
         except OSError as error:
             log.warning("cannot tell the profiler to hand over its reports: %s", error)
             return
-        await self._until(drained.exists, DRAIN_SECONDS + 2)
+        await self._last_waits.until(drained.exists, DRAIN_SECONDS + 2)
