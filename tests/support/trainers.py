@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import queue
+import random
 import signal
 import socket
 import threading
@@ -176,6 +177,17 @@ class Coordinator:
         self.members = [t for t in left if t.alive]
         positions = [t.last(link.Halted).position for t in self.members]
         self.form(*decide(positions, self._joined), self.members)
+
+    def replace_at_any_moment(self, chance: random.Random, *names: str) -> None:
+        """For each of these a member is killed, and it comes instead."""
+        for name in names:
+            self.until(lambda: self.committed() >= 3)
+            # Nothing to wait for: that it is any moment is the point.
+            time.sleep(chance.random() * 0.1)
+            chance.choice(self.members).signal(signal.SIGKILL)
+            self.until(self.broken)
+            self.reform()
+            self.join(self.spawn(name))
 
     def join(self, newcomer: Trainer, donor: Trainer | None = None) -> None:
         """Bring a newcomer up to date beside training, then take it in at a boundary."""

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +83,7 @@ def test_kills_at_any_moment(tmp_path: Path, seed: int) -> None:
     reduction, constants = chance.choice(["ring", "star"]), chance.choice([{}, MANY_BUCKETS])
     with coordinating(tmp_path, reduction=reduction, constants=constants, epochs=40, leash=0.15) as group:
         group.start(group.spawn_all("a", "b", "c", "d"))
-        for name in ("e", "f"):
-            group.until(lambda: group.committed() >= 3)
-            # Nothing to wait for: that it is any moment is the point.
-            time.sleep(chance.random() * 0.1)
-            chance.choice(group.members).signal(signal.SIGKILL)
-            group.until(group.broken)
-            group.reform()
-            group.join(group.spawn(name))
+        group.replace_at_any_moment(chance, "e", "f")
         group.run()
         check_exact(group)
         assert len([t for t in group.members if t.alive]) == 4, "the training was over too soon"

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from edgetrain_protocol.base import Count, ShortText, Tolerant
 
+GROUP_NAME = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""A regular expression: part of files' names, and of labels."""
 ALL = "all"
 """The group of a job whose workers are all in one."""
 

@@ -12,13 +12,13 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
-from edgetrain_protocol.history import ALL, History, OfHistory
+from edgetrain_protocol.history import ALL, GROUP_NAME, History, OfHistory
 from edgetrain_protocol.strategy import Payload, Reduction, Shares
 
 _WORKER = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Worker = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
 """A worker's name, as `identity.worker_of` makes it."""
-GroupName = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
+GroupName = Annotated[str, StringConstraints(pattern=f"^{GROUP_NAME}$", max_length=63)]
 Founder = Annotated[str, StringConstraints(pattern=f"^{_WORKER}/[^/]+$", max_length=512)]
 """A pod: `worker/uid`."""
 HIGHEST_GENERATION = 10**9

@@ -140,6 +140,11 @@ class GroupContext:
             return GroupStatus(name=ALL, progress=status.progress)
         return told
 
+    @property
+    def plan_before(self) -> GroupPlan:
+        """The one that there is, or what a first one changes."""
+        return self.plan or GroupPlan(name=self.name, generation=self.history.generation)
+
     @cached_property
     def members(self) -> tuple[Member, ...]:
         return self.plan.members if self.plan else ()

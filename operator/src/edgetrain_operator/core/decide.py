@@ -1,14 +1,13 @@
 """observe -> decide -> apply: the middle. One pure function over everything that was observed."""
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from edgetrain_operator.core import attempts, lifecycle, volumes
 from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.causes import attributed
-from edgetrain_operator.core.context import DecisionContext, GroupContext
+from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
-from edgetrain_operator.core.grouping import gated, grouped
+from edgetrain_operator.core.grouping import gated, grouped, with_group
 from edgetrain_operator.core.groups.membership import why_leaves
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.model import (
@@ -32,7 +31,6 @@ from edgetrain_operator.core.refusals import of_kind
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.words import remembered
-from edgetrain_protocol.plan import Member
 from edgetrain_protocol.report import VOTES_LOST
 from edgetrain_protocol.status import JobStatus
 
@@ -52,8 +50,7 @@ def decide(seen: Observed) -> Decision:
         planned = plan_next(scene, stop=False)
         placed_records, placed, timer = _pods(scene, planned.stored.workers)
         first = attempts.first_attempt(seen)
-        workers = grouped(seen, placed_records)
-        stored = planned.stored.model_copy(update={"workers": workers, "first_attempt": first})
+        stored = planned.stored.model_copy(update={"workers": placed_records, "first_attempt": first})
         planned = Planned(stored, planned.events, planned.requeue_at)
         actions, timers = placed, [timer, scene.placement.look_again_at, _next_look(scene)]
     after = status(scene, planned.stored, found)
@@ -100,8 +97,8 @@ def _pods(
     actions: list[Action] = list(_deletions(scene))
     later: list[float | None] = [_deletions_due(seen)]
     for node in scene.placement.add:
-        attempt = attempts.next_attempt(seen, records, node)
-        records[worker_name(node)] = attempt.record
+        attempt, worker = attempts.next_attempt(seen, records, node), worker_name(node)
+        records[worker] = with_group(seen, worker, attempt.record)
         barred = seen.barred_until(SERVER, IDENTITY, CA, Subject("node", node))
         later.append(barred if attempt.create else attempt.record.retry_at or None)
         if attempt.create and barred is None:
@@ -117,9 +114,7 @@ def _creations(seen: Observed, node: str, attempt: int) -> list[Action]:
         Create(manifest, f"for the worker on {node}", subject, again=attempt > 1)
         for manifest in volumes.claims(seen.job, node)
     ]
-    # What the namespace says of memory goes before what the chart says.
-    unlimited = replace(seen.defaults, trainer_memory_percent=0)
-    pod = worker_pod(seen.job, seen.nodes[node], attempt, unlimited if seen.limits_memory else seen.defaults)
+    pod = worker_pod(seen.job, seen.nodes[node], attempt, seen.defaults)
     return [*claims, Create(pod, f"{node}: {why}", subject)]
 
 
@@ -160,17 +155,13 @@ def _over(scene: DecisionContext) -> list[MarkOver]:
     dead = sorted(uid for uid in reporting if uid not in scene.pods)
     given_up = sorted(
         m.pod_uid
-        for m in scene.members
-        if m.pod_uid not in dead and scene.given_up(m.worker) and _why_leaves(scene, m)
+        for group in scene.groups
+        for m in group.members
+        if m.pod_uid not in dead and scene.given_up(m.worker) and why_leaves(group, m)
     )
     return [MarkOver(uid, "its pod is gone") for uid in dead] + [
         MarkOver(uid, "given up") for uid in given_up
     ]
-
-
-def _why_leaves(scene: DecisionContext, member: Member) -> str:
-    assert scene.plan is not None
-    return why_leaves(GroupContext(scene, scene.plan.home_of(member.worker)), member)
 
 
 def _next_look(scene: DecisionContext) -> float:

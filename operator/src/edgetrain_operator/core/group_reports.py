@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from edgetrain_operator.core.job_plan import GroupPlan
-from edgetrain_operator.core.report_view import ReportView
+from edgetrain_operator.core.report_view import ReportView, borne_out
 from edgetrain_operator.core.stored import KnownFormation
 from edgetrain_protocol import quorum
 from edgetrain_protocol.history import History
@@ -167,8 +167,7 @@ class GroupReports(ReportView):
 
 def _second_best(voices: Iterable[Knowledge]) -> tuple[int, int]:
     """The rank that two of them have; of one alone, its own."""
-    ranks = sorted((k.rank for k in voices), reverse=True)
-    return ranks[:2][-1] if ranks else (0, 0)
+    return borne_out([k.rank for k in voices] or [(0, 0)])
 
 
 def founders(plan: GroupPlan) -> Quorum:

@@ -6,19 +6,24 @@ from collections.abc import Mapping
 from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.naming import digest
 from edgetrain_operator.core.stored import WorkerRecord
-from edgetrain_protocol.history import ALL
+from edgetrain_protocol.history import ALL, GROUP_NAME
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.strategy import Grouping
 
 NO_SITE = "no-site"
 """The group of those whose nodes carry no site label."""
-_PLAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def grouped(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str, WorkerRecord]:
     """The records, each with its worker's group; one whose node is not there stays where it was."""
-    return {worker: _grouped(seen, worker, record) for worker, record in records.items()}
+    return {worker: with_group(seen, worker, record) for worker, record in records.items()}
+
+
+def with_group(seen: Observed, worker: str, record: WorkerRecord) -> WorkerRecord:
+    """The same for one worker."""
+    group = _group_of(seen, worker, record)
+    return record if group == record.group else record.model_copy(update={"group": group})
 
 
 def gated(spec: JobSpec, enabled: bool) -> str:
@@ -34,15 +39,10 @@ def gated(spec: JobSpec, enabled: bool) -> str:
 
 def site_group(site: str) -> str:
     """The name of a site's group. A label's value may hold what a group's name may not."""
-    if not site or _PLAIN.fullmatch(site):
+    if not site or re.fullmatch(GROUP_NAME, site):
         return site or NO_SITE
     plain = re.sub("[^a-z0-9]+", "-", site.lower()).strip("-")
     return "-".join(filter(None, (plain[:50], digest(site))))
-
-
-def _grouped(seen: Observed, worker: str, record: WorkerRecord) -> WorkerRecord:
-    group = _group_of(seen, worker, record)
-    return record if group == record.group else record.model_copy(update={"group": group})
 
 
 def _group_of(seen: Observed, worker: str, record: WorkerRecord) -> str:

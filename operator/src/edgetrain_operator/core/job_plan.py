@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from edgetrain_protocol.base import Count, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, History
@@ -24,7 +25,7 @@ from edgetrain_protocol.strategy import Shares
 
 _OF_ITS_GROUP = ("origin", "founders", "begun", "durable_step", "nudge")
 """What a worker is served of its group's history."""
-_IN_THE_PLAN = {"origin", "founders", "begun", "durableStep", "nudge"}
+_IN_THE_PLAN = set(map(to_camel, _OF_ITS_GROUP))
 """Where that stood before there were groups."""
 
 
@@ -64,7 +65,7 @@ class JobPlan(Tolerant):
     @classmethod
     def _by_group(cls, document: Any) -> Any:
         """Before there were groups a plan had one, and its history in the plan itself."""
-        return _regrouped(document) if isinstance(document, Mapping) and _is_of_before(document) else document
+        return _regrouped(document) if isinstance(document, Mapping) else document
 
     @model_validator(mode="after")
     def _each_worker_once(self) -> Self:
@@ -108,17 +109,13 @@ class JobPlan(Tolerant):
         )
 
 
-def _is_of_before(document: Mapping[str, Any]) -> bool:
+def _regrouped(document: Mapping[str, Any]) -> Mapping[str, Any]:
     groups = document.get("groups")
     first = groups[0] if isinstance(groups, list) and groups else None
-    return bool(_IN_THE_PLAN & document.keys()) or (isinstance(first, Mapping) and "members" in first)
-
-
-def _regrouped(document: Mapping[str, Any]) -> dict[str, Any]:
     history = {name: document[name] for name in _IN_THE_PLAN & document.keys()}
+    if not history and not (isinstance(first, Mapping) and "members" in first):
+        return document
     kept = {name: value for name, value in document.items() if name not in _IN_THE_PLAN}
-    groups = document.get("groups")
-    first = groups[0] if isinstance(groups, list) and groups else None
     return {**kept, "groups": [{**history, "name": ALL, "group": first}]}
 
 

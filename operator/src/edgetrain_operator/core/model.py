@@ -179,8 +179,6 @@ class Observed:
     """The highest revision that any worker said it holds."""
     furthest: Mapping[str, tuple[History, int]] = field(default_factory=dict)
     """By group: the newest history that its workers spoke of, and the furthest step in that."""
-    limits_memory: bool = False
-    """A LimitRange of the namespace says what memory a container may have; looked at before a pod is made."""
     ca_bundle: str = ""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
     """What was refused when it was last tried."""

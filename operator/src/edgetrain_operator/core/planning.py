@@ -38,7 +38,7 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     wait = _wait_for_first(scene, stored, found)
     if wait is not None:
         found = {name: Membership((), (), of.left) for name, of in found.items()}
-    members = [member.worker for of in found.values() for member in of.members]
+    members = {member.worker for of in found.values() for member in of.members}
     if scene.plan is None and not members:
         return Planned(stored, requeue_at=() if wait is None else (wait,))
     groups = _groups(scene, found, members)

@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.history import History
 from edgetrain_protocol.report import TrainerState, TrainingPart, Voter
+
+Ordered = TypeVar("Ordered", int, tuple[int, int], History)
 
 READY = frozenset({TrainerState.WAITING, TrainerState.JOINING, TrainerState.TRAINING, TrainerState.PAUSED})
 """States in which a worker can be planned with."""
@@ -65,6 +69,15 @@ class ReportView:
     def parts(self) -> Mapping[str, TrainingPart]:
         """Of all workers that are heard."""
         return {w: part for w in self.seen.reports if self.heard(w) and (part := self.training(w))}
+
+
+def borne_out(said: Iterable[Ordered]) -> Ordered:
+    """The second highest, which somebody else goes as far as or beyond; of one alone, its own.
+
+    Raises:
+        IndexError: nobody says anything.
+    """
+    return sorted(said, reverse=True)[:2][-1]
 
 
 def agreed(said: Iterable[int], ahead: int = STEPS_AHEAD) -> int:

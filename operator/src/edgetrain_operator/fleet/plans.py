@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edgetrain_operator.core.job_plan import JobPlan
+from edgetrain_protocol.history import ALL
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class _Published:
     once."""
 
     def __post_init__(self) -> None:
-        self._members = {member.worker for member in self.plan.members}
+        self._groups = {member.worker: of.name for of in self.plan.groups for member in of.members}
 
     def served_to(self, worker: str, sign: Callable[[str], str]) -> Served:
-        group = self.plan.home_of(worker), worker in self._members
+        within = worker in self._groups
+        group = self._groups[worker] if within else self.plan.homes.get(worker, ALL), within
         if group not in self.served:
             text = self.plan.slice_for(worker).model_dump_json(by_alias=True, exclude_none=True)
             self.served[group] = Served(text, sign(text))

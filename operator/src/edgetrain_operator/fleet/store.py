@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
-from edgetrain_operator.core.report_view import agreed
+from edgetrain_operator.core.report_view import agreed, borne_out
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.history import History
 from edgetrain_protocol.names import MODEL_DIR
@@ -223,5 +223,5 @@ def _decisive(part: TrainingPart | None) -> tuple[object, ...] | None:
 
 def _furthest(said: Iterable[tuple[History, int]], group: str) -> tuple[History, int]:
     of_group = [(history, step) for history, step in said if history.group == group]
-    newest = sorted((history for history, _ in of_group), reverse=True)[:2][-1]
+    newest = borne_out(history for history, _ in of_group)
     return newest, agreed(step for history, step in of_group if history == newest)

@@ -179,7 +179,8 @@ class Reconciler:
         changed = [await self._read_node(name) for name in sorted(_concerned(seen, decision))]
         limited = bool(_new_pods(decision)) and await limits_memory(self._kube, seen.job.namespace)
         if any(changed) or limited:
-            decision = decide(replace(seen, nodes=self._nodes.nodes, limits_memory=limited))
+            defaults = replace(seen.defaults, trainer_memory_percent=0) if limited else seen.defaults
+            decision = decide(replace(seen, nodes=self._nodes.nodes, defaults=defaults))
         return decision
 
     async def _read_node(self, name: str) -> bool:

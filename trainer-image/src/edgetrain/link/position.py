@@ -22,7 +22,7 @@ class FormationId(NamedTuple):
     def from_json(cls, document: Sequence[Any]) -> Self:
         """
         Raises:
-            TypeError, ValueError, IndexError: it is something else.
+            TypeError, ValueError: it is something else.
         """
         history, number, revision = document
         return cls(history_from(history), int(number), int(revision))

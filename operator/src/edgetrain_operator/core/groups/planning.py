@@ -76,10 +76,7 @@ def plan_group(scene: GroupContext, found: Membership, *, trains: bool, enough_h
     return PlannedGroup(
         plan,
         stored.model_copy(update=told),
-        (
-            *_events(scene, found, office if elected and elected.changed else None, renewal),
-            *_packing_events(scene, exchange),
-        ),
+        _events(scene, found, office if elected and elected.changed else None, exchange, renewal),
         tuple(_timers(scene, found, elected)),
     )
 
@@ -87,8 +84,7 @@ def plan_group(scene: GroupContext, found: Membership, *, trains: bool, enough_h
 def stopped_group(scene: GroupContext) -> PlannedGroup:
     """The same as it is, with what is worth remembering of it."""
     stored = with_durable(scene, scene.stored)
-    plan = scene.plan or GroupPlan(name=scene.name, generation=scene.history.generation)
-    return PlannedGroup(plan, stored.model_copy(update={"formation": known_formation(scene)}))
+    return PlannedGroup(scene.plan_before, stored.model_copy(update={"formation": known_formation(scene)}))
 
 
 def _lost(scene: GroupContext, found: Membership) -> dict[str, float]:
@@ -118,7 +114,7 @@ def _elect(scene: GroupContext, course: _Course) -> election.Result | None:
 
 
 def _plan(scene: GroupContext, course: _Course, group: Group | None, *, trains: bool) -> GroupPlan:
-    before = scene.plan or GroupPlan(name=scene.name, generation=scene.history.generation)
+    before = scene.plan_before
     after = before.model_copy(update={"group": group, "waits": _waits(course)})
     if course.renewal:
         history = {"generation": before.generation + 1, "origin": course.renewal.origin}
@@ -172,15 +168,12 @@ def _group(scene: GroupContext, course: _Course, office: AggregatorTenure, excha
     )
 
 
-def _packing_events(scene: GroupContext, exchange: _Exchange | None) -> tuple[Event, ...]:
-    if exchange is None or not exchange.packing.why:
-        return ()
-    text = f"gradients go as {exchange.packing.payload}: {exchange.packing.why}"
-    return (Event("Normal", "PayloadChosen", scene.told_of(text)),)
-
-
 def _events(
-    scene: GroupContext, found: Membership, elected: AggregatorTenure | None, renewal: NewGeneration | None
+    scene: GroupContext,
+    found: Membership,
+    elected: AggregatorTenure | None,
+    exchange: _Exchange | None,
+    renewal: NewGeneration | None,
 ) -> tuple[Event, ...]:
     node = scene.node_of
     events = [Event("Normal", "WorkerJoined", f"{node(w)} joined the plan") for w in found.joined]
@@ -191,6 +184,9 @@ def _events(
         events.append(Event("Warning", "NewGeneration", renewal.message))
     if elected:
         events.append(Event("Normal", "Elected", _elected_text(elected)))
+    if exchange and exchange.packing.why:
+        packed = f"gradients go as {exchange.packing.payload}: {exchange.packing.why}"
+        events.append(Event("Normal", "PayloadChosen", packed))
     return tuple(replace(event, message=scene.told_of(event.message)) for event in events)
 
 

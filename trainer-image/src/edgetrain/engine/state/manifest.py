@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edgetrain.engine.errors import BadCheckpoint
-from edgetrain_protocol.history import History, first_of
+from edgetrain_protocol.history import GROUP_NAME, History, first_of
 
 MOST_BYTES = 4096
 """Of a manifest; ours have some 150."""
 HIGHEST = 2**63 - 1
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _history(document: Any) -> History:
     if "history" not in document:
         return first_of(_count(document["lineage"], "lineage"))
     lineage, group, generation = document["history"]
-    if not isinstance(group, str) or not _GROUP.fullmatch(group):
+    if not isinstance(group, str) or not re.fullmatch(GROUP_NAME, group):
         raise ValueError("its group is no name")
     return History(_count(lineage, "lineage"), group, _count(generation, "generation"))
 
