@@ -235,3 +235,18 @@ def test_generations_outlive_the_config_map() -> None:
     world.settle()
     assert world.served("n1").history == History(1, "north", 2)
     assert world.served("s1").history == History(1, "south", 1)
+
+
+def test_a_group_that_stands_still_has_no_speed_while_the_other_trains() -> None:
+    world = two_sites()
+    world.train(*NORTH, step=20)
+    for node in NORTH:
+        world.say(node, TrainerState.PAUSED, base=1, step=20, samples_per_second=90.0)
+    for node in SOUTH:
+        held = world.reports[worker_name(node)]
+        assert held.training is not None
+        told = held.training.model_copy(update={"samples_per_second": 50.0})
+        world.reports[worker_name(node)] = replace(held, training=told)
+    world.settle()
+    speeds = {group.name: group.progress.samples_per_second for group in world.status.groups}
+    assert speeds == {"north": 0.0, "south": 50.0}

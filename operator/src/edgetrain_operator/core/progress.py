@@ -9,7 +9,7 @@ from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import GroupStatus, JobProgress
 
 
-def group_status(scene: GroupContext, stored: StoredPlan, trains: bool) -> GroupStatus:
+def group_status(scene: GroupContext, stored: StoredPlan, *, trains: bool) -> GroupStatus:
     """Of one group. A speed only while somebody trains."""
     of, office = stored.plan and stored.plan.find(scene.name), stored.group(scene.name).office
     generation = of.generation if of else scene.history.generation

@@ -39,8 +39,11 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
     over = found is not None and found.end is not End.SUSPENDED
     suspended = found is not None and found.end is End.SUSPENDED
     plan, office = stored.plan, _office(scene, stored)
-    trains = any(line.state is NodeState.TRAINING for line in lines)
-    groups = [group_status(group, stored, trains) for group in scene.groups] if plan else []
+    training = {line.worker for line in lines if line.state is NodeState.TRAINING}
+    groups = [
+        group_status(group, stored, trains=not training.isdisjoint(group.records))
+        for group in (scene.groups if plan else ())
+    ]
     return JobStatus(
         observed_generation=job.generation,
         phase=_word(found, said, lines),
