@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from benchmarks.audit import Audit, audit
+from benchmarks.audit import NONE, Audit, audit
 from benchmarks.bed import Bed, bed, edges
 from benchmarks.harness import Goal, Row, publish
 from benchmarks.steps import LATE_SECONDS, Step, gaps
@@ -52,7 +52,7 @@ def losses(test: Bed, what: str, lose: Callable[[Bed], None], within: float | No
         waits.append(max(missed))
     goal = Goal("<=", within) if within else None
     yield Row(f"{what}: the site trains again after", statistics.median(again), "s", goal, tuple(again))
-    yield Row(f"{what}: steps of the other that are late", sum(late), "steps", Goal("==", 0), tuple(late))
+    yield Row(f"{what}: steps of the other that are late", sum(late), "steps", NONE, tuple(late))
     yield Row(f"{what}: longest wait of the other", max(waits), "s", None, tuple(waits))
     yield Row("usual wait of the other", statistics.median(usual), "s", None, tuple(usual))
 
@@ -71,15 +71,16 @@ def kill_programs(test: Bed) -> None:
 
 def judged(test: Bed) -> Iterator[Row]:
     """Each group by itself: within a generation nothing is lost, and what a new one went back is counted."""
-    found = {"north": audited(test, NORTH), "south": audited(test, SOUTH)}
-    for site, judged in found.items():
-        what = f"{site}: steps lost or forked, of {judged.steps}"
-        harmed = judged.lost + judged.forked
-        yield Row(what, harmed, "steps", Goal("==", 0), (harmed,))
-    north, south = found["north"], found["south"]
-    yield Row("north: new generations", north.new_generations, "generations", None, (north.steps,))
-    yield Row("north: steps that they went back", north.rolled_back, "steps", None, (north.rolled_back,))
-    yield Row("south: new generations", south.new_generations, "generations", Goal("==", 0), (south.steps,))
+    north, south = audited(test, NORTH), audited(test, SOUTH)
+    for site, one in (("north", north), ("south", south)):
+        yield counted(f"{site}: steps lost or forked, of {one.steps}", one.lost + one.forked, "steps", NONE)
+    yield counted("north: new generations", north.new_generations, "generations")
+    yield counted("north: steps that they went back", north.rolled_back, "steps")
+    yield counted("south: new generations", south.new_generations, "generations", NONE)
+
+
+def counted(what: str, number: int, unit: str, goal: Goal | None = None) -> Row:
+    return Row(what, number, unit, goal, (number,))
 
 
 def audited(test: Bed, nodes: Sequence[str]) -> Audit:

@@ -7,7 +7,6 @@ step as its gradients take as fp32 through the best connected one: communication
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,8 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.baselines.ddp import Meeting, run_ranks, written
 from benchmarks.harness import Goal, Row, median_row, publish
-from benchmarks.step import ENVIRONMENT, written
+from benchmarks.step import ENVIRONMENT
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.strategy import Payload, Reduction, Shares
 from tests.support.group import LocalGroup, Worker
@@ -73,20 +73,12 @@ def reached(logs: list[Path]) -> Reached:
 
 
 def by_ddp(task: Task, wires: Wires, directory: Path) -> Reached:
-    shared = {**os.environ, **ENVIRONMENT, "GLOO_SOCKET_IFNAME": "eth0", "MASTER_ADDR": wires.address("w0")}
-    shared |= {"MASTER_PORT": str(PORT), "WORLD_SIZE": str(len(LINKS))}
     logs = [directory / f"{name}.json" for name in LINKS]
-    started = [
-        subprocess.Popen(wires.command(name, *program("ddp", log, task)), env={**shared, "RANK": str(rank)})
-        for rank, (name, log) in enumerate(zip(LINKS, logs, strict=True))
+    commands = [
+        wires.command(name, *program("ddp", log, task)) for name, log in zip(LINKS, logs, strict=True)
     ]
-    try:
-        wait_for(lambda: all(map(written, logs)), WAIT_SECONDS, f"DDP, {task.name}", every=0.5)
-        return reached(logs)
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+    run_ranks(commands, logs, ENVIRONMENT, Meeting(wires.address("w0"), PORT, "eth0"), WAIT_SECONDS)
+    return reached(logs)
 
 
 def in_a_job(payload: Payload) -> Callable[[Task, Wires, Path], Reached]:

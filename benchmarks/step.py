@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.baselines.ddp import Meeting, run_ranks
 from benchmarks.baselines.torchrun import free_port
 from benchmarks.harness import Goal, Row, median_row, publish
 from benchmarks.waiting import wait_for
@@ -72,26 +72,10 @@ ENVIRONMENT = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def by_ddp(size: Size, members: int, directory: Path) -> Timed:
-    shared = {**os.environ, **ENVIRONMENT, "GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"}
-    shared |= {"MASTER_PORT": str(free_port()), "WORLD_SIZE": str(members)}
     logs = [directory / f"{rank}.json" for rank in range(members)]
-    started = [
-        subprocess.Popen(
-            [*pinned(rank, members), *program("ddp", log, size)], env={**shared, "RANK": str(rank)}
-        )
-        for rank, log in enumerate(logs)
-    ]
-    try:
-        wait_for(lambda: all(map(written, logs)), WAIT_SECONDS, f"DDP, {size.name}", every=0.5)
-        return timed([json.loads(log.read_text()) for log in logs])
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-
-
-def written(log: Path) -> bool:
-    return log.exists() and log.read_text().endswith("\n")
+    commands = [[*pinned(rank, members), *program("ddp", log, size)] for rank, log in enumerate(logs)]
+    run_ranks(commands, logs, ENVIRONMENT, Meeting("127.0.0.1", free_port(), "lo"), WAIT_SECONDS)
+    return timed([json.loads(log.read_text()) for log in logs])
 
 
 def in_a_job(reduction: Reduction) -> Callable[[Size, int, Path], Timed]:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.audit import Audit, audit
 from benchmarks.bed import Bed
-from benchmarks.steps import Step
+from benchmarks.steps import Step, gaps
 from benchmarks.waiting import wait_for
 from edgelab.demo.install import make_namespace, upgrade_operator
 from edgelab.lab import Lab
@@ -90,7 +90,7 @@ def test_one_that_loses_all_its_programs_begins_anew_and_the_other_goes_on(job: 
 
     wait_for(anew, 60, "north to train again")
     assert group(job, "south").generation == 1
-    assert max(wait for wait in waits(job, began)) < 5
+    assert max(gaps(lines(job, SOUTH, "south"), began, time.time())) < 5
     assert "group north" in job.events("NewGeneration")[-1]
     for name, nodes in (("north", NORTH), ("south", SOUTH)):
         assert nothing_wrong(audited(job, nodes, name))
@@ -99,11 +99,6 @@ def test_one_that_loses_all_its_programs_begins_anew_and_the_other_goes_on(job: 
 def nothing_wrong(found: Audit) -> bool:
     """Beside the steps that a new generation went back, which are counted."""
     return found.steps > 0 and not (found.lost or found.forked)
-
-
-def waits(job: Bed, since: float) -> list[float]:
-    moments = sorted({s.step: s.at for s in lines(job, SOUTH, "south") if s.at > since}.values())
-    return [b - a for a, b in zip([since, *moments], [*moments, time.time()], strict=True)]
 
 
 def test_a_node_that_is_moved_trains_with_the_others_of_its_site(job: Bed) -> None:

@@ -30,7 +30,7 @@ class Trainers(Network, ABC):
         self.pods = self.first_pods(size)
         self.index = {pod.worker: index for index, pod in enumerate(self.pods)}
         self.histories: dict[History, dict[int, Content]] = {}
-        """Lineage -> step -> all that is in the state after it."""
+        """History -> step -> all that is in the state after it."""
         self.commits: list[tuple[float, int, int]] = []
         """(time, pod, step)"""
         self._sent: dict[tuple[int, int], float] = {}

@@ -17,7 +17,7 @@ ATTACKS = {
     1: "a stranger finds Gloo's listener and takes all descriptors of a program",
     2: "a stranger's idle connections end the operator",
     3: "a stranger answers as the donor, or passes its bytes on: reads the model, replaces it",
-    4: "one worker's word of a formation that never was begins a new lineage",
+    4: "one worker's word of a formation that never was begins a new generation",
     5: "one worker says that it has finished, with a file of its own: the job is complete",
     6: "one worker takes the plan's revision so far that no report is accepted any more",
     7: "a supervisor takes a forged plan from one that is not planned, or a node taken over, and keeps it",

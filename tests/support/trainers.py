@@ -21,6 +21,7 @@ from typing import Any
 
 from edgetrain import link
 from edgetrain.link import Decision, FormationId, Link, Position
+from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support import trainer_program
 from tests.support.histories import of_generation
@@ -108,9 +109,19 @@ class Coordinator:
         self.members: list[Trainer] = []
         self.number = 0
         self.decisions: list[Decision] = []
-        self.lineage = 1
+        self.generation = 1
         self._joined = 0
         """Number of the last formation that took in a newcomer."""
+
+    @property
+    def history(self) -> History:
+        """The present one."""
+        return of_generation(self.generation)
+
+    @property
+    def formation(self) -> FormationId:
+        """The last one that was told to be built."""
+        return FormationId(self.history, self.number, 1)
 
     # --- what tests call
 
@@ -128,9 +139,9 @@ class Coordinator:
         return some
 
     def start(self, trainers: list[Trainer], resume: link.Resume | None = None) -> None:
-        """Begin the lineage with these, all of whose states count for the same."""
+        """Begin the generation with these, all of whose states count for the same."""
         for trainer in trainers:
-            trainer.send(link.Start(of_generation(self.lineage), resume))
+            trainer.send(link.Start(self.history, resume))
         self.until(lambda: all(t.last(link.Started) for t in trainers))
         furthest = max(t.last(link.Started).position.committed for t in trainers)
         current = [t for t in trainers if t.last(link.Started).position.committed == furthest]
@@ -138,17 +149,17 @@ class Coordinator:
         self.form(Decision.NONE, furthest, current)
 
     def start_over(self, survivor: Trainer) -> None:
-        """A new lineage from the state of one."""
-        self.lineage, self.number, self._joined = self.lineage + 1, 0, 0
+        """A new generation from the state of one."""
+        self.generation, self.number, self._joined = self.generation + 1, 0, 0
         survivor.said = [m for m in survivor.said if not isinstance(m, link.Started)]
-        survivor.send(link.Start(of_generation(self.lineage), keep=True))
+        survivor.send(link.Start(self.history, keep=True))
         self.until(lambda: survivor.last(link.Started))
         self.members = [survivor]
         self.form(Decision.NONE, survivor.last(link.Started).position.committed, [survivor])
 
     def form(self, decision: Decision, step: int, current: list[Trainer], **settings: Any) -> FormationId:
         self.number += 1
-        formation = FormationId(of_generation(self.lineage), self.number, 1)
+        formation = self.formation
         self.decisions.append(decision)
         peers = [t.peer for t in self.members]
         every = self.options.get("checkpoint_every", 3600.0)
@@ -193,7 +204,7 @@ class Coordinator:
         """Bring a newcomer up to date beside training, then take it in at a boundary."""
         self.fetch(newcomer, donor)
         self.members[0].send(link.Reform())
-        formation = FormationId(of_generation(self.lineage), self.number, 1)
+        formation = self.formation
         self.until(
             lambda: self.broken() or self.finished() or all(_halted(t, formation) for t in self.members)
         )
@@ -234,7 +245,7 @@ class Coordinator:
 
     def broken(self) -> bool:
         """Whether the present formation has lost somebody, or says that it does not work."""
-        formation = FormationId(of_generation(self.lineage), self.number, 1)
+        formation = self.formation
         return any(
             not t.alive
             or any(
@@ -258,6 +269,10 @@ class Coordinator:
         act()
         self.until(lambda: self.committed() > before)
 
+    def summaries(self) -> list[dict[str, Any]]:
+        """Of the living members, once they have finished."""
+        return [t.summary() for t in self.members if t.alive]
+
     def committed(self) -> int:
         """Furthest step that anybody has told of."""
         told = [t.last(link.Progress) for t in self.trainers]
@@ -266,7 +281,7 @@ class Coordinator:
     # --- inside
 
     def _halt(self, trainers: list[Trainer]) -> None:
-        formation = FormationId(of_generation(self.lineage), self.number, 1)
+        formation = self.formation
         for trainer in trainers:
             trainer.said = [
                 m for m in trainer.said if not (isinstance(m, link.Halted) and m.formation == formation)
@@ -326,6 +341,15 @@ def coordinating(root: Path, **options: Any) -> Iterator[Coordinator]:
     finally:
         for trainer in coordinator.trainers:
             trainer.end()
+
+
+def check_exact(group: Coordinator) -> None:
+    """All living members hold the same bits, and every epoch saw every sample exactly once."""
+    found = group.summaries()
+    assert found
+    epochs = len(found[0]["seen"])
+    assert [s["seen"] for s in found] == [[[1]] * epochs] * len(found)
+    assert len({(s["digest"], s["lr"]) for s in found}) == 1
 
 
 def stop_all(coordinator: Coordinator) -> None:

@@ -109,7 +109,7 @@ def test_who_began_from_a_checkpoint_gives_it_to_who_has_none(tmp_path: Path) ->
     newest = max(saved(group.trainers[0]))
     with coordinating(tmp_path, epochs=6) as again:
         holder, other = again.spawn_all("a", "b")
-        holder.send(link.Start(of_generation(again.lineage), named(group.trainers[0], newest)))
+        holder.send(link.Start(again.history, named(group.trainers[0], newest)))
         again.until(lambda: holder.last(link.Started) is not None)
         other.send(link.Fetch(holder.peer))
         again.until(lambda: other.last(link.CaughtUp) is not None)

@@ -13,16 +13,7 @@ from edgetrain import link
 from edgetrain.link import Decision
 from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.histories import of_generation
-from tests.support.trainers import Coordinator, coordinating, stop_all
-
-
-def check_exact(group: Coordinator) -> None:
-    """All living members hold the same bits, and every epoch saw every sample exactly once."""
-    summaries = [t.summary() for t in group.members if t.alive]
-    assert summaries
-    epochs = len(summaries[0]["seen"])
-    assert [s["seen"] for s in summaries] == [[[1]] * epochs] * len(summaries)
-    assert len({(s["digest"], s["lr"]) for s in summaries}) == 1
+from tests.support.trainers import check_exact, coordinating, stop_all
 
 
 @pytest.mark.parametrize("reduction", ["ring", "star"])

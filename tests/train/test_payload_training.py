@@ -10,7 +10,7 @@ import pytest
 
 from edgetrain import link
 from edgetrain.link import Decision
-from tests.support.trainers import Coordinator, coordinating, stop_all
+from tests.support.trainers import Coordinator, check_exact, coordinating, stop_all
 
 PACKED = ["bf16", "int8", "lowRank"]
 WAYS = [("ring", "int8"), ("star", "int8"), ("ring", "lowRank"), ("star", "lowRank"), ("star", "bf16")]
@@ -28,23 +28,10 @@ PACKS = {
 """As with a large model: several buckets, of several pieces, and none is too small to be packed."""
 
 
-def summaries(group: Coordinator) -> list[dict[str, Any]]:
-    return [t.summary() for t in group.members if t.alive]
-
-
-def check_exact(group: Coordinator) -> None:
-    """All living members hold the same bits, and every epoch saw every sample exactly once."""
-    found = summaries(group)
-    assert found
-    epochs = len(found[0]["seen"])
-    assert [s["seen"] for s in found] == [[[1]] * epochs] * len(found)
-    assert len({(s["digest"], s["lr"]) for s in found}) == 1
-
-
 def check_balance(group: Coordinator, left_before: Any = ()) -> None:
     """All members hold the same bits. What came out of all sums, with what is left over, is what went in:
     nothing counted twice, nothing lost."""
-    found = summaries(group)
+    found = group.summaries()
     assert len({s["digest"] for s in found}) == 1
     accounts = [s["accounts"] for s in found]
     assert len({a["steps"] for a in accounts}) == 1
@@ -157,7 +144,7 @@ def test_one_member_alone_packs_nothing(tmp_path: Path) -> None:
     with coordinating(tmp_path, payload="int8", constants=PACKS, accounts=True, **LARGE) as group:
         group.start(group.spawn_all("a"))
         group.run()
-        (account,) = [s["accounts"] for s in summaries(group)]
+        (account,) = [s["accounts"] for s in group.summaries()]
         assert account["got"] == account["brought"] and not any(account["left"])
         stop_all(group)
 

@@ -20,8 +20,6 @@ from tests.support.checkpoints import newest, saved, snapshot
 from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.histories import of_generation
 
-FIELDS = ["lineage", "step", "bytes", "sha256", "identity", "job"]
-
 
 def names(directory: Path) -> list[str]:
     return sorted(entry.name for entry in directory.iterdir())

@@ -1,5 +1,7 @@
 """When history starts anew, from what, and what of it is lost."""
 
+from typing import Any
+
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.history import ALL
 from edgetrain_protocol.plan import Origin, Phase
@@ -26,6 +28,15 @@ def with_newest_checkpoint_on_dark_nodes() -> tuple[World, Checkpoint, Checkpoin
     world.say("a", checkpoints=(older,))
     world.settle()
     return world, older, kept
+
+
+def with_a_checkpoint(**spec: Any) -> tuple[World, Checkpoint]:
+    """Two train, at step 10, and both have the checkpoint of step 8."""
+    world, kept = trained("a", "b", **spec), Checkpoint(lineage=1, step=8, digest="d")
+    for node in "ab":
+        world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
+    world.settle()
+    return world, kept
 
 
 class TestNewGeneration:
@@ -78,11 +89,7 @@ class TestNewGeneration:
             assert world.plan.generation == generation, gone
 
     def test_from_the_durable_checkpoint_where_nobody_is_left(self) -> None:
-        world = trained("a", "b", storage=ON_CLAIMS)
-        kept = Checkpoint(lineage=1, step=8, digest="d")
-        for node in "ab":
-            world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
-        world.settle()
+        world, kept = with_a_checkpoint(storage=ON_CLAIMS)
         world.remove_pod("a", "b")
         world.settle()
         assert world.plan.generation == 1
@@ -95,11 +102,7 @@ class TestNewGeneration:
 
     def test_from_the_beginning_where_nothing_is_left_and_the_event_says_so(self) -> None:
         """Checkpoints on the pods' own disks are gone with them: nobody waits for one of those."""
-        world = trained("a", "b")
-        kept = Checkpoint(lineage=1, step=8, digest="d")
-        for node in "ab":
-            world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
-        world.settle()
+        world, _ = with_a_checkpoint()
         world.remove_pod("a", "b")
         world.settle()
         for node in "ab":
@@ -145,11 +148,7 @@ class TestNewGeneration:
         assert (world.plan.generation, world.plan.origin) == (3, None)
 
     def test_where_all_programs_ended_at_once_and_with_them_what_was_in_memory(self) -> None:
-        world = trained("a", "b", storage=ON_CLAIMS)
-        kept = Checkpoint(lineage=1, step=8, digest="d")
-        for node in "ab":
-            world.say(node, TrainerState.TRAINING, checkpoints=(kept,), step=10)
-        world.settle()
+        world, kept = with_a_checkpoint(storage=ON_CLAIMS)
         world.restart("a", state=TrainerState.STARTING)
         world.settle()
         assert world.plan.generation == 1

@@ -54,6 +54,14 @@ def members(world: World, node: str) -> list[str]:
     return sorted(member.node for group in world.served(node).groups for member in group.members)
 
 
+def amend(world: World, node: str, **training: Any) -> None:
+    """Change what this node's worker said last."""
+    held = world.reports[worker_name(node)]
+    assert held.training is not None
+    told = held.training.model_copy(update=training)
+    world.reports[worker_name(node)] = replace(held, training=told)
+
+
 def condition(world: World, kind: ConditionType) -> tuple[str, str, str]:
     (found,) = [c for c in world.status.conditions if c.type == kind]
     return found.status, found.reason, found.message
@@ -212,10 +220,7 @@ def test_progress_is_that_of_the_group_furthest_from_its_end_and_speed_that_of_a
     for nodes, percent in ((NORTH, 40.0), (SOUTH, 20.0)):
         world.train(*nodes, step=int(percent))
         for node in nodes:
-            held = world.reports[worker_name(node)]
-            assert held.training is not None
-            told = held.training.model_copy(update={"percent": percent, "samples_per_second": 100.0})
-            world.reports[worker_name(node)] = replace(held, training=told)
+            amend(world, node, percent=percent, samples_per_second=100.0)
     world.settle()
     progress = world.status.progress
     assert (progress.step, progress.percent, progress.samples_per_second) == (20, 20.0, 200.0)
@@ -243,10 +248,7 @@ def test_a_group_that_stands_still_has_no_speed_while_the_other_trains() -> None
     for node in NORTH:
         world.say(node, TrainerState.PAUSED, base=1, step=20, samples_per_second=90.0)
     for node in SOUTH:
-        held = world.reports[worker_name(node)]
-        assert held.training is not None
-        told = held.training.model_copy(update={"samples_per_second": 50.0})
-        world.reports[worker_name(node)] = replace(held, training=told)
+        amend(world, node, samples_per_second=50.0)
     world.settle()
     speeds = {group.name: group.progress.samples_per_second for group in world.status.groups}
     assert speeds == {"north": 0.0, "south": 50.0}

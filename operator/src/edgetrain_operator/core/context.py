@@ -49,8 +49,16 @@ class DecisionContext:
     @cached_property
     def groups(self) -> tuple["GroupContext", ...]:
         """One for each group that has a worker, by name; that of all workers as long as none is known."""
-        names = {record.group for record in self.records.values()} | {of.name for of in self._with_members}
+        names = {*self.records_by_group, *(of.name for of in self._with_members)}
         return tuple(GroupContext(self, name) for name in sorted(names or {ALL}))
+
+    @cached_property
+    def records_by_group(self) -> Mapping[str, Mapping[str, WorkerRecord]]:
+        """Those of the workers that are of each now."""
+        found: dict[str, dict[str, WorkerRecord]] = {}
+        for worker, record in self.records.items():
+            found.setdefault(record.group, {})[worker] = record
+        return found
 
     @property
     def _with_members(self) -> list[GroupPlan]:
@@ -112,10 +120,10 @@ class GroupContext:
     def placement(self) -> Placement:
         return self.job.placement
 
-    @cached_property
+    @property
     def records(self) -> Mapping[str, WorkerRecord]:
         """Of the workers that are of this group now."""
-        return {w: record for w, record in self.job.records.items() if record.group == self.name}
+        return self.job.records_by_group.get(self.name, {})
 
     @property
     def stored(self) -> GroupRecord:

@@ -114,7 +114,7 @@ class GroupReports(ReportView):
 
     def of_history(self, history: History) -> list[TrainingPart]:
         """What those said last who were in this one then, silent by now or not."""
-        said = (self.training(worker) for worker in self.seen.reports)
+        said = (self.training(worker) for worker in self.records)
         return [part for part in said if part and part.history == history]
 
     @cached_property

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from edgetrain_operator.core.context import GroupContext
+from edgetrain_operator.core.job_plan import GroupPlan
 from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.report import TrainingPart
@@ -11,14 +12,14 @@ from edgetrain_protocol.status import GroupStatus, JobProgress
 
 def group_status(scene: GroupContext, stored: StoredPlan, *, trains: bool) -> GroupStatus:
     """Of one group. A speed only while somebody trains."""
-    of, office = stored.plan and stored.plan.find(scene.name), stored.group(scene.name).office
-    generation = of.generation if of else scene.history.generation
+    planned = stored.plan.find(scene.name) if stored.plan else None
+    plan, record = planned or scene.plan_before, stored.group(scene.name)
     return GroupStatus(
         name=scene.name,
-        generation=generation,
-        members=len(of.members) if of else 0,
-        aggregator=office.node if office and of and of.group else "",
-        progress=_progress(scene, generation, stored, trains),
+        generation=plan.generation,
+        members=len(plan.members),
+        aggregator=record.office.node if record.office and plan.group else "",
+        progress=_progress(scene, plan, record.durable_step, trains),
     )
 
 
@@ -29,10 +30,9 @@ def job_progress(groups: Sequence[GroupStatus]) -> JobProgress:
     return last.model_copy(update={"samples_per_second": round(speed, 1)})
 
 
-def _progress(scene: GroupContext, generation: int, stored: StoredPlan, trains: bool) -> JobProgress:
+def _progress(scene: GroupContext, plan: GroupPlan, durable: int | None, trains: bool) -> JobProgress:
     """From the member that is furthest in the present generation, as far as others bear it out."""
-    first, before = _furthest(scene, generation), _told_before(scene, generation, stored)
-    durable = stored.group(scene.name).durable_step
+    first, before = _furthest(scene, plan.generation), _told_before(scene, plan)
     if first is None or first.step < before.step:
         # Programs that have just started know less than what has been told.
         speed = {} if trains else {"samples_per_second": 0.0, "eta_seconds": None}
@@ -56,15 +56,14 @@ def _furthest(scene: GroupContext, generation: int) -> TrainingPart | None:
     return max((p for p in parts if p.step <= most), key=lambda part: part.step, default=None)
 
 
-def _told_before(scene: GroupContext, generation: int, stored: StoredPlan) -> JobProgress:
+def _told_before(scene: GroupContext, plan: GroupPlan) -> JobProgress:
     """What was told last; of a generation that has just begun, where it begins."""
     told = scene.told_before
     if told is None:
         return JobProgress()
-    if generation == told.generation:
+    if plan.generation == told.generation:
         return told.progress
-    of = stored.plan and stored.plan.find(scene.name)
-    step = min(of.origin.step if of and of.origin else 0, told.progress.step)
+    step = min(plan.origin.step if plan.origin else 0, told.progress.step)
     percent = told.progress.percent * step / told.progress.step if step else 0.0
     return told.progress.model_copy(update={"step": step, "percent": round(percent, 2)})
 

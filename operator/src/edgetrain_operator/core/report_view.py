@@ -68,7 +68,13 @@ class ReportView:
     @cached_property
     def parts(self) -> Mapping[str, TrainingPart]:
         """Of all workers that are heard."""
-        return {w: part for w in self.seen.reports if self.heard(w) and (part := self.training(w))}
+        return {w: part for w in self.records if self.heard(w) and (part := self.training(w))}
+
+    @cached_property
+    def could_train(self) -> Mapping[str, TrainingPart]:
+        """Of those who do, or would if they were not waiting for others, or did not hang."""
+        able = READY | {TrainerState.HUNG}
+        return {w: part for w, part in self.parts.items() if part.state in able}
 
 
 def borne_out(said: Iterable[Ordered]) -> Ordered:

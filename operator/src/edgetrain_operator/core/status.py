@@ -11,9 +11,7 @@ from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.progress import group_status, job_progress
 from edgetrain_operator.core.stored import AggregatorTenure, StoredPlan
-from edgetrain_operator.core.troubles import (
-    NODE_LEFT_OUT,
-)
+from edgetrain_operator.core.troubles import NODE_LEFT_OUT
 from edgetrain_protocol.status import (
     ConditionType,
     ElectionStatus,

@@ -5,7 +5,7 @@ is unknown, not lost. Not locked; its owner does that.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
@@ -91,8 +91,10 @@ class ReportStore:
     def furthest(self, job_uid: str) -> dict[str, tuple[History, int]]:
         """By group, what two have come to, where there are two; one alone is believed in a little more."""
         job = self._jobs.get(job_uid)
-        said = list(job.furthest.values()) if job else []
-        return {group: _furthest(said, group) for group in {history.group for history, _ in said}}
+        said: dict[str, list[tuple[History, int]]] = {}
+        for history, step in job.furthest.values() if job else ():
+            said.setdefault(history.group, []).append((history, step))
+        return {group: _furthest(of_group) for group, of_group in said.items()}
 
     def forget_pod(self, pod_uid: str) -> None:
         """What a pod that is over said last must not pass for the state of its successor."""
@@ -221,7 +223,6 @@ def _decisive(part: TrainingPart | None) -> tuple[object, ...] | None:
     return None if part is None else tuple(getattr(part, name) for name in _DECISIVE)
 
 
-def _furthest(said: Iterable[tuple[History, int]], group: str) -> tuple[History, int]:
-    of_group = [(history, step) for history, step in said if history.group == group]
-    newest = borne_out(history for history, _ in of_group)
-    return newest, agreed(step for history, step in of_group if history == newest)
+def _furthest(said: Sequence[tuple[History, int]]) -> tuple[History, int]:
+    newest = borne_out(history for history, _ in said)
+    return newest, agreed(step for history, step in said if history == newest)

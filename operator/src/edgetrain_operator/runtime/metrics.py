@@ -77,7 +77,7 @@ class Metrics:
         )
         self.generations = Counter(
             "edgetrain_operator_generations_total",
-            "Lineages begun because a majority was lost.",
+            "Generations of groups begun because a majority was lost.",
             registry=registry,
         )
         self.left_out = Counter(

@@ -177,7 +177,8 @@ class Reconciler:
         new one with what its namespace says of memory."""
         decision = decide(seen)
         changed = [await self._read_node(name) for name in sorted(_concerned(seen, decision))]
-        limited = bool(_new_pods(decision)) and await limits_memory(self._kube, seen.job.namespace)
+        may_limit = seen.defaults.trainer_memory_percent > 0 and bool(_new_pods(decision))
+        limited = may_limit and await limits_memory(self._kube, seen.job.namespace)
         if any(changed) or limited:
             defaults = replace(seen.defaults, trainer_memory_percent=0) if limited else seen.defaults
             decision = decide(replace(seen, nodes=self._nodes.nodes, defaults=defaults))

@@ -91,7 +91,7 @@ class Entering:
         with contextlib.suppress(GroupBroken):
             self._formations.run(
                 active,
-                lambda reducer: spread(reducer, self._flat, active.hub),
+                lambda reducer: spread(reducer, self._flat, active.form.hub),
                 lambda whole: self._settled(),
                 self._take_whole,
             )

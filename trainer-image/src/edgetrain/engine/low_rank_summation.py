@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from edgetrain.engine.formation.reducer import Ready, Reducer
-from edgetrain.engine.state.carried import Carried
+from edgetrain.engine.state.carried import Carried, drop_where_not_finite
 from edgetrain.engine.state.flat_model import Bucket, FlatModel
 from edgetrain.engine.summation import Room, Summation
 from edgetrain.payload import low_rank
@@ -101,9 +101,7 @@ class LowRankSummation(Summation):
                 reducer.sum(rights, lambda place: self._heavy[place].project_back())
             for load in self._loads:
                 load.multiply()
-        # A gradient that is not finite is to be seen in its own step, not in all that follow.
-        if not bool(residue.isfinite().all()):
-            residue.zero_()
+        drop_where_not_finite(residue)
 
     def _load(self, bucket: Bucket) -> _Load:
         assert self.after.residue is not None

@@ -66,8 +66,7 @@ class Status:
 
     def without_state(self) -> "Status":
         """The same, in no formation and with nothing committed."""
-        nothing = replace(self, formation=0, formation_name="", committed=0, whole=False)
-        return replace(nothing, suspects=(), stuck=())
+        return replace(self, formation=0, formation_name="", committed=0, whole=False, suspects=(), stuck=())
 
     def alike(self, other: "Status") -> bool:
         """Whether both train the same: else replicas would drift apart, most of the time without a word."""

@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 Kept = TypeVar("Kept")
 
-
 _MEMBER = TypeAdapter(Member)
 _ASIDE = "votes-in-"
 """In front of a group's name."""

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgetrain.data_part import WHOLE, DataPart
+from edgetrain.data_part import DataPart
 from edgetrain.fleet_client import FleetClient, Gone, Refused, Unauthorized, Unavailable
 from edgetrain.fleet_settings import FleetSettings
 from edgetrain.group.members import Pod
 from edgetrain.group.status import Origin, PlanView
 from edgetrain.link import Terms
-from edgetrain_protocol.plan import Phase, Plan
+from edgetrain_protocol.plan import Group, Phase, Plan
 from edgetrain_protocol.signed_plan import SignedPlan
-from edgetrain_protocol.strategy import Payload, Reduction
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +29,6 @@ def view_of(plan: Plan, worker: str) -> PlanView:
     members = group.members if group else ()
     pods = tuple(Pod(m.worker, m.pod_uid) for m in members)
     founders = tuple(Pod(*text.split("/", 1)) for text in plan.founders)
-    terms = Terms(
-        group.reduction if group else Reduction.RING,
-        plan.shares,
-        float(plan.checkpoint_every_seconds),
-        group.payload if group else Payload.FP32,
-        DataPart(*group.data_part) if group else WHOLE,
-    )
     return PlanView(
         history=plan.history,
         revision=plan.revision,
@@ -45,10 +37,18 @@ def view_of(plan: Plan, worker: str) -> PlanView:
         founders=founders,
         begun=plan.begun,
         train=plan.phase is Phase.TRAIN,
-        terms=terms,
+        terms=_terms(plan, group),
         origin=_origin(plan),
         nudge=plan.nudge,
     )
+
+
+def _terms(plan: Plan, group: Group | None) -> Terms:
+    of_job = Terms(shares=plan.shares, checkpoint_every_seconds=float(plan.checkpoint_every_seconds))
+    if group is None:
+        return of_job
+    part = DataPart(*group.data_part)
+    return of_job._replace(reduction=group.reduction, payload=group.payload, part=part)
 
 
 def _origin(plan: Plan) -> Origin | None:

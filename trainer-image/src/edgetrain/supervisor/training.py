@@ -169,9 +169,7 @@ def training_part(
         totals=_totals(progress, facts),
         samples_lost=progress.samples_returned,
         checkpoint=facts.checkpoint,
-        checkpoints=tuple(
-            c for c in facts.checkpoints.values() if plan is None or c.group == plan.history.group
-        ),
+        checkpoints=_checkpoints(facts, plan),
         holds=_holds(status, plan),
         counted=outlook.quorums(),
         waits=outlook.waits[:4000],

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median_high
 
-from edgetrain_operator.core.context import DecisionContext, GroupContext
+from edgetrain_operator.core.context import GroupContext
 from edgetrain_operator.core.stored import Stall
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState, TrainingPart
@@ -26,16 +26,6 @@ LONGEST_SECONDS = 3600.0
 LATE_SECONDS, LATE_STEPS = 10.0, 5
 """Members of a formation are said to wait where no step has come for longer than both."""
 
-_COULD_TRAIN = frozenset(
-    {
-        TrainerState.WAITING,
-        TrainerState.JOINING,
-        TrainerState.TRAINING,
-        TrainerState.PAUSED,
-        TrainerState.HUNG,
-    }
-)
-
 
 @dataclass(frozen=True)
 class Resort:
@@ -49,21 +39,14 @@ class Resort:
 
 def stalled(scene: GroupContext) -> str:
     """Who waits for whom, by which rule; empty where steps go on, or need not."""
-    parts = {
-        w: p for w, p in scene.reports.parts.items() if p.state in _COULD_TRAIN and p.history == scene.history
-    }
-    plan, able = scene.job.plan, could_train(scene.job)
+    parts = {w: p for w, p in scene.reports.could_train.items() if p.history == scene.history}
+    plan, able = scene.job.plan, len(scene.job.reports.could_train)
     if plan is None or plan.phase is not Phase.TRAIN or not parts or able < scene.seen.job.spec.nodes.min:
         return ""
     still = _still(scene, parts)
     if still < patience(list(parts.values())):
         return ""
     return f"nobody has trained for {_coarse(still)} s: {_chain(scene, parts)}"
-
-
-def could_train(job: DecisionContext) -> int:
-    """How many of the job's workers are heard that could."""
-    return sum(part.state in _COULD_TRAIN for part in job.reports.parts.values())
 
 
 def waiting(scene: GroupContext) -> str:

@@ -68,14 +68,9 @@ class ActiveFormation:
         return self.form.formation
 
     @property
-    def hub(self) -> int:
-        """The aggregator's rank."""
-        return self.form.hub
-
-    @property
     def leads(self) -> bool:
         """This member is the aggregator."""
-        return self.form.rank == self.hub
+        return self.form.rank == self.form.hub
 
     @property
     def open(self) -> bool:

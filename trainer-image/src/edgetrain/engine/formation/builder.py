@@ -54,7 +54,7 @@ class Builder:
             return
         if self._built(active, group):
             self._on_built(active, group)
-            active.serve(reducer_of(form.terms.reduction, group, active.hub), self._monitor)
+            active.serve(reducer_of(form.terms.reduction, group, active.form.hub), self._monitor)
 
     def _built(self, active: ActiveFormation, group: ProcessGroup) -> bool:
         with self._monitor:

@@ -6,6 +6,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from edgetrain.engine.state.carried import drop_where_not_finite
 from edgetrain.payload.codec import Codec
 
 
@@ -108,22 +109,22 @@ class Coded:
 
     def pack(self) -> Tensor:
         packed = self.room()
-        exact, coded = packed.split_with_sizes([4 * self._exact, packed.numel() - 4 * self._exact])
+        exact, coded = self._split(packed)
         exact.view(torch.float32).copy_(self.values[self._coded :])
         self._codec.encode(self.values[: self._coded].numpy(), coded.numpy())
-        if self._residue is not None:
-            self._residue.copy_(self.values)
-        self.take(packed)
-        if self._residue is not None:
-            self._keep_rest(self._residue[: self._coded])
-            self._residue[self._coded :].zero_()
+        if self._residue is None:
+            self.take(packed)
+        else:
+            self._take_and_keep_rest(packed, self._residue)
         return packed
 
-    def _keep_rest(self, residue: Tensor) -> None:
-        residue -= self.values[: self._coded]
-        # A gradient that is not finite is to be seen in its own step, not in all that follow.
-        if not bool(residue.isfinite().all()):
-            residue.zero_()
+    def _take_and_keep_rest(self, packed: Tensor, residue: Tensor) -> None:
+        residue.copy_(self.values)
+        self.take(packed)
+        rest = residue[: self._coded]
+        rest -= self.values[: self._coded]
+        drop_where_not_finite(rest)
+        residue[self._coded :].zero_()
 
     def add(self, packed: Tensor) -> None:
         theirs = torch.empty_like(self.values)
@@ -138,6 +139,10 @@ class Coded:
             self._residue.zero_()
 
     def _unpack(self, packed: Tensor, into: Tensor) -> None:
-        exact, coded = packed.split_with_sizes([4 * self._exact, packed.numel() - 4 * self._exact])
+        exact, coded = self._split(packed)
         into[self._coded :] = exact.view(torch.float32)
         self._codec.decode(coded.numpy(), into[: self._coded].numpy())
+
+    def _split(self, packed: Tensor) -> tuple[Tensor, Tensor]:
+        """What goes as it is comes first: it is where fp32 numbers may be."""
+        return packed[: 4 * self._exact], packed[4 * self._exact :]

@@ -45,3 +45,10 @@ class Carried:
 
 
 NOTHING_CARRIED = Carried()
+
+
+def drop_where_not_finite(residue: Tensor) -> None:
+    """Make all of it 0 if any of its numbers is not finite: such a gradient is to be seen in its own step,
+    and not in all that follow."""
+    if not bool(residue.isfinite().all()):
+        residue.zero_()

@@ -76,8 +76,9 @@ class Keeping:
         active = self._member.formations.active
         if not active:
             return False
-        workers = [peer.worker for peer in active.form.members]
-        return self._worker in (workers[active.hub], workers[(active.hub + 1) % len(workers)])
+        form = active.form
+        next_to_hub = form.members[(form.hub + 1) % len(form.members)]
+        return self._worker in (form.aggregator, next_to_hub.worker)
 
     def _finite(self) -> bool:
         """Whether the state is worth keeping: by its loss, which is the same on all members, and by its

@@ -1,0 +1,53 @@
+"""torch's DDP by itself: a process for each rank, which writes its log when it is done."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.waiting import wait_for
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where the ranks find one another."""
+
+    address: str
+    """Of rank 0."""
+    port: int
+    interface: str
+    """By which each reaches the others."""
+
+
+def run_ranks(
+    commands: Sequence[Sequence[str]],
+    logs: Sequence[Path],
+    env: Mapping[str, str],
+    at: Meeting,
+    seconds: float,
+) -> None:
+    """Run a command for each rank until all logs are written, and end what is left then.
+
+    Args:
+        env: beside that of this process and what DDP reads.
+
+    Raises:
+        TimeoutError: some are not written within `seconds`.
+    """
+    shared = {**os.environ, **env, "GLOO_SOCKET_IFNAME": at.interface, "MASTER_ADDR": at.address}
+    shared |= {"MASTER_PORT": str(at.port), "WORLD_SIZE": str(len(commands))}
+    started = [
+        subprocess.Popen(command, env={**shared, "RANK": str(rank)}) for rank, command in enumerate(commands)
+    ]
+    try:
+        wait_for(lambda: all(map(written, logs)), seconds, f"DDP to write {logs[0]} and others", every=0.5)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def written(log: Path) -> bool:
+    """Whether it ends with a whole line."""
+    return log.exists() and log.read_text().endswith("\n")
