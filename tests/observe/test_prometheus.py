@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from edgelab.prometheus import Prometheus, configuration, serve
 from edgetrain_operator.runtime.backfill import series_of
 from edgetrain_operator.runtime.remote_write import RemoteWriter
 from tests.support.fleet import report
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.support.promql import RULES, alerts
 from tests.support.relayed import MEASURED, training
@@ -22,11 +22,6 @@ from tests.support.relayed import MEASURED, training
 START_SECONDS = 30.0
 EVERY = 15.0
 GRAFANA = {"__rate_interval": "1m", "job_namespace": "farm", "job_name": "digits", "node": "node-w-a"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

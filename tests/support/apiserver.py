@@ -3,7 +3,6 @@
 No controllers run: no pod starts, no namespace gets a ServiceAccount by itself.
 """
 
-import socket
 import subprocess
 import time
 import urllib.error
@@ -18,6 +17,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.ports import free_ports
 from tests.support.programs import api_server, program
 
 ADMIN_TOKEN = "the-only-administrator-of-a-throw-away-server"
@@ -57,7 +57,7 @@ class ApiServer:
 @contextmanager
 def running(directory: Path) -> Iterator[ApiServer]:
     """Start a server that keeps everything in `directory`; gone on leaving, whatever happened."""
-    client, peer, secure = _free_ports(3)
+    client, peer, secure = free_ports(3)
     started: list[subprocess.Popen[bytes]] = []
     try:
         started.append(_start(directory, "etcd", _etcd(directory, client, peer)))
@@ -72,15 +72,6 @@ def running(directory: Path) -> Iterator[ApiServer]:
         for process in reversed(started):
             process.kill()
             process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports free just now; all held until all are known, so that they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 def _start(directory: Path, name: str, command: list[str]) -> subprocess.Popen[bytes]:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,18 +18,11 @@ from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_P
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
 from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support.identities import JOB, sign, write_identity
+from tests.support.ports import free_ports
 from tests.support.wires import Wires
 
 ROOT = Path(__file__).parents[2]
 TRAINING_PROGRAM = ROOT / "tests" / "train" / "training_program.py"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.apiserver import ApiServer
+from tests.support.ports import free_ports
 
 START_SECONDS = 30.0
 
@@ -68,7 +68,7 @@ def operator_process(
     **env: str,
 ) -> Iterator[OperatorProcess]:
     """Start one that looks after `namespace` and keeps its Lease there; wait until it is healthy."""
-    metrics_port, fleet_port = _free_port(), _free_port()
+    metrics_port, fleet_port = free_ports(2)
     settings = {
         "TRAINER_IMAGE": "registry.example/edgetrain:test",
         "FLEET_ADDRESS": f"127.0.0.1:{fleet_port}",
@@ -101,8 +101,3 @@ def _wait_healthy(started: OperatorProcess) -> None:
         if started.process.poll() is not None or time.monotonic() > deadline:
             raise AssertionError(f"the operator did not start:\n{started.log.read_text()[-3000:]}")
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])

@@ -26,6 +26,7 @@ from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support import trainer_program
 from tests.support.histories import of_generation
 from tests.support.identities import JOB, write_identity
+from tests.support.ports import free_port
 
 PATIENCE = 40.0
 DEFAULTS = {"samples": 120, "epochs": 3, "batch": 24, "threads": 1}
@@ -42,7 +43,7 @@ class Trainer:
         self.worker = worker
         self.address, self.comes_from = "127.0.0.1", ""
         self.out = root / f"{worker}-{os.urandom(3).hex()}.json"
-        self.state_port = _free_port()
+        self.state_port = free_port()
         identity = write_identity(root / f"identity-{worker}", worker)
         env = {
             "EDGETRAIN_JOB_UID": JOB,
@@ -361,10 +362,3 @@ def stop_all(coordinator: Coordinator) -> None:
     for trainer in coordinator.members:
         trainer.process.join()
         assert trainer.process.exitcode in (0, -signal.SIGKILL), trainer.process.exitcode
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from edgetrain_operator.fleet.store import Sender
 from edgetrain_protocol.names import Env
 from edgetrain_protocol.report import Report, ReportAnswer
 from tests.support.fleet import JOB, Lease, serving, settings_for
+from tests.support.ports import free_port
 from tests.support.relayed import training
 
 PATIENCE = 20.0
@@ -34,11 +34,6 @@ PATIENCE = 20.0
 
 def until(true: Callable[[], object], what: str) -> None:
     wait_for(true, PATIENCE, what, every=0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @dataclass

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.programs.state_transfer import DONOR
 from benchmarks.secure import answer, mounted, talking
-from tests.support.group import ROOT, free_ports
+from tests.support.group import ROOT
+from tests.support.ports import free_port
 
 MIB = 96
 ROOM_MIB = 32
@@ -32,7 +33,7 @@ def mebibytes(program: subprocess.Popen[str], what: str) -> float:
 
 def test_a_state_is_nowhere_held_twice(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        (port,) = free_ports(1)
+        port = free_port()
         give = stack.enter_context(running(tmp_path, DONOR, "give", str(port), str(MIB)))
         take = stack.enter_context(running(tmp_path, "newcomer", "take", "127.0.0.1", str(port)))
         before = {}
