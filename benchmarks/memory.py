@@ -9,22 +9,21 @@ from pathlib import Path
 
 from benchmarks.harness import Goal, Row, median_row, publish
 from benchmarks.resident import resident
-from benchmarks.step import SIZES, by_ddp, job, wait_timed
+from benchmarks.stepped import LARGE, Course, by_ddp, job, wait_timed
 from edgetrain_protocol.strategy import Reduction
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
-MEMBERS = 2
-LARGE = SIZES[-1]
+COURSE = Course(LARGE, members=2, steps=20)
 
 
 def of_ddp(directory: Path) -> float:
     """MB, at the end of a run."""
-    return by_ddp(LARGE, MEMBERS, directory).bytes / 1e6
+    return by_ddp(COURSE, directory).bytes / 1e6
 
 
 def of_a_worker(directory: Path, reduction: Reduction) -> float:
     """MB of program and supervisor, at the end of a run; the median of the workers."""
-    with job(LARGE, MEMBERS, directory, reduction) as made:
+    with job(COURSE, directory, reduction) as made:
         programs = wait_timed(made).bytes / 1e6
         supervisors = [resident([w.process.pid]) for w in made.workers if w.process]
         return programs + statistics.median(supervisors)

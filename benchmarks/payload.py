@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.baselines.ddp import Meeting, run_ranks, written
 from benchmarks.harness import Goal, Row, median_row, publish
-from benchmarks.step import ENVIRONMENT
+from benchmarks.stepped import ENVIRONMENT
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.strategy import Payload, Reduction, Shares
 from tests.support.group import LocalGroup, Worker
@@ -27,7 +27,6 @@ CHOSEN = os.environ.get("TASKS", "")
 WAIT_SECONDS = 600.0
 LINKS = {"w0": 100, "w1": 50, "w2": 20, "w3": 20, "w4": 10}
 """Mbit/s; w0 aggregates."""
-PORT = 29500
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def by_ddp(task: Task, wires: Wires, directory: Path) -> Reached:
     commands = [
         wires.command(name, *program("ddp", log, task)) for name, log in zip(LINKS, logs, strict=True)
     ]
-    run_ranks(commands, logs, ENVIRONMENT, Meeting(wires.address("w0"), PORT, "eth0"), WAIT_SECONDS)
+    run_ranks(commands, logs, ENVIRONMENT, Meeting.by(wires), WAIT_SECONDS)
     return reached(logs)
 
 

@@ -5,8 +5,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from benchmarks.waiting import wait_for
+from tests.support.ports import free_port
+from tests.support.wires import Wires
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,11 @@ class Meeting:
     port: int
     interface: str
     """By which each reaches the others."""
+
+    @classmethod
+    def by(cls, wires: Wires | None) -> Self:
+        """On the node w0, or on loopback."""
+        return cls(wires.address("w0"), 29500, "eth0") if wires else cls("127.0.0.1", free_port(), "lo")
 
 
 def run_ranks(

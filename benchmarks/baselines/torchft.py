@@ -19,12 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.baselines.torchrun import free_port
 from benchmarks.faults import DARK_SECONDS, STILL_SECONDS
 from benchmarks.harness import Row
 from benchmarks.living import Absence, Committed, goodput, longest_wait
 from benchmarks.steps import BEGIN_MARK, STEP_MARK, Begin, lines_of, said_after
 from benchmarks.waiting import sleep_until, wait_for
+from tests.support.ports import free_port
 
 VERSION = "0.2.0"
 ROOT = Path(__file__).parent.parent.parent / "build" / "torchft"

@@ -7,7 +7,6 @@ worker at all: the baseline is given its best setting.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,16 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.waiting import wait_for
+from tests.support.ports import free_port
 
 PROGRAM = Path(__file__).parent.parent / "programs" / "torchrun_journal.py"
 AGENTS = 4
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def command(port: int) -> list[str]:

@@ -1,10 +1,10 @@
 """The same model and batches by torch's DDP or in a job: how long each step takes.
 
-python -m benchmarks.programs.stepping ddp|job LOG WIDTH LAYERS SAMPLES STEPS
+python -m benchmarks.programs.stepping ddp|job LOG WIDTH LAYERS SAMPLES WARM STEPS PAUSE
 
-A net of LAYERS square layers of WIDTH units; SAMPLES in each member's batch. Writes one line of JSON to LOG
-with the seconds of each of the last STEPS steps and the bytes of memory that it holds, and goes on until it
-is ended.
+A net of LAYERS square layers of WIDTH units; SAMPLES in each member's batch; PAUSE: seconds that each member
+computes longer in a step. After WARM steps it times STEPS, writes one line of JSON to LOG with the seconds of
+each and the bytes of memory that it holds, and goes on until it is ended.
 """
 
 import itertools
@@ -14,21 +14,46 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import edgetrain
 
-WARM_STEPS = 20
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def layers(width: int, count: int) -> nn.Sequential:
+class Slower(torch.autograd.Function):
+    """Takes a pause: one part of it forward, and two on the way back, as layers do."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pause: float) -> Tensor:
+        ctx.back = 2 * pause / 3
+        time.sleep(pause / 3)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        time.sleep(ctx.back)
+        return gradients[0], None
+
+
+class Layer(nn.Module):
+    def __init__(self, width: int, pause: float) -> None:
+        super().__init__()
+        self.linear, self.pause = nn.Linear(width, width), pause
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = torch.tanh(self.linear(x))
+        return cast(Tensor, Slower.apply(made, self.pause)) if self.pause else made  # type: ignore[no-untyped-call]
+
+
+def layers(width: int, count: int, pause: float) -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(*(part for _ in range(count) for part in (nn.Linear(width, width), nn.Tanh())))
+    return nn.Sequential(*(Layer(width, pause / count) for _ in range(count)))
 
 
 def by_ddp(net: nn.Sequential, width: int, samples: int) -> Iterator[None]:
@@ -66,12 +91,12 @@ def resident_bytes() -> int:
 
 
 def main() -> None:
-    way, log, *numbers = sys.argv[1:]
-    width, count, samples, wanted = map(int, numbers)
+    way, log, *numbers, pause = sys.argv[1:]
+    width, count, samples, warm, wanted = map(int, numbers)
     torch.set_num_threads(1)
     begin = by_ddp if way == "ddp" else in_a_job
-    stepping = begin(layers(width, count), width, samples)
-    for _ in range(WARM_STEPS):
+    stepping = begin(layers(width, count, float(pause)), width, samples)
+    for _ in range(warm):
         next(stepping)
     times = [time.monotonic()]
     for _ in range(wanted):

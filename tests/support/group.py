@@ -170,6 +170,13 @@ class LocalGroup:
         with (worker.directory / "stderr").open("ab") as stderr:
             worker.process = subprocess.Popen(command, env=environment, stderr=stderr, stdout=stderr)
 
+    def page(self, worker: Worker) -> str:
+        """The worker's own page of metrics, which it serves on its loopback alone."""
+        look = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
+        command = [sys.executable, "-c", look, f"http://127.0.0.1:{worker.metrics_port}/metrics"]
+        inside = self.wires.command(worker.name, *command) if self.wires else command
+        return subprocess.run(inside, capture_output=True, check=True, text=True).stdout
+
     def kill_trainer(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(self.workers[index].trainer_pid, number)
 

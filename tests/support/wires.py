@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgelab import network
+from edgelab import network, shaping
 from edgelab.addresses import Block
 from edgelab.barriers import Cut, nft_rules
 from edgelab.rates import parse_link
@@ -37,8 +37,8 @@ class Wires:
         network.set_rules(self.lab, nft_rules(partitions, offline, cuts, links, cloud))
 
     def shape(self, node: str, rate: str) -> None:
-        """Such as 5mbit, both ways."""
-        network.shape(self.lab, node, self.numbers[node], parse_link(rate))
+        """Such as 5mbit or 5mbit-20ms, both ways; from node to node a packet passes two links."""
+        shaping.shape(self.lab, self.block, node, self.numbers[node], parse_link(rate))
 
 
 def can_wire() -> bool:
@@ -53,7 +53,7 @@ def wired(*names: str) -> Iterator[Wires]:
     try:
         numbers = {name: number for number, name in enumerate(names, 1)}
         for name, number in numbers.items():
-            network.add_node(lab, block, name, number, None)
+            network.add_node(lab, block, name, number)
         yield Wires(lab, block, numbers)
     finally:
         network.remove_host_device(lab)

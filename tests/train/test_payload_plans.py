@@ -1,6 +1,5 @@
 """Real trainers under real supervisors: plans change how gradients are packed while they train."""
 
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,13 @@ START_SECONDS = 90
 EPOCHS = 60
 
 
-def packed_as(worker: Worker) -> str:
-    """By the worker's own page of metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.metrics_port}/metrics", timeout=5) as page:
-        lines = [line for line in page.read().decode().splitlines() if line.startswith("edgetrain_payload{")]
+def packed_as(group: LocalGroup, worker: Worker) -> str:
+    lines = [line for line in group.page(worker).splitlines() if line.startswith("edgetrain_payload{")]
     return lines[0].partition('payload="')[2].partition('"')[0] if lines else ""
 
 
 def all_packed_as(group: LocalGroup, payload: Payload) -> bool:
-    return group.whole() and all(packed_as(worker) == payload for worker in group.workers)
+    return group.whole() and all(packed_as(group, worker) == payload for worker in group.workers)
 
 
 @pytest.mark.parametrize("reduction", [Reduction.STAR, Reduction.RING])

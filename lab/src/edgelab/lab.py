@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from edgelab import cgroups, cloudcore, lifecycle, machines, network, nodes
+from edgelab import cgroups, cloudcore, lifecycle, machines, network, nodes, shaping
 from edgelab.barriers import Content, Cut, Way, nft_rules
 from edgelab.cluster import Cluster
 from edgelab.config import LabConfig, NodeSpec, check_lab_name
@@ -120,7 +120,7 @@ class Lab:
             record = cluster.node(name)
             record.spec = record.spec.model_copy(update={"link": rate})
         if cluster.is_on(name):
-            self._warn(network.shape(self.name, name, record.number, shape))
+            self._warn(shaping.shape(self.name, cluster.record.addresses, name, record.number, shape))
 
     def partition(self, *names: str) -> None:
         """Cut these nodes off from all but each other: from control plane and machine too."""

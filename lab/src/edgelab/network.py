@@ -13,7 +13,6 @@ from pathlib import Path
 from edgelab.addresses import BLOCKS, Block
 from edgelab.config import CLOUDCORE, CONTROL_PLANE
 from edgelab.errors import LabError
-from edgelab.rates import Link
 from edgelab.shell import Argument, run, succeeds
 
 NETNS_DIRECTORY = Path("/run/netns")
@@ -98,14 +97,25 @@ def add_cloudcore(lab: str, block: Block) -> None:
     _connect(lab, block, CLOUDCORE, _CLOUDCORE_PORT, str(block.cloudcore))
 
 
-def add_node(lab: str, block: Block, node: str, number: int, link: Link | None) -> str | None:
-    """A node's namespace, its shaped link, and the way to its pods. Returns what `shape` returns."""
+def add_node(lab: str, block: Block, node: str, number: int) -> None:
+    """A node's namespace, its link, which is not shaped, and the way to its pods."""
+    run(["ip", "netns", "add", netns(lab, node)])
+    wire(netns(lab, node), netns(lab), port(number))
+    lead_to_node(lab, block, node, number)
+
+
+def lead_to_node(lab: str, block: Block, node: str, number: int) -> None:
+    """Give both ends of a node's link their addresses and ways: it has been made, perhaps anew."""
     address = str(block.node(number))
-    _connect(lab, block, node, port(number), address)
-    _ip(
-        netns(lab), "route", "replace", str(block.pods(number)), "via", address, "dev", port(number), "onlink"
-    )
-    return shape(lab, node, number, link)
+    _address(lab, block, node, port(number), address)
+    way = ["via", address, "dev", port(number), "onlink"]
+    _ip(netns(lab), "route", "replace", str(block.pods(number)), *way)
+
+
+def wire(own: str, hub: str, hub_port: str) -> None:
+    """Between a member's namespace and the hub's."""
+    ends = ["name", hub_port, "netns", hub, "type", "veth", "peer", "name", NODE_DEVICE, "netns", own]
+    run(["ip", "link", "add", *ends])
 
 
 def silence(lab: str, number: int) -> None:
@@ -128,21 +138,6 @@ def remove_host_device(lab: str) -> None:
     """Remove this machine's end, and with it every route to the lab."""
     if device := host_device(lab):
         succeeds(["ip", "link", "del", "dev", device])
-
-
-def shape(lab: str, node: str, number: int, link: Link | None) -> str | None:
-    """Give a node's link this rate in both directions. Returns what the kernel cannot do, if anything."""
-    ends = [(netns(lab, node), NODE_DEVICE), (netns(lab), port(number))]
-    for namespace, device in ends:
-        succeeds(["tc", "-n", namespace, "qdisc", "del", "dev", device, "root"])
-    if link is None:
-        return None
-    lossy = bool(link.delay or link.loss) and all(_add_netem(*end, link) for end in ends)
-    for namespace, device in ends:
-        _add_tbf(namespace, device, link, parent="1:1" if lossy else None)
-    if (link.delay or link.loss) and not lossy:
-        return f"this kernel has no netem: link of {node} gets its rate, but neither delay nor loss"
-    return None
 
 
 def link_bytes(lab: str, number: int) -> LinkBytes:
@@ -208,10 +203,13 @@ def _address_hub(hub: str, block: Block) -> None:
 
 
 def _connect(lab: str, block: Block, member: str, hub_port: str, address: str) -> None:
+    run(["ip", "netns", "add", netns(lab, member)])
+    wire(netns(lab, member), netns(lab), hub_port)
+    _address(lab, block, member, hub_port, address)
+
+
+def _address(lab: str, block: Block, member: str, hub_port: str, address: str) -> None:
     own, hub = netns(lab, member), netns(lab)
-    run(["ip", "netns", "add", own])
-    ends = ["name", hub_port, "netns", hub, "type", "veth", "peer", "name", NODE_DEVICE, "netns", own]
-    run(["ip", "link", "add", *ends])
     _ip(own, "link", "set", "lo", "up")
     _ip(own, "address", "add", f"{address}/32", "dev", NODE_DEVICE)
     _ip(own, "link", "set", "dev", NODE_DEVICE, "up")
@@ -223,19 +221,6 @@ def _open_port(hub: str, block: Block, hub_port: str, address: str) -> None:
     _ip(hub, "address", "add", f"{block.hub}/32", "dev", hub_port)
     _ip(hub, "link", "set", "dev", hub_port, "up")
     _ip(hub, "route", "add", f"{address}/32", "dev", hub_port)
-
-
-def _add_tbf(namespace: str, device: str, link: Link, parent: str | None) -> None:
-    place = ["parent", parent, "handle", "10:"] if parent else ["root"]
-    sizes = ["rate", f"{link.bits}bit", "burst", str(link.burst), "limit", str(link.queue)]
-    run(["tc", "-n", namespace, "qdisc", "add", "dev", device, *place, "tbf", *sizes])
-
-
-def _add_netem(namespace: str, device: str, link: Link) -> bool:
-    what = ["delay", f"{link.delay}ms", "loss", f"{link.loss}%"]
-    return succeeds(
-        ["tc", "-n", namespace, "qdisc", "add", "dev", device, "root", "handle", "1:", "netem", *what]
-    )
 
 
 def _ip(namespace: str, *arguments: str) -> str:

@@ -4,7 +4,7 @@ import shutil
 import time
 from datetime import UTC, datetime, timedelta
 
-from edgelab import cgroups, images, machines, network, node
+from edgelab import cgroups, images, machines, network, node, shaping
 from edgelab.agents import AGENTS
 from edgelab.agents.agent import NodeSetup
 from edgelab.api import Api, ApiError, Json
@@ -37,7 +37,8 @@ def power_on(cluster: Cluster, name: str) -> str | None:
     # Remains of a crash, in which sockets of the dead might still speak.
     _discard_machine(cluster, name)
     block = cluster.record.addresses
-    lacking = network.add_node(cluster.name, block, name, record.number, record.spec.shape)
+    network.add_node(cluster.name, block, name, record.number)
+    lacking = shaping.shape(cluster.name, block, name, record.number, record.spec.shape)
     groups = cgroups.create(cgroups.find_hierarchies(), cluster.name, name, record.spec.cpu)
     setup = NodeSetup(
         files=cluster.files,

@@ -3,34 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from functools import partial
 
-from edgetrain.group.effects import (
-    Announce,
-    Build,
-    Effect,
-    FetchFrom,
-    Log,
-    Order,
-    Send,
-    SetAside,
-    VotesLost,
-    formation_id,
-)
+from edgetrain.group.effects import Effect
 from edgetrain.group.machine import Group
 from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Pace, Status
-from edgetrain.group.voter import Persist
-from edgetrain.link import Fetch, Message, Peer, Progress, StoreSet
+from edgetrain.link import Message, Progress, StoreSet
 from edgetrain.supervisor.alarm import Alarm
 from edgetrain.supervisor.book import Book
+from edgetrain.supervisor.deeds import Deeds
 from edgetrain.supervisor.detector import BEAT_SECONDS
-from edgetrain.supervisor.disk import BadDisk, LostVotes
 from edgetrain.supervisor.disk_writer import DiskWriter
-from edgetrain.supervisor.orders import form_order
-from edgetrain.supervisor.outbox import Deed, Outbox
+from edgetrain.supervisor.outbox import Outbox
 from edgetrain.supervisor.passed_plans import PassedPlans
 from edgetrain.supervisor.peers import Peers
 from edgetrain.supervisor.plans import is_newer, view_of
@@ -68,8 +54,7 @@ class GroupShell:
         self.peers = Peers(self.pod, settings.address, settings.credentials, *callbacks)
         self.group = Group(self.pod, disk.kept.record(), self._now(), disk.kept.set_aside())
         self._book = Book(settings)
-        self._published: list[StoreSet] = []
-        """By our trainer, for its formation: for members whose connection opens late, or again."""
+        self._deeds = Deeds(self.group, disk, self.peers, self._book, tell_trainer, self._connect)
         self._beat = Beat()
         self._alarm = Alarm(lambda: self.do(self.group.on_time(self._now())))
         self._hung_up = False
@@ -175,7 +160,7 @@ class GroupShell:
     def said(self, message: Message) -> None:
         """By the trainer."""
         if isinstance(message, StoreSet):
-            self._relay(message)
+            self._deeds.publish(message)
             return
         if isinstance(message, Progress) and not self._pace(message):
             return
@@ -199,13 +184,6 @@ class GroupShell:
             if peer := self.peers.live.get(member.worker):
                 peer.pulse.excuse(self._now())
 
-    def _relay(self, message: StoreSet) -> None:
-        word = self.group.word
-        if word and formation_id(word) == message.formation:
-            self._published.append(message)
-            for member in word.formation.members:
-                self.peers.send(member.home, message)
-
     # --- the others
 
     def _opened(self, pod: Pod) -> None:
@@ -213,7 +191,7 @@ class GroupShell:
             self._outbox.put(self.peers.sending(pod, first))
         if self._held:
             self._outbox.put(self.peers.sending(pod, Passed(self._held.text, self._held.signature)))
-        for message in self._published:
+        for message in self._deeds.published:
             self._outbox.put(self.peers.sending(pod, message))
 
     def _spoken(self, pod: Pod, message: Spoken) -> None:
@@ -248,49 +226,12 @@ class GroupShell:
 
     def do(self, effects: Iterable[Effect]) -> None:
         """Have carried out what the group wants, in its order: a vote is on disk before it is sent."""
-        deeds = [self._deed(effect) for effect in effects]
+        deeds = [self._deeds.of(effect) for effect in effects]
         for deed in deeds:
             self._outbox.put(deed)
         if deeds:
             self._changed()
         self._alarm.set(self.group.wake_at)
-
-    def _deed(self, effect: Effect) -> Deed:
-        """What is said is for the connections of now: one that is opened later begins with a greeting."""
-        match effect:
-            case Persist() | SetAside():
-                return partial(self._disk.save_votes, effect)
-            case Send(pod, message):
-                return self.peers.sending(pod, message)
-            case Announce(message):
-                return self.peers.broadcasting(message)
-            case Order(message):
-                return partial(self._tell, message)
-            case FetchFrom(donor):
-                return partial(self._fetch, donor)
-            case Build():
-                return partial(self._build, effect)
-            case Log(text):
-                return partial(log.info, "%s", text)
-            case VotesLost(shown_by, formation):
-                return partial(self._give_up, LostVotes(shown_by.worker, formation.number))
-
-    def _give_up(self, error: BadDisk) -> None:
-        raise error
-
-    def _fetch(self, donor: Pod) -> None:
-        if known := self._book.find(donor.worker):
-            self._tell(Fetch(Peer(donor.worker, known.address, known.state_port)))
-
-    def _build(self, effect: Build) -> None:
-        word, formation = effect.word, effect.word.formation
-        self._published = []
-        self._connect()
-        rank = [m.home for m in formation.members].index(self.pod)
-        number, size = formation.number, len(formation.members)
-        log.info("formation %d of %d: %s step %d", number, size, word.decision, word.step)
-        members = [self._book.peer(m.worker, self.peers.comes_from(m.worker)) for m in formation.members]
-        self._tell(form_order(word, members, rank, self.plan.revision if self.plan else 0))
 
     # --- helpers
 

@@ -1,0 +1,106 @@
+"""How long a step takes over shaped links with a delay, against torch's DDP on the same, by turns.
+
+Workers in namespaces of their own; a packet takes 5 ms from one to another. Each computes so long in a step
+that gradients as fp32, at the links' rate around the ring, take RATIO times as long.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.stepped import LARGE, MEDIUM, SMALL, Course, Model, Timed, Way, by_ddp, in_a_job
+from edgetrain_protocol.strategy import Payload, Reduction
+from tests.support.wires import Wires, wired
+
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+CHOSEN = os.environ.get("CASES", "")
+LINK_DELAY = "2.5ms"
+"""Two links lie between nodes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    model: Model
+    members: int
+    mbit: int
+    ratio: float
+    """Of communication to computation."""
+    steps: int = 8
+
+    @property
+    def course(self) -> Course:
+        carried = 2 * (self.members - 1) / self.members * 32 * self.model.parameters
+        pause = carried / (self.mbit * 1e6) / self.ratio
+        return Course(self.model, self.members, self.steps, warm=3, pause=pause)
+
+    def __str__(self) -> str:
+        return f"{self.model.name}, {self.members} workers, {self.mbit} Mbit/s, ratio {self.ratio:g}"
+
+
+CASES = (
+    *(
+        Case(model, members, mbit, ratio)
+        for model in (SMALL, MEDIUM)
+        for members in (2, 4)
+        for mbit in (20, 100)
+        for ratio in (0.5, 1, 2)
+    ),
+    *(Case(LARGE, members, 100, 1, steps=3) for members in (2, 4)),
+)
+
+DDP, EXACT = "DDP", "ours, fp32"
+PACKED: Mapping[str, Way] = {
+    "ours, int8": in_a_job(Reduction.STAR, Payload.INT8),
+    "ours, lowRank": in_a_job(Reduction.RING, Payload.LOW_RANK),
+}
+WAYS: Mapping[str, Way] = {DDP: by_ddp, EXACT: in_a_job(Reduction.RING), **PACKED}
+
+
+def rows(case: Case, runs: Mapping[str, Sequence[Timed]]) -> Iterator[Row]:
+    for way, each in runs.items():
+        yield median_row(f"{case}: {way}", [1000 * one.seconds for one in each], "ms")
+
+    def faster(way: str) -> list[float]:
+        return [ddp.seconds / one.seconds for ddp, one in zip(runs[DDP], runs[way], strict=True)]
+
+    yield median_row(f"{case}: DDP takes as long as fp32", faster(EXACT), "times", Goal(">=", 1.0))
+    goal = Goal(">=", 1.3) if case.ratio == 1 else None
+    best = [max(both) for both in zip(*(faster(way) for way in PACKED), strict=True)]
+    yield median_row(f"{case}: DDP takes as long as int8 or lowRank", best, "times", goal)
+
+
+@contextmanager
+def links(case: Case) -> Iterator[Wires]:
+    names = [f"w{number}" for number in range(case.members)]
+    with wired(*names) as wires:
+        for name in names:
+            wires.shape(name, f"{case.mbit}mbit-{LINK_DELAY}")
+        yield wires
+
+
+def by_turns(case: Case) -> dict[str, list[Timed]]:
+    runs: dict[str, list[Timed]] = {way: [] for way in WAYS}
+    with links(case) as wires:
+        for number in range(ROUNDS):
+            for way, measure in WAYS.items():
+                with tempfile.TemporaryDirectory(prefix="links-") as folder:
+                    runs[way].append(measure(case.course, Path(folder), wires))
+                print(f"  {case}, round {number + 1}: {way} {runs[way][-1].seconds:.4f} s", flush=True)
+    return runs
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    chosen = [case for case in CASES if str(case).startswith(CHOSEN)]
+    found = [row for case in chosen for row in rows(case, by_turns(case))]
+    return 0 if publish("links", found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
