@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from benchmarks.waiting import wait_for
-from edgetrain.engine.formation import tcp_info
+from edgetrain import tcp_info
 from edgetrain.engine.formation.silence import (
     LOOK_SECONDS,
     STUCK_SECONDS,
@@ -16,9 +16,11 @@ from edgetrain.engine.formation.silence import (
     is_stuck,
     listen,
 )
-from edgetrain.engine.formation.tcp_info import TcpInfo
+from edgetrain.tcp_info import TcpInfo
 
-LOST = TcpInfo(retransmits=3, probes=0, unacked=4, acked=1000, received=0, window=65_000)
+LOST = TcpInfo(
+    retransmits=3, probes=0, unacked=4, acked=1000, received=0, delivered=9, early=0, window=65_000
+)
 """Of a connection whose packets, or whose acknowledgements, are dropped."""
 LOOKS = int(STUCK_SECONDS / LOOK_SECONDS) + 1
 
@@ -43,6 +45,8 @@ def test_a_slow_link_that_still_answers_is_not_stuck() -> None:
     assert not any(judged(replace(LOST, acked=n) for n in range(10 * LOOKS)))
     in_bursts = [replace(LOST, acked=n // (LOOKS - 1)) for n in range(10 * LOOKS)]
     assert not any(judged(in_bursts))
+    behind_a_hole = (replace(LOST, delivered=n) for n in range(10 * LOOKS))
+    assert not any(judged(behind_a_hole)), "what comes behind a lost packet is acknowledged as well"
 
 
 def test_the_kernels_own_patience_with_a_long_way_counts() -> None:
@@ -71,9 +75,16 @@ def test_looks_that_come_late_do_not_make_a_silence() -> None:
 def test_the_kernels_structure_is_read_at_its_places() -> None:
     info = bytearray(232)
     info[2], info[3] = 7, 5
-    for place, size, value in ((24, 4, 11), (120, 8, 1 << 40), (128, 8, 1 << 41), (228, 4, 13)):
+    for place, size, value in (
+        (24, 4, 11),
+        (120, 8, 1 << 40),
+        (128, 8, 1 << 41),
+        (192, 4, 15),
+        (224, 4, 17),
+        (228, 4, 13),
+    ):
         info[place : place + size] = value.to_bytes(size, "little")
-    assert tcp_info.parse(bytes(info)) == TcpInfo(7, 5, 11, 1 << 40, 1 << 41, 13)
+    assert tcp_info.parse(bytes(info)) == TcpInfo(7, 5, 11, 1 << 40, 1 << 41, 15, 17, 13)
     assert tcp_info.parse(bytes(info[:200])).window is None
 
 
@@ -97,4 +108,4 @@ def test_whoever_does_not_read_closes_the_window_and_nothing_is_on_its_way() -> 
         assert tcp_info.read(there).received == info.acked - 1, (
             "the first byte that is acknowledged is the SYN"
         )
-        assert not is_stuck(listen(Silence(info.acked, 60.0), info, 1.0), info)
+        assert not is_stuck(listen(Silence((info.acked, info.delivered), 60.0), info, 1.0), info)

@@ -15,6 +15,10 @@ CEILING_SECONDS = 1.0
 GAPS_KEPT = 200
 USUAL = 0.99
 MARGIN = 5.0
+HOLE_SECONDS = 4.0
+"""So long what comes behind a lost packet speaks for the peer: the kernel hands nothing over before that has
+been sent again, which takes two seconds and more where a round trip takes 0.4 and one in 25 is lost. Not for
+ever: a packet that never gets through, being too large for the link, is one that we never hear."""
 
 
 @dataclass
@@ -22,6 +26,9 @@ class Pulse:
     """One peer's heartbeats. Times in seconds of a monotonic clock."""
 
     heard: float
+    """Its last word."""
+    came: float = 0.0
+    """The last packet of its that cannot be read yet."""
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS_KEPT))
     _deadline: float = CEILING_SECONDS
 
@@ -36,9 +43,14 @@ class Pulse:
         """We were the ones who did not listen: what it said meanwhile is still to be read."""
         self.heard = max(self.heard, now)
 
+    def stir(self, now: float) -> None:
+        """Something came from it that is no word yet, as a packet before it is missing."""
+        self.came = now
+
     def lost_at(self) -> float:
         """When it will count as lost, if it stays silent."""
-        return self.heard + self._deadline
+        last = max(self.heard, min(self.came, self.heard + HOLE_SECONDS))
+        return last + self._deadline
 
 
 def deadline(gaps: list[float]) -> float:

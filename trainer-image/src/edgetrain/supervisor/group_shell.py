@@ -102,6 +102,7 @@ class GroupShell:
                 self._hang_up_if_mute()
             self.peers.broadcast(self._beat)
             for worker, peer in list(self.peers.live.items()):
+                peer.look(self._now())
                 if self._now() > peer.pulse.lost_at():
                     self.peers.drop(worker, "is silent")
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgetrain.engine.formation import tcp_info
+from edgetrain import tcp_info
 from edgetrain.link import Form
 
 LOOK_SECONDS = 1.0

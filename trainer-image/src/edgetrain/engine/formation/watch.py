@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from edgetrain.engine.formation import tcp_info
+from edgetrain import tcp_info
 from edgetrain.engine.formation.silence import ASK_SECONDS, LOOK_SECONDS, Silence, is_stuck, listen
 
 SILENT_SECONDS = 20
