@@ -31,8 +31,11 @@ class PeerConnection:
 
     def look(self, now: float) -> None:
         """Whether something came that the kernel cannot hand over yet: a sign of life, if no word."""
+        connection = self.writer.get_extra_info("socket")
+        if connection is None:
+            return  # TLS has let go of one that is closed.
         try:
-            early = tcp_info.read(self.writer.get_extra_info("socket")).early or 0
+            early = tcp_info.read(connection).early or 0
         except (OSError, struct.error):
             return  # It is being closed, or the kernel is too old to tell.
         if early != self._early:
