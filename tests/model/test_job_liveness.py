@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgetrain.group import calls, lateness, policy
+from edgetrain.group import calls, founding, lateness, policy
 from edgetrain.group.status import Stage
 from edgetrain.group.view import View
 from tests.model.job import Job, all_of, training_job
@@ -223,6 +223,42 @@ def test_what_a_newcomer_holds_is_not_lost_with_its_donors() -> None:
     assert origin and (origin.worker, origin.step) == (job.pods[newcomer].worker, held)
 
 
+def donors_lost(job: Job, heard: bool) -> tuple[int, int, int]:
+    """A slow newcomer has caught up once and taken a snapshot since when its donors go for good: the operator
+    has heard of that, or of the first alone. Returns the newcomer, and both steps."""
+    *others, newcomer = (job.index[worker] for worker in job.world.plan.groups[0].succession)
+    job.slow.add(newcomer)
+    job.kill_trainer(newcomer)
+    group = job.sites[newcomer].group
+    assert job.run(20, lambda: group.status.stage is Stage.CAUGHT_UP)
+    job.run(0.2)
+    first, trainer = group.status.committed, job.sites[newcomer].trainer
+    if not heard:
+        job.lies[newcomer] = lambda part: part.model_copy(update={"step": min(part.step, first)})
+    assert trainer and job.run(20, lambda: trainer.position.committed > first)
+    job.run(0.2)
+    all_of(job, job.power_off, others)
+    stands = trainer.position.committed
+    job.run(10)
+    all_of(job, job.power_on, others)
+    return newcomer, first, stands
+
+
+def donors_lost_unheard(job: Job) -> None:
+    donors_lost(job, heard=False)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_snapshot_that_a_slow_newcomer_took_last_is_what_is_gone_on_from(heard: bool) -> None:
+    job = training_job(3)
+    newcomer, first, stands = donors_lost(job, heard)
+    commits(job)
+    origin = job.world.plan.origin
+    assert origin and origin.worker == job.pods[newcomer].worker
+    assert origin.step == (stands if heard else first) and first < stands
+    assert min(job.histories[job.world.plan.history]) == stands + 1
+
+
 # --- anything at any time
 
 
@@ -342,6 +378,7 @@ SCENARIOS = (
     only_two_hold_it,
     attempts_that_never_commit,
     builds_that_fail,
+    donors_lost_unheard,
     hung_leader,
     slow_votes,
     staggered,
@@ -367,6 +404,10 @@ MUTANTS: dict[str, tuple[Callable[[Job], None], list[tuple[Any, str, Any]]]] = {
         [(View, "witnesses", lambda view, members: ())],
     ),
     "who leads is not watched": (hung_leader, [(policy, "trusted", lambda *_: True)]),
+    "a state in memory begins where it was heard to stand": (
+        donors_lost_unheard,
+        [(founding, "_beginning", lambda view, started: view.plan.origin.step if view.plan.origin else 0)],
+    ),
     "every call is given the same time": (slow_votes, [(calls, "LONGEST_CALL_SECONDS", 1.0)]),
 }
 

@@ -37,6 +37,8 @@ class Trainers(Network, ABC):
         self._facts: set[tuple[str, FormationId, int, int]] = set()
         self._words: dict[FormationId, Established] = {}
         self._reform: dict[FormationId, int] = {}
+        self.slow: set[int] = set()
+        """Who replays more slowly than the others train: it takes another snapshot now and then."""
         self.builds_fail = False
         """No group can be built: all name one another for it."""
         self._saved_at, self._saves = 0.0, (NO_HISTORY, 0)
@@ -315,6 +317,7 @@ class Trainers(Network, ABC):
             return
         trainer.waits_since = self.now
         if trainer.whole:
+            self._leap(index, trainer, giver)
             self._look_at_donor(index, trainer, 1.0)
             return
         if not self.gives(giver) or self.sites[index].away:
@@ -325,6 +328,11 @@ class Trainers(Network, ABC):
         trainer.whole = True
         self.tell(index, link.CaughtUp(trainer.position))
         self._look_at_donor(index, trainer, 1.0)
+
+    def _leap(self, index: int, trainer: Trainer, giver: Trainer) -> None:
+        if index in self.slow and self.gives(giver):
+            trainer.position, trainer.content = replace(giver.position, prepared=None), giver.content
+            self.tell(index, link.Loaded(trainer.position))
 
     def _look_at_donor(self, index: int, trainer: Trainer, seconds: float) -> None:
         """Whether it is there, so long from now."""
@@ -343,7 +351,9 @@ class Trainers(Network, ABC):
     def _follow(self, donor: int, step: int) -> None:
         for index, site in enumerate(self.sites):
             trainer = site.trainer
-            if trainer and trainer.donor == donor and trainer.position.committed == step - 1:
+            if index in self.slow or trainer is None:
+                continue
+            if trainer.donor == donor and trainer.position.committed == step - 1:
 
                 def replay(i: int = index, t: Trainer = trainer) -> None:
                     giver = self.sites[donor].trainer

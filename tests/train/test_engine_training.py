@@ -112,6 +112,8 @@ def test_a_newcomer_moves_as_if_it_had_been_there(tmp_path: Path) -> None:
         group.until(lambda: group.committed() >= 10)
         newcomer = group.spawn("c", model_seed=9)
         group.join(newcomer)
+        loaded, caught_up = newcomer.last(link.Loaded), newcomer.last(link.CaughtUp)
+        assert 10 <= loaded.position.committed <= caught_up.position.committed
         group.run()
         check_exact(group)
         assert group.decisions[1:] == [Decision.NONE]

@@ -33,6 +33,7 @@ MESSAGES: list[link.Message] = [
     link.Stuck(F, ["b"]),
     link.Halted(F, P),
     link.CaughtUp(P),
+    link.Loaded(P),
     link.FetchFailed("a", "timed out"),
     link.Checkpointed(of_generation(2), 40, "00", "/x"),
     link.Finished("/m", "00"),

@@ -26,6 +26,7 @@ from edgetrain.link import (
     RESTART_STATUS,
     Finished,
     Link,
+    Loaded,
     Message,
     Position,
     Ready,
@@ -261,6 +262,8 @@ class Boundary:
         self._restore(snapshot)
         with self._monitor:
             self._replica.take_over(snapshot.position, snapshot.ledger.at_rest(), in_sync=True)
+        # Its donor may be gone before it is caught up with, and then this is what is left.
+        self.send(Loaded(snapshot.position))
 
     def _restore(self, snapshot: Snapshot) -> None:
         if snapshot.layout != self._layout:

@@ -63,7 +63,7 @@ def _alike(view: View) -> list[Status]:
 
 def _found_with(view: View, started: list[Status]) -> Move:
     plan = view.plan
-    beginning = plan.origin.step if plan.origin else 0
+    beginning = _beginning(view, started)
     holders = [s for s in started if s.committed == beginning and s.member is not None]
     if not holders:
         return Nothing(why=f"nobody here holds the state of step {beginning}")
@@ -76,6 +76,18 @@ def _found_with(view: View, started: list[Status]) -> Move:
     if len(ready) < len(plan.pods) and view.now < view.since + GATHER_SECONDS:
         return Nothing(view.since + GATHER_SECONDS, "waiting for the rest of the plan")
     return view.propose(ready, f"the first formation of {plan.history}")
+
+
+def _beginning(view: View, started: list[Status]) -> int:
+    """The step from which the generation begins.
+
+    A state in memory may be of a later step than the operator had heard of: it moves while its donor lives,
+    and stands still from when it was named. Who has taken it over stands where it does.
+    """
+    origin = view.plan.origin
+    if origin is None or not origin.worker:
+        return origin.step if origin else 0
+    return max(origin.step, *(status.committed for status in started))
 
 
 def _invitation(view: View, holders: list[Status]) -> Invite | None:

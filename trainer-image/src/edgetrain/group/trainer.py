@@ -144,11 +144,8 @@ class OwnTrainer:
                 self._left(formation, position, Stage.BROKEN, now)
             case link.Halted(formation, position):
                 self._left(formation, position, self._halted_as(), now)
-            case link.CaughtUp(position) if self.status.stage is Stage.FETCHING:
-                self.moved_at = now
-                self.status = replace(self.status, stuck=(), whole=True)
-                self._at(position)
-                self._stage(Stage.CAUGHT_UP)
+            case link.Loaded() | link.CaughtUp() if self._fetches():
+                self._fetched(message, now)
             case link.FetchFailed(donor, error) if donor == self._donor and self._fetches():
                 self._effects.append(Log(f"nothing comes from {donor}: {error}"))
                 self.status = replace(self.status, stuck=(donor,))
@@ -176,12 +173,22 @@ class OwnTrainer:
         if ballot is None or formation is None or formation.history != ballot.record.history:
             return
         if (ballot.engaged is not None or self._fetches()) and progress.step > ballot.position.committed:
-            self.moved_at = now
-            self.status = replace(self.status, whole=True)
-            self._at(Position(formation.history, formation, progress.step))
+            self._holds(Position(formation.history, formation, progress.step), now)
 
     def _fetches(self) -> bool:
         return self.status.stage in (Stage.FETCHING, Stage.CAUGHT_UP)
+
+    def _fetched(self, message: link.Loaded | link.CaughtUp, now: float) -> None:
+        self._holds(message.position, now)
+        if isinstance(message, link.CaughtUp):
+            self.status = replace(self.status, stuck=())
+            self._stage(Stage.CAUGHT_UP)
+
+    def _holds(self, position: Position, now: float) -> None:
+        """The state of that point of its history."""
+        self.moved_at = now
+        self.status = replace(self.status, whole=True)
+        self._at(position)
 
     def _at(self, position: Position) -> None:
         self.status = replace(self.status, committed=position.committed)

@@ -99,6 +99,13 @@ class CaughtUp:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A donor's snapshot has taken the place of the state at hand, which stands at `position` now."""
+
+    position: Position
+
+
+@dataclass(frozen=True)
 class FetchFailed:
     """Nothing comes from the donor. It is tried on, until another Fetch."""
 
@@ -263,8 +270,8 @@ class Ping:
 
 # fmt: off
 Message = (
-    Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | FetchFailed
-    | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet | Form | Halt
-    | Reform | Hold | Fetch | Start | Stop | TryLinks | Ping
+    Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | Loaded
+    | FetchFailed | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet
+    | Form | Halt | Reform | Hold | Fetch | Start | Stop | TryLinks | Ping
 )
 # fmt: on

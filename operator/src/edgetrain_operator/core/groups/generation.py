@@ -122,7 +122,7 @@ def branched(stored: GroupRecord, left: History, renewal: NewGeneration) -> tupl
 def _origin_lost(scene: GroupContext, plan: GroupPlan) -> str:
     """Before its first formation a generation is lost with the state that it starts from."""
     origin = plan.origin
-    if origin is None or any(_holds(scene, w, p, origin.step) for w, p in scene.reports.parts.items()):
+    if origin is None or any(_holds(scene, part, origin) for part in scene.reports.parts.values()):
         return ""
     if origin.worker:
         uid = dict(f.split("/", 1) for f in plan.founders).get(origin.worker, "")
@@ -134,8 +134,10 @@ def _origin_lost(scene: GroupContext, plan: GroupPlan) -> str:
     return "" if kept else f"nobody holds the checkpoint of step {origin.step} any more"
 
 
-def _holds(scene: GroupContext, worker: str, part: TrainingPart, step: int) -> bool:
-    return part.holds and part.history == scene.history and part.step == step
+def _holds(scene: GroupContext, part: TrainingPart, origin: Origin) -> bool:
+    """What is in memory may be of a later step than had been heard when it was named."""
+    begins = part.step >= origin.step if origin.worker else part.step == origin.step
+    return part.holds and part.history == scene.history and begins
 
 
 def _why(scene: GroupContext, lost: Quorum) -> str:
