@@ -27,10 +27,11 @@ from edgetrain.engine.transfer.replay_log import ReplayLog
 from edgetrain.fleet_client import FleetClient, FleetConnection
 from edgetrain.link import Position
 from edgetrain.metrics_page import serve_metrics
-from edgetrain_operator.fleet import ca
+from edgetrain_operator.fleet import ca, door
 from edgetrain_operator.fleet import service as fleet_service
+from edgetrain_operator.fleet.door import Room
 from edgetrain_operator.fleet.keyring import Keyring, renewed
-from edgetrain_operator.fleet.service import STRANGERS
+from edgetrain_operator.fleet.service import GUESTS, STRANGERS
 from edgetrain_protocol.report import MOST_REQUEST_BYTES
 from tests.support.fleet import Lease, report, serving, settings_for
 from tests.support.histories import FIRST as FIRST_HISTORY
@@ -89,6 +90,20 @@ def test_idle_strangers_are_bounded_and_a_worker_is_served_meanwhile(crowd: Conn
         assert sum(map(is_ended, strangers)) == 200
         worker.send([report(sequence=1)])
         assert service.door.connected == {"stranger": STRANGERS, "guest": 1}
+
+
+@pytest.mark.attack(2)
+def test_strangers_do_not_take_all_files_of_an_operator_that_may_open_few(
+    crowd: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some runtimes give their containers 1,024, which is what strangers are given room for elsewhere."""
+    monkeypatch.setattr(door, "raise_limit", lambda: 1024)
+    with serving() as service, FleetClient(settings_for(service, tmp_path)) as worker:
+        strangers = crowd(service.port, STRANGERS)
+        wait_for(lambda: service.door.ended, 10, lambda: str(service.door.connected))
+        worker.send([report(sequence=0)])
+        assert sum(not is_ended(stranger) for stranger in strangers) < (1024 - door.KEPT_DESCRIPTORS) / 4
+        assert door.room_within(Room(STRANGERS, GUESTS)).guests > 600
 
 
 @pytest.mark.attack(2)

@@ -7,25 +7,50 @@ after them.
 
 import asyncio
 import contextlib
+import logging
 import resource
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgetrain_protocol.crowd import Crowd
 from edgetrain_protocol.descriptors import raise_limit
 from edgetrain_protocol.listening import listen
 
+log = logging.getLogger(__name__)
+
 KEPT_DESCRIPTORS = 256
 """What the operator itself needs of them: its own requests, logs, certificates."""
+ENDING = 64
+"""Connections beyond the room that there is: those that have been put out and are not closed yet."""
 Address = tuple[str, int]
 
 
-def room_for(wished: int) -> int:
-    """How many connections a port may have, with what the system lets this process open; the limit is raised
-    to what may be had without rights."""
+class Room(NamedTuple):
+    """How many connections a port may have."""
+
+    strangers: int
+    """Who have proved nothing."""
+    guests: int
+    """Who have."""
+
+
+def room_within(wished: Room) -> Room:
+    """What there is of this with as many files as the system lets this process open; the limit is raised to
+    what may be had without rights. Strangers alone must not be able to take all.
+    """
     hard = raise_limit()
-    return wished if hard == resource.RLIM_INFINITY else max(1, min(wished, hard - KEPT_DESCRIPTORS))
+    part = 1.0 if hard == resource.RLIM_INFINITY else (hard - KEPT_DESCRIPTORS) / sum(wished)
+    if part >= 1:
+        return wished
+    room = Room(*(max(1, int(part * number)) for number in wished))
+    log.warning(
+        "%d open files are allowed: room for %d connections of workers, not %d",
+        hard,
+        room.guests,
+        wished.guests,
+    )
+    return room
 
 
 class Door:
@@ -34,15 +59,11 @@ class Door:
     All methods are called in one event loop's thread.
     """
 
-    def __init__(self, *, strangers: int, guests: int, seconds: float) -> None:
-        """
-        Args:
-            strangers: how many may be connected who have proved nothing.
-            guests: how many who have.
-            seconds: how long somebody may be connected without proving anything.
-        """
-        self._strangers: Crowd[Address] = Crowd(strangers)
-        self._guests: Crowd[Address] = Crowd(guests)
+    def __init__(self, room: Room, *, seconds: float) -> None:
+        """`seconds`: how long somebody may be connected without proving anything."""
+        self._most = sum(room) + ENDING
+        self._strangers: Crowd[Address] = Crowd(room.strangers)
+        self._guests: Crowd[Address] = Crowd(room.guests)
         self._seconds = seconds
         self._connections: dict[Address, _Connection] = {}
         self.ended = 0
@@ -64,6 +85,7 @@ class Door:
         """
         with listen(host, port) as plain:
             listener = _Listener(plain.family, plain.type, plain.proto, fileno=plain.detach())
+        listener.full = lambda: len(self._connections) >= self._most
         listener.enter = self._enter
         listener.leave = self._leave
         return listener
@@ -122,10 +144,15 @@ class _Connection(socket.socket):
 class _Listener(socket.socket):
     """asyncio asks its listening socket for each connection: the one place before TLS begins."""
 
+    full: Callable[[], bool]
     enter: Callable[[_Connection, Address], None]
     leave: Callable[[_Connection, Address], None]
 
     def accept(self) -> tuple[socket.socket, Any]:
+        if self.full():
+            # As if nobody were there: asyncio lets in all who wait, at once, before any whom that puts out
+            # is closed.
+            raise BlockingIOError
         plain, whence = super().accept()
         connection = _Connection(plain.family, plain.type, plain.proto, fileno=plain.detach())
         address = (str(whence[0]), int(whence[1]))

@@ -16,7 +16,7 @@ import uvicorn
 
 from edgetrain_operator.fleet import ca, tls
 from edgetrain_operator.fleet.app import create_app
-from edgetrain_operator.fleet.door import Door, room_for
+from edgetrain_operator.fleet.door import Door, Room, room_within
 from edgetrain_operator.fleet.external_certificate import Offer
 from edgetrain_operator.fleet.fleet import Fleet
 from edgetrain_operator.fleet.forward import Leadership, ToLeader
@@ -75,7 +75,7 @@ class FleetService:
         """`given`: a certificate to serve instead of one of our own authority's."""
         self.fleet = Fleet(keyring, given_authorities=given.authorities if given else "")
         self._host, self._port = host, port
-        self.door = Door(strangers=STRANGERS, guests=room_for(GUESTS), seconds=STRANGER_SECONDS)
+        self.door = Door(room_within(Room(STRANGERS, GUESTS)), seconds=STRANGER_SECONDS)
         requests = Requests()
         self.collector = FleetCollector(self.fleet, requests, self.door, self._certificates)
         self._given = given is not None

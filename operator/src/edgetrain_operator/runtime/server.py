@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from edgetrain_operator.fleet.door import Door
+from edgetrain_operator.fleet.door import Door, Room
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Server:
         app.router.add_get("/metrics/workers", self._relayed)
         app.router.add_get("/healthz", self._healthz)
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
-        self._door = Door(strangers=CONNECTIONS, guests=0, seconds=CONNECTION_SECONDS)
+        self._door = Door(Room(strangers=CONNECTIONS, guests=0), seconds=CONNECTION_SECONDS)
         self.port = 0
 
     async def start(self, port: int) -> None:
