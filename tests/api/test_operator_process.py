@@ -1,7 +1,12 @@
 """The operator's process on a real API server: watches, queue, fleet API, Lease and take-overs."""
 
 import re
+import ssl
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +14,7 @@ from urllib.parse import urlparse
 
 import pytest
 
+from benchmarks.programs import strangers
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.plan import Plan
 from tests.support.apiserver import ApiServer
@@ -16,6 +22,8 @@ from tests.support.fake_worker import FakeWorker
 from tests.support.forwarder import forwarding
 from tests.support.objects import drop_nodes, get, items, job, make_node, program, set_ready
 from tests.support.operator_process import OperatorProcess, operator_process
+
+STRANGERS = Path(strangers.__file__)
 
 
 @pytest.fixture(autouse=True)
@@ -203,6 +211,26 @@ def test_the_leader_tells_of_jobs_and_of_what_their_workers_report(
         assert "edgetrain_operator_nodes 1.0" in leader.metrics()
         assert standby.workers() == ""
         assert 'edgetrain_operator_fleet_requests_total{code="2xx",route="reports"} 2.0' in standby.metrics()
+
+
+@pytest.mark.attack(2)
+def test_a_crowd_does_not_take_all_files_of_an_operator_that_may_open_few(
+    api: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    with operator_process(api, namespace, tmp_path, files="1024") as operator:
+        words = ["127.0.0.1", str(operator.fleet_port), "--count=3000", "--seconds=60"]
+        command = [sys.executable, str(STRANGERS), *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as crowd:
+            try:
+                assert crowd.stdout
+                assert any(int(line.split()[-2]) >= 3000 for line in crowd.stdout)
+                asked = f"https://127.0.0.1:{operator.fleet_port}/v1/jobs"
+                with pytest.raises(urllib.error.HTTPError, match="401"):
+                    urllib.request.urlopen(asked, timeout=5, context=ssl._create_unverified_context())
+            finally:
+                crowd.kill()
+        assert operator.healthy()
+        assert "out of system resource" not in operator.log.read_text()
 
 
 def test_a_leader_that_ends_gives_the_lease_back(api: ApiServer, namespace: str, tmp_path: Path) -> None:

@@ -65,9 +65,13 @@ def operator_process(
     directory: Path,
     name: str = "operator-a",
     kubeconfig: str = "",
+    files: str = "",
     **env: str,
 ) -> Iterator[OperatorProcess]:
-    """Start one that looks after `namespace` and keeps its Lease there; wait until it is healthy."""
+    """Start one that looks after `namespace` and keeps its Lease there; wait until it is healthy.
+
+    `files`: how many it may have open, where not as many as we.
+    """
     metrics_port, fleet_port = free_ports(2)
     settings = {
         "TRAINER_IMAGE": "registry.example/edgetrain:test",
@@ -79,10 +83,11 @@ def operator_process(
         "FLEET_PORT": str(fleet_port),
     }
     log = directory / f"{name}.log"
+    limited = ["prlimit", f"--nofile={files}:{files}"] if files else []
     variables = {f"EDGETRAIN_OPERATOR_{key}": value for key, value in (settings | env).items()}
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgetrain_operator"],
+            [*limited, sys.executable, "-m", "edgetrain_operator"],
             env=os.environ | {"KUBECONFIG": kubeconfig or str(api.kubeconfig)} | variables,
             stdout=stream,
             stderr=stream,
