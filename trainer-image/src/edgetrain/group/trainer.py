@@ -204,16 +204,13 @@ class OwnTrainer:
         if not plan.train or begun or trained or self._start_sent == (plan.history, self._member):
             return
         origin = plan.origin
-        if origin and origin.worker and (origin.worker, origin.incarnation) != self._process:
+        own = (self.pod.worker, self._member.incarnation)
+        if origin and origin.worker and (origin.worker, origin.incarnation) != own:
             return  # Only that process holds the state: to begin from another would lose it.
         self._start_sent = (plan.history, self._member)
         keep = bool(origin and origin.worker)
         resume = link.Resume(origin.step, origin.history, origin.digest) if origin and not keep else None
         self._effects.append(Order(link.Start(plan.history, resume, keep)))
-
-    @property
-    def _process(self) -> tuple[str, str]:
-        return self.pod.worker, self._member.incarnation if self._member else ""
 
     def try_links(self, named: bool) -> None:
         """Once, where we are an end of a pair between which data do not pass: which end is bad shows in how
