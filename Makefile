@@ -18,6 +18,9 @@ STAMPS := $(VENV)/stamps
 # which must not hold a set-up for long.
 TORCH_INDEX_SECONDS := 8
 
+# Two for each processor: many of these tests wait for a time to pass.
+UNIT_JOBS = $(shell expr 2 \* $$(nproc))
+
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
@@ -39,7 +42,7 @@ test: lint test-unit test-observe test-model test-train test-api test-lab ## Set
 
 .PHONY: test-unit
 test-unit: setup ## The tests that need no cluster, under a minute
-	$(BIN)/pytest -q -n auto tests/unit
+	$(BIN)/pytest -q -n $(UNIT_JOBS) tests/unit
 
 .PHONY: test-observe
 test-observe: setup ## promtool on rules and metrics, remote write to a real Prometheus, pictures
