@@ -6,15 +6,21 @@ A row's `met` is computed from its value and its goal, never written by hand.
 import json
 import os
 import platform
+import signal
 import statistics
-from collections.abc import Callable, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import RESULTS, write_figures
+
+Found = TypeVar("Found")
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda value, bound: value <= bound,
@@ -67,6 +73,23 @@ def median_row(what: str, samples: Sequence[float], unit: str, goal: Goal | None
     if not samples:
         raise ValueError(f"nothing was measured for {what!r}")
     return Row(what, statistics.median(samples), unit, goal, tuple(samples))
+
+
+def end_when_told() -> None:
+    """Leave by SystemExit on SIGTERM, so that what was begun is ended."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def by_turns(what: str, ways: Mapping[str, Callable[[Path], Found]], rounds: int) -> dict[str, list[Found]]:
+    """What each way found, round by round: one way after another, so that all meet the same machine. Each
+    run has a folder of its own, which is gone afterwards."""
+    found: dict[str, list[Found]] = {way: [] for way in ways}
+    for number in range(rounds):
+        for way, measure in ways.items():
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+                found[way].append(measure(Path(folder)))
+            print(f"  {what}, round {number + 1}: {way} {found[way][-1]}", flush=True)
+    return found
 
 
 def machine() -> dict[str, Any]:

@@ -5,15 +5,13 @@ that gradients as fp32, at the links' rate around the ring, take RATIO times as 
 """
 
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.harness import Goal, Row, by_turns, end_when_told, median_row, publish
 from benchmarks.stepped import LARGE, MEDIUM, SMALL, Course, Model, Timed, Way, by_ddp, in_a_job
 from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support.wires import Wires, wired
@@ -84,21 +82,16 @@ def links(case: Case) -> Iterator[Wires]:
         yield wires
 
 
-def by_turns(case: Case) -> dict[str, list[Timed]]:
-    runs: dict[str, list[Timed]] = {way: [] for way in WAYS}
+def timed(case: Case) -> dict[str, list[Timed]]:
     with links(case) as wires:
-        for number in range(ROUNDS):
-            for way, measure in WAYS.items():
-                with tempfile.TemporaryDirectory(prefix="links-") as folder:
-                    runs[way].append(measure(case.course, Path(folder), wires))
-                print(f"  {case}, round {number + 1}: {way} {runs[way][-1].seconds:.4f} s", flush=True)
-    return runs
+        ways = {way: partial(measure, case.course, wires=wires) for way, measure in WAYS.items()}
+        return by_turns(str(case), ways, ROUNDS)
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    end_when_told()
     chosen = [case for case in CASES if str(case).startswith(CHOSEN)]
-    found = [row for case in chosen for row in rows(case, by_turns(case))]
+    found = [row for case in chosen for row in rows(case, timed(case))]
     return 0 if publish("links", found) else 1
 
 

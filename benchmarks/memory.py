@@ -1,13 +1,13 @@
 """What a worker holds in memory against a process of DDP: program and supervisor, 25 M parameters, Adam."""
 
 import os
-import signal
 import statistics
 import sys
-import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.harness import Goal, Row, by_turns, end_when_told, median_row, publish
 from benchmarks.resident import resident
 from benchmarks.stepped import LARGE, Course, by_ddp, job, wait_timed
 from edgetrain_protocol.strategy import Reduction
@@ -29,15 +29,15 @@ def of_a_worker(directory: Path, reduction: Reduction) -> float:
         return programs + statistics.median(supervisors)
 
 
+WAYS: dict[str, Callable[[Path], float]] = {
+    "DDP": of_ddp,
+    **{way: partial(of_a_worker, reduction=Reduction(way)) for way in ("ring", "star")},
+}
+
+
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    found: dict[str, list[float]] = {"DDP": [], "ring": [], "star": []}
-    for number in range(ROUNDS):
-        for way, each in found.items():
-            with tempfile.TemporaryDirectory(prefix="memory-") as folder:
-                place = Path(folder)
-                each.append(of_ddp(place) if way == "DDP" else of_a_worker(place, Reduction(way)))
-            print(f"  round {number + 1}: {way} {each[-1]:.0f} MB", flush=True)
+    end_when_told()
+    found = by_turns(f"{LARGE.name}, MB", WAYS, ROUNDS)
     rows: list[Row] = [median_row(f"{LARGE.name}: {way}", each, "MB") for way, each in found.items()]
     for way in ("ring", "star"):
         ratios = [one / ddp for one, ddp in zip(found[way], found["DDP"], strict=True)]

@@ -6,16 +6,15 @@ step as its gradients take as fp32 through the best connected one: communication
 
 import json
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.baselines.ddp import Meeting, run_ranks, written
-from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.harness import Goal, Row, by_turns, end_when_told, median_row, publish
 from benchmarks.stepped import ENVIRONMENT
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.strategy import Payload, Reduction, Shares
@@ -121,19 +120,14 @@ def rows(task: Task, runs: dict[str, list[Reached]]) -> Iterator[Row]:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    end_when_told()
     found: list[Row] = []
     with wired(*LINKS) as wires:
         for name, rate in LINKS.items():
             wires.shape(name, f"{rate}mbit")
         for task in (task for task in TASKS if task.name.startswith(CHOSEN)):
-            runs: dict[str, list[Reached]] = {way: [] for way in WAYS}
-            for number in range(ROUNDS):
-                for way, measure in WAYS.items():
-                    with tempfile.TemporaryDirectory(prefix="payload-") as folder:
-                        runs[way].append(measure(task, wires, Path(folder)))
-                    print(f"  {task.name}, round {number + 1}: {way} {runs[way][-1]}", flush=True)
-            found += rows(task, runs)
+            ways = {way: partial(measure, task, wires) for way, measure in WAYS.items()}
+            found += rows(task, by_turns(task.name, ways, ROUNDS))
     return 0 if publish("payload", found) else 1
 
 

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import platform
-import signal
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.harness import Goal, Row, end_when_told, median_row, publish
 from benchmarks.programs.state_transfer import DONOR
 from benchmarks.waiting import wait_for
 from edgetrain.ciphers import CPU_INFO, wanted
@@ -244,7 +243,7 @@ def against_plain(what: str, name: str, took: Times, goal: Goal | None) -> Row:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    end_when_told()
     rows = list(speeds())
     with wired(*WORKERS) as wires, tempfile.TemporaryDirectory(prefix="secure-") as folder:
         for worker in WORKERS:

@@ -4,14 +4,12 @@ On loopback each worker has a core of its own where there are enough: its superv
 """
 
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.harness import Goal, Row, by_turns, end_when_told, median_row, publish
 from benchmarks.stepped import LARGE, MEDIUM, SMALL, Course, Model, Timed, Way, by_ddp, in_a_job
 from edgetrain_protocol.strategy import Reduction
 
@@ -48,23 +46,18 @@ def rows(size: Size, members: int, runs: dict[str, list[Timed]]) -> Iterator[Row
         yield median_row(f"{what}: {way} against DDP", ratios, "x", goal)
 
 
-def by_turns(size: Size, members: int) -> dict[str, list[Timed]]:
-    runs: dict[str, list[Timed]] = {way: [] for way in WAYS}
-    for number in range(ROUNDS):
-        for way, measure in WAYS.items():
-            with tempfile.TemporaryDirectory(prefix="step-") as folder:
-                runs[way].append(measure(Course(size.model, members, size.steps), Path(folder)))
-            what = f"{size.model.name}, {members} workers, round {number + 1}"
-            print(f"  {what}: {way} {runs[way][-1]}", flush=True)
-    return runs
+def timed(size: Size, members: int) -> dict[str, list[Timed]]:
+    course = Course(size.model, members, size.steps)
+    ways = {way: partial(measure, course) for way, measure in WAYS.items()}
+    return by_turns(f"{size.model.name}, {members} workers", ways, ROUNDS)
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    end_when_told()
     found: list[Row] = []
     for size in (size for size in SIZES if size.model.name.startswith(CHOSEN)):
         for members in MEMBERS:
-            found += rows(size, members, by_turns(size, members))
+            found += rows(size, members, timed(size, members))
     return 0 if publish("step", found) else 1
 
 

@@ -5,7 +5,6 @@ seconds. The vote's time is the workers' own: `edgetrain_phase_seconds_total` on
 """
 
 import os
-import signal
 import statistics
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.harness import Goal, Row, median_row, publish
+from benchmarks.harness import Goal, Row, end_when_told, median_row, publish
 from benchmarks.stepped import MEDIUM, SMALL, Course, by_ddp, job, wait_timed
 from edgetrain_protocol.series import PHASE_SECONDS, STEPS
 from edgetrain_protocol.strategy import Reduction
@@ -81,7 +80,7 @@ def rows(case: Case, runs: Sequence[Measured]) -> Iterator[Row]:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    end_when_told()
     runs: Mapping[Case, list[Measured]] = {case: [] for case in CASES}
     for number in range(ROUNDS):
         for case, each in runs.items():

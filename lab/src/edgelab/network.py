@@ -99,8 +99,7 @@ def add_cloudcore(lab: str, block: Block) -> None:
 
 def add_node(lab: str, block: Block, node: str, number: int) -> None:
     """A node's namespace, its link, which is not shaped, and the way to its pods."""
-    run(["ip", "netns", "add", netns(lab, node)])
-    wire(netns(lab, node), netns(lab), port(number))
+    _plug(lab, node, port(number))
     lead_to_node(lab, block, node, number)
 
 
@@ -203,9 +202,14 @@ def _address_hub(hub: str, block: Block) -> None:
 
 
 def _connect(lab: str, block: Block, member: str, hub_port: str, address: str) -> None:
+    _plug(lab, member, hub_port)
+    _address(lab, block, member, hub_port, address)
+
+
+def _plug(lab: str, member: str, hub_port: str) -> None:
+    """A namespace, and a link to the hub's."""
     run(["ip", "netns", "add", netns(lab, member)])
     wire(netns(lab, member), netns(lab), hub_port)
-    _address(lab, block, member, hub_port, address)
 
 
 def _address(lab: str, block: Block, member: str, hub_port: str, address: str) -> None:

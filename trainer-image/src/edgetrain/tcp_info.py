@@ -39,6 +39,14 @@ def read(connection: socket.socket) -> TcpInfo:
     return parse(info)
 
 
+def look(connection: socket.socket | None) -> TcpInfo | None:
+    """As `read`; None where it is closed, is let go of, or the kernel is too old to tell."""
+    try:
+        return read(connection) if connection is not None else None
+    except (OSError, struct.error):
+        return None
+
+
 def parse(info: bytes) -> TcpInfo:
     retransmits, probes = _TIMERS.unpack_from(info)
     acked, received = _COUNTERS.unpack_from(info)

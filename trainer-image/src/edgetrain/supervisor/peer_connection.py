@@ -1,7 +1,6 @@
 """One live connection to another supervisor."""
 
 import asyncio
-import struct
 from dataclasses import dataclass
 
 from edgetrain import tcp_info
@@ -31,15 +30,10 @@ class PeerConnection:
 
     def look(self, now: float) -> None:
         """Whether something came that the kernel cannot hand over yet: a sign of life, if no word."""
-        connection = self.writer.get_extra_info("socket")
-        if connection is None:
-            return  # TLS has let go of one that is closed.
-        try:
-            early = tcp_info.read(connection).early or 0
-        except (OSError, struct.error):
-            return  # It is being closed, or the kernel is too old to tell.
-        if early != self._early:
-            self._early = early
+        # No socket where TLS has let go of one that is closed.
+        info = tcp_info.look(self.writer.get_extra_info("socket"))
+        if info and info.early and info.early != self._early:
+            self._early = info.early
             self.pulse.stir(now)
 
     def close(self) -> None:

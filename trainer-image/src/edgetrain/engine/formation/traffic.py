@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,8 +25,7 @@ class _Line:
     received: int = 0
 
     def look(self) -> None:
-        with contextlib.suppress(OSError, struct.error):
-            info = tcp_info.read(self.connection)
+        if info := tcp_info.look(self.connection):
             self.sent, self.received = info.acked, info.received
 
 

@@ -8,7 +8,6 @@ wait for ever.
 import contextlib
 import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -44,11 +43,11 @@ class _Line:
 
     def is_stuck(self, passed: float) -> bool:
         """After another look, `passed` seconds after the last."""
-        with contextlib.suppress(OSError, struct.error):
-            info = tcp_info.read(self.connection)
-            self._silence = listen(self._silence, info, passed)
-            return is_stuck(self._silence, info)
-        return False
+        info = tcp_info.look(self.connection)
+        if info is None:
+            return False
+        self._silence = listen(self._silence, info, passed)
+        return is_stuck(self._silence, info)
 
 
 def _wait(lines: list[_Line], closed: Callable[[str], None], stuck: Callable[[Addresses], None]) -> None:
