@@ -1,10 +1,21 @@
-"""How many threads torch computes with: what the container may use, however its quota is told."""
+"""How many threads torch computes with: what the container may use, however its quota is told, at most."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edgetrain.engine.settings import cores
+
+THREADS_OF_A_PROGRAM = """
+import torch
+import edgetrain
+{before}
+edgetrain.join()
+print(torch.get_num_threads())
+"""
 
 
 @pytest.mark.parametrize(
@@ -24,3 +35,14 @@ def test_whole_cores_of_the_quota(tmp_path: Path, files: dict[str, str], expecte
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
     assert cores(4, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "env"), [("torch.set_num_threads(1)", {}), ("", {"OMP_NUM_THREADS": "1"})], ids=["set", "env"]
+)
+def test_a_program_that_chose_fewer_threads_keeps_to_them(before: str, env: dict[str, str]) -> None:
+    program = THREADS_OF_A_PROGRAM.format(before=before)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **env}, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "1"

@@ -85,7 +85,8 @@ class Session:
         self._computed = 0
         self._drained = False
         self._order: EpochPermutation | None = None
-        torch.set_num_threads(max(1, settings.threads))
+        # Never more than the program, or OMP_NUM_THREADS, has chosen.
+        torch.set_num_threads(min(torch.get_num_threads(), settings.cores))
 
     @property
     def alone(self) -> bool:

@@ -11,8 +11,6 @@ from typing import Self
 from edgetrain.credentials import Credentials
 from edgetrain_protocol.names import CHECKPOINT_DIR, STATE_PORT, Env
 
-THREADS = "EDGETRAIN_THREADS"
-"""Overrides the number of threads that torch computes with."""
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -24,7 +22,8 @@ class Settings:
     state_port: int
     checkpoint_dir: Path
     model_dir: Path
-    threads: int
+    cores: int
+    """That the container may use."""
     credentials: Credentials
 
     @classmethod
@@ -40,7 +39,7 @@ class Settings:
             state_port=_number(env, Env.STATE_PORT, STATE_PORT),
             checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, CHECKPOINT_DIR)),
             model_dir=Path(env.get(Env.MODEL_DIR, "model")),
-            threads=_number(env, THREADS, cores(len(os.sched_getaffinity(0)))),
+            cores=cores(len(os.sched_getaffinity(0))),
             credentials=Credentials.from_env(env),
         )
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from edgetrain import tcp_info
 from edgetrain.group.members import Pod
 from edgetrain.supervisor.detector import Pulse
-from edgetrain.supervisor.frames import framed
-from edgetrain.supervisor.wire import Spoken, encode
 
 BACKLOG_BYTES = 4 << 20
 """Unsent: a peer so far behind is as good as lost."""
@@ -21,12 +19,12 @@ class PeerConnection:
     _early: int = 0
     """Packets that had come in before their turn, when that was last looked at."""
 
-    def send(self, message: Spoken) -> None:
+    def send(self, frame: bytes) -> None:
         """Queue a message; never waits."""
         if self.writer.transport.get_write_buffer_size() > BACKLOG_BYTES:
             self.close()
             return
-        self.writer.write(framed(encode(message)))
+        self.writer.write(frame)
 
     def look(self, now: float) -> None:
         """Whether something came that the kernel cannot hand over yet: a sign of life, if no word."""

@@ -22,7 +22,7 @@ from edgetrain.supervisor.detector import Pulse
 from edgetrain.supervisor.frames import BadFrame, Frames, framed
 from edgetrain.supervisor.peer_connection import PeerConnection
 from edgetrain.supervisor.streams import Stream
-from edgetrain.supervisor.wire import BadSpeech, Spoken, decode
+from edgetrain.supervisor.wire import BadSpeech, Spoken, decode, encode
 from edgetrain_protocol.crowd import Crowd
 from edgetrain_protocol.listening import listen
 
@@ -111,9 +111,10 @@ class Peers:
         return partial(self._say, list(self.live.values()), message)
 
     def _say(self, peers: Iterable[PeerConnection], message: Spoken) -> None:
+        frame = framed(encode(message))
         for peer in peers:
             if self.live.get(peer.pod.worker) is peer:
-                peer.send(message)
+                peer.send(frame)
 
     def drop(self, worker: str, why: str) -> None:
         """Give a silent peer up."""
