@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetrain.data import BatchPartition, Block, EpochPermutation, SamplerState, cut
+from edgetrain.data import BatchPartition, Block, SamplerState, cut
 from edgetrain.data_part import DataPart
 from edgetrain.engine.state.ledger import Ledger
+from edgetrain.epoch_order import EpochOrder
 
 MEMBERS = ["a", "b", "c", "d", "e"]
 
@@ -35,7 +36,7 @@ def test_each_epoch_sees_each_sample_once(
     seen: Counter[tuple[int, int]] = Counter()
 
     def commit(step: BatchPartition) -> SamplerState:
-        order = EpochPermutation(samples, seed, step.epoch)
+        order = EpochOrder(samples, seed, step.epoch)
         seen.update((step.epoch, i) for part in step.slices.values() for i in order.indices(part))
         return step.after
 
@@ -52,17 +53,6 @@ def test_each_epoch_sees_each_sample_once(
         record = commit(cut(record, batch, {"a": 1.0}))
     assert seen == Counter({(epoch, i): 1 for epoch in range(epochs) for i in range(samples)})
     assert record.part_done(epochs) == 1.0
-
-
-@given(st.integers(1, 200), st.integers(0, 9), st.integers(0, 9))
-def test_an_order_is_a_permutation_that_all_compute_alike(samples: int, seed: int, epoch: int) -> None:
-    indices = EpochPermutation(samples, seed, epoch).indices(range(samples))
-    assert sorted(indices) == list(range(samples))
-    assert indices == EpochPermutation(samples, seed, epoch).indices(range(samples))
-
-
-def test_epochs_have_different_orders() -> None:
-    assert EpochPermutation(100, 0, 0).indices(range(100)) != EpochPermutation(100, 0, 1).indices(range(100))
 
 
 def test_a_lost_part_goes_out_first() -> None:

@@ -2,15 +2,12 @@
 
 The record is part of every member's state and moves only when a step commits. Nothing is leased:
 what a lost member held in hand goes back into the record by the very commit that does without it.
-Positions count along the epoch's order; `EpochPermutation` turns them into indices of the data set.
+Positions count along the epoch's order; `epoch_order` turns them into indices of the data set.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple, Self
-
-import numpy as np
+from typing import NamedTuple, Self
 
 from edgetrain.data_part import WHOLE, DataPart
 from edgetrain.shares import SMALLEST, apportion
@@ -128,22 +125,3 @@ def _split(positions: tuple[int, ...], counts: Iterable[int]) -> Iterable[tuple[
     for count in counts:
         yield positions[start : start + count]
         start += count
-
-
-@dataclass(frozen=True)
-class EpochPermutation:
-    """The order in which one epoch goes through the data set."""
-
-    samples: int
-    seed: int
-    epoch: int
-
-    @cached_property
-    def _permutation(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        entropy = np.random.SeedSequence([self.seed & 0xFFFFFFFF, self.epoch])
-        return np.random.Generator(np.random.PCG64(entropy)).permutation(self.samples)
-
-    def indices(self, positions: Collection[int]) -> list[int]:
-        """Indices of the data set at these positions."""
-        chosen: list[int] = self._permutation[np.fromiter(positions, np.int64, len(positions))].tolist()
-        return chosen

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from edgetrain.data import EpochPermutation, SamplerState
+from edgetrain.data import SamplerState
 from edgetrain.engine.alone import Alone
 from edgetrain.engine.assignment import Step, StepAssignment
 from edgetrain.engine.boundary import Boundary
@@ -25,6 +25,7 @@ from edgetrain.engine.state.flat_model import FlatModel, layout_of
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.snapshot import Stateful, check
 from edgetrain.engine.state.volumes import try_volumes
+from edgetrain.epoch_order import EpochOrder
 from edgetrain.link import Failed, Link, Message
 from edgetrain_protocol.history import NO_HISTORY, History
 
@@ -84,7 +85,7 @@ class Session:
         self._turn: StepAssignment | None = None
         self._computed = 0
         self._drained = False
-        self._order: EpochPermutation | None = None
+        self._order: EpochOrder | None = None
         # Never more than the program, or OMP_NUM_THREADS, has chosen.
         torch.set_num_threads(min(torch.get_num_threads(), settings.cores))
 
@@ -149,7 +150,7 @@ class Session:
             settings = f"data {len(examples)} samples, batch_size {batch_size}, epochs {epochs}, seed {seed}"
             ledger = Ledger(SamplerState.fresh(len(examples), seed), batch_size, epochs)
             engine = self._engine = self._start(ledger, settings)
-            self._order = EpochPermutation(len(examples), seed, 0)
+            self._order = EpochOrder(len(examples), seed, 0)
         return self._loop(engine, examples)
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -221,7 +222,7 @@ class Session:
         layout = layout_of(self._model, optimizers, [settings])
         return Boundary(self._link, self._settings, flat, ledger, layout, self._objects)
 
-    def _order_of(self, epoch: int) -> EpochPermutation:
+    def _order_of(self, epoch: int) -> EpochOrder:
         """Kept from step to step: each epoch's order is computed once."""
         if self._order is None:
             raise BadProgram("session.batches was not called")
