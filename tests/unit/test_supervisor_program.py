@@ -1,10 +1,13 @@
 """A program under its supervisor: when it is said to hang, when it is not, and what it said last."""
 
 import asyncio
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from edgetrain.link import Message, Stop
 from edgetrain.supervisor.program import HUNG_SECONDS, Program
 
@@ -66,3 +69,22 @@ def test_a_progress_bar_stops_nobody_and_is_one_line(
     assert one.last_words.spoken.split("\n") == ["loading", *lines]
     assert len(passed_on) > 8 << 20
     assert passed_on[-40:].endswith(lines[-1].encode() + (b"\r\n" if "\r" in end else b"\n"))
+
+
+STARTS_ANOTHER = """
+import os, subprocess, sys
+another = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(another.pid, file=sys.stderr, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_program_has_ended_though_what_it_has_started_lives_and_that_ends_with_it() -> None:
+    """Its workers have its stderr: waiting for the end of that its supervisor took it to hang for good."""
+    one = Program(lambda message: None)
+    command = [sys.executable, "-c", STARTS_ANOTHER]
+    status = asyncio.run(asyncio.wait_for(one.run(command, lambda hung: None), 30))
+    assert status == -signal.SIGKILL
+    another = Path("/proc", one.last_words.spoken.strip(), "cmdline")
+    # A zombie has no command line: nobody collects it where the first process does not.
+    wait_for(lambda: not another.exists() or not another.read_bytes(), 10)

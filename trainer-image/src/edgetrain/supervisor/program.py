@@ -1,13 +1,14 @@
 """The user's program as a process of ours: its local link, its life, its last words."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -53,26 +54,30 @@ class Program:
             CannotStart: no such command, or it may not be run.
         """
         ours, theirs = socket.socketpair()
+        heard, spoken = os.pipe()
         try:
-            self._process = await self._spawn(command, theirs)
+            process = self._process = await self._spawn(command, theirs, spoken)
         except OSError as error:
             ours.close()
+            os.close(heard)
             mend = "check program.command and program.image"
             raise CannotStart(f"cannot run {command[0]!r}: {error.strerror or error}; {mend}") from error
         finally:
             theirs.close()
+            os.close(spoken)
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
         watching = asyncio.create_task(self._watch(on_hung))
+        last = [asyncio.create_task(self._keep_words(heard)), asyncio.create_task(self._read(reader))]
         try:
-            words = asyncio.create_task(self._keep_words())
-            link = asyncio.create_task(self._read(reader))
-            status = await self._process.wait()
+            status = await process.wait()
             # Last words matter where the program raised; one that was killed has none, and the group waits.
-            await asyncio.wait([words, link], timeout=1 if status > 0 else 0.02)
+            await asyncio.wait(last, timeout=1 if status > 0 else 0.02)
             return status
         finally:
-            watching.cancel()
+            for task in (watching, *last):
+                task.cancel()
             self._writer.close()
+            _end_with_its_own(process)
 
     def send(self, message: Message) -> None:
         """To the program, if it lives."""
@@ -85,10 +90,12 @@ class Program:
         if self._process and self._process.returncode is None:
             self._process.send_signal(number)
 
-    async def _spawn(self, command: Sequence[str], link: socket.socket) -> Process:
+    async def _spawn(self, command: Sequence[str], link: socket.socket, stderr: int) -> Process:
+        """`stderr` is a pipe of ours: by one of asyncio's own a process has ended only once all whom it has
+        started, and who write there too, have ended as well."""
         environment = {**WAITING, **os.environ, Env.LINK_FD: str(link.fileno()), "PYTHONUNBUFFERED": "1"}
         return await asyncio.create_subprocess_exec(
-            *command, pass_fds=[link.fileno()], env=environment, stderr=PIPE
+            *command, pass_fds=[link.fileno()], env=environment, stderr=stderr, start_new_session=True
         )
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -103,15 +110,21 @@ class Program:
             else:
                 self.on_message(message)
 
-    async def _keep_words(self) -> None:
-        assert self._process and self._process.stderr
-        # By what there is and not by line: a progress bar that never ends its line would fill any limit,
-        # and a pipe that nobody reads any more stops the program in its next write.
-        while written := await self._process.stderr.read(_CHUNK_BYTES):
-            _pass_on(written)
-            self.last_words.hear(written)
-        if self.last_words.amid_a_line:
-            _pass_on(b"\n")
+    async def _keep_words(self, pipe: int) -> None:
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", buffering=0)
+        )
+        try:
+            # By what there is and not by line: a progress bar that never ends its line would fill any limit,
+            # and a pipe that nobody reads any more stops the program in its next write.
+            while written := await reader.read(_CHUNK_BYTES):
+                _pass_on(written)
+                self.last_words.hear(written)
+        finally:
+            transport.close()
+            if self.last_words.amid_a_line:
+                _pass_on(b"\n")
 
     async def _watch(self, on_hung: Callable[[bool], None]) -> None:
         """Its link's thread answers whatever the program computes; a stopped process does not."""
@@ -130,6 +143,13 @@ class Program:
             if hung != self.hung:
                 self.hung = hung
                 on_hung(hung)
+
+
+def _end_with_its_own(process: Process) -> None:
+    """Whom it has started, such as a loader's workers, must not keep memory and ports from the next one. The
+    number is theirs as long as any of them lives."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _pass_on(written: bytes) -> None:
