@@ -68,6 +68,7 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
     """Train as told; leave a summary at options["out"]."""
     os.environ.update(env, EDGETRAIN_LINK_FD=str(link.detach()))
     _as_ordered(options)
+    torch.set_num_threads(1)
     accounts = keep_accounts() if options.get("accounts") else Accounts()
     session = edgetrain.join()
     torch.manual_seed(options.get("model_seed", 0))

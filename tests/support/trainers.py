@@ -53,7 +53,6 @@ class Trainer:
             "EDGETRAIN_STATE_PORT": str(self.state_port),
             "EDGETRAIN_CHECKPOINT_DIR": str(root / "checkpoints"),
             "EDGETRAIN_MODEL_DIR": str(root / f"model-{worker}"),
-            "EDGETRAIN_THREADS": "1",
         }
         ours, theirs = socket.socketpair()
         files = {"out": str(self.out), "go": str(root / "go")}
@@ -149,14 +148,16 @@ class Coordinator:
         self.members = trainers
         self.form(Decision.NONE, furthest, current)
 
-    def start_over(self, survivor: Trainer) -> None:
-        """A new generation from the state of one."""
+    def start_over(self, survivor: Trainer, *newcomers: Trainer) -> None:
+        """A new generation from the state of one, whom newcomers follow before there is a group."""
         self.generation, self.number, self._joined = self.generation + 1, 0, 0
         survivor.said = [m for m in survivor.said if not isinstance(m, link.Started)]
         survivor.send(link.Start(self.history, keep=True))
         self.until(lambda: survivor.last(link.Started))
-        self.members = [survivor]
-        self.form(Decision.NONE, survivor.last(link.Started).position.committed, [survivor])
+        for newcomer in newcomers:
+            self.fetch(newcomer, survivor)
+        self.members = [survivor, *newcomers]
+        self.form(Decision.NONE, survivor.last(link.Started).position.committed, self.members)
 
     def form(self, decision: Decision, step: int, current: list[Trainer], **settings: Any) -> FormationId:
         self.number += 1

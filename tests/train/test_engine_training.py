@@ -174,6 +174,22 @@ def test_a_survivor_begins_a_new_generation_with_what_it_has(tmp_path: Path) -> 
         stop_all(group)
 
 
+@pytest.mark.parametrize("reduction", ["ring", "star"])
+def test_a_survivors_state_is_taken_in_the_middle_of_its_step(tmp_path: Path, reduction: str) -> None:
+    """Its step cannot end without a group, and there is no group before others have its state."""
+    with coordinating(tmp_path, reduction=reduction, epochs=40, leash=0.15) as group:
+        first, second, newcomer = group.spawn_all("a", "b", "c")
+        group.start([first, second])
+        group.until(lambda: group.committed() >= 5)
+        second.signal(signal.SIGKILL)
+        group.until(lambda: first.last(link.Broken))
+        group.start_over(first, newcomer)
+        group.run()
+        check_exact(group)
+        assert group.decisions == [Decision.NONE, Decision.NONE]
+        stop_all(group)
+
+
 def test_members_whose_bits_drift_apart_are_made_alike(tmp_path: Path) -> None:
     with coordinating(tmp_path, epochs=40, leash=0.15) as group:
         members = group.spawn_all("a", "b", options={"b": {"drift_at": 5}})

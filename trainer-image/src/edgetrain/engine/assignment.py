@@ -35,3 +35,7 @@ class Step:
 
 class Superseded(Exception):
     """The others have gone on without this member, too far to follow step by step."""
+
+
+class Rewound(Superseded):
+    """The others wait for the state that this member had before its step."""

@@ -3,23 +3,23 @@
 Owns the member of the job and what serves it: the reader of orders, the state server, the checkpoints.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgetrain.engine.assignment import Step, StepAssignment, Superseded
+from edgetrain.engine.assignment import Rewound, Step, StepAssignment, Superseded
 from edgetrain.engine.errors import ModelMismatch
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import held
 from edgetrain.engine.order_reader import read_orders
+from edgetrain.engine.resting import Resting
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.speaker import Speaker
 from edgetrain.engine.state.carried import Carried
 from edgetrain.engine.state.flat_model import FlatModel, first_difference, hash_of
 from edgetrain.engine.state.keeping import Keeping
 from edgetrain.engine.state.ledger import Ledger
-from edgetrain.engine.state.snapshot import Snapshot, Stateful, capture, restore
+from edgetrain.engine.state.snapshot import Snapshot, Stateful, restore
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.engine.transfer.donor import Donor
 from edgetrain.link import (
@@ -69,12 +69,9 @@ class Boundary:
         )
         self._monitor, self._orders = self._stepping.monitor, self._stepping.orders
         self._replica = self._stepping.replica
-        self._parked = False
-        """The program waits at the boundary: its state may be captured by another thread."""
-        self._captures_wanted = 0
-        self._capturing = 0
+        self._resting = Resting(self._monitor, self._replica, layout, objects, settings.worker)
         self._finishing = False
-        self._keeping = Keeping(settings, self._stepping, flat, self._capture, self.send)
+        self._keeping = Keeping(settings, self._stepping, flat, self._resting.capture, self.send)
         self._first = (self._end, self._stop, self._start, self._load)
         """What the supervisor wants done before anything else, in this order."""
         self._next = (self._settle_drift, self._enter)
@@ -83,7 +80,7 @@ class Boundary:
             settings.state_port,
             settings.credentials,
             self._replica.log,
-            self._capture_for_donor,
+            self._resting.capture_for_donor,
             lambda: self._replica.position,
         )
         read_orders(link, self._stepping, self.send)
@@ -121,8 +118,12 @@ class Boundary:
         Raises:
             SystemExit, ModelMismatch: as next_turn.
         """
-        with contextlib.suppress(Superseded):
+        try:
             self._stepping.reduce_step(turn, loss, computed)
+        except Rewound:
+            self._resting.remember()
+        except Superseded:
+            pass
 
     @property
     def last(self) -> Step | None:
@@ -158,30 +159,26 @@ class Boundary:
 
     def _arrive(self) -> None:
         self.meter.enter("wait")
+        self._resting.take_back()
         with self._monitor:
-            self._park()
-            self._monitor.wait_for(lambda: not self._captures_wanted or not self._replica.in_sync)
+            self._resting.park()
+            self._resting.wait_for_captures()
         self._keeping.at_boundary()
 
     def _wait(self, done: Callable[[], bool], look: float | None = None) -> StepAssignment | None:
         """`look`: seconds after which `done` may have changed without a word."""
         while True:
             with self._monitor:
-                self._park()
-                self._monitor.wait_for(lambda: not self._capturing)
+                self._resting.park()
+                self._resting.wait_undisturbed()
                 found = self._find(done)
                 if found is None:
                     self._monitor.wait(look)
                     continue
-                self._parked = False
+                self._resting.leave()
             if isinstance(found, Go):
                 return found.assignment
             found()
-
-    @held
-    def _park(self) -> None:
-        self._parked = True
-        self._monitor.notify_all()
 
     @held
     def _find(self, done: Callable[[], bool]) -> Job | Go | None:
@@ -271,27 +268,3 @@ class Boundary:
         with self._monitor:
             self._replica.begun = self._replica.in_sync = False
         restore(snapshot, self._objects)
-
-    # --- capturing
-
-    def _capture(self, *, own: bool = True) -> Snapshot:
-        """Of a state at rest; `own`: for a checkpoint of this worker."""
-        with self._monitor:
-            position, ledger = self._replica.position, self._replica.ledger.at_rest()
-            carried = self._replica.carried.to_document(self._worker) if own else {}
-        return capture(position, ledger, self._layout, self._objects, carried)
-
-    def _capture_for_donor(self) -> Snapshot:
-        """By a thread of the state server."""
-        with self._monitor:
-            self._captures_wanted += 1
-            # Also what a generation begins with: others wait for it to form a group with us.
-            self._monitor.wait_for(lambda: self._parked and (self._replica.in_sync or self._replica.begun))
-            self._capturing += 1
-        try:
-            return self._capture(own=False)
-        finally:
-            with self._monitor:
-                self._captures_wanted -= 1
-                self._capturing -= 1
-                self._monitor.notify_all()

@@ -10,6 +10,8 @@ class Orders:
     """Written by the link's thread, read by the program's; guarded by the member's condition."""
 
     start: Start | None = None
+    rewind: bool = False
+    """A step in hand is to be given up, so that the state before it can be handed to others."""
     stop: bool = False
     closed: bool = False
     """The supervisor is gone: nobody would vote for this trainer any more."""

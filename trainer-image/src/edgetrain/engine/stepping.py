@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from edgetrain.credentials import Credentials
 from edgetrain.data import BatchPartition
-from edgetrain.engine.assignment import Step, StepAssignment, Superseded
+from edgetrain.engine.assignment import Rewound, Step, StepAssignment, Superseded
 from edgetrain.engine.attempts import Attempt, Attempts
 from edgetrain.engine.entering import Entering
 from edgetrain.engine.formation.active_formation import ActiveFormation
@@ -24,10 +24,10 @@ from edgetrain.engine.orders import Orders
 from edgetrain.engine.replica import ReplicaState
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.telling import Telling
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
-from edgetrain.link import Decision, FormationId, Message, Position, Prepared, Progress
-from edgetrain.payload.codecs import codec_seconds
+from edgetrain.link import Decision, Message, Position, Prepared
 from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Shares
 
@@ -62,7 +62,7 @@ class StepEngine:
         self._flat, self._meter = flat, meter
         self._attempts = Attempts(self._monitor, self.replica, self.formations, flat, meter)
         self._saved_at = time.monotonic()
-        self._codec_seconds = codec_seconds()
+        self._telling = Telling(self.replica, flat, meter)
 
     @property
     def monitor(self) -> Monitor:
@@ -80,15 +80,20 @@ class StepEngine:
         self.catch_up.tell(replica.position)
         if not self.entering.entered or replica.drifted or not replica.ledger.cut:
             return None
-        replica.in_hand = replica.mine
+        replica.in_hand, self.orders.rewind = replica.mine, False
         return StepAssignment(replica.ledger.cut.epoch, replica.in_hand)
 
     @held
     def keep_on(self, history: History) -> None:
-        """By the link's thread. The state at hand, whatever step is in hand, begins a new generation."""
+        """By the link's thread. The state at hand, whatever step is in hand, begins a new generation.
+
+        Others may have to take that state before a group can be formed with them, and without a group no
+        step ends: so one that is in hand is given up.
+        """
         self.formations.leave()
         self.catch_up.stop()
         self.replica.keep_on(history)
+        self.orders.rewind = True
 
     # --- a step
 
@@ -110,6 +115,7 @@ class StepEngine:
 
         Raises:
             Superseded: there is no such mean for this member; its gradients are empty now.
+            Rewound: as that, and the state is to be what it is now again at the next boundary.
             SystemExit: the supervisor asked to stop, or is gone.
         """
         self._meter.computed(computed)
@@ -153,10 +159,18 @@ class StepEngine:
         if self.orders.closed or (self.orders.stop and (not active or active.left)):
             raise SystemExit(0 if self.orders.stop else 1)
         if self.orders.start or self.catch_up.needs_snapshot:
-            if attempt:
-                self._attempts.give_up(attempt)
-            self.replica.in_sync, self.replica.in_hand, self.last = False, None, None
+            self._drop(attempt)
+            self.replica.in_sync = False
             raise Superseded
+        if self.orders.rewind:
+            self._drop(attempt)
+            raise Rewound
+
+    @held
+    def _drop(self, attempt: Attempt | None) -> None:
+        if attempt:
+            self._attempts.give_up(attempt)
+        self.replica.in_hand, self.last = None, None
 
     @held
     def _decided(self) -> tuple[Entry, BatchPartition | None] | None:
@@ -222,6 +236,9 @@ class StepEngine:
     @held
     def _voted(self, attempt: Attempt, outcome: VoteOutcome) -> tuple[Entry, BatchPartition | None]:
         active, replica = attempt.active, self.replica
+        if replica.position.history != active.id.history:
+            # The vote was over already when a new generation began, from the step before.
+            raise GroupBroken("another generation has begun")
         speeds = dict(zip(active.holders, outcome.speeds, strict=True))
         cut, total = replica.ledger.cut, self._attempts.sum
         done = replica.ledger.committed(attempt.step, self._flat.loss(total))
@@ -259,28 +276,5 @@ class StepEngine:
         epoch, history = entry.ledger.record.epoch, entry.formation.history
         loss = self._flat.loss(entry.total)
         self.last = Step(entry.step, epoch, loss, positions, len(parts), history)
-        self._tell(entry.formation, self.last)
-
-    def _tell(self, formation: FormationId, step: Step) -> None:
-        ledger, held, share = self.replica.ledger, self.held, self.replica.share
-        payload = self._attempts.payload
-
-        def described() -> Progress:
-            return Progress(
-                formation=formation,
-                phase="",
-                step=step.number,
-                epoch=step.epoch,
-                percent=100.0 * ledger.record.part_done(ledger.epochs),
-                loss=step.loss,
-                not_finite_since=ledger.not_finite_since,
-                samples=ledger.samples,
-                samples_returned=ledger.returned,
-                reduce_bytes=self._flat.bytes,
-                payload=payload,
-                codec_seconds=self._codec_seconds,
-                share=share,
-                held=held,
-            )
-
-        self._meter.committed(described, len(step.positions), self.formations.traffic.carried())
+        payload, carried = self._attempts.payload, self.formations.traffic.carried()
+        self._telling.committed(entry.formation, self.last, payload, self.held, carried)
