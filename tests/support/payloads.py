@@ -1,6 +1,7 @@
 """Steps of a model's vector through a bare process group, packed in each way, on every rank."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,22 +39,29 @@ class Net(nn.Module):
 
 
 def summed(
-    group: Any, kind: str, hub: int, payloads: list[Payload], small_bytes: int = 0, nan_step: int = -1
+    group: Any,
+    kind: str,
+    hub: int,
+    payloads: list[Payload],
+    small_bytes: int = 0,
+    nan_step: int = -1,
+    largest: tuple[int, ...] = (1 << 12, 1 << 30),
 ) -> Summed:
-    """As many steps as payloads, one after another.
+    """As many steps as payloads, one after another, in buckets that are by turns so large.
 
     Gradients are the same at each step but for noise, and of very different sizes: what rounding takes from
     the small ones would be missed for good.
     """
+    from edgetrain.engine import buckets
     from edgetrain.engine.formation import ring, star
     from edgetrain.engine.formation.reducers import reducer_of
-    from edgetrain.engine.state import flat_model
     from edgetrain.engine.state.carried import NOTHING_CARRIED
+    from edgetrain.engine.state.flat_model import FlatModel
     from edgetrain.engine.summations import summation_of
 
     ring.SMALL_BYTES, star.PIECE_BYTES = small_bytes, 1 << 12
-    flat_model.FIRST_BUCKET_BYTES = 1 << 12
-    flat, reducer = flat_model.FlatModel(Net()), reducer_of(Reduction(kind), group, hub)
+    buckets.FIRST_BYTES = 1 << 30
+    flat, reducer = FlatModel(Net()), reducer_of(Reduction(kind), group, hub)
     noise = torch.Generator().manual_seed(group.rank)
     always = torch.randn(flat.size, generator=noise) * 10.0 ** torch.randint(
         -4, 1, (flat.size,), generator=noise
@@ -65,7 +73,8 @@ def summed(
         if step == nan_step and group.rank == 1:
             vector[3] = torch.nan
         mine = vector.clone()
-        summation = summation_of(payload, flat, vector, carried, lambda: torch.full((flat.size,), torch.nan))
+        cut, room = flat.buckets(largest[step % len(largest)]), partial(torch.full, (flat.size,), torch.nan)
+        summation = summation_of(payload, flat, cut, vector, carried, room)
         summation.sum(reducer, lambda bucket: None)
         totals.append(vector.numpy().tobytes())
         if step == nan_step:
@@ -85,6 +94,7 @@ def trained(group: Any, kind: str, hub: int, payload: Payload, steps: int) -> tu
     Returns:
         The mean loss of each step, and the parameters in the end.
     """
+    from edgetrain.engine.buckets import LARGEST_BYTES
     from edgetrain.engine.formation import ring
     from edgetrain.engine.formation.reducers import reducer_of
     from edgetrain.engine.packing import Packing
@@ -98,15 +108,16 @@ def trained(group: Any, kind: str, hub: int, payload: Payload, steps: int) -> tu
     x = torch.randn(64, 32, generator=torch.Generator().manual_seed(1 + group.rank))
     y = (x[:, :4].prod(1, keepdim=True).tanh() + x[:, 4:8].sum(1, keepdim=True)) / 2
     flat, reducer = FlatModel(net), reducer_of(Reduction(kind), group, hub)
+    cut = flat.buckets(LARGEST_BYTES)
     carried, losses, optimizer = NOTHING_CARRIED, [], torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     for _ in range(steps):
         optimizer.zero_grad()
         loss = (net(x) - y).square().mean()
         loss.backward()
         vector = torch.empty(flat.size)
-        packing = Packing(flat, vector, 1 / group.size, float(loss), lambda bucket: None)
+        packing = Packing(flat, cut, vector, 1 / group.size, float(loss), lambda bucket: None)
         packing.again()
-        summation = summation_of(payload, flat, vector, carried, lambda: torch.empty(flat.size))
+        summation = summation_of(payload, flat, cut, vector, carried, lambda: torch.empty(flat.size))
         summation.sum(reducer, lambda bucket: None)
         carried = summation.after
         flat.unpack(vector)

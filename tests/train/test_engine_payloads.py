@@ -64,6 +64,15 @@ def test_what_is_left_out_by_one_payload_goes_with_the_next(group: Reducers, kin
     assert off(ranks) < 1e-5
 
 
+def test_low_rank_goes_on_from_its_factors_however_vectors_are_cut(group: Reducers) -> None:
+    """The aggregator adds number by number in the order of ranks, so that a cut changes no bit."""
+    one, other, mixed = (
+        group.do(summed, "star", 0, [Payload.LOW_RANK] * 6, 0, -1, largest)
+        for largest in ((1 << 12,), (1 << 30,), (1 << 12, 1 << 30))
+    )
+    assert one[0].totals == other[0].totals == mixed[0].totals
+
+
 @pytest.mark.parametrize(("kind", "hub"), WAYS[:2])
 @pytest.mark.parametrize("payload", PACKED)
 def test_training_comes_as_far_as_by_fp32(group: Reducers, kind: str, hub: int, payload: Payload) -> None:

@@ -19,8 +19,8 @@ LARGE = {"width": 32}
 LOUD = {**LARGE, "loud": 1000.0}
 """With marks that can be told from errors of rounding."""
 PACKS = {
-    "engine.state.flat_model.FIRST_BUCKET_BYTES": 512,
-    "engine.state.flat_model.LARGEST_BUCKET_BYTES": 1024,
+    "engine.buckets.FIRST_BYTES": 512,
+    "engine.buckets.LARGEST_BYTES": 1024,
     "engine.formation.ring.SMALL_BYTES": 0,
     "engine.formation.star.PIECE_BYTES": 256,
     "payload.low_rank.RANK": 1,

@@ -1,13 +1,14 @@
 """Gradients on their way into the reduced vector: in buckets, while backward runs, and never half of one."""
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import nn
 
+from edgetrain.engine import buckets
 from edgetrain.engine.packing import Packing
-from edgetrain.engine.state import flat_model
 from edgetrain.engine.state.flat_model import FlatModel
 
 PART, LOSS = 0.25, 3.0
@@ -32,15 +33,15 @@ class Net(nn.Module):
 
 @pytest.fixture(autouse=True)
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(flat_model, "FIRST_BUCKET_BYTES", 64)
-    monkeypatch.setattr(flat_model, "LARGEST_BUCKET_BYTES", 256)
+    monkeypatch.setattr(buckets, "FIRST_BYTES", 64)
+    monkeypatch.setattr(buckets, "LARGEST_BYTES", 256)
     yield
 
 
 def packed(net: Net, part: float = PART) -> tuple[FlatModel, torch.Tensor, list[int], Packing]:
     flat, sent = FlatModel(net), list[int]()
     into = torch.full((flat.size,), torch.nan)
-    packing = Packing(flat, into, part, LOSS, sent.append)
+    packing = Packing(flat, flat.buckets(256), into, part, LOSS, sent.append)
     flat.on_gradient(packing.arrived)
     return flat, into, sent, packing
 
@@ -53,13 +54,13 @@ def expected(net: Net, part: float) -> torch.Tensor:
 
 def test_buckets_cover_the_vector_once_from_its_end() -> None:
     flat = FlatModel(Net())
-    assert len(flat.buckets) > 2
-    assert flat.buckets[0].stop == flat.size and flat.buckets[-1].start == 0
-    assert all(
-        after.stop == before.start for before, after in zip(flat.buckets, flat.buckets[1:], strict=False)
-    )
-    places = [place for bucket in reversed(flat.buckets) for place in bucket.parameters]
+    each, of = flat.buckets(256)
+    assert len(each) > 2
+    assert each[0].stop == flat.size and each[-1].start == 0
+    assert all(after.stop == before.start for before, after in itertools.pairwise(each))
+    places = [place for bucket in reversed(each) for place in bucket.parameters]
     assert places == list(range(len(flat.trained)))
+    assert all(place in each[number].parameters for place, number in enumerate(of))
 
 
 def test_what_is_whole_goes_out_before_backward_is_over() -> None:

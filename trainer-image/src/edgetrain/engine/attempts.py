@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from edgetrain.engine.buckets import Buckets, largest_bytes
 from edgetrain.engine.formation.active_formation import ActiveFormation, Operation
 from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
 from edgetrain.engine.formation.formations import Formations
@@ -16,9 +17,8 @@ from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import Monitor, held
 from edgetrain.engine.packing import Packing
 from edgetrain.engine.replica import ReplicaState
-from edgetrain.engine.state.carried import NOTHING_CARRIED
 from edgetrain.engine.state.flat_model import FlatModel
-from edgetrain.engine.summation import ExactSummation, Summation
+from edgetrain.engine.summation import Summation
 from edgetrain.engine.summations import summation_of
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Prepared
@@ -53,7 +53,7 @@ class Attempts:
         self._flat, self._meter = flat, meter
         self.sum = torch.empty(flat.size)
         """Scratch: while a step is prepared, what it sums to."""
-        self._summation: Summation = ExactSummation(flat, self.sum, NOTHING_CARRIED)
+        self._summation: Summation | None = None
         """The one that makes the sum."""
         self.payload = Payload.FP32
         """Of the last attempt."""
@@ -61,16 +61,19 @@ class Attempts:
         """Room for a residue that nobody writes to or needs any more."""
         self._early: Attempt | None = None
         """Under way while backward runs."""
-        self._goes_early = len(flat.buckets) > 1
-        """Gradients go out while backward still runs: some are made later than others, and none twice."""
-        if self._goes_early:
-            flat.on_gradient(self._arrived)
+        self._early_forbidden = False
+        """Backward makes some gradients twice: what goes out while it runs would be half of them."""
+        self._followed = False
+        """Backward tells of each gradient that it has made, which costs something."""
 
     # --- beside backward
 
     def begin_early(self, active: ActiveFormation, positions: tuple[int, ...], loss: float) -> None:
         """From now on gradients go out as backward makes them, if they may."""
-        if self._goes_early:
+        with self._monitor:
+            several = len(self._buckets(active).each) > 1
+        if several and not self._early_forbidden:
+            self._follow()
             with contextlib.suppress(GroupBroken):
                 self._early = self.begin(active, positions, loss)
 
@@ -90,6 +93,11 @@ class Attempts:
         attempt.job.give_up()
         self._renew()
 
+    def _follow(self) -> None:
+        if not self._followed:
+            self._followed = True
+            self._flat.on_gradient(self._arrived)
+
     def _arrived(self, place: int) -> None:
         if self._early:
             self._early.packing.arrived(place)
@@ -108,17 +116,17 @@ class Attempts:
         with self._monitor:
             replica = self._replica
             step, mine, cut = replica.position.committed + 1, replica.mine, replica.ledger.cut
-            before = replica.carried
+            before, buckets = replica.carried, self._buckets(active)
         # Where it is another part, this one was given back to the record when the formation was entered.
         part = len(mine) / cut.samples if cut and mine and positions == mine else 0.0
         # Alone there is nobody to pack anything for.
         self.payload = active.form.terms.payload if len(active.form.members) > 1 else Payload.FP32
-        summation = summation_of(self.payload, self._flat, self.sum, before, self._room)
+        summation = summation_of(self.payload, self._flat, buckets, self.sum, before, self._room)
         self._summation = summation
         job = StepJob(
             summation.sum, lambda whole: self._prepare(active, step, whole), lambda: packing.again()
         )
-        packing = Packing(self._flat, self.sum, part, loss, job.ready)
+        packing = Packing(self._flat, buckets, self.sum, part, loss, job.ready)
         return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
 
     def conclude(
@@ -131,7 +139,7 @@ class Attempts:
         """
         packing = attempt.packing
         packing.finish()
-        self._goes_early = self._goes_early and not packing.spoilt
+        self._early_forbidden = self._early_forbidden or packing.spoilt
         whole = replace(own, again=packing.spoilt)
         try:
             return self._formations.conclude(
@@ -152,6 +160,10 @@ class Attempts:
             self._meter.enter("vote" if whole else "reduce")
 
     @held
+    def _buckets(self, active: ActiveFormation) -> Buckets:
+        return self._flat.buckets(largest_bytes(self._flat.bytes, active.sum_seconds))
+
+    @held
     def keep(self, entry: Entry) -> None:
         """A committed step goes into the log, which has its vector then.
 
@@ -159,7 +171,7 @@ class Attempts:
         """
         replica = self._replica
         replica.log.append(entry)
-        if replica.position.prepared == Prepared(entry.formation, entry.step):
+        if self._summation and replica.position.prepared == Prepared(entry.formation, entry.step):
             self._spare, replica.carried = replica.carried.residue, self._summation.after
         if entry.total is self.sum:
             self.sum = replica.log.vector(self._flat.size)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgetrain.engine.buckets import Bucket, Buckets
 from edgetrain.engine.formation.reducer import Ready, Reducer
 from edgetrain.engine.state.carried import Carried, drop_where_not_finite
-from edgetrain.engine.state.flat_model import Bucket, FlatModel
+from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.summation import Room, Summation
 from edgetrain.payload import low_rank
 from edgetrain.payload.codec import Floats
@@ -71,8 +72,10 @@ class _Load:
 class LowRankSummation(Summation):
     """PowerSGD with error feedback and warm start; see `edgetrain.payload.low_rank`."""
 
-    def __init__(self, flat: FlatModel, vector: Tensor, before: Carried, room: Room) -> None:
-        super().__init__(flat, vector, before)
+    def __init__(
+        self, flat: FlatModel, buckets: Buckets, vector: Tensor, before: Carried, room: Room
+    ) -> None:
+        super().__init__(flat, buckets, vector, before)
         self._shapes = [_shape(parameter) for parameter in flat.trained]
         factors = torch.empty(sum(shape.rank * shape.columns for shape in self._shapes))
         self.after = Carried(room(), factors)
@@ -80,7 +83,7 @@ class LowRankSummation(Summation):
         fits = known is not None and known.numel() == factors.numel()
         self._before = _Strip(known) if known is not None and fits else None
         self._factors = _Strip(factors)
-        self._loads = [self._load(bucket) for bucket in flat.buckets]
+        self._loads = [self._load(bucket) for bucket in buckets.each]
         self._heavy = [load for load in self._loads if load.matrices]
 
     def sum(self, reducer: Reducer, ready: Ready) -> None:
@@ -110,7 +113,8 @@ class LowRankSummation(Summation):
         pieces = [rooms[place] for place in whole]
         if bucket.stop > self._flat.gradients:
             pieces.append(self._vector[self._flat.gradients : bucket.stop])
-        factored = [place for place in bucket.parameters if self._shapes[place].rank]
+        # From the last to the first, as buckets come: factors lie in one order then, however a vector is cut.
+        factored = [place for place in reversed(bucket.parameters) if self._shapes[place].rank]
         narrow = sum(self._shapes[place].rank * self._shapes[place].rows for place in factored)
         left = torch.empty(narrow + sum(piece.numel() for piece in pieces))
         strip = _Strip(left)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, mul
 
+from edgetrain.engine.buckets import Buckets
 from edgetrain.engine.state.flat_model import FlatModel
 
 
@@ -11,18 +12,24 @@ class Packing:
     """One step's; for the program's thread."""
 
     def __init__(
-        self, flat: FlatModel, into: Tensor, part: float, loss: float, ready: Callable[[int], None]
+        self,
+        flat: FlatModel,
+        buckets: Buckets,
+        into: Tensor,
+        part: float,
+        loss: float,
+        ready: Callable[[int], None],
     ) -> None:
         """
         Args:
             part: by which this member's values are weighed: its part of the step's samples, 0 to 1.
             ready: called with each bucket's place, once, when its values are all there.
         """
-        self._flat, self._part, self._ready = flat, part, ready
+        self._flat, self._buckets, self._part, self._ready = flat, buckets, part, ready
         self._rooms = flat.rooms(into)
-        self._missing = [len(bucket.parameters) for bucket in flat.buckets]
+        self._missing = [len(bucket.parameters) for bucket in buckets.each]
         self._arrived = [False] * len(flat.trained)
-        self._sent = [False] * len(flat.buckets)
+        self._sent = [False] * len(buckets.each)
         self.spoilt = False
         """A gradient has changed after its bucket was sent: backward came by twice."""
         into[-1] = loss * part if part else 0.0
@@ -30,7 +37,7 @@ class Packing:
 
     def arrived(self, place: int) -> None:
         """Backward has made the gradient of the trained parameter at this place."""
-        bucket = self._flat.bucket_of[place]
+        bucket = self._buckets.of[place]
         if self._sent[bucket]:
             self.spoilt = True
             return
@@ -43,7 +50,7 @@ class Packing:
 
     def finish(self) -> None:
         """Backward is over: who has no gradient now has none in this step."""
-        for number, bucket in enumerate(self._flat.buckets):
+        for number, bucket in enumerate(self._buckets.each):
             if not self._sent[number]:
                 self._pack_all([place for place in bucket.parameters if not self._arrived[place]])
                 self._send(number)

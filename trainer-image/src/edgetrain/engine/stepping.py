@@ -245,6 +245,7 @@ class StepEngine:
         ledger = done.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
         replica.compare, replica.drifted = False, outcome.drifted
         self.held, self.save_due = outcome.held, outcome.save
+        active.sum_seconds = outcome.sum_seconds
         if outcome.save:
             self._saved_at = time.monotonic()
         entry = self._note(Entry(attempt.step, active.id, total, ledger))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from edgetrain.engine.buckets import Buckets
 from edgetrain.engine.formation.parts import Coded
 from edgetrain.engine.formation.reducer import Ready, Reducer
 from edgetrain.engine.state.carried import Carried
@@ -18,7 +19,7 @@ Room = Callable[[], Tensor]
 class Summation(ABC):
     """One attempt's: made by the program's thread, run by the formation's."""
 
-    def __init__(self, flat: FlatModel, vector: Tensor, before: Carried) -> None:
+    def __init__(self, flat: FlatModel, buckets: Buckets, vector: Tensor, before: Carried) -> None:
         """
         Args:
             vector: packed bucket by bucket, in the end the sum.
@@ -26,7 +27,7 @@ class Summation(ABC):
         """
         self.after = Carried()
         """To be carried on from this step if it is committed; whole once the sum is."""
-        self._flat, self._vector = flat, vector
+        self._flat, self._buckets, self._vector = flat, buckets.each, vector
         self._residue = before.residue
 
     @abstractmethod
@@ -41,7 +42,7 @@ class Summation(ABC):
         """
 
     def _views(self, vector: Tensor) -> list[Tensor]:
-        return [vector[bucket.start : bucket.stop] for bucket in self._flat.buckets]
+        return [vector[bucket.start : bucket.stop] for bucket in self._buckets]
 
     def _with_residue(self, ready: Ready) -> Ready:
         """Adds what earlier steps have left out."""
@@ -66,14 +67,16 @@ class ExactSummation(Summation):
 class CodedSummation(Summation):
     """Gradients number by number; what follows them in the vector goes as it is."""
 
-    def __init__(self, codec: Codec, flat: FlatModel, vector: Tensor, before: Carried, room: Room) -> None:
-        super().__init__(flat, vector, before)
+    def __init__(
+        self, codec: Codec, flat: FlatModel, buckets: Buckets, vector: Tensor, before: Carried, room: Room
+    ) -> None:
+        super().__init__(flat, buckets, vector, before)
         residue = room() if codec.carries_residue else None
         self.after = Carried(residue)
-        residues = [None] * len(flat.buckets) if residue is None else self._views(residue)
+        residues = [None] * len(buckets.each) if residue is None else self._views(residue)
         self._parts = [
             Coded(values, codec, max(0, bucket.stop - max(bucket.start, flat.gradients)), left)
-            for values, bucket, left in zip(self._views(vector), flat.buckets, residues, strict=True)
+            for values, bucket, left in zip(self._views(vector), buckets.each, residues, strict=True)
         ]
 
     def sum(self, reducer: Reducer, ready: Ready) -> None:

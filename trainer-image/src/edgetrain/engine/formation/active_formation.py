@@ -54,6 +54,8 @@ class ActiveFormation:
         self.entered = False
         self.holders: list[str] = []
         """Members' incarnations, by rank, once entered."""
+        self.sum_seconds = 0.0
+        """That the last step's sum took the slowest member: voted, so all know it alike. 0 before one."""
         self.left = False
         """For good: a formation is never returned to."""
         self.silent: frozenset[str] = frozenset()

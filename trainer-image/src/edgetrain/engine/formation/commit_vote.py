@@ -21,10 +21,13 @@ class CommitVote:
     """Of the parameters before this step; 0: not compared this time."""
     again: bool = False
     """This member's gradients have changed after they had been sent: they are to be summed anew."""
+    sum_seconds: float = 0.0
+    """That the sum took, from when the first of it went out."""
 
     def row(self) -> list[int]:
         flags = [int(self.reform), int(self.save), int(self.again)]
-        return [self.step, self.hold_revision, *flags, round(self.speed * 1000), self.digest]
+        measured = [round(self.speed * 1000), round(self.sum_seconds * 1e6)]
+        return [self.step, self.hold_revision, *flags, *measured, self.digest]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class VoteOutcome:
     """Members' parameters differ, by the last bits of another processor's kernels."""
     again: bool
     """Nothing is committed yet: all sum once more, then vote once more."""
+    sum_seconds: float
+    """Of the member whose sum took longest."""
 
 
 def expect_votes(reducer: Reducer) -> Gather:
@@ -57,7 +62,7 @@ def vote(gather: Gather, own: CommitVote) -> VoteOutcome:
 
 def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
     """Read the gathered rows. Pure."""
-    steps, held, reforms, saves, again, speeds, digests = zip(*rows, strict=True)
+    steps, held, reforms, saves, again, speeds, sums, digests = zip(*rows, strict=True)
     if set(steps) != {own.step}:
         raise GroupBroken(f"members vote on different steps: {steps}")
     return VoteOutcome(
@@ -67,4 +72,5 @@ def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
         speeds=[speed / 1000 for speed in speeds],
         drifted=len(set(digests)) > 1,
         again=any(again),
+        sum_seconds=max(sums) / 1e6,
     )

@@ -1,6 +1,7 @@
 """A step on the formation's thread: its gradients are summed as they come, then it is voted."""
 
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,6 +28,8 @@ class StepJob:
         self._sum, self._prepared, self._again = sum_parts, prepared, again
         self._inbox: queue.SimpleQueue[int | CommitVote | None] = queue.SimpleQueue()
         self._ready: set[int] = set()
+        self._begun = 0.0
+        """When the first part could go out."""
 
     # By the program's thread; giving up by any.
 
@@ -48,7 +51,8 @@ class StepJob:
         """Raises GroupBroken."""
         votes = expect_votes(reducer)
         self._sum(reducer, self._await)
-        own = self._vote()
+        took = time.monotonic() - self._begun
+        own = replace(self._vote(), sum_seconds=took)
         self._prepared(True)
         while (outcome := vote(votes, own)).again:
             self._prepared(False)
@@ -63,6 +67,7 @@ class StepJob:
         while part not in self._ready:
             match self._inbox.get():
                 case int(number):
+                    self._begun = self._begun or time.monotonic()
                     self._ready.add(number)
                 case _:
                     raise GroupBroken(GIVEN_UP)

@@ -10,27 +10,15 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-FIRST_BUCKET_BYTES, LARGEST_BUCKET_BYTES = 1 << 20, 16 << 20
-GROWTH = 4
-"""A small first bucket is on its way early in backward; many would each cost their own round trips."""
+from edgetrain.engine.buckets import Buckets, cut
 
-SPEECH = "speech 4"
+SPEECH = "speech 5"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
 before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
-
-
-class Bucket(NamedTuple):
-    """A part of the reduced vector that is complete, and sent, at once."""
-
-    start: int
-    stop: int
-    parameters: range
-    """Whose gradients are in it, by their places among those that are trained."""
 
 
 class FlatModel:
@@ -46,15 +34,18 @@ class FlatModel:
         self.size = sum(self._parts) + 1
         self.gradients = sum(p.numel() for p in self.trained)
         """So many of the reduced vector's numbers, from its start, are gradients."""
-        self.buckets = _buckets([p.numel() for p in self.trained], self.size)
-        """In the order in which backward usually completes them."""
-        self.bucket_of = [n for n, bucket in reversed([*enumerate(self.buckets)]) for _ in bucket.parameters]
-        """By the place of each trained parameter."""
+        self._cuts: dict[int, Buckets] = {}
 
     @property
     def bytes(self) -> int:
         """Of one reduction."""
         return 4 * self.size
+
+    def buckets(self, largest: int) -> Buckets:
+        """Of a reduced vector; see `buckets.cut`."""
+        if largest not in self._cuts:
+            self._cuts[largest] = cut([p.numel() for p in self.trained], self.size, largest)
+        return self._cuts[largest]
 
     def on_gradient(self, arrived: Callable[[int], None]) -> None:
         """From now on call this with the place of each trained parameter whose gradient backward has made."""
@@ -113,19 +104,6 @@ def _dense_gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None or parameter.grad.is_sparse:
         parameter.grad = torch.empty_like(parameter)
     return parameter.grad
-
-
-def _buckets(sizes: Sequence[int], whole: int) -> tuple[Bucket, ...]:
-    """The last parameters come first, with all that follows them in the vector: backward begins with them."""
-    found: list[Bucket] = []
-    limit, stop, last = FIRST_BUCKET_BYTES, whole, len(sizes)
-    start = sum(sizes)
-    for place in reversed(range(len(sizes))):
-        start -= sizes[place]
-        if 4 * (stop - start) >= limit or place == 0:
-            found.append(Bucket(start, stop, range(place, last)))
-            limit, stop, last = min(GROWTH * limit, LARGEST_BUCKET_BYTES), start, place
-    return tuple(found) or (Bucket(0, whole, range(0)),)
 
 
 def layout_of(

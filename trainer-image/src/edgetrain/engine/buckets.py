@@ -1,0 +1,63 @@
+"""Where a reduced vector is cut: into buckets that go out, one after another, while backward still runs.
+
+Each costs messages of its own, so that few are best where a sum is quick; where it is slow, what has not gone
+out when backward ends is waited for, and the last bucket always is.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+FIRST_BYTES, LARGEST_BYTES = 1 << 20, 16 << 20
+GROWTH = 4
+"""A small first bucket is on its way early in backward."""
+SECONDS = 0.05
+"""So long one is under way where a sum is slow: several times what its messages cost."""
+MOST, SMALLEST_BYTES = 64, 64 << 10
+"""Messages that carry less cost more than that: where processors are busy they make the sum slow."""
+
+
+class Bucket(NamedTuple):
+    """A part of the reduced vector that is complete, and sent, at once."""
+
+    start: int
+    stop: int
+    parameters: range
+    """Whose gradients are in it, by their places among those that are trained."""
+
+
+class Buckets(NamedTuple):
+    """All of a vector, in the order in which backward usually completes them."""
+
+    each: tuple[Bucket, ...]
+    of: Sequence[int]
+    """By the place of each trained parameter."""
+
+
+def largest_bytes(vector_bytes: int, sum_seconds: float) -> int:
+    """How large buckets grow: a power of two, so that noise seldom changes it.
+
+    Args:
+        sum_seconds: that the vector takes to be summed; 0 where that is not known.
+    """
+    each = vector_bytes * max(SECONDS / sum_seconds, 1 / MOST) if sum_seconds else LARGEST_BYTES
+    return min(LARGEST_BYTES, max(SMALLEST_BYTES, 1 << int(each).bit_length() - 1))
+
+
+def cut(sizes: Sequence[int], whole: int, largest: int) -> Buckets:
+    """
+    Args:
+        sizes: numbers of each trained parameter's gradient.
+        whole: numbers of the vector; what follows the gradients goes with the last of them, which come first.
+        largest: bytes at which a bucket is full; one parameter may be more.
+    """
+    found: list[Bucket] = []
+    limit, stop, last = min(FIRST_BYTES, largest), whole, len(sizes)
+    start = sum(sizes)
+    for place in reversed(range(len(sizes))):
+        start -= sizes[place]
+        if 4 * (stop - start) >= limit or place == 0:
+            found.append(Bucket(start, stop, range(place, last)))
+            limit, stop, last = min(GROWTH * limit, largest), start, place
+    each = tuple(found) or (Bucket(0, whole, range(0)),)
+    of = [number for number, bucket in reversed([*enumerate(each)]) for _ in bucket.parameters]
+    return Buckets(each, of)
