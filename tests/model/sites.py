@@ -28,6 +28,8 @@ class Trainer:
     clean_at: int = -1
     """The step after which its group has voted to stop."""
     donor: int | None = None
+    in_hand: bool = False
+    """A step that its program waits in the middle of, at no boundary of its loop."""
     held: frozenset[Member] = frozenset()
     content: Content = ()
     """Of the steps in its state."""

@@ -373,6 +373,16 @@ def another_lost_before_the_first_step_without_one(job: Job) -> None:
     job.builds_fail = False
 
 
+def one_is_left(job: Job) -> None:
+    """In the middle of a step, without a majority; a new generation begins with its state, which most of the
+    others have to take first."""
+    others = [job.index[worker] for worker in job.world.plan.groups[0].succession[:-1]]
+    all_of(job, job.power_off, others)
+    job.run(1.0)
+    all_of(job, job.delete_pod, others[:2])
+    all_of(job, job.power_on, others)
+
+
 SCENARIOS = (
     another_lost_before_the_first_step_without_one,
     only_two_hold_it,
@@ -380,6 +390,7 @@ SCENARIOS = (
     builds_that_fail,
     donors_lost_unheard,
     hung_leader,
+    one_is_left,
     slow_votes,
     staggered,
 )
@@ -407,6 +418,10 @@ MUTANTS: dict[str, tuple[Callable[[Job], None], list[tuple[Any, str, Any]]]] = {
     "a state in memory begins where it was heard to stand": (
         donors_lost_unheard,
         [(founding, "_beginning", lambda view, started: view.plan.origin.step if view.plan.origin else 0)],
+    ),
+    "whose state is wanted stays in the middle of its step": (
+        one_is_left,
+        [(Job, "rewind", lambda job, trainer: None)],
     ),
     "every call is given the same time": (slow_votes, [(calls, "LONGEST_CALL_SECONDS", 1.0)]),
 }

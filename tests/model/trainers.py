@@ -130,6 +130,7 @@ class Trainers(Network, ABC):
         if start.keep and trainer.whole:
             self._leave(trainer)
             trainer.position = Position(start.history, None, trainer.position.committed)
+            self.rewind(trainer)
         elif trainer.position.committed and not start.resume:
             self.kill_trainer(index)  # The initial state is not kept: only a new process has it.
             return
@@ -139,7 +140,7 @@ class Trainers(Network, ABC):
             content = held.get((wanted.history, wanted.step, wanted.digest), ()) if wanted else ()
             self._leave(trainer)
             trainer.position, trainer.content = Position(start.history, None, len(content)), content
-            trainer.whole, trainer.donor = False, None
+            trainer.whole, trainer.donor, trainer.in_hand = False, None, False
         trainer.begun = True
         self.tell(index, link.Started(trainer.position))
 
@@ -235,7 +236,7 @@ class Trainers(Network, ABC):
         word, step = trainer.word, trainer.position.committed + 1
         assert word is not None
         name = formation_id(word)
-        trainer.contributed = step
+        trainer.contributed, trainer.in_hand = step, True
         self._facts.add(("contributed", name, step, index))
         if self._did("contributed", word, step):
             trainer.position = replace(trainer.position, prepared=Prepared(name, step))
@@ -269,7 +270,7 @@ class Trainers(Network, ABC):
         step = position.committed + 1
         assert position.prepared.step == step
         name = position.prepared.formation
-        trainer.content = (*trainer.content, trainer.held)
+        trainer.content, trainer.in_hand = (*trainer.content, trainer.held), False
         history = self.histories.setdefault(word.history, {})
         assert not history or step <= max(history) + 1, "a step is committed before the one before it"
         known = history.setdefault(step, trainer.content)
@@ -305,6 +306,7 @@ class Trainers(Network, ABC):
         assert trainer is not None
         self._leave(trainer)
         trainer.donor, trainer.word, trainer.whole, trainer.begun = donor, None, False, False
+        trainer.in_hand = False
         trainer.waits_since = self.now
         self._look_at_donor(index, trainer, 0.1)
 
@@ -345,8 +347,12 @@ class Trainers(Network, ABC):
             self.tell(index, link.FetchFailed(self.pods[trainer.donor].worker, "nothing comes"))
 
     def gives(self, donor: Trainer) -> bool:
-        """Whether it serves its state: as the engine's Loop._may_capture."""
-        return donor.whole or donor.begun
+        """Whether it serves its state, at a boundary: as the engine's Resting."""
+        return (donor.whole or donor.begun) and not (donor.in_hand and donor.left)
+
+    def rewind(self, trainer: Trainer) -> None:
+        """A step in hand is given up, and its program comes to its boundary."""
+        trainer.in_hand = False
 
     def _follow(self, donor: int, step: int) -> None:
         for index, site in enumerate(self.sites):
