@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -88,3 +89,25 @@ def test_a_program_has_ended_though_what_it_has_started_lives_and_that_ends_with
     another = Path("/proc", one.last_words.spoken.strip(), "cmdline")
     # A zombie has no command line: nobody collects it where the first process does not.
     wait_for(lambda: not another.exists() or not another.read_bytes(), 10)
+
+
+AS_THE_FIRST_PROCESS = f"""
+import asyncio, ctypes, os, sys
+from pathlib import Path
+from edgetrain.supervisor import orphans
+from edgetrain.supervisor.program import Program
+
+PR_SET_CHILD_SUBREAPER = 36
+assert not ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+for _ in range(6):
+    orphans.collect()
+    asyncio.run(Program(print).run([sys.executable, "-c", {STARTS_ANOTHER!r}], print))
+print(len(Path(f"/proc/self/task/{{os.getpid()}}/children").read_text().split()))
+"""
+
+
+def test_what_programs_have_left_behind_is_collected() -> None:
+    """But for what is just ending."""
+    command = [sys.executable, "-c", AS_THE_FIRST_PROCESS]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(ran.stdout) <= 3

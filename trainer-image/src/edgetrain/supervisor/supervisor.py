@@ -11,6 +11,7 @@ from edgetrain.fleet_settings import FleetSettings
 from edgetrain.group.members import Member
 from edgetrain.link import RESTART_STATUS, Finished, Message, Progress, Ready, Stop
 from edgetrain.rundir import FINISHING_FILE, ask_for_reports
+from edgetrain.supervisor import orphans
 from edgetrain.supervisor.cgroup import Killings
 from edgetrain.supervisor.disk import BadDisk
 from edgetrain.supervisor.disk_writer import DiskWriter
@@ -109,6 +110,7 @@ class Supervisor:
                 log.warning("the program was ended by %s: starting it again", signal.Signals(-status).name)
 
     async def _run_once(self) -> tuple[int | None, Program]:
+        orphans.collect()
         program = Program(self._heard)
         member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
         self._program, self._member, self._facts.incarnation = program, member, program.incarnation
