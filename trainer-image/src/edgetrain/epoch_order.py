@@ -7,7 +7,8 @@ Rogaway, "Ciphers with arbitrary finite domains" (2002), sections 3 and 4.
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,6 @@ class EpochOrder:
     samples: int
     seed: int
     epoch: int
-    _keys: Words = field(init=False, repr=False, compare=False)
-    _pieces: dict[int, Words] = field(init=False, repr=False, compare=False, default_factory=dict)
-    """The last one."""
-
-    def __post_init__(self) -> None:
-        entropy = np.random.SeedSequence([self.seed & 0xFFFFFFFF, self.epoch])
-        object.__setattr__(self, "_keys", entropy.generate_state(ROUNDS, np.uint64))
 
     def indices(self, positions: Collection[int]) -> list[int]:
         """Indices of the data set at these positions."""
@@ -40,34 +34,33 @@ class EpochOrder:
         found, pieces = np.empty_like(wanted), wanted // PIECE
         for number in np.unique(pieces).tolist():
             here = pieces == number
-            found[here] = self._piece(number)[wanted[here] - number * PIECE]
+            found[here] = _piece(self, number)[wanted[here] - number * PIECE]
         indices: list[int] = found.tolist()
         return indices
 
-    def _piece(self, number: int) -> Words:
-        if number not in self._pieces:
-            stop = min(self.samples, (number + 1) * PIECE)
-            made = self._walked(np.arange(number * PIECE, stop, dtype=np.uint64))
-            self._pieces.clear()
-            self._pieces[number] = made
-        return self._pieces[number]
 
-    def _walked(self, places: Words) -> Words:
-        """Who falls beside the set goes on from there, until it is in it: it came from within."""
-        places = self._mixed(places)
-        while (beside := places >= self.samples).any():
-            places[beside] = self._mixed(places[beside])
-        return places
+# A batch may lie across two pieces, and the last step's in another epoch than the next one's.
+@lru_cache(maxsize=4)
+def _piece(order: EpochOrder, number: int) -> Words:
+    entropy = np.random.SeedSequence([order.seed & 0xFFFFFFFF, order.epoch])
+    keys = np.asarray(entropy.generate_state(ROUNDS, np.uint64), dtype=np.uint64)
+    stop = min(order.samples, (number + 1) * PIECE)
+    places = _mixed(np.arange(number * PIECE, stop, dtype=np.uint64), order.samples, keys)
+    # Who falls beside the set goes on from there, until it is in it: it came from within.
+    while (beside := places >= order.samples).any():
+        places[beside] = _mixed(places[beside], order.samples, keys)
+    return places
 
-    def _mixed(self, places: Words) -> Words:
-        """A bijection of a set that is larger by less than its square root."""
-        rows = math.isqrt(self.samples - 1) + 1
-        columns = -(-self.samples // rows)
-        row, column = np.divmod(places, np.uint64(columns))
-        for turn in range(0, ROUNDS, 2):
-            row = (row + _scrambled(column ^ self._keys[turn])) % np.uint64(rows)
-            column = (column + _scrambled(row ^ self._keys[turn + 1])) % np.uint64(columns)
-        return row * np.uint64(columns) + column
+
+def _mixed(places: Words, samples: int, keys: Words) -> Words:
+    """A bijection of a set that is larger than the samples' by less than its square root."""
+    rows = math.isqrt(samples - 1) + 1
+    columns = -(-samples // rows)
+    row, column = np.divmod(places, np.uint64(columns))
+    for even, odd in zip(keys[::2], keys[1::2], strict=True):
+        row = (row + _scrambled(column ^ even)) % np.uint64(rows)
+        column = (column + _scrambled(row ^ odd)) % np.uint64(columns)
+    return row * np.uint64(columns) + column
 
 
 def _scrambled(words: Words) -> Words:

@@ -223,12 +223,9 @@ class Session:
         return Boundary(self._link, self._settings, flat, ledger, layout, self._objects)
 
     def _order_of(self, epoch: int) -> EpochOrder:
-        """Kept from step to step: each epoch's order is computed once."""
         if self._order is None:
             raise BadProgram("session.batches was not called")
-        if self._order.epoch != epoch:
-            self._order = replace(self._order, epoch=epoch)
-        return self._order
+        return replace(self._order, epoch=epoch)
 
     def _loop(self, engine: Engine, examples: Examples) -> Iterator[Batch]:
         while turn := self._next(engine):
