@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import edgetrain
 
@@ -64,13 +65,15 @@ def main() -> None:
     torch.manual_seed(0)
     model = net()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    model, optimizer = session.wrap(model, optimizer)
-    train_set = (images[~held_out], labels[~held_out])
-    for batch in session.batches(train_set, batch_size=options.batch_size, epochs=options.epochs):
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(batch.x), batch.y)
-        session.backward(loss)
-        optimizer.step()
+    train_set = TensorDataset(images[~held_out], labels[~held_out])
+    loader = DataLoader(train_set, batch_size=options.batch_size, shuffle=True)
+    model, optimizer, loader = session.prepare(model, optimizer, loader)
+    for _ in session.epochs(options.epochs):
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
 
     model.eval()
     with torch.no_grad():
@@ -78,7 +81,7 @@ def main() -> None:
     accuracy = right.float().mean().item()
     session.log(accuracy=accuracy)
     print(f"held-out accuracy: {accuracy:.3f}", flush=True)
-    print(f"model: {session.finish(model)}", flush=True)
+    print(f"model: {session.save(model)}", flush=True)
 
 
 if __name__ == "__main__":

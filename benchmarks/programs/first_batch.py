@@ -42,9 +42,9 @@ def resident_bytes(which: str) -> int:
 
 def by_session(samples: int) -> list[float]:
     session = edgetrain.join()
-    session.wrap(nn.Linear(1, 1))
-    batch = next(iter(session.batches(Numbers(samples), batch_size=BATCH)))
-    return [float(x) for x in batch.x]
+    session.prepare(nn.Linear(1, 1))
+    batch = next(iter(session.loader(Numbers(samples), batch_size=BATCH)))
+    return [float(x) for x in batch]
 
 
 def by_permutation(samples: int) -> list[float]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import edgetrain
 
@@ -82,16 +83,17 @@ def main() -> None:
         nn.Linear(args.width, 10),
     )
     optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    model, optimizer = session.wrap(model, optimizer)
-    for batch in session.batches((x, y), batch_size=args.batch, epochs=args.epochs, seed=7):
+    model, optimizer = session.prepare(model, optimizer)
+    loader = session.loader(TensorDataset(x, y), batch_size=args.batch, seed=7)
+    for inputs, targets in (batch for _ in session.epochs(args.epochs) for batch in loader):
         hang_if_asked(args.hang_file)
         optimizer.zero_grad()
-        time.sleep(args.sample_seconds * len(batch))
+        time.sleep(args.sample_seconds * len(inputs))
         for _ in range(args.work):
             with torch.no_grad():
-                model(batch.x)
-        loss = nn.functional.cross_entropy(model(batch.x), batch.y)
-        session.backward(loss)
+                model(inputs)
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         session.log(loss=loss)
         committed = session.committed
@@ -104,7 +106,7 @@ def main() -> None:
         if committed.step % args.digest_every == 0:
             line["digest"] = digest(model)
         print("STEP " + json.dumps(line), flush=True)
-    session.finish(model)
+    session.save(model)
 
 
 if __name__ == "__main__":

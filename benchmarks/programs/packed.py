@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import TensorDataset
 
 import edgetrain
 from edgetrain.payload.low_rank import GAIN, RANK
@@ -110,11 +111,13 @@ def by_ddp(task: Task, pause: float) -> Iterator[None]:
 def in_a_job(task: Task, pause: float) -> Iterator[None]:
     session = edgetrain.join()
     optimizer = torch.optim.Adam(task.model.parameters(), lr=task.rate)
-    session.wrap(task.model, optimizer)
-    for batch in session.batches((task.x, task.y), batch_size=BATCH, epochs=1_000_000):
+    session.prepare(task.model, optimizer)
+    loader = session.loader(TensorDataset(task.x, task.y), batch_size=BATCH)
+    for x, y in (batch for _ in session.epochs(1_000_000) for batch in loader):
         optimizer.zero_grad()
         time.sleep(pause)
-        session.backward(functional.cross_entropy(task.model(batch.x), batch.y))
+        loss = functional.cross_entropy(task.model(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         yield
 

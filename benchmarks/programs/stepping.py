@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import TensorDataset
 
 import edgetrain
 
@@ -72,12 +73,13 @@ def by_ddp(net: nn.Sequential, width: int, samples: int) -> Iterator[None]:
 def in_a_job(net: nn.Sequential, width: int, samples: int) -> Iterator[None]:
     session = edgetrain.join()
     optimizer = optimizer_of(net)
-    session.wrap(net, optimizer)
+    session.prepare(net, optimizer)
     size = int(os.environ["MEMBERS"])
     x = torch.randn(8 * samples * size, width)
-    for batch in session.batches((x,), batch_size=samples * size, epochs=1_000_000):
+    loader = session.loader(TensorDataset(x), batch_size=samples * size)
+    for (inputs,) in (batch for _ in session.epochs(1_000_000) for batch in loader):
         optimizer.zero_grad()
-        session.backward(net(batch.x).square().mean())
+        net(inputs).square().mean().backward()
         optimizer.step()
         yield
 

@@ -7,6 +7,7 @@ import time
 
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import edgetrain
 
@@ -35,19 +36,20 @@ def main() -> None:
     y = x.sum(1, keepdim=True)
     model: nn.Module = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
     optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    model, optimizer = session.wrap(model, optimizer)
+    model, optimizer = session.prepare(model, optimizer)
     ballast = bytearray(args.allocate_mib * MIB) if troubled else bytearray()
-    batches = session.batches((x, y), batch_size=64, epochs=args.epochs)
-    for steps, batch in enumerate(batches):
+    loader = session.loader(TensorDataset(x, y), batch_size=64)
+    batches = (batch for _ in session.epochs(args.epochs) for batch in loader)
+    for steps, (inputs, targets) in enumerate(batches):
         optimizer.zero_grad()
-        loss = nn.functional.mse_loss(model(batch.x), batch.y)
+        loss = nn.functional.mse_loss(model(inputs), targets)
         if troubled and 0 < args.nan_after <= steps:
             loss = loss * float("nan")
-        session.backward(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         time.sleep(args.pause)
     del ballast
-    session.finish(model)
+    session.save(model)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def summed(
 
     ring.SMALL_BYTES, star.PIECE_BYTES = small_bytes, 1 << 12
     buckets.FIRST_BYTES = 1 << 30
-    flat, reducer = FlatModel(Net()), reducer_of(Reduction(kind), group, hub)
+    flat, reducer = FlatModel(net := Net(), [*net.parameters()]), reducer_of(Reduction(kind), group, hub)
     noise = torch.Generator().manual_seed(group.rank)
     always = torch.randn(flat.size, generator=noise) * 10.0 ** torch.randint(
         -4, 1, (flat.size,), generator=noise
@@ -107,7 +107,7 @@ def trained(group: Any, kind: str, hub: int, payload: Payload, steps: int) -> tu
     net = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 1))
     x = torch.randn(64, 32, generator=torch.Generator().manual_seed(1 + group.rank))
     y = (x[:, :4].prod(1, keepdim=True).tanh() + x[:, 4:8].sum(1, keepdim=True)) / 2
-    flat, reducer = FlatModel(net), reducer_of(Reduction(kind), group, hub)
+    flat, reducer = FlatModel(net, [*net.parameters()]), reducer_of(Reduction(kind), group, hub)
     cut = flat.buckets(LARGEST_BYTES)
     carried, losses, optimizer = NOTHING_CARRIED, [], torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     for _ in range(steps):

@@ -15,13 +15,14 @@ import os, torch, edgetrain
 session = edgetrain.join()
 width = {width}
 model = torch.nn.Linear(8, width)
-model, optimizer = session.wrap(model, torch.optim.SGD(model.parameters(), lr=0.1))
+model, optimizer = session.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
 x, y = torch.randn({samples}, 8), torch.randn({samples}, width)
-for batch in session.batches((x, y), batch_size=16, epochs={epochs}, seed=1):
+loader = session.loader(torch.utils.data.TensorDataset(x, y), batch_size=16, seed=1)
+for inputs, targets in (batch for _ in session.epochs({epochs}) for batch in loader):
     optimizer.zero_grad()
-    session.backward(((model(batch.x) - batch.y) ** 2).mean())
+    ((model(inputs) - targets) ** 2).mean().backward()
     optimizer.step()
-session.finish(model)
+session.save(model)
 """
 
 

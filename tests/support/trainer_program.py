@@ -11,6 +11,7 @@ import json
 import math
 import os
 import resource
+import runpy
 import signal
 import socket
 import time
@@ -20,7 +21,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.checkpoint import checkpoint
+from torch.utils.data import TensorDataset
 
 import edgetrain
 from edgetrain.engine import attempts as _attempts
@@ -65,10 +68,14 @@ class Net(nn.Module):
 
 
 def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> None:
-    """Train as told; leave a summary at options["out"]."""
+    """Train as told, and leave a summary at options["out"]; or run the script at options["script"]."""
     os.environ.update(env, EDGETRAIN_LINK_FD=str(link.detach()))
     _as_ordered(options)
     torch.set_num_threads(1)
+    if script := options.get("script"):
+        register_optimizer_step_post_hook(lambda *_: _rest(options))
+        runpy.run_path(script, run_name="__main__")
+        return
     accounts = keep_accounts() if options.get("accounts") else Accounts()
     session = edgetrain.join()
     torch.manual_seed(options.get("model_seed", 0))
@@ -78,20 +85,22 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
     tally = Tally(samples, epochs)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.get("lr", 0.01))
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.99**step)
-    session.wrap(model, optimizer, scheduler, tally)
-    data = (x, torch.arange(samples))
-    for batch in session.batches(data, batch_size=options["batch"], epochs=epochs, seed=3):
+    session.prepare(model, optimizer, scheduler, tally)
+    loader = session.loader(TensorDataset(x, torch.arange(samples)), batch_size=options["batch"], seed=3)
+    for epoch, (inputs, marks) in ((epoch, batch) for epoch in session.epochs(epochs) for batch in loader):
         time.sleep(options.get("pause", 0.0))
         if not Path(options["go"]).exists():
-            time.sleep(options.get("leash", 0.0) * len(batch) / options["batch"])
+            time.sleep(options.get("leash", 0.0) * len(marks) / options["batch"])
         optimizer.zero_grad()
-        loss = _outcome(model.net, batch.x, twice=options.get("twice", False)).square().mean()
-        loss = loss + options.get("loud", 1.0) * model.mark[batch.y].mean()
+        loss = _outcome(model.net, inputs, twice=options.get("twice", False)).square().mean()
+        loss = loss + options.get("loud", 1.0) * model.mark[marks].mean()
         step = session.committed.step + 1 if session.committed else 1
-        session.backward(loss * math.nan if step in options.get("nan_steps", ()) else loss)
-        assert model.mark.grad is not None
-        # Where numbers are rounded, those of the mark are far above all others.
-        tally.add(model.mark.grad, batch.epoch, options["loud"] / samples if "loud" in options else 0.0)
+        if step in options.get("nan_steps", ()):
+            loss = loss * math.nan
+        loss.backward()
+        if model.mark.grad is not None:
+            # Where numbers are rounded, those of the mark are far above all others.
+            tally.add(model.mark.grad, epoch, options["loud"] / samples if "loud" in options else 0.0)
         if not options.get("scaler") or all(
             p.grad is not None and p.grad.isfinite().all() for p in model.parameters()
         ):
@@ -108,7 +117,12 @@ def main(link: socket.socket, env: dict[str, str], options: dict[str, Any]) -> N
         "accounts": accounts.to_json() if accounts.steps else None,
     }
     Path(options["out"]).write_text(json.dumps(summary))
-    session.finish(model)
+    session.save(model)
+
+
+def _rest(options: dict[str, Any]) -> None:
+    """After each step of an optimiser, until all may go on as fast as they can."""
+    time.sleep(0 if Path(options["go"]).exists() else options.get("pause", 0.0))
 
 
 def _as_ordered(options: dict[str, Any]) -> None:
@@ -157,11 +171,11 @@ def _fault(when: str, step: int, strike: Callable[[], None]) -> None:
             strike()
         return outcome
 
-    def begin(self: Any, active: Any, positions: Any, loss: float) -> Any:
+    def begin(self: Any, active: Any, turn: Any, loss: float) -> Any:
         if when == "before_reduce" and self._replica.position.committed + 1 == step:
             attempts.Attempts.begin = real_begin
             self._formations.run(active, lambda reduction: strike(), lambda nothing: None)
-        return real_begin(self, active, positions, loss)
+        return real_begin(self, active, turn, loss)
 
     step_job.vote = vote
     attempts.Attempts.begin = begin

@@ -17,6 +17,7 @@ from edgetrain.session import Session
 from tests.support.trainers import coordinating
 
 DATA = (torch.randn(10, 4), torch.zeros(10))
+pytestmark = pytest.mark.filterwarnings("ignore:session.* goes with the next version:DeprecationWarning")
 
 
 @pytest.fixture

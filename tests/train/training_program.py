@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import edgetrain
 
@@ -39,20 +40,21 @@ def main(log: Path, epochs: int, pause: float, width: int = 8) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    session.wrap(model, optimizer)
+    session.prepare(model, optimizer)
     x = torch.randn(SAMPLES, 4, generator=torch.Generator().manual_seed(1))
     hurry = log.with_suffix(".hurry")
-    for batch in session.batches((x, x.sum(1, keepdim=True)), batch_size=BATCH, epochs=epochs):
+    loader = session.loader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=BATCH)
+    for inputs, targets in (batch for _ in session.epochs(epochs) for batch in loader):
         time.sleep(0 if hurry.exists() else pause)
         be_away(log.with_suffix(".away"))
         optimizer.zero_grad()
-        session.backward((model(batch.x) - batch.y).square().mean())
+        (model(inputs) - targets).square().mean().backward()
         optimizer.step()
         step = session.committed
         if step is not None and step.members:
             content = [step.epoch, *sorted(step.indices)]
             write(event="commit", step=step.step, epoch=step.epoch, count=step.members, content=content)
-    session.finish(model)
+    session.save(model)
     write(event="finished", model=[p.flatten().tolist() for p in model.parameters()])
 
 

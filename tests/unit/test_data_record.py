@@ -55,10 +55,28 @@ def test_each_epoch_sees_each_sample_once(
     assert record.part_done(epochs) == 1.0
 
 
-def test_a_lost_part_goes_out_first() -> None:
+def test_a_lost_part_goes_out_with_the_steps_that_are_left() -> None:
     first = cut(SamplerState.fresh(10, 0), 4, {"a": 1, "b": 1}).kept_by({"a"})
     assert first.slices == {"a": (0, 1)}
-    assert cut(first.after, 4, {"a": 1}).slices == {"a": (2, 3, 4, 5)}
+    second = cut(first.after, 4, {"a": 1})
+    assert second.slices == {"a": (2, 4, 5, 6, 7)}
+    assert cut(second.after, 4, {"a": 1}).slices == {"a": (3, 8, 9)}
+
+
+@given(st.integers(1, 200), st.integers(1, 20), st.sets(st.integers(0, 100), max_size=5))
+def test_losses_do_not_change_the_number_of_steps(samples: int, batch: int, losses: set[int]) -> None:
+    """But for one in the last step of an epoch, whose samples have no other step left to go with."""
+
+    def steps(losses: set[int]) -> int:
+        record, taken = SamplerState.fresh(samples, 0), 0
+        while record.left:
+            step = cut(record, batch, {"a": 1.0, "b": 1.0})
+            last = step.after.cursor == samples
+            record = (step.kept_by({"a"}) if taken in losses and not last else step).after
+            taken += 1
+        return taken
+
+    assert steps(losses) == steps(set())
 
 
 def test_a_last_batch_stays_in_its_epoch() -> None:

@@ -31,6 +31,10 @@ class Net(nn.Module):
         return outcome
 
 
+def flat_of(net: nn.Module) -> FlatModel:
+    return FlatModel(net, [*net.parameters()])
+
+
 @pytest.fixture(autouse=True)
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(buckets, "FIRST_BYTES", 64)
@@ -39,7 +43,7 @@ def small_buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def packed(net: Net, part: float = PART) -> tuple[FlatModel, torch.Tensor, list[int], Packing]:
-    flat, sent = FlatModel(net), list[int]()
+    flat, sent = flat_of(net), list[int]()
     into = torch.full((flat.size,), torch.nan)
     packing = Packing(flat, flat.buckets(256), into, part, LOSS, sent.append)
     flat.on_gradient(packing.arrived)
@@ -47,18 +51,21 @@ def packed(net: Net, part: float = PART) -> tuple[FlatModel, torch.Tensor, list[
 
 
 def expected(net: Net, part: float) -> torch.Tensor:
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in net.parameters()]
+    """From the last gradient to the first; then buffers, whose gradients there are, loss and weight."""
+    parameters = [*net.parameters()][::-1]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     floats = [b for b in net.buffers() if b.is_floating_point()]
-    return torch.cat([t.reshape(-1) for t in [*gradients, *floats, torch.tensor(LOSS)]]) * part
+    tail = [*[float(p.grad is not None) for p in parameters], LOSS, 1.0]
+    return torch.cat([t.reshape(-1) for t in [*gradients, *floats, torch.tensor(tail)]]) * part
 
 
-def test_buckets_cover_the_vector_once_from_its_end() -> None:
-    flat = FlatModel(Net())
+def test_buckets_cover_the_vector_once() -> None:
+    flat = flat_of(Net())
     each, of = flat.buckets(256)
     assert len(each) > 2
-    assert each[0].stop == flat.size and each[-1].start == 0
-    assert all(after.stop == before.start for before, after in itertools.pairwise(each))
-    places = [place for bucket in reversed(each) for place in bucket.parameters]
+    assert each[0].start == 0 and each[-1].stop == flat.size
+    assert all(after.start == before.stop for before, after in itertools.pairwise(each))
+    places = [place for bucket in each for place in bucket.parameters]
     assert places == list(range(len(flat.trained)))
     assert all(place in each[number].parameters for place, number in enumerate(of))
 
@@ -95,25 +102,57 @@ def test_what_changes_after_it_was_sent_is_noticed_and_packed_again() -> None:
     packing.finish()
     assert packing.spoilt
     packing.again()
-    torch.testing.assert_close(into[:-1], expected(net, PART)[:-1])
+    torch.testing.assert_close(into, expected(net, PART))
 
 
-def test_the_mean_of_all_becomes_the_gradient() -> None:
-    nets = [Net(), Net()]
-    nets[1].load_state_dict(nets[0].state_dict())
-    x = torch.randn(8, 4)
-    total = torch.zeros(FlatModel(nets[0]).size)
-    for net, rows in zip(nets, (x[:2], x[2:]), strict=True):
+def summed(nets: list[Net], x: torch.Tensor, cut: list[int], parts: list[float]) -> FlatModel:
+    """Each net goes over its rows; the last one gets the mean."""
+    total = torch.zeros(flat_of(nets[0]).size)
+    for net, rows, part in zip(nets, torch.split(x, cut), parts, strict=True):
+        net.load_state_dict(nets[0].state_dict())
         net.eval()
-        flat, into, _, packing = packed(net, part=len(rows) / len(x))
+        flat, into, _, packing = packed(net, part)
         net(rows).square().mean().backward()
         packing.finish()
         total += into
     flat.unpack(total)
-    alone = Net()
-    alone.load_state_dict(nets[0].state_dict())
-    alone.eval()
-    alone(x).square().mean().backward()
-    for ours, theirs in zip(nets[1].parameters(), alone.parameters(), strict=True):
-        assert ours.grad is not None
-        torch.testing.assert_close(ours.grad, torch.zeros_like(ours) if theirs.grad is None else theirs.grad)
+    return flat
+
+
+def alone(like: Net, x: torch.Tensor) -> Net:
+    net = Net()
+    net.load_state_dict(like.state_dict())
+    net.eval()
+    net(x).square().mean().backward()
+    return net
+
+
+@pytest.mark.parametrize("last", [0.5, 0.0], ids=["all", "but one that passed its batch over"])
+def test_the_mean_of_those_who_bring_something_becomes_the_gradient(last: float) -> None:
+    """And what nobody has a gradient of has none afterwards either."""
+    nets, x = [Net(), Net(), Net()], torch.randn(8, 4)
+    summed(nets, x, [2, 2, 4], [0.25, 0.25, last])
+    right = alone(nets[0], x if last else x[:4])
+    for ours, theirs in zip(nets[-1].parameters(), right.parameters(), strict=True):
+        assert (ours.grad is None) == (theirs.grad is None)
+        if ours.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad)
+    assert nets[-1].spare.weight.grad is None
+
+
+def test_where_nobody_brings_anything_there_are_no_gradients() -> None:
+    nets, x = [Net(), Net()], torch.randn(4, 4)
+    flat = summed(nets, x, [2, 2], [0.0, 0.0])
+    assert all(parameter.grad is None for parameter in flat.trained)
+
+
+def test_sparse_gradients_stay_sparse() -> None:
+    net = nn.Embedding(10, 3, sparse=True)
+    flat = flat_of(net)
+    into = torch.zeros(flat.size)
+    packing = Packing(flat, flat.buckets(256), into, 1.0, 0.0, lambda bucket: None)
+    net(torch.tensor([2, 5, 5])).sum().backward()
+    packing.finish()
+    flat.unpack(into)
+    assert net.weight.grad is not None and net.weight.grad.is_sparse
+    assert net.weight.grad.coalesce().indices().tolist() == [[2, 5]]

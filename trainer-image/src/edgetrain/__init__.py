@@ -1,13 +1,14 @@
 """Elastic data-parallel training on edge nodes: what a training program imports.
 
 session = edgetrain.join()
-model, optimizer = session.wrap(model, optimizer)
-for batch in session.batches(train_set, batch_size=64, epochs=10):
-    optimizer.zero_grad()
-    loss = loss_fn(model(batch.x), batch.y)
-    session.backward(loss)
-    optimizer.step()
-session.finish(model)
+model, optimizer, loader = session.prepare(model, optimizer, DataLoader(train_set, batch_size=64,
+shuffle=True)) for epoch in session.epochs(10):
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y)
+        loss.backward()
+        optimizer.step()
+session.save(model)
 """
 
 from typing import TYPE_CHECKING, Any

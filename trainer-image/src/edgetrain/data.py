@@ -100,17 +100,20 @@ class BatchPartition:
 def cut(
     record: SamplerState, batch: int, weights: Mapping[str, float], part: DataPart = WHOLE
 ) -> BatchPartition:
-    """Cut the next step's batch of at most `batch` samples, never across two epochs.
+    """Cut the next step's batch of `batch` samples, never across two epochs.
 
-    One sample more or less where a single one would be left over. `weights` (positive) say how much
-    of it each holder gets, `part` which of an epoch that begins now. All members get the same answer.
+    What was returned enlarges the batches that are left of the epoch, so that it has as many steps as
+    without a loss; but for what is returned by its last step. One sample more or less where a single one
+    would be left over. `weights` (positive) say how much of it each holder gets, `part` which of an epoch
+    that begins now. All members get the same answer.
     """
     record = record.rolled(part)
-    take = min(batch, record.left)
-    if record.left - take == 1:
-        take += -1 if take > SMALLEST else 1
-    again, rest = record.returned[:take], record.returned[take:]
-    stop = record.cursor + take - len(again)
+    ahead = record.block.stop - record.cursor
+    fresh = _take(ahead, batch)
+    steps = _steps(ahead, batch)
+    more = -(-len(record.returned) // steps) if steps else _take(len(record.returned), batch)
+    again, rest = record.returned[:more], record.returned[more:]
+    stop = record.cursor + fresh
     positions = again + tuple(range(record.cursor, stop))
     counts = apportion(len(positions), weights)
     return BatchPartition(
@@ -118,6 +121,23 @@ def cut(
         slices=dict(zip(counts, _split(positions, counts.values()), strict=True)),
         after=replace(record, cursor=stop, returned=rest),
     )
+
+
+def _take(there: int, most: int) -> int:
+    take = min(most, there)
+    if there - take == 1:
+        take += -1 if take > SMALLEST else 1
+    return take
+
+
+def _steps(samples: int, batch: int) -> int:
+    """In how many steps `_take` takes so many samples."""
+    whole, rest = divmod(samples, batch)
+    if batch < SMALLEST:
+        return max(samples - 1, min(samples, 1))
+    if rest == 1 and whole and batch == SMALLEST:
+        return whole
+    return whole + (rest > 0)
 
 
 def _split(positions: tuple[int, ...], counts: Iterable[int]) -> Iterable[tuple[int, ...]]:

@@ -1,61 +1,26 @@
 """What a training program uses: the same few calls alone on a laptop and as a member of a job."""
 
-import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from safetensors.torch import save as to_safetensors
 from torch import nn
+from torch.utils.data import DataLoader
 
-from edgetrain.data import SamplerState
-from edgetrain.engine.alone import Alone
-from edgetrain.engine.assignment import Step, StepAssignment
-from edgetrain.engine.boundary import Boundary
 from edgetrain.engine.dynamo_import import spare_the_compiler
-from edgetrain.engine.errors import BadProgram, TrainingError
-from edgetrain.engine.examples import Batch, Examples
-from edgetrain.engine.meter import Meter
+from edgetrain.engine.errors import BadProgram
 from edgetrain.engine.settings import Settings
-from edgetrain.engine.state.checkpoint import Checkpoints
 from edgetrain.engine.state.final_model import MODEL_FILE, keep_writing
-from edgetrain.engine.state.flat_model import FlatModel, layout_of
-from edgetrain.engine.state.ledger import Ledger
-from edgetrain.engine.state.snapshot import Stateful, check
-from edgetrain.engine.state.volumes import try_volumes
-from edgetrain.epoch_order import EpochOrder
-from edgetrain.link import Failed, Link, Message
+from edgetrain.link import Link
+from edgetrain.loop.former_names import FormerNames
+from edgetrain.loop.loader import Loader
+from edgetrain.loop.program import Program
+from edgetrain.loop.random_numbers import generator
+from edgetrain.loop.source import source_of
 from edgetrain_protocol.history import NO_HISTORY, History
-
-IGNORED_SAMPLES = 2
-"""Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
-
-
-class Engine(Protocol):
-    """What carries the steps: a member of a job, or nothing but this process."""
-
-    meter: Meter
-
-    @property
-    def last(self) -> Step | None: ...
-
-    def send(self, message: Message) -> None: ...
-
-    def next_turn(self) -> StepAssignment | None: ...
-
-    def begin_step(self, turn: StepAssignment, loss: float) -> None: ...
-
-    def abandon_step(self, why: str) -> None: ...
-
-    def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None: ...
-
-    def hold_on(self, seconds: float) -> bool: ...
-
-    def finish(self, model_path: str, digest: str) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -74,198 +39,192 @@ class Committed:
     """Which history of the model: a later one of its group begins below the last step of the one before."""
 
 
-class Session:
-    """A program's part in its job. For one thread, in this order: wrap, batches, backward..., finish."""
+class Session(FormerNames):
+    """A program's part in its job. For one thread."""
 
     def __init__(self, link: Link | None, settings: Settings) -> None:
-        self._link, self._settings = link, settings
-        self._model: nn.Module | None = None
-        self._objects: list[Stateful] = []
-        self._engine: Engine | None = None
-        self._turn: StepAssignment | None = None
-        self._computed = 0
-        self._drained = False
-        self._order: EpochOrder | None = None
+        self._program = Program(link, settings)
         # Never more than the program, or OMP_NUM_THREADS, has chosen.
         torch.set_num_threads(min(torch.get_num_threads(), settings.cores))
 
     @property
-    def alone(self) -> bool:
-        """Whether the program runs without a job."""
-        return self._link is None
+    def state(self) -> dict[str, Any]:
+        """Numbers of the program's own, such as the best loss so far: they go along with its state."""
+        return self._program.state
+
+    # --- what the program has
+
+    def prepare(self, *things: Any) -> Any:
+        """Name everything that has state: models, optimisers, schedulers, a scaler, an average...
+
+        All that an optimiser moves is made the same on every member: models, or single parameters, that it
+        moves have to be among them. A DataLoader among them becomes a loader, as `loader` makes it.
+
+        Returns the same objects, in the same order; one alone as it is.
+
+        Raises:
+            BadProgram: called after the first batch, with nothing, or with something twice.
+            BadState: something has no state_dict, or one that cannot be saved.
+        """
+        with self._program.reported():
+            if self._program.steps:
+                raise BadProgram("session.prepare was called after the first batch: call it before the loop")
+            if not things:
+                raise BadProgram("session.prepare got nothing: give it the model and the optimiser")
+            found = [self.loader(t) if isinstance(t, DataLoader) else t for t in things]
+            self._program.parts.add(thing for thing in found if not isinstance(thing, Loader))
+        return tuple(found) if len(found) > 1 else found[0]
+
+    def loader(
+        self, data: Any, *, batch_size: int | None = None, shuffle: bool | None = None, seed: int = 0
+    ) -> Loader:
+        """Share out the batches of a DataLoader: its batch size is that of a whole step, over all workers.
+
+        Each worker gets a part of each batch by its speed, through the DataLoader's own collate function and
+        processes. The order of an epoch comes from `seed`, the same on every worker.
+
+        Args:
+            data: a DataLoader, or a data set with a length that can be indexed. The same one on every worker.
+            batch_size, shuffle: of a data set; shuffled unless told not to be.
+
+        Raises:
+            EmptyDataset: there are no samples.
+            BadProgram: it cannot be shared out by the sample, or there is a loader already.
+        """
+        with self._program.reported():
+            if self._program.source:
+                raise BadProgram(
+                    "session.loader was called twice: a program trains on one loader; evaluate on a plain "
+                    "DataLoader"
+                )
+            self._program.source = source_of(data, batch_size, shuffle, seed)
+            return Loader(self._program.source, self._program.pass_through)
+
+    # --- its loop
+
+    def epochs(self, count: int) -> Iterator[int]:
+        """The numbers of the epochs to train, from where the job is: what a loop over epochs goes through.
+
+        Raises:
+            BadProgram: called twice, or within a loop over batches.
+            VolumeNotWritable: model or checkpoints could not be written later.
+        """
+        with self._program.reported():
+            if count < 1:
+                raise BadProgram(f"session.epochs got {count}: it must be 1 or more")
+            if self._program.epochs is not None:
+                raise BadProgram(
+                    "session.epochs was called twice, or after a loop: one loop goes through all epochs"
+                )
+            self._program.epochs = count
+        return self._program.walk(count)
+
+    def weigh(self, weight: float) -> None:
+        """Say how much this worker's batch counts, such as its number of tokens, where that is not its
+        number of samples. Before the backward, for every batch, on every worker.
+
+        Raises:
+            BadProgram: there is no batch in hand, or the weight is below 0.
+        """
+        with self._program.reported():
+            self._program.running.weigh(weight)
 
     @property
     def committed(self) -> Committed | None:
-        """The step that the last `backward` committed.
+        """The step that the last backward of a batch committed.
 
         None before the first, and for a batch that came to nothing: this worker had been left behind
         and is brought up to date before the next.
         """
-        step = self._engine.last if self._engine else None
-        if step is None or self._order is None:
+        step = self._program.steps.engine.last if self._program.steps else None
+        if step is None or self._program.source is None:
             return None
-        indices = self._order_of(step.epoch).indices(step.positions)
+        indices = self._program.source.order.indices(step.epoch, step.positions)
         return Committed(step.number, step.epoch, step.loss, step.members, indices, step.history)
-
-    def wrap(self, model: nn.Module, *stateful: Any) -> Any:
-        """Name everything that has state: the model, the optimiser, schedulers, a scaler, an average...
-
-        Returns the same objects, in the same order.
-
-        Raises:
-            BadProgram: called twice, or no model given.
-            BadState: something has no state_dict, or one that cannot be saved.
-        """
-        with self._reported():
-            if self._model is not None:
-                raise BadProgram("session.wrap was called twice: give it everything at once")
-            if not isinstance(model, nn.Module):
-                raise BadProgram(f"session.wrap got a {type(model).__name__} first: give it the model first")
-            check([model, *stateful])
-            self._model, self._objects = model, [model, *stateful]
-        return (model, *stateful) if stateful else model
-
-    def batches(
-        self, train_set: Any, *, batch_size: int = 64, epochs: int = 1, seed: int = 0
-    ) -> Iterator[Batch]:
-        """This worker's batches until the group has trained `epochs` epochs.
-
-        `batch_size` is that of a whole step, over all workers; each gets a part of it by its speed, so
-        `len(batch)` differs from step to step. Call `backward` once for each batch.
-
-        Args:
-            train_set: tensors of equal length in a tuple, or a data set with a length that can be
-                indexed. The same one on every worker.
-            seed: of the order in which each epoch goes through it.
-
-        Raises:
-            EmptyDataset: there are no samples.
-            VolumeNotWritable: model or checkpoints could not be written later.
-            BadProgram: `wrap` was not called before, or this twice.
-        """
-        with self._reported():
-            if batch_size < 1 or epochs < 1:
-                raise BadProgram(f"batch_size is {batch_size} and epochs {epochs}: both must be 1 or more")
-            examples = Examples(train_set)
-            settings = f"data {len(examples)} samples, batch_size {batch_size}, epochs {epochs}, seed {seed}"
-            ledger = Ledger(SamplerState.fresh(len(examples), seed), batch_size, epochs)
-            engine = self._engine = self._start(ledger, settings)
-            self._order = EpochOrder(len(examples), seed, 0)
-        return self._loop(engine, examples)
-
-    def backward(self, loss: torch.Tensor) -> None:
-        """Compute the gradients and make them the group's.
-
-        Afterwards every parameter's .grad is the mean over all samples of the step's whole batch, the
-        same on every worker. `loss` is the mean over the samples of this worker's batch.
-
-        Raises:
-            BadProgram: there is no batch to go with it, or it is not one number.
-        """
-        with self._reported():
-            turn, self._turn = self._turn, None
-            if turn is None or self._engine is None:
-                raise BadProgram("session.backward belongs to a batch: call it once for each of them")
-            if loss.numel() != 1:
-                raise BadProgram(f"the loss has shape {list(loss.shape)}: give session.backward its mean")
-            self._reduced(self._engine, turn, loss)
-
-    def _reduced(self, engine: Engine, turn: StepAssignment, loss: torch.Tensor) -> None:
-        engine.meter.enter("backward")
-        mean = float(loss.detach())
-        engine.begin_step(turn, mean)
-        try:
-            loss.backward()  # type: ignore[no-untyped-call]
-        except BaseException as error:
-            engine.abandon_step(f"the program failed in backward: {error!r}")
-            raise
-        engine.reduce_step(turn, mean, self._computed)
-        engine.meter.enter("apply")
 
     def log(self, **values: float | torch.Tensor) -> None:
         """Numbers to show beside the progress, such as an accuracy; the group's mean loss is shown anyway."""
-        if self._engine is not None:
-            self._engine.meter.logged({name: _number(value) for name, value in values.items()})
+        if self._program.steps:
+            self._program.steps.engine.meter.logged({name: _number(value) for name, value in values.items()})
 
-    def finish(self, model: nn.Module | None = None) -> str:
-        """Save the model, the wrapped one unless another is given; returns the path of its file.
+    def save(self, model: nn.Module | None = None) -> str:
+        """Save the model, the first that was prepared unless another is given; returns the path of its file.
+
+        After the loop, on every worker. The others may still need this one's help with the last step: the
+        call returns once the job is over.
 
         Raises:
-            BadProgram: the loop was left before its end.
+            BadProgram: nothing was trained.
             ModelNotSaved: the volume is full or not writable, and was not mended in five minutes.
         """
-        with self._reported():
-            chosen = model if model is not None else self._model
-            if self._engine is None or chosen is None or not self._drained:
-                raise BadProgram(
-                    "session.finish was called before the loop over session.batches had come to its end: "
-                    "the other workers would wait for this one; ask for fewer epochs instead of leaving it"
-                )
-            path = self._settings.model_dir / MODEL_FILE
+        with self._program.reported():
+            engine = self._program.running.engine
+            engine.leave_loops()
+            chosen = model if model is not None else self._program.parts.modules[0]
+            path = self._program.settings.model_dir / MODEL_FILE
             data = to_safetensors({name: t.detach().clone() for name, t in chosen.state_dict().items()})
-            keep_writing(path, data, self._engine.send, self._engine.hold_on)
-            self._engine.finish(str(path), hashlib.sha256(data).hexdigest())
+            keep_writing(path, data, engine.send, engine.hold_on)
+            engine.finish(str(path), hashlib.sha256(data).hexdigest())
             return str(path)
 
-    def _start(self, ledger: Ledger, settings: str) -> Engine:
-        if self._model is None:
-            raise BadProgram("session.batches needs the model: call session.wrap(model, optimizer) before")
-        if self._engine is not None:
-            raise BadProgram("session.batches was called twice: one call gives all epochs")
-        flat, volumes = FlatModel(self._model), {"spec.storage.model": self._settings.model_dir}
-        if self._link is None:
-            try_volumes(volumes)
-            return Alone(flat, ledger)
-        own = Checkpoints(self._settings.checkpoint_dir, self._settings.worker, self._settings.job).own
-        try_volumes({"spec.storage.checkpoint": own, **volumes})
-        optimizers = [thing for thing in self._objects if isinstance(thing, torch.optim.Optimizer)]
-        layout = layout_of(self._model, optimizers, [settings])
-        return Boundary(self._link, self._settings, flat, ledger, layout, self._objects)
+    # --- all members together
 
-    def _order_of(self, epoch: int) -> EpochOrder:
-        if self._order is None:
-            raise BadProgram("session.batches was not called")
-        return replace(self._order, epoch=epoch)
+    @property
+    def alone(self) -> bool:
+        """Whether the program runs without a job."""
+        return self._program.link is None
 
-    def _loop(self, engine: Engine, examples: Examples) -> Iterator[Batch]:
-        while turn := self._next(engine):
-            engine.meter.enter("data")
-            ignored = range(min(IGNORED_SAMPLES, len(examples)))
-            indices = self._order_of(turn.epoch).indices(turn.positions) or list(ignored)
-            batch = examples.take(indices, turn.epoch)
-            self._turn, self._computed = turn, len(indices)
-            engine.meter.enter("forward")
-            yield batch
-        self._drained = True
+    @property
+    def rank(self) -> int:
+        """This member's number in its group at this moment, from 0; it may be another after a loss."""
+        return self._program.steps.engine.standing[0] if self._program.steps else 0
 
-    def _next(self, engine: Engine) -> StepAssignment | None:
-        with self._reported():
-            if self._turn is not None:
-                raise BadProgram("session.backward was not called for a batch: call it once for each batch")
-            return engine.next_turn()
+    @property
+    def size(self) -> int:
+        """Members of the group at this moment."""
+        return self._program.steps.engine.standing[1] if self._program.steps else 1
 
-    @contextlib.contextmanager
-    def _reported(self) -> Iterator[None]:
-        """Tell the supervisor by which name the job's condition shall call what went wrong."""
-        try:
-            yield
-        except SystemExit:
-            self._tell()
-            raise
-        except TrainingError as error:
-            self._tell(Failed(error.reason, str(error)))
-            raise
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the one member that prints, or writes what is to be there once."""
+        return self.rank == 0
 
-    def _tell(self, *messages: Message) -> None:
-        """These, after all that was said before; returns once they have been handed over."""
-        if self._engine is not None:
-            for message in messages:
-                self._engine.send(message)
-            self._engine.close()
-        elif self._link is not None:
-            with contextlib.suppress(ConnectionError):
-                for message in messages:
-                    self._link.send(message)
+    def mean(self, value: float | torch.Tensor) -> float:
+        """Of all members' values. To be called by all of them, as often and in the same order; so are the
+        others.
+
+        Members who join are given what it came to before they were there.
+        """
+        (column,) = self._combined(_number(value))
+        return sum(column) / len(column)
+
+    def sum(self, value: float | torch.Tensor) -> float:
+        """Of all members' values."""
+        return sum(self._combined(_number(value))[0])
+
+    def gather(self, value: float | torch.Tensor) -> list[float]:
+        """All members' values, by rank."""
+        return self._combined(_number(value))[0]
+
+    def agree(self, vote: bool) -> bool:
+        """Whether more than half of the members say so: all get the same answer, and may leave their loops
+        by it."""
+        (votes,) = self._combined(float(vote))
+        return 2 * sum(votes) > len(votes)
+
+    def barrier(self) -> None:
+        """Return once all members are here."""
+        self._combined()
+
+    def rng(self, index: int) -> torch.Generator:
+        """Random numbers that belong to a sample in this epoch, whichever worker draws them."""
+        return generator("sample", torch.initial_seed(), self._program.places.here.epoch, index)
+
+    def _combined(self, *numbers: float) -> list[list[float]]:
+        with self._program.reported():
+            if self._program.steps is None and self.alone:
+                return [[number] for number in numbers]
+            return self._program.running.combine(numbers)
 
 
 def _number(value: float | torch.Tensor) -> float:

@@ -1,9 +1,13 @@
 """The same loop without a supervisor: a program on a laptop."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 from edgetrain.engine.assignment import Step, StepAssignment
 from edgetrain.engine.meter import Meter
-from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.place import OVER, Places
 from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.link import FormationId, Message, Progress
 from edgetrain_protocol.history import NO_HISTORY
 
@@ -14,18 +18,34 @@ ME = "alone"
 class Alone:
     """Cuts the same batches as a job with one member; gradients stay as they are."""
 
-    def __init__(self, flat: FlatModel, ledger: Ledger) -> None:
-        self._flat, self._ledger = flat, ledger
+    def __init__(self, ledger: Ledger, places: Places) -> None:
+        self._ledger, self._places = ledger, places
         self.last: Step | None = None
+        self.standing = (0, 1)
         self.meter = Meter(lambda: None)
+
+    @property
+    def step(self) -> int:
+        return self.last.number if self.last else 0
+
+    def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        return self._ledger.foreseen(ME)
 
     def send(self, message: Message) -> None:
         """There is nobody to be told."""
 
     def next_turn(self) -> StepAssignment | None:
-        self._ledger = self._ledger.share_out(NOBODY, [ME])
+        if self._ledger.record.over(self._places.here.epoch + 1):
+            return None
+        self._ledger = self._ledger.in_epoch(self._places.here.epoch).share_out(NOBODY, [ME])
         cut = self._ledger.cut
         return StepAssignment(cut.epoch, cut.slices[ME]) if cut else None
+
+    def pass_over(self, turn: StepAssignment) -> StepAssignment | None:
+        """As if it had not been there."""
+        if self._ledger.cut:
+            self._ledger = replace(self._ledger, record=self._ledger.cut.after, cut=None, cut_in=None)
+        return self.next_turn()
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None:
         """There is nobody to send gradients to."""
@@ -34,12 +54,20 @@ class Alone:
         """Nobody waits for it."""
 
     def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None:
+        if turn.kind is not StepKind.BATCH:
+            return
         self.meter.computed(computed)
-        number = self.last.number + 1 if self.last else 1
+        number = self.step + 1
         self._ledger = self._ledger.committed(number, loss)
         self.last = Step(number, turn.epoch, loss, turn.positions, 1)
         told = Progress(None, "", number, turn.epoch, loss=loss)
         self.meter.committed(lambda: told, computed)
+
+    def combine(self, numbers: Sequence[float]) -> list[list[float]]:
+        return [list(numbers)]
+
+    def leave_loops(self) -> None:
+        self._places.here = OVER
 
     def hold_on(self, seconds: float) -> bool:
         """Whoever has started it is told at once."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from edgetrain.engine.errors import BadProgram
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain_protocol.history import NO_HISTORY, History
 
@@ -15,6 +17,11 @@ class StepAssignment:
     """This member's part of the step; empty: its batch does not count."""
     replay: Entry | None = None
     """A step that the others have committed before."""
+    kind: StepKind = StepKind.BATCH
+    weight: float | None = None
+    """Of this member's part, where it is not the number of its samples."""
+    numbers: tuple[float, ...] = ()
+    """What this member brings into a step of numbers."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,16 @@ class Step:
     """Whose samples are in it."""
     history: History = NO_HISTORY
     """Which history of the model it belongs to."""
+
+
+def agree_on_kind(own: StepKind, others: StepKind) -> None:
+    """Raises BadProgram: the programs are at different places of their loops."""
+    if own is not others:
+        raise BadProgram(
+            f"this worker's program is at {own.words}, the others' at {others.words}: let every worker call "
+            "backward and the session's methods equally often and in the same order, whatever its own data "
+            "or rank"
+        )
 
 
 class Superseded(Exception):

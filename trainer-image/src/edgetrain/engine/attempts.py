@@ -7,17 +7,21 @@ from typing import TypeVar
 
 import torch
 
+from edgetrain.engine.assignment import StepAssignment
 from edgetrain.engine.buckets import Buckets, largest_bytes
 from edgetrain.engine.formation.active_formation import ActiveFormation, Operation
 from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
 from edgetrain.engine.formation.formations import Formations
 from edgetrain.engine.formation.gloo import GroupBroken
+from edgetrain.engine.formation.numbers import MOST, exchange
+from edgetrain.engine.formation.reducer import Ready, Reducer
 from edgetrain.engine.formation.step_job import StepJob
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import Monitor, held
 from edgetrain.engine.packing import Packing
 from edgetrain.engine.replica import ReplicaState
 from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.summation import Summation
 from edgetrain.engine.summations import summation_of
 from edgetrain.engine.transfer.replay_log import Entry
@@ -35,7 +39,8 @@ class Attempt:
     step: int
     job: StepJob
     operation: Operation[VoteOutcome]
-    packing: Packing
+    packing: Packing | None
+    """None for a step of numbers."""
 
 
 class Attempts:
@@ -52,7 +57,13 @@ class Attempts:
         self._monitor, self._replica, self._formations = monitor, replica, formations
         self._flat, self._meter = flat, meter
         self.sum = torch.empty(flat.size)
-        """Scratch: while a step is prepared, what it sums to."""
+        """Scratch for gradients."""
+        self.total = self.sum
+        """While a step is prepared, what it comes to."""
+        self.kind = StepKind.BATCH
+        """Of the last attempt."""
+        self._part = self._counted = 0.0
+        """This member's part of the last attempt's batch, and of the last committed one."""
         self._summation: Summation | None = None
         """The one that makes the sum."""
         self.payload = Payload.FP32
@@ -68,14 +79,14 @@ class Attempts:
 
     # --- beside backward
 
-    def begin_early(self, active: ActiveFormation, positions: tuple[int, ...], loss: float) -> None:
+    def begin_early(self, active: ActiveFormation, turn: StepAssignment, loss: float) -> None:
         """From now on gradients go out as backward makes them, if they may."""
         with self._monitor:
             several = len(self._buckets(active).each) > 1
         if several and not self._early_forbidden:
             self._follow()
             with contextlib.suppress(GroupBroken):
-                self._early = self.begin(active, positions, loss)
+                self._early = self.begin(active, turn, loss)
 
     def take(self) -> Attempt | None:
         """What was begun before backward, now that it is over; once."""
@@ -99,35 +110,63 @@ class Attempts:
             self._flat.on_gradient(self._arrived)
 
     def _arrived(self, place: int) -> None:
-        if self._early:
+        if self._early and self._early.packing:
             self._early.packing.arrived(place)
 
     # --- in a formation
 
-    def begin(self, active: ActiveFormation, positions: tuple[int, ...], loss: float) -> Attempt:
+    def begin(self, active: ActiveFormation, turn: StepAssignment, loss: float) -> Attempt:
         """
         Args:
-            positions: the part of the step that this member has gradients of.
-            loss: their mean.
+            loss: mean of this member's part of the batch.
 
         Raises:
             GroupBroken: the formation was left.
         """
+        self.kind = turn.kind
         with self._monitor:
-            replica = self._replica
-            step, mine, cut = replica.position.committed + 1, replica.mine, replica.ledger.cut
-            before, buckets = replica.carried, self._buckets(active)
+            step = self._replica.position.committed + 1
+            self._part = self._part_of(turn)
+        job, packing = (
+            (self._numbers(active, step, turn), None)
+            if turn.kind is StepKind.NUMBERS
+            else self._gradients(active, step, loss)
+        )
+        return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
+
+    @held
+    def _part_of(self, turn: StepAssignment) -> float:
+        """The part of the step's samples that this member has gradients of."""
+        if turn.kind is not StepKind.BATCH:
+            return self._counted
+        mine, cut = self._replica.mine, self._replica.ledger.cut
         # Where it is another part, this one was given back to the record when the formation was entered.
-        part = len(mine) / cut.samples if cut and mine and positions == mine else 0.0
+        if not cut or not mine or turn.positions != mine:
+            return 0.0
+        return (len(mine) if turn.weight is None else turn.weight) / cut.samples
+
+    def _gradients(self, active: ActiveFormation, step: int, loss: float) -> tuple[StepJob, Packing]:
+        with self._monitor:
+            before, buckets = self._replica.carried, self._buckets(active)
         # Alone there is nobody to pack anything for.
         self.payload = active.form.terms.payload if len(active.form.members) > 1 else Payload.FP32
         summation = summation_of(self.payload, self._flat, buckets, self.sum, before, self._room)
-        self._summation = summation
+        self._summation, self.total = summation, self.sum
         job = StepJob(
             summation.sum, lambda whole: self._prepare(active, step, whole), lambda: packing.again()
         )
-        packing = Packing(self._flat, buckets, self.sum, part, loss, job.ready)
-        return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
+        packing = Packing(self._flat, buckets, self.sum, self._part, loss, job.ready)
+        return job, packing
+
+    def _numbers(self, active: ActiveFormation, step: int, turn: StepAssignment) -> StepJob:
+        # Of its own: a job that is left behind may still write to it.
+        table = torch.zeros(len(active.form.members), MOST, dtype=torch.float64)
+        self._summation, self.total = None, table.view(torch.float32).view(-1)
+
+        def gather(reducer: Reducer, ready: Ready) -> None:
+            exchange(reducer, step, turn.numbers, table)
+
+        return StepJob(gather, lambda whole: self._prepare(active, step, whole), lambda: None, sums_rows=True)
 
     def conclude(
         self, attempt: Attempt, own: CommitVote, settle: Callable[[VoteOutcome], Settled]
@@ -137,10 +176,9 @@ class Attempts:
         Raises:
             GroupBroken: the group failed or was left. The supervisor has been told.
         """
-        packing = attempt.packing
-        packing.finish()
-        self._early_forbidden = self._early_forbidden or packing.spoilt
-        whole = replace(own, again=packing.spoilt)
+        spoilt = bool(attempt.packing and attempt.packing.finish())
+        self._early_forbidden = self._early_forbidden or spoilt
+        whole = replace(own, again=spoilt)
         try:
             return self._formations.conclude(
                 attempt.active, attempt.operation, settle, release=lambda: attempt.job.finish(whole)
@@ -171,7 +209,10 @@ class Attempts:
         """
         replica = self._replica
         replica.log.append(entry)
-        if self._summation and replica.position.prepared == Prepared(entry.formation, entry.step):
+        own = replica.position.prepared == Prepared(entry.formation, entry.step)
+        if entry.kind is StepKind.BATCH:
+            self._counted = self._part if own else 0.0
+        if self._summation and own:
             self._spare, replica.carried = replica.carried.residue, self._summation.after
         if entry.total is self.sum:
             self.sum = replica.log.vector(self._flat.size)

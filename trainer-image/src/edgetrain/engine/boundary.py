@@ -4,34 +4,31 @@ Owns the member of the job and what serves it: the reader of orders, the state s
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from edgetrain.engine.assignment import Rewound, Step, StepAssignment, Superseded
-from edgetrain.engine.errors import ModelMismatch
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import held
 from edgetrain.engine.order_reader import read_orders
+from edgetrain.engine.other_state import OtherState
+from edgetrain.engine.place import OVER, Places
 from edgetrain.engine.resting import Resting
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.speaker import Speaker
-from edgetrain.engine.state.carried import Carried
-from edgetrain.engine.state.flat_model import FlatModel, first_difference, hash_of
+from edgetrain.engine.state.flat_model import FlatModel, hash_of
 from edgetrain.engine.state.keeping import Keeping
 from edgetrain.engine.state.ledger import Ledger
-from edgetrain.engine.state.snapshot import Snapshot, Stateful, restore
+from edgetrain.engine.state.snapshot import Stateful
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.engine.transfer.donor import Donor
 from edgetrain.link import (
     RESTART_STATUS,
     Finished,
     Link,
-    Loaded,
     Message,
-    Position,
     Ready,
-    Start,
-    Started,
 )
 
 LOOK_SECONDS = 0.5
@@ -58,10 +55,9 @@ class Boundary:
         ledger: Ledger,
         layout: list[str],
         objects: Sequence[Stateful],
+        places: Places,
     ) -> None:
-        self._layout, self._objects = layout, objects
-        self._worker, self._size = settings.worker, flat.size
-        self._fresh = ledger
+        self._places = places
         self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
         self._stepping = StepEngine(
@@ -69,9 +65,19 @@ class Boundary:
         )
         self._monitor, self._orders = self._stepping.monitor, self._stepping.orders
         self._replica = self._stepping.replica
-        self._resting = Resting(self._monitor, self._replica, layout, objects, settings.worker)
+        self._resting = Resting(self._monitor, self._replica, layout, objects, places, settings.worker)
         self._finishing = False
         self._keeping = Keeping(settings, self._stepping, flat, self._resting.capture, self.send)
+        self._other_state = OtherState(
+            settings,
+            self._monitor,
+            self._replica,
+            self._stepping.catch_up,
+            self._resting,
+            self._keeping,
+            self.send,
+            size=flat.size,
+        )
         self._first = (self._end, self._stop, self._start, self._load)
         """What the supervisor wants done before anything else, in this order."""
         self._next = (self._settle_drift, self._enter)
@@ -92,17 +98,30 @@ class Boundary:
         self._speaker.say(message)
 
     def next_turn(self) -> StepAssignment | None:
-        """Wait at the boundary for the next step; None when all epochs are trained.
+        """Wait at the boundary for the next step of this epoch; None when there is none, or the program is to
+        be elsewhere.
 
         Raises:
             SystemExit: the supervisor asked to stop, or is gone.
             ModelMismatch, BadState: this program does not fit the job.
         """
         self._arrive()
-        turn = self._wait(lambda: self._replica.over)
-        if turn is None:
+        turn = self._wait(lambda: self._places.elsewhere or self._replica.over(self._places.here.epoch))
+        if turn is None and not self._places.elsewhere and self._replica.ledger.over:
             self._keeping.at_the_end()
         return turn
+
+    def combine(self, numbers: Sequence[float]) -> list[list[float]]:
+        """Every member's row; own alone where this member has been left behind."""
+        turn = StepAssignment(self._places.here.epoch, (), kind=StepKind.NUMBERS, numbers=tuple(numbers))
+        self.reduce_step(turn, 0.0, 0)
+        found = self._stepping.committing.numbers
+        return [list(numbers)] if found is None else found[:, : len(numbers)].tolist()
+
+    def pass_over(self, turn: StepAssignment) -> StepAssignment | None:
+        """The program has called no backward of this one. The others' step is still to be made: it gets
+        something to go through its loop with that does not count."""
+        return replace(turn, positions=())
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None:
         """Before backward: what it makes may be on its way to the others while it still runs."""
@@ -127,7 +146,36 @@ class Boundary:
 
     @property
     def last(self) -> Step | None:
-        return self._stepping.last
+        return self._stepping.committing.last
+
+    @property
+    def step(self) -> int:
+        """Steps that are committed here."""
+        return self._replica.position.committed
+
+    def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Epoch and positions of this member's parts of the steps after the one in hand, should nothing
+        change."""
+        with self._monitor:
+            ledger, holder = self._replica.ledger, self._replica.holder
+        return ledger.foreseen(holder)
+
+    @property
+    def standing(self) -> tuple[int, int]:
+        """Rank and size of the formation, the last one where there is none."""
+        return self._stepping.standing
+
+    def leave_loops(self) -> None:
+        """The program has left its loops for good.
+
+        Raises:
+            SystemExit: its state is of another place.
+        """
+        self._places.here = OVER
+        self._arrive()
+        if self._places.elsewhere:
+            raise SystemExit(RESTART_STATUS)
+        self._keeping.at_the_end()
 
     def hold_on(self, seconds: float) -> bool:
         """Stay for so long with the trained state, and help the others over the last step; true: try again.
@@ -159,7 +207,7 @@ class Boundary:
 
     def _arrive(self) -> None:
         self.meter.enter("wait")
-        self._resting.take_back()
+        self._resting.put_back()
         with self._monitor:
             self._resting.park()
             self._resting.wait_for_captures()
@@ -186,7 +234,10 @@ class Boundary:
             return job
         if done():
             return Go(None)
-        if assignment := self._stepping.next_assignment():
+        if self._places.here.over:
+            # It may have left its loops early, and takes no step of the epochs that it has left out.
+            self._stepping.catch_up.tell(self._replica.position)
+        elif assignment := self._stepping.next_assignment(self._places.here.epoch):
             return Go(assignment)
         return next((job for find in self._next if (job := find())), None)
 
@@ -216,12 +267,12 @@ class Boundary:
     @held
     def _start(self) -> Job | None:
         start, self._orders.start = self._orders.start, None
-        return (lambda: self._begin(start)) if start else None
+        return (lambda: self._other_state.begin(start)) if start else None
 
     @held
     def _load(self) -> Job | None:
         snapshot = self._stepping.catch_up.take_snapshot()
-        return (lambda: self._go_on_from(snapshot)) if snapshot else None
+        return (lambda: self._other_state.go_on_from(snapshot)) if snapshot else None
 
     @held
     def _settle_drift(self) -> Job | None:
@@ -231,40 +282,3 @@ class Boundary:
     def _enter(self) -> Job | None:
         active = self._stepping.entering.to_enter()
         return (lambda: self._stepping.entering.enter(active)) if active else None
-
-    # --- another state
-
-    def _begin(self, start: Start) -> None:
-        if self._replica.position.committed and not start.resume:
-            # The initial state is not kept: only a new process has it.
-            raise SystemExit(RESTART_STATUS)
-        snapshot = self._keeping.find(start.resume) if start.resume else None
-        with self._monitor:
-            # What a donor has sent so far goes on from another state than this.
-            self._stepping.catch_up.stop()
-            self._replica.take_over(Position(start.history), self._fresh, in_sync=False)
-        if snapshot:
-            self._restore(snapshot)
-            position = Position(start.history, None, snapshot.position.committed)
-            carried = Carried.from_document(snapshot.carried, self._worker, self._size)
-            with self._monitor:
-                # Not in sync: the same point of the history, but perhaps not the same bits.
-                self._replica.take_over(position, snapshot.ledger.at_rest(), carried, in_sync=False)
-        with self._monitor:
-            self._replica.begun = True
-            self._monitor.notify_all()
-        self.send(Started(self._replica.position))
-
-    def _go_on_from(self, snapshot: Snapshot) -> None:
-        self._restore(snapshot)
-        with self._monitor:
-            self._replica.take_over(snapshot.position, snapshot.ledger.at_rest(), in_sync=True)
-        # Its donor may be gone before it is caught up with, and then this is what is left.
-        self.send(Loaded(snapshot.position))
-
-    def _restore(self, snapshot: Snapshot) -> None:
-        if snapshot.layout != self._layout:
-            raise ModelMismatch(first_difference(self._layout, snapshot.layout))
-        with self._monitor:
-            self._replica.begun = self._replica.in_sync = False
-        restore(snapshot, self._objects)

@@ -46,18 +46,17 @@ def largest_bytes(vector_bytes: int, sum_seconds: float) -> int:
 def cut(sizes: Sequence[int], whole: int, largest: int) -> Buckets:
     """
     Args:
-        sizes: numbers of each trained parameter's gradient.
-        whole: numbers of the vector; what follows the gradients goes with the last of them, which come first.
+        sizes: numbers of each trained parameter's gradient, in the order in which backward makes them.
+        whole: numbers of the vector; what follows the gradients goes with the last of them.
         largest: bytes at which a bucket is full; one parameter may be more.
     """
     found: list[Bucket] = []
-    limit, stop, last = min(FIRST_BYTES, largest), whole, len(sizes)
-    start = sum(sizes)
-    for place in reversed(range(len(sizes))):
-        start -= sizes[place]
-        if 4 * (stop - start) >= limit or place == 0:
-            found.append(Bucket(start, stop, range(place, last)))
-            limit, stop, last = min(GROWTH * limit, largest), start, place
+    limit, start, stop, first = min(FIRST_BYTES, largest), 0, 0, 0
+    for place, size in enumerate(sizes):
+        stop += size
+        if place == len(sizes) - 1 or 4 * (stop - start) >= limit:
+            end = whole if place == len(sizes) - 1 else stop
+            found.append(Bucket(start, end, range(first, place + 1)))
+            limit, start, first = min(GROWTH * limit, largest), stop, place + 1
     each = tuple(found) or (Bucket(0, whole, range(0)),)
-    of = [number for number, bucket in reversed([*enumerate(each)]) for _ in bucket.parameters]
-    return Buckets(each, of)
+    return Buckets(each, [number for number, bucket in enumerate(each) for _ in bucket.parameters])

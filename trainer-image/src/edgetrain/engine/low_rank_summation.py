@@ -113,8 +113,7 @@ class LowRankSummation(Summation):
         pieces = [rooms[place] for place in whole]
         if bucket.stop > self._flat.gradients:
             pieces.append(self._vector[self._flat.gradients : bucket.stop])
-        # From the last to the first, as buckets come: factors lie in one order then, however a vector is cut.
-        factored = [place for place in reversed(bucket.parameters) if self._shapes[place].rank]
+        factored = [place for place in bucket.parameters if self._shapes[place].rank]
         narrow = sum(self._shapes[place].rank * self._shapes[place].rows for place in factored)
         left = torch.empty(narrow + sum(piece.numel() for piece in pieces))
         strip = _Strip(left)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor, mul
+from torch import Tensor, mul, tensor
 
 from edgetrain.engine.buckets import Buckets
 from edgetrain.engine.state.flat_model import FlatModel
@@ -26,14 +26,15 @@ class Packing:
             ready: called with each bucket's place, once, when its values are all there.
         """
         self._flat, self._buckets, self._part, self._ready = flat, buckets, part, ready
-        self._rooms = flat.rooms(into)
+        self._rooms, self._presence = flat.rooms(into), flat.presence(into)
         self._missing = [len(bucket.parameters) for bucket in buckets.each]
+        # The last one waits for what only the end of backward tells.
+        self._missing[-1] += 1
         self._arrived = [False] * len(flat.trained)
         self._sent = [False] * len(buckets.each)
         self.spoilt = False
         """A gradient has changed after its bucket was sent: backward came by twice."""
-        into[-1] = loss * part if part else 0.0
-        self._pack_buffers()
+        flat.set_loss(into, part, loss)
 
     def arrived(self, place: int) -> None:
         """Backward has made the gradient of the trained parameter at this place."""
@@ -48,26 +49,32 @@ class Packing:
             if not self._missing[bucket]:
                 self._send(bucket)
 
-    def finish(self) -> None:
-        """Backward is over: who has no gradient now has none in this step."""
+    def finish(self) -> bool:
+        """Backward is over: who has no gradient now has none in this step. Says whether what was sent is
+        spoilt."""
+        self._pack_tail()
         for number, bucket in enumerate(self._buckets.each):
             if not self._sent[number]:
                 self._pack_all([place for place in bucket.parameters if not self._arrived[place]])
                 self._send(number)
+        return self.spoilt
 
     def again(self) -> None:
         """Pack all of it anew, as gradients and buffers are now."""
         self._pack_all(range(len(self._flat.trained)))
-        self._pack_buffers()
+        self._pack_tail()
 
     def _pack_all(self, places: Sequence[int]) -> None:
         for place in places:
             _pack(self._flat.trained[place].grad, self._part, self._rooms[place])
 
-    def _pack_buffers(self) -> None:
-        rooms = self._rooms[len(self._flat.trained) :]
-        for buffer, room in zip(self._flat.float_buffers, rooms, strict=True):
+    def _pack_tail(self) -> None:
+        """What goes with the last bucket, which no parameter can complete before this."""
+        flat = self._flat
+        for buffer, room in zip(flat.float_buffers, self._rooms[len(flat.trained) :], strict=True):
             _pack(buffer, self._part, room)
+        made = [0.0 if parameter.grad is None else self._part for parameter in flat.trained]
+        self._presence.copy_(tensor(made))
 
     def _send(self, bucket: int) -> None:
         self._sent[bucket] = True

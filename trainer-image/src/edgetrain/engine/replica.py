@@ -30,10 +30,9 @@ class ReplicaState:
         self.in_hand: tuple[int, ...] | None = None
         """The part of the step that the program has been given, until the step is committed."""
 
-    @property
-    def over(self) -> bool:
-        """All epochs are trained, and no older state is still being replayed."""
-        return self.in_sync and self.ledger.over
+    def over(self, epoch: int) -> bool:
+        """This epoch is trained, and no older state is still being replayed."""
+        return self.in_sync and self.ledger.record.over(epoch + 1)
 
     @property
     def usable(self) -> Position | None:

@@ -1,9 +1,13 @@
 """The state of a member while its program waits at its loop's boundary: whole, and copied for others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from edgetrain.engine.errors import ModelMismatch
 from edgetrain.engine.monitor import Monitor, held
+from edgetrain.engine.place import Places
 from edgetrain.engine.replica import ReplicaState
+from edgetrain.engine.state.flat_model import first_difference
 from edgetrain.engine.state.snapshot import Snapshot, Stateful, capture, restore
 
 
@@ -16,17 +20,18 @@ class Resting:
         replica: ReplicaState,
         layout: list[str],
         objects: Sequence[Stateful],
+        places: Places,
         worker: str,
     ) -> None:
-        self._monitor, self._replica = monitor, replica
+        self._monitor, self._replica, self._places = monitor, replica, places
         self._layout, self._objects, self._worker = layout, objects, worker
         self._parked = False
         """The program waits at the boundary: its state may be captured by another thread."""
         self._wanted = 0
         """Captures, by other threads."""
         self._under_way = 0
-        self._before: Snapshot | None = None
-        """What the state was before a step that was given up: to be it again."""
+        self._held: Snapshot | None = None
+        """The state that is to be put into the program's objects at the boundary where it belongs."""
 
     # --- at the boundary
 
@@ -57,7 +62,9 @@ class Resting:
         with self._monitor:
             position, ledger = self._replica.position, self._replica.ledger.at_rest()
             carried = self._replica.carried.to_document(self._worker) if own else {}
-        return capture(position, ledger, self._layout, self._objects, carried)
+        if held := self._held:
+            return replace(held, position=position, ledger=ledger, carried=carried)
+        return capture(position, ledger, self._layout, self._objects, carried, self._places.here)
 
     def capture_for_donor(self) -> Snapshot:
         """By a thread of the state server."""
@@ -74,14 +81,27 @@ class Resting:
                 self._under_way -= 1
                 self._monitor.notify_all()
 
-    # --- a step that was given up
+    # --- a state that does not belong here
 
     def remember(self) -> None:
-        """The program goes on to its loop's boundary, and moves the state on its way."""
-        self._before = self.capture()
+        """A step was given up: the program goes on to its loop's boundary, and moves the state on its way.
+        There it is to be again what it is now."""
+        if not self._held:
+            self.hold(self.capture())
 
-    def take_back(self) -> None:
-        """What was remembered. Before the program parks: others may take its state from then on."""
-        before, self._before = self._before, None
-        if before:
-            restore(before, self._objects)
+    def hold(self, snapshot: Snapshot) -> None:
+        """The program gets this state where it belongs: here, or at another place of its loops."""
+        self._held, self._places.wanted = snapshot, snapshot.place or self._places.here
+
+    def put_back(self) -> None:
+        """What is held, if the program is where it belongs. Before it parks: others may take its state from
+        then on.
+
+        Raises:
+            ModelMismatch, BadState: it does not fit this program.
+        """
+        if self._held and not self._places.elsewhere:
+            if self._held.layout != self._layout:
+                raise ModelMismatch(first_difference(self._layout, self._held.layout))
+            restore(self._held, self._objects)
+            self._held = self._places.wanted = None

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from edgetrain.credentials import Credentials
 from edgetrain.data import BatchPartition
-from edgetrain.engine.assignment import Rewound, Step, StepAssignment, Superseded
+from edgetrain.engine.assignment import Rewound, StepAssignment, Superseded, agree_on_kind
 from edgetrain.engine.attempts import Attempt, Attempts
+from edgetrain.engine.committing import Committing
 from edgetrain.engine.entering import Entering
 from edgetrain.engine.formation.active_formation import ActiveFormation
 from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
@@ -24,10 +25,10 @@ from edgetrain.engine.orders import Orders
 from edgetrain.engine.replica import ReplicaState
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
-from edgetrain.engine.telling import Telling
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
-from edgetrain.link import Decision, Message, Position, Prepared
+from edgetrain.link import Decision, Message, Prepared
 from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Shares
 
@@ -56,13 +57,18 @@ class StepEngine:
         self.entering = Entering(self._monitor, self.replica, self.formations, self.catch_up, flat, layout)
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
-        self.held = 0
-        self.last: Step | None = None
-        """What came of the last batch; None if nothing did."""
         self._flat, self._meter = flat, meter
         self._attempts = Attempts(self._monitor, self.replica, self.formations, flat, meter)
         self._saved_at = time.monotonic()
-        self._telling = Telling(self.replica, flat, meter)
+        self.committing = Committing(
+            self._monitor, self.replica, self._attempts, flat, meter, self.formations.traffic
+        )
+
+    @property
+    def standing(self) -> tuple[int, int]:
+        """Rank and size of the formation, the last one where there is none."""
+        active = self.formations.active
+        return (active.form.rank, len(active.form.members)) if active else (0, 1)
 
     @property
     def monitor(self) -> Monitor:
@@ -72,13 +78,20 @@ class StepEngine:
     # --- at the loop's boundary
 
     @held
-    def next_assignment(self) -> StepAssignment | None:
-        """What to do at this boundary; None for nothing yet."""
+    def next_assignment(self, epoch: int) -> StepAssignment | None:
+        """What to do at this boundary; None for nothing yet. `epoch`: in which the program is."""
         replica = self.replica
         if entry := self.catch_up.take_step(replica.position.committed):
+            agree_on_kind(StepKind.BATCH, entry.kind)
             return StepAssignment(entry.ledger.record.epoch, (), replay=entry)
         self.catch_up.tell(replica.position)
-        if not self.entering.entered or replica.drifted or not replica.ledger.cut:
+        active = self.entering.entered
+        if not active or replica.drifted:
+            return None
+        ledger = replica.ledger.in_epoch(epoch)
+        if ledger is not replica.ledger:
+            replica.ledger = ledger.share_out(active.id, active.holders, active.form.terms.part)
+        if not replica.ledger.cut:
             return None
         replica.in_hand, self.orders.rewind = replica.mine, False
         return StepAssignment(replica.ledger.cut.epoch, replica.in_hand)
@@ -101,8 +114,8 @@ class StepEngine:
         """Before backward: gradients go out from now on as they are made, where a formation stands."""
         with self._monitor:
             active = None if turn.replay else self.entering.entered
-        if active and turn.positions:
-            self._attempts.begin_early(active, turn.positions, loss)
+        if active and (turn.positions or turn.kind is StepKind.AGAIN):
+            self._attempts.begin_early(active, turn, loss)
 
     def abandon_step(self, why: str) -> None:
         """The program failed in backward, after `begin_step`."""
@@ -118,11 +131,12 @@ class StepEngine:
             Rewound: as that, and the state is to be what it is now again at the next boundary.
             SystemExit: the supervisor asked to stop, or is gone.
         """
-        self._meter.computed(computed)
+        if turn.kind is StepKind.BATCH:
+            self._meter.computed(computed)
         if turn.replay:
             with self._monitor:
-                entry = self._note(turn.replay)
-            self._take(entry, None)
+                entry = self.committing.note(turn.replay)
+            self.committing.take(entry, None)
             return
         self._meter.enter("wait")
         try:
@@ -146,7 +160,8 @@ class StepEngine:
         if attempt:
             return self._concluded(attempt)
         if decided:
-            self._take(*decided)
+            agree_on_kind(turn.kind, decided[0].kind)
+            self.committing.take(*decided)
             return True
         if ready:
             self.entering.enter(ready)
@@ -170,7 +185,7 @@ class StepEngine:
     def _drop(self, attempt: Attempt | None) -> None:
         if attempt:
             self._attempts.give_up(attempt)
-        self.replica.in_hand, self.last = None, None
+        self.committing.nothing()
 
     @held
     def _decided(self) -> tuple[Entry, BatchPartition | None] | None:
@@ -178,11 +193,13 @@ class StepEngine:
         which part, where that is known."""
         replica = self.replica
         if prepared := self._to_apply():
-            cut, total = replica.ledger.cut, self._attempts.sum
-            done = replica.ledger.committed(prepared.step, self._flat.loss(total))
-            return self._note(Entry(prepared.step, prepared.formation, total, done)), cut
+            cut, kind = replica.ledger.cut, self._attempts.kind
+            done = self.committing.after(prepared.step)
+            return self.committing.note(
+                Entry(prepared.step, prepared.formation, self._attempts.total, done, kind)
+            ), cut
         if entry := self.catch_up.take_step(replica.position.committed):
-            return self._note(entry), None
+            return self.committing.note(entry), None
         self.catch_up.tell(replica.position)
         return None
 
@@ -203,7 +220,7 @@ class StepEngine:
 
     def _tried(self, active: ActiveFormation, turn: StepAssignment, loss: float) -> bool:
         try:
-            attempt = self._attempts.begin(active, turn.positions, loss)
+            attempt = self._attempts.begin(active, turn, loss)
         except GroupBroken:
             return False
         return self._concluded(attempt)
@@ -217,7 +234,7 @@ class StepEngine:
             )
         except GroupBroken:
             return False
-        self._take(entry, cut)
+        self.committing.take(entry, cut)
         return True
 
     def _vote(self, attempt: Attempt) -> CommitVote:
@@ -226,6 +243,7 @@ class StepEngine:
         due = time.monotonic() - self._saved_at >= form.terms.checkpoint_every_seconds
         return CommitVote(
             step=attempt.step,
+            kind=self._attempts.kind,
             hold_revision=self.orders.hold_revision,
             reform=self.orders.reform,
             save=due and attempt.active.leads,
@@ -239,43 +257,25 @@ class StepEngine:
         if replica.position.history != active.id.history:
             # The vote was over already when a new generation began, from the step before.
             raise GroupBroken("another generation has begun")
-        speeds = dict(zip(active.holders, outcome.speeds, strict=True))
-        cut, total = replica.ledger.cut, self._attempts.sum
-        done = replica.ledger.committed(attempt.step, self._flat.loss(total))
-        ledger = done.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
+        kind = self._attempts.kind
+        for other in outcome.kinds:
+            agree_on_kind(kind, other)
+        cut, ledger = replica.ledger.cut, self.committing.after(attempt.step)
+        if kind is StepKind.BATCH:
+            speeds = dict(zip(active.holders, outcome.speeds, strict=True))
+            ledger = ledger.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
         replica.compare, replica.drifted = False, outcome.drifted
-        self.held, self.save_due = outcome.held, outcome.save
-        active.sum_seconds = outcome.sum_seconds
+        self.committing.held, self.save_due = outcome.held, outcome.save
+        if kind is not StepKind.NUMBERS:
+            active.sum_seconds = outcome.sum_seconds
         if outcome.save:
             self._saved_at = time.monotonic()
-        entry = self._note(Entry(attempt.step, active.id, total, ledger))
+        entry = self.committing.note(Entry(attempt.step, active.id, self._attempts.total, ledger, kind))
         if outcome.reform:
             self.orders.reform = False
             self.formations.stop_cleanly(active)
-        else:
+        elif kind is StepKind.BATCH:
             # Now, not at the next boundary: should the formation break before somebody gets there,
             # all who committed still agree on who had which part of the next step.
             replica.ledger = replica.ledger.share_out(active.id, active.holders, active.form.terms.part)
         return entry, cut
-
-    # --- a committed step
-
-    @held
-    def _note(self, entry: Entry) -> Entry:
-        """From now on it is committed here."""
-        replica = self.replica
-        self._attempts.keep(entry)
-        replica.position = Position(entry.formation.history, entry.formation, entry.step)
-        replica.ledger, replica.in_hand = entry.ledger, None
-        return entry
-
-    def _take(self, entry: Entry, cut: BatchPartition | None) -> None:
-        """Give the program what was committed; `cut`: who had which part of it, where that is known."""
-        self._flat.unpack(entry.total)
-        parts = [part for part in cut.slices.values() if part] if cut else []
-        positions = tuple(position for part in parts for position in part)
-        epoch, history = entry.ledger.record.epoch, entry.formation.history
-        loss = self._flat.loss(entry.total)
-        self.last = Step(entry.step, epoch, loss, positions, len(parts), history)
-        payload, carried = self._attempts.payload, self.formations.traffic.carried()
-        self._telling.committed(entry.formation, self.last, payload, self.held, carried)

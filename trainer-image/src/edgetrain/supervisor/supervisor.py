@@ -130,7 +130,7 @@ class Supervisor:
 
     def _ended_well(self, status: int) -> int:
         if not self._facts.finished and not self._stopping:
-            log.info("the program ended without session.finish")
+            log.info("the program ended without session.save")
             self._facts.finished = True
         self._changed()
         return 0 if self._facts.finished or self._stopping else max(status, 0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.formation.reducer import Gather, Reducer
+from edgetrain.engine.step_kind import StepKind
 
 
 @dataclass(frozen=True)
@@ -12,6 +13,7 @@ class CommitVote:
     """What one member puts into the vote."""
 
     step: int
+    kind: StepKind
     hold_revision: int
     reform: bool
     save: bool
@@ -27,7 +29,7 @@ class CommitVote:
     def row(self) -> list[int]:
         flags = [int(self.reform), int(self.save), int(self.again)]
         measured = [round(self.speed * 1000), round(self.sum_seconds * 1e6)]
-        return [self.step, self.hold_revision, *flags, *measured, self.digest]
+        return [self.step, int(self.kind), self.hold_revision, *flags, *measured, self.digest]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class VoteOutcome:
     """By rank."""
     drifted: bool
     """Members' parameters differ, by the last bits of another processor's kernels."""
+    kinds: list[StepKind]
+    """By rank; where they differ, nothing is committed."""
     again: bool
     """Nothing is committed yet: all sum once more, then vote once more."""
     sum_seconds: float
@@ -62,7 +66,7 @@ def vote(gather: Gather, own: CommitVote) -> VoteOutcome:
 
 def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
     """Read the gathered rows. Pure."""
-    steps, held, reforms, saves, again, speeds, sums, digests = zip(*rows, strict=True)
+    steps, kinds, held, reforms, saves, again, speeds, sums, digests = zip(*rows, strict=True)
     if set(steps) != {own.step}:
         raise GroupBroken(f"members vote on different steps: {steps}")
     return VoteOutcome(
@@ -71,6 +75,7 @@ def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
         save=any(saves),
         speeds=[speed / 1000 for speed in speeds],
         drifted=len(set(digests)) > 1,
+        kinds=[StepKind(kind) for kind in kinds],
         again=any(again),
         sum_seconds=max(sums) / 1e6,
     )

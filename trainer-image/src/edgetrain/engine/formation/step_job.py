@@ -18,13 +18,22 @@ GIVEN_UP = "the step was given up"
 class StepJob:
     """Begun before backward, told from the program's thread what may go out, and ended by its vote."""
 
-    def __init__(self, sum_parts: Sum, prepared: Callable[[bool], None], again: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sum_parts: Sum,
+        prepared: Callable[[bool], None],
+        again: Callable[[], None],
+        *,
+        sums_rows: bool = False,
+    ) -> None:
         """The callables are called by the formation's thread.
 
         Args:
             prepared: is told when the sum is whole, and where that is to be taken back.
             again: packs all parts anew; backward is over then.
+            sums_rows: what is summed goes as votes do: room for these can be made only after it.
         """
+        self._sums_rows = sums_rows
         self._sum, self._prepared, self._again = sum_parts, prepared, again
         self._inbox: queue.SimpleQueue[int | CommitVote | None] = queue.SimpleQueue()
         self._ready: set[int] = set()
@@ -49,9 +58,10 @@ class StepJob:
 
     def __call__(self, reducer: Reducer) -> VoteOutcome:
         """Raises GroupBroken."""
-        votes = expect_votes(reducer)
+        early = None if self._sums_rows else expect_votes(reducer)
         self._sum(reducer, self._await)
-        took = time.monotonic() - self._begun
+        votes = early or expect_votes(reducer)
+        took = time.monotonic() - self._begun if self._begun else 0.0
         own = replace(self._vote(), sum_seconds=took)
         self._prepared(True)
         while (outcome := vote(votes, own)).again:

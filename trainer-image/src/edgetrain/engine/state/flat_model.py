@@ -1,9 +1,11 @@
 """A model seen as flat vectors: what is reduced at each step, what is compared, what is broadcast.
 
-The reduced vector is [w * gradients, w * float buffers, w * loss] in fp32, w being the member's part of the
-step's samples: all know alike how many samples a step has, so the sum over the members is the mean over all
-samples, exact for unequal and empty shares. Float buffers (batch norm's statistics) ride along, so that they
-are the same on all members too; integer ones (counters) move alike everywhere.
+The reduced vector is [w * gradients, w * float buffers, w * presence, w * loss, w] in fp32, w being the
+member's part of the step's samples. The sum over the members, by the last number, is the mean over all
+samples whose gradients came, exact for unequal and empty shares. Float buffers (batch norm's statistics)
+ride along, so that they are the same on all members too; integer ones (counters) move alike everywhere.
+Presence has a number for each parameter, 1 where backward has made its gradient: what nobody has a gradient
+of has none afterwards, and optimisers leave it alone, as they do in one process.
 """
 
 import hashlib
@@ -16,24 +18,31 @@ from torch import Tensor, nn
 
 from edgetrain.engine.buckets import Buckets, cut
 
-SPEECH = "speech 5"
+SPEECH = "speech 6"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
 before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
+ROUNDING = 1e-5
+"""By which a sum of all parts, in fp32, may miss 1."""
 
 
 class FlatModel:
     """The flat views of one model, whose parameters and buffers stay the same objects while it trains."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.trained = [p for p in model.parameters() if p.requires_grad]
+    def __init__(self, model: nn.Module, trained: Sequence[nn.Parameter]) -> None:
+        """`trained`: those of the model's parameters that may be moved, in the model's order."""
+        self.trained = [*trained][::-1]
+        """In the order in which backward usually makes their gradients: the last first."""
         self._weights: list[Tensor] = [p.detach() for p in model.parameters()]
         buffers = list(model.buffers())
         self.float_buffers = [b for b in buffers if b.is_floating_point()]
         self._whole: list[Tensor] = self._weights + buffers
         self._parts = [t.numel() for t in (*self.trained, *self.float_buffers)]
-        self.size = sum(self._parts) + 1
+        self._tail = len(self.trained) + 2
+        """Numbers: presence, loss and weight."""
+        self.size = sum(self._parts) + self._tail
         self.gradients = sum(p.numel() for p in self.trained)
         """So many of the reduced vector's numbers, from its start, are gradients."""
+        self._sparse = {id(weight) for weight in _sparse_weights(model)}
         self._cuts: dict[int, Buckets] = {}
 
     @property
@@ -53,33 +62,60 @@ class FlatModel:
         def hook(place: int, _: Tensor) -> None:
             arrived(place)
 
+        # Who is thawed later is packed once backward is over.
         for place, parameter in enumerate(self.trained):
-            parameter.register_post_accumulate_grad_hook(partial(hook, place))  # type: ignore[no-untyped-call]
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(
+                    partial(hook, place)  # type: ignore[no-untyped-call]
+                )
 
     def rooms(self, vector: Tensor) -> Sequence[Tensor]:
         """Where in a reduced vector each gradient, then each float buffer is."""
-        return vector[: self.size - 1].split_with_sizes(self._parts)
+        return vector[: -self._tail].split_with_sizes(self._parts)
+
+    def presence(self, vector: Tensor) -> Tensor:
+        """Where in a reduced vector it says whose gradients are in it, a number for each trained
+        parameter."""
+        return vector[-self._tail : -2]
+
+    @staticmethod
+    def set_loss(vector: Tensor, part: float, loss: float) -> None:
+        """What one member brings in."""
+        vector[-2], vector[-1] = loss * part if part else 0.0, part
 
     @staticmethod
     def loss(total: Tensor) -> float:
-        """The mean loss in a reduced vector."""
-        return float(total[-1])
+        """The mean loss in a reduced vector; 0 where nobody has brought anything in."""
+        loss, weight = total[-2:].tolist()
+        return loss / weight if weight else 0.0
 
     def finite(self) -> bool:
         """Whether all parameters are finite. Buffers may hold infinities on purpose, as masks do."""
         return all(bool(weight.isfinite().all()) for weight in self._weights)
 
     def unpack(self, total: Tensor) -> None:
-        """Set every gradient and float buffer to the group's mean."""
-        targets = [*map(_dense_gradient, self.trained), *self.float_buffers]
-        values = [room.view_as(t) for t, room in zip(targets, self.rooms(total), strict=True)]
-        if targets:
-            torch._foreach_copy_(targets, values)
+        """Set every gradient and float buffer to the mean of those who have brought in theirs."""
+        weight, present = float(total[-1]), self.presence(total).tolist()
+        if not weight:
+            self.clear_gradients()
+            return
+        rooms = self.rooms(total)
+        pairs = list(zip(self.float_buffers, rooms[len(self.trained) :], strict=True))
+        for parameter, room, there in zip(self.trained, rooms, present, strict=False):
+            if there:
+                pairs.append((_dense_gradient(parameter), room))
+            else:
+                parameter.grad = None
+        if pairs:
+            _copy([target for target, _ in pairs], [room.view_as(t) for t, room in pairs], weight)
+        for parameter in self.trained:
+            if id(parameter) in self._sparse and parameter.grad is not None:
+                parameter.grad = parameter.grad.to_sparse(1)
 
     def clear_gradients(self) -> None:
-        """Empty gradients, for a step that is to change nothing."""
+        """No gradients, for a step that is to change nothing."""
         for parameter in self.trained:
-            parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = None
 
     def digest(self) -> int:
         """31 bits that differ where any parameter differs in any bit."""
@@ -104,6 +140,19 @@ def _dense_gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None or parameter.grad.is_sparse:
         parameter.grad = torch.empty_like(parameter)
     return parameter.grad
+
+
+def _copy(targets: list[Tensor], values: list[Tensor], weight: float) -> None:
+    torch._foreach_copy_(targets, values)
+    # Parts of a whole sum to 1 but for rounding; else somebody's part is missing.
+    if abs(weight - 1) > ROUNDING:
+        torch._foreach_div_(targets, weight)
+
+
+def _sparse_weights(model: nn.Module) -> Iterable[Tensor]:
+    """Those whose gradients are sparse, as the optimisers for them expect."""
+    tables = (m for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)))
+    return (table.weight for table in tables if table.sparse)
 
 
 def layout_of(

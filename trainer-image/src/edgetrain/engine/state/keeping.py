@@ -41,7 +41,7 @@ class Keeping:
 
     def at_the_end(self) -> None:
         """What the program does after its loop may fail: then it goes on from here, not from long before."""
-        self._now(self._saves())
+        self._now(self._saves() and self._member.replica.in_sync)
 
     def at_stop(self) -> None:
         """By every member: nobody knows which of the nodes will be there to go on."""

@@ -1,7 +1,7 @@
 """What all members of a formation know alike, beside the tensors: record, shares, the step in hand. Pure."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -55,6 +55,13 @@ class Ledger:
         weights = {name: self.weights.get(name, mean) for name in holders}
         return replace(self, cut=cut(self.record, self.batch, weights, part), cut_in=formation)
 
+    def in_epoch(self, epoch: int) -> Self:
+        """For a program that is in this epoch: what it has left of one before is left out."""
+        if self.record.rolled().epoch >= epoch:
+            return self
+        record = replace(self.record, epoch=epoch, cursor=self.record.block.start, returned=())
+        return replace(self, record=record, cut=None, cut_in=None)
+
     def kept_by(self, holders: Collection[str]) -> Self:
         """The step in hand without those who hold their part no more."""
         if self.cut is None:
@@ -83,6 +90,17 @@ class Ledger:
     def at_rest(self) -> Self:
         """As a snapshot has it: the step in hand is shared out anew by whoever goes on from there."""
         return replace(self, cut=None, cut_in=None)
+
+    def foreseen(self, holder: str) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Epoch and positions of this holder's parts of the steps after the one in hand, should nothing
+        change."""
+        cut_last = self.cut
+        if cut_last is None or holder not in cut_last.slices:
+            return
+        weights = {name: self.weights.get(name, 1.0 / len(cut_last.slices)) for name in cut_last.slices}
+        while not cut_last.after.over(self.epochs):
+            cut_last = cut(cut_last.after, self.batch, weights)
+            yield cut_last.epoch, cut_last.slices[holder]
 
     def to_json(self) -> bytes:
         return msgspec.json.encode(self)

@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 
 from edgetrain.engine.errors import BadState
+from edgetrain.engine.place import Place
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.link import FormationId, Position
 from edgetrain_protocol.history import history_from
 
 FORMAT = 1
+SESSIONS_OWN = 2
+"""Objects that a session adds to those of its program."""
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -43,6 +46,8 @@ class Snapshot:
     random: dict[str, Any]
     carried: Mapping[str, Any] = field(default_factory=dict)
     """In a checkpoint, as `Carried` has it; a newcomer gets nothing of it."""
+    place: Place | None = None
+    """Where in its loops the program was; None of older versions."""
 
     @property
     def identity(self) -> str:
@@ -57,6 +62,7 @@ def capture(
     layout: list[str],
     objects: Sequence[Stateful],
     carried: Mapping[str, Any],
+    place: Place | None = None,
 ) -> Snapshot:
     """Copy everything: what is captured does not move when training goes on.
 
@@ -65,7 +71,7 @@ def capture(
     """
     states = [_changed(thing.state_dict(), type(thing).__name__, _copied) for thing in objects]
     kept = _changed(carried, "carried", _copied)
-    return Snapshot(position, ledger, layout, states, _random_state(), kept)
+    return Snapshot(position, ledger, layout, states, _random_state(), kept, place)
 
 
 def restore(snapshot: Snapshot, objects: Sequence[Stateful]) -> None:
@@ -74,9 +80,14 @@ def restore(snapshot: Snapshot, objects: Sequence[Stateful]) -> None:
     Raises:
         BadState: the objects are not those that were captured.
     """
-    if len(objects) != len(snapshot.objects):
-        raise BadState(f"the state is of {len(snapshot.objects)} objects, this program wraps {len(objects)}")
-    for thing, state in zip(objects, snapshot.objects, strict=True):
+    # The last ones are the session's own, of which older versions had none.
+    states = [*snapshot.objects, *({} for _ in range(SESSIONS_OWN if snapshot.place is None else 0))]
+    if len(objects) != len(states):
+        raise BadState(
+            f"the state is of {len(states) - SESSIONS_OWN} objects, and this program has given "
+            f"{len(objects) - SESSIONS_OWN} to session.prepare"
+        )
+    for thing, state in zip(objects, states, strict=True):
         try:
             thing.load_state_dict(state)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -96,7 +107,7 @@ def check(objects: Sequence[object]) -> None:
     for thing in objects:
         if not isinstance(thing, Stateful):
             raise BadState(
-                f"session.wrap got a {type(thing).__name__}, which has no state_dict and load_state_dict: "
+                f"session.prepare got a {type(thing).__name__}, which has no state_dict and load_state_dict: "
                 "give it both, or leave it out"
             )
         _changed(thing.state_dict(), type(thing).__name__, lambda tensor: tensor)
@@ -114,6 +125,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "objects": snapshot.objects,
         "random": snapshot.random,
         "carried": snapshot.carried,
+        "place": snapshot.place.to_document() if snapshot.place else {},
     }
     out = io.BytesIO()
     torch.save(document, out)
@@ -141,6 +153,7 @@ def decode(data: bytes) -> Snapshot:
             random=document["random"],
             # What older versions have written has none.
             carried=document.get("carried", {}),
+            place=Place.from_document(document.get("place", {})),
         )
     except BadState:
         raise

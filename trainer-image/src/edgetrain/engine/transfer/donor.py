@@ -122,4 +122,10 @@ def _header(entry: Entry) -> dict[str, object]:
     ledger = entry.ledger.to_json().decode()
     size = entry.total.numel()
     formation = entry.formation.to_json()
-    return {"step": entry.step, "formation": formation, "ledger": ledger, "size": size}
+    return {
+        "step": entry.step,
+        "formation": formation,
+        "ledger": ledger,
+        "size": size,
+        "kind": int(entry.kind),
+    }

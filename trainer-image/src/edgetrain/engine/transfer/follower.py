@@ -19,6 +19,7 @@ from edgetrain.engine.formation.echo import ECHO
 from edgetrain.engine.monitor import Monitor
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.pieces import Arriving
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.engine.transfer.skeleton import put_together, read_skeleton
@@ -212,6 +213,7 @@ class Follower:
             formation=FormationId.from_json(header["formation"]),
             total=tensors.whole()[0],
             ledger=Ledger.from_json(str(header["ledger"])),
+            kind=StepKind(int(header["kind"])),
         )
 
     def _should_leap(self) -> bool:

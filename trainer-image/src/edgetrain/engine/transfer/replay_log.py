@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.link import FormationId
 
 KEEP_BYTES = 64 * 1024 * 1024
@@ -22,9 +23,14 @@ class Entry:
     step: int
     formation: FormationId
     total: torch.Tensor
-    """The reduced vector as `FlatModel.unpack` takes it."""
+    """The reduced vector as `FlatModel.unpack` takes it; of a step of numbers, the bytes of all rows."""
     ledger: Ledger
     """After the step."""
+    kind: StepKind = StepKind.BATCH
+
+    @property
+    def bytes(self) -> int:
+        return self.total.numel() * self.total.element_size()
 
 
 class ReplayLog:
@@ -37,6 +43,7 @@ class ReplayLog:
         self._keep_bytes = keep_bytes
         self._entries: deque[Entry] = deque()
         self._changed = threading.Condition()
+        self._bytes = 0
         self._readers = 0
         self._spare: torch.Tensor | None = None
 
@@ -50,19 +57,21 @@ class ReplayLog:
         """Keep one more step and forget the oldest beyond the bound. The entry's vector is the log's now."""
         with self._changed:
             self._entries.append(entry)
-            size = entry.total.numel() * entry.total.element_size()
-            while len(self._entries) > max(KEEP_AT_LEAST, self._keep_bytes // size):
+            self._bytes += entry.bytes
+            while len(self._entries) > KEEP_AT_LEAST and self._bytes > self._keep_bytes:
                 self._forget(self._entries.popleft())
             self._changed.notify_all()
 
     def _forget(self, entry: Entry) -> None:
-        if not self._readers:
+        self._bytes -= entry.bytes
+        if not self._readers and entry.kind is not StepKind.NUMBERS:
             self._spare = entry.total
 
     def clear(self) -> None:
         """After foreign state was loaded, these steps are not of one history with it."""
         with self._changed:
             self._entries.clear()
+            self._bytes = 0
 
     @contextlib.contextmanager
     def after(self, step: int, wait_seconds: float) -> Iterator[Entry | None]:

@@ -1,6 +1,6 @@
 """The program's data set, whatever its form, as batches of chosen samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,8 @@ import torch
 from torch.utils.data import TensorDataset, default_collate
 
 from edgetrain.engine.errors import BadProgram, EmptyDataset
+from edgetrain.epoch_order import EpochOrder
+from edgetrain.loop.source import Shuffled, Source
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,16 @@ class Examples:
             mend = "check the path and the filter that it is read with"
             raise EmptyDataset(f"the data set has no samples: {mend}")
         return count
+
+
+def examples_source(data: Any, batch_size: int, seed: int, epoch: Callable[[], int]) -> Source:
+    """Of `session.batches`; `epoch`: that of the batch which is fetched."""
+    examples = Examples(data)
+    count = len(examples)
+    return Source(
+        samples=count,
+        batch_size=batch_size,
+        order=Shuffled(EpochOrder(count, seed, 0)),
+        fetch=lambda indices: examples.take(indices, epoch()),
+        described=f"data {count} samples, batch_size {batch_size}, seed {seed}",
+    )

@@ -1,0 +1,36 @@
+"""A schedule by validation loss, and a loop that all members leave at the same step."""
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, random_split
+
+import edgetrain
+
+session = edgetrain.join()
+torch.manual_seed(0)
+x = torch.randn(320, 8, generator=torch.Generator().manual_seed(1))
+data = TensorDataset(x, x[:, :2].prod(1, keepdim=True))
+train_set, val_set = random_split(data, [256, 64], generator=torch.Generator().manual_seed(2))
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=5e-2)
+scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1)
+loader = session.loader(DataLoader(train_set, batch_size=64, shuffle=True))
+model, optimizer, scheduler = session.prepare(model, optimizer, scheduler)
+session.state.update(best=float("inf"), bad=0)
+for _ in session.epochs(50):
+    for bx, by in loader:
+        optimizer.zero_grad()
+        loss = (model(bx) - by).square().mean()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        vx, vy = val_set[:]
+        val = session.mean((model(vx) - vy).square().mean())
+    scheduler.step(val)
+    if val < session.state["best"]:
+        session.state.update(best=val, bad=0)
+    else:
+        session.state["bad"] += 1
+    if session.agree(session.state["bad"] >= 2):
+        break
+session.save(model)

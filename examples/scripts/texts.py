@@ -1,0 +1,36 @@
+"""Texts of any length, padded by a collate function; a batch counts by its tokens."""
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
+
+import edgetrain
+
+
+def collate(items):
+    ids = pad_sequence(items, batch_first=True)
+    labels = ids.clone()
+    labels[ids == 0] = -100
+    return {"input_ids": ids, "labels": labels}
+
+
+session = edgetrain.join()
+torch.manual_seed(0)
+g = torch.Generator().manual_seed(1)
+texts = [torch.randint(1, 50, (int(n),), generator=g) for n in torch.randint(2, 20, (96,), generator=g)]
+loader = session.loader(DataLoader(texts, batch_size=24, shuffle=True, collate_fn=collate))
+emb, rnn, head = nn.Embedding(50, 16, padding_idx=0), nn.GRU(16, 32, batch_first=True), nn.Linear(32, 50)
+model = nn.ModuleDict({"emb": emb, "rnn": rnn, "head": head})
+optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+session.prepare(model, optimizer)
+for _ in session.epochs(2):
+    for batch in loader:
+        optimizer.zero_grad()
+        out = head(rnn(emb(batch["input_ids"]))[0])
+        labels = batch["labels"][:, 1:]
+        session.weigh((labels != -100).sum().item())
+        loss = nn.functional.cross_entropy(out[:, :-1].reshape(-1, 50), labels.reshape(-1))
+        loss.backward()
+        optimizer.step()
+session.save(model)

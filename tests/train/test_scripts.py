@@ -1,0 +1,100 @@
+"""Ordinary scripts, as a person would bring them: alone, and in a group that loses and gets members, they
+come to the same model."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgetrain import link
+from tests.support.trainers import Coordinator, Trainer, coordinating, stop_all
+
+SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
+NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
+SEED = os.environ.get("SEED", "0")
+ROUNDED = {"mixed": 2e-3, "closures": 1e-4}
+"""Relative differences that come of sums in another order, where bf16 or a line search makes them larger."""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
+    """Each script's model, trained by one process without a job."""
+    found = {}
+    for name in NAMES:
+        directory = tmp_path_factory.mktemp(name)
+        env = {**os.environ, "EDGETRAIN_MODEL_DIR": str(directory), "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [sys.executable, "-W", "error", str(SCRIPTS / f"{name}.py")], check=True, env=env, timeout=60
+        )
+        found[name] = load_file(directory / "model.safetensors")
+    return found
+
+
+def check_same(group: Coordinator, name: str, right: dict[str, torch.Tensor], members: list[Trainer]) -> None:
+    for member in members:
+        model = load_file(group.root / f"model-{member.worker}" / "model.safetensors")
+        assert model.keys() == right.keys()
+        for key, value in right.items():
+            assert value.isfinite().all()
+            torch.testing.assert_close(
+                model[key], value, rtol=ROUNDED.get(name, 2e-5), atol=ROUNDED.get(name, 2e-6)
+            )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_group_comes_to_the_model_of_one_process(
+    tmp_path: Path, alone: dict[str, dict[str, torch.Tensor]], name: str
+) -> None:
+    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py")) as group:
+        members = group.spawn_all("a", "b", "c")
+        group.start(members)
+        group.run()
+        check_same(group, name, alone[name], members)
+        assert len({member.last(link.Finished).digest for member in members}) == 1
+        stop_all(group)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_members_come_and_go_at_any_moment_and_all_have_one_model(tmp_path: Path, name: str) -> None:
+    chance = random.Random(f"{name} {SEED}")
+    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.4) as group:
+        group.start(group.spawn_all("a", "b", "c"))
+        group.until(lambda: group.committed() >= 2)
+        # Nothing to wait for: that it is any moment is the point.
+        time.sleep(chance.random() * 0.4)
+        chance.choice(group.members).signal(signal.SIGKILL)
+        group.until(group.broken)
+        group.reform()
+        group.join(group.spawn("d", pause=0.0))
+        group.run()
+        living = [member for member in group.members if member.alive]
+        assert len(living) == 3
+        assert len({member.last(link.Finished).digest for member in living}) == 1
+        assert not group.broken()
+        stop_all(group)
+
+
+@pytest.mark.parametrize("name", ["early_stop", "gan", "regression"])
+def test_a_member_that_was_away_for_epochs_comes_back(tmp_path: Path, name: str) -> None:
+    """It goes through its loops without training, to where the others are: what its program does between
+    epochs is not done twice."""
+    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.2) as group:
+        members = group.spawn_all("a", "b", "c", options={"c": {"pause": 0.0}})
+        group.start(members)
+        group.until(lambda: group.committed() >= 2)
+        members[2].signal(signal.SIGSTOP)
+        group.reform(without=(members[2],))
+        group.until(lambda: any(p.epoch >= 2 for t in members if (p := t.last(link.Progress))))
+        members[2].signal(signal.SIGCONT)
+        group.join(members[2])
+        group.run()
+        assert members[2] in group.members
+        assert len({member.last(link.Finished).digest for member in members}) == 1
+        stop_all(group)

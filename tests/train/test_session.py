@@ -1,0 +1,303 @@
+"""The session of a program that runs alone: its loop stays its own, and what cannot work is refused."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, WeightedRandomSampler
+
+from edgetrain.credentials import Credentials
+from edgetrain.engine.errors import BadProgram, EmptyDataset, TrainingError
+from edgetrain.engine.settings import Settings
+from edgetrain.session import Session
+
+X = torch.randn(20, 4, generator=torch.Generator().manual_seed(1))
+DATA = TensorDataset(X, X.sum(1, keepdim=True))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    settings = Settings("", "", 0, tmp_path / "checkpoint", tmp_path / "model", 1, Credentials.from_env())
+    return Session(None, settings)
+
+
+def prepared(session: Session) -> tuple[nn.Linear, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    session.prepare(model, optimizer)
+    return model, optimizer
+
+
+def loss_of(model: nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
+    outcome: torch.Tensor = (model(batch[0]) - batch[1]).square().mean()
+    return outcome
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, batch: list[torch.Tensor]) -> None:
+    optimizer.zero_grad()
+    loss_of(model, batch).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+def test_alone_it_does_what_the_plain_loop_does(session: Session) -> None:
+    model, optimizer = prepared(session)
+    loader, seen = session.loader(DataLoader(DATA, batch_size=8, shuffle=True)), []
+    for _ in session.epochs(3):
+        for batch in loader:
+            train(model, optimizer, batch)
+            seen.append(batch)
+    assert len(seen) == 9 == 3 * len(loader)
+    assert sorted(torch.cat([x for x, _ in seen[:3]]).tolist()) == sorted(X.tolist())
+    assert not torch.equal(torch.cat([x for x, _ in seen[:3]]), torch.cat([x for x, _ in seen[3:6]]))
+    torch.manual_seed(0)
+    plain = nn.Linear(4, 1)
+    plain_optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9)
+    for batch in seen:
+        train(plain, plain_optimizer, batch)
+    assert torch.equal(model.weight, plain.weight)
+    assert Path(session.save(model)).is_file()
+
+
+def test_what_only_a_group_needs_works_alone(session: Session) -> None:
+    assert (session.mean(3), session.sum(3), session.gather(3), session.agree(True)) == (3, 3, [3], True)
+    assert (session.rank, session.size, session.is_main, session.alone) == (0, 1, True, True)
+    session.barrier()
+    assert torch.equal(torch.rand(3, generator=session.rng(7)), torch.rand(3, generator=session.rng(7)))
+    assert not torch.equal(torch.rand(3, generator=session.rng(7)), torch.rand(3, generator=session.rng(8)))
+
+
+def test_a_loader_without_a_loop_over_epochs_is_one_epoch(session: Session) -> None:
+    model, optimizer = prepared(session)
+    loader = session.loader(DataLoader(DATA, batch_size=8, drop_last=True))
+    batches = []
+    for batch in loader:
+        train(model, optimizer, batch)
+        batches.append(batch[0])
+    assert torch.equal(torch.cat(batches), X[:16])
+    with pytest.raises(BadProgram, match=r"gone through twice: let `for epoch in session\.epochs"):
+        next(iter(loader))
+
+
+def test_an_epoch_that_is_left_early_is_not_gone_on_with(session: Session) -> None:
+    model, optimizer = prepared(session)
+    loader, seen = session.loader(DataLoader(DATA, batch_size=8, shuffle=True)), []
+    for epoch in session.epochs(3):
+        for batch in loader:
+            train(model, optimizer, batch)
+            assert session.committed is not None
+            seen.append((epoch, session.committed.epoch, len(batch[0])))
+            if epoch == 1:
+                break
+    assert seen == [(0, 0, 8), (0, 0, 8), (0, 0, 4), (1, 1, 8), (2, 2, 8), (2, 2, 8), (2, 2, 4)]
+
+
+def test_the_loops_can_be_left_for_good(session: Session, tmp_path: Path) -> None:
+    model, optimizer = prepared(session)
+    loader = session.loader(DataLoader(DATA, batch_size=8))
+    for epoch in session.epochs(1000):
+        for batch in loader:
+            train(model, optimizer, batch)
+        if session.agree(epoch == 2):
+            break
+    assert session.save() == str(tmp_path / "model" / "model.safetensors")
+
+
+def test_a_batch_can_be_passed_over_and_is_counted(session: Session) -> None:
+    model, optimizer = prepared(session)
+    given = []
+    for batch in session.loader(DataLoader(DATA, batch_size=8)):
+        given.append(batch[0])
+        if len(given) == 1:
+            continue
+        train(model, optimizer, batch)
+    assert torch.equal(torch.cat(given), X)
+    assert session.committed is not None and session.committed.step == 2
+
+
+def test_gradients_add_up_over_batches(session: Session) -> None:
+    model, optimizer = prepared(session)
+    right = torch.zeros(1, 4)
+    for number, batch in enumerate(session.loader(DataLoader(DATA, batch_size=8))):
+        twin = nn.Linear(4, 1)
+        twin.load_state_dict(model.state_dict())
+        loss_of(twin, batch).backward()  # type: ignore[no-untyped-call]
+        loss_of(model, batch).backward()  # type: ignore[no-untyped-call]
+        assert twin.weight.grad is not None and model.weight.grad is not None
+        right += twin.weight.grad
+        torch.testing.assert_close(model.weight.grad, right)
+        if number == 1:
+            optimizer.step()
+
+
+class Doubled(Dataset[int]):
+    """Gives many at once."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> int:
+        raise AssertionError("one by one")
+
+    def __getitems__(self, indices: list[int]) -> list[int]:
+        return [2 * index for index in indices]
+
+
+def squared(items: list[int]) -> torch.Tensor:
+    return torch.tensor(items) ** 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_data_come_as_the_programs_own_loader_makes_them(session: Session, workers: int) -> None:
+    prepared(session)
+    loader = DataLoader(Doubled(), batch_size=4, collate_fn=squared, num_workers=workers)
+    found = list(session.loader(loader))
+    assert [batch.tolist() for batch in found] == [[0, 4, 16, 36], [64, 100, 144, 196], [256, 324]]
+
+
+def test_a_sampler_of_ones_own_is_asked_once_an_epoch(session: Session) -> None:
+    prepared(session)
+    sampler = WeightedRandomSampler([1.0, 0.0, 1.0, 0.0], num_samples=6)
+    loader = session.loader(DataLoader(TensorDataset(torch.arange(4)), batch_size=3, sampler=sampler))
+    epochs = [torch.cat([batch for (batch,) in loader]).tolist() for _ in session.epochs(4)]
+    assert all(set(epoch) <= {0, 2} and len(epoch) == 6 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+class Endless(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        yield 1
+
+
+class Pairs:
+    def __iter__(self) -> Iterator[list[int]]:
+        yield [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        (
+            lambda: DataLoader(Endless(), batch_size=2),
+            BadProgram,
+            "Endless, which gives its samples one after another",
+        ),
+        (lambda: DataLoader(DATA, batch_sampler=Pairs()), BadProgram, "a batch_sampler of its own"),
+        (lambda: DataLoader(DATA, batch_size=None), BadProgram, "or without batches: give it batch_size"),
+        (
+            lambda: DataLoader(DATA, batch_size=32, drop_last=True),
+            EmptyDataset,
+            "20 samples are less than one batch",
+        ),
+        (list, EmptyDataset, "no samples: check the path"),
+        (lambda: 7, BadProgram, "a int, which gives"),
+    ],
+)
+def test_data_that_cannot_be_shared_out(
+    session: Session, data: Callable[[], Any], error: type[TrainingError], words: str
+) -> None:
+    prepared(session)
+    with pytest.raises(error, match=words):
+        session.loader(data())
+
+
+def test_calls_out_of_order(session: Session) -> None:
+    with pytest.raises(BadProgram, match="prepare got nothing"):
+        session.prepare()
+    with pytest.raises(BadProgram, match="nothing was trained so far"):
+        session.save()
+    loader = session.loader(DataLoader(DATA, batch_size=8))
+    with pytest.raises(BadProgram, match="loader was called twice"):
+        session.loader(DATA, batch_size=8)
+    with pytest.raises(BadProgram, match=r"call session\.prepare"):
+        next(iter(loader))
+    model, _ = prepared(session)
+    with pytest.raises(BadProgram, match="given to the session twice"):
+        session.prepare(model)
+    with pytest.raises(BadProgram, match="it must be 1 or more"):
+        session.epochs(0)
+    next(iter(loader))
+    with pytest.raises(BadProgram, match="after the first batch"):
+        session.prepare(nn.Linear(1, 1))
+    with pytest.raises(BadProgram, match="one loop goes through all epochs"):
+        session.epochs(2)
+    with pytest.raises(BadProgram, match="0 or more, such as the number of tokens"):
+        session.weigh(-1)
+
+
+def test_an_optimiser_that_was_not_given_to_the_session(session: Session) -> None:
+    model, _ = prepared(session)
+    other = torch.optim.SGD(model.parameters(), lr=0.1)
+    batch = next(iter(session.loader(DataLoader(DATA, batch_size=32))))
+    with pytest.raises(BadProgram, match=r"SGD that was not given to session\.prepare"):
+        train(model, other, batch)
+
+
+def test_parameters_that_were_added_later(session: Session) -> None:
+    model, optimizer = prepared(session)
+    batch = next(iter(session.loader(DataLoader(DATA, batch_size=32))))
+    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+    with pytest.raises(BadProgram, match="added to it after the first batch"):
+        train(model, optimizer, batch)
+
+
+def test_a_scheduler_that_was_not_given_to_the_session(session: Session) -> None:
+    model, optimizer = prepared(session)
+    torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    batch = next(iter(session.loader(DataLoader(DATA, batch_size=32))))
+    with pytest.raises(BadProgram, match=r"scheduler that was not given to session\.prepare"):
+        train(model, optimizer, batch)
+
+
+def test_what_an_optimiser_moves_has_to_be_in_a_module_that_was_given(session: Session) -> None:
+    first, second = nn.Linear(4, 4), nn.Linear(4, 1)
+    session.prepare(first, torch.optim.SGD([*first.parameters(), *second.parameters()], lr=0.1))
+    with pytest.raises(BadProgram, match=r"a module that was not given to session\.prepare"):
+        next(iter(session.loader(DataLoader(DATA, batch_size=8))))
+
+
+def test_complex_parameters_are_refused(session: Session) -> None:
+    weight = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
+    session.prepare(weight, torch.optim.SGD([weight], lr=0.1))
+    with pytest.raises(BadProgram, match="keep it as two real ones"):
+        next(iter(session.loader(DataLoader(DATA, batch_size=8))))
+
+
+def test_single_parameters_are_trained_too(session: Session) -> None:
+    weight = nn.Parameter(torch.zeros(4, 1))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    session.prepare(weight, optimizer)
+    for x, y in session.loader(DataLoader(DATA, batch_size=8)):
+        ((x @ weight) - y).square().mean().backward()
+        optimizer.step()
+    assert bool(weight.detach().ne(0).all())
+
+
+def test_a_backward_of_something_else_is_no_step(session: Session) -> None:
+    model, optimizer = prepared(session)
+    other = nn.Linear(4, 1)
+    for batch in session.loader(DataLoader(DATA, batch_size=8)):
+        loss_of(other, batch).backward()  # type: ignore[no-untyped-call]
+        assert session.committed is None or session.committed.step < 3
+        train(model, optimizer, batch)
+    assert session.committed is not None and session.committed.step == 3
+
+
+def test_the_former_names_say_what_to_write(session: Session) -> None:
+    model = nn.Linear(4, 1)
+    with pytest.warns(DeprecationWarning, match=r"session.wrap goes .* write session.prepare"):
+        session.wrap(model)
+    with pytest.warns(DeprecationWarning, match=r"session.batches goes .* session.loader"):
+        batches = session.batches(DATA, batch_size=8)
+    for batch in batches:
+        with pytest.warns(DeprecationWarning, match=r"write loss.backward\(\)"):
+            session.backward(model(batch.x).mean())
+    with pytest.warns(DeprecationWarning, match=r"write session.save"):
+        session.finish(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert session.committed is not None

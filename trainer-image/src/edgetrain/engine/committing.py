@@ -1,0 +1,82 @@
+"""What a committed step changes here, and gives to the program."""
+
+import torch
+
+from edgetrain.data import BatchPartition
+from edgetrain.engine.assignment import Step
+from edgetrain.engine.attempts import Attempts
+from edgetrain.engine.formation.numbers import MOST
+from edgetrain.engine.formation.traffic import Traffic
+from edgetrain.engine.meter import Meter
+from edgetrain.engine.monitor import Monitor, held
+from edgetrain.engine.replica import ReplicaState
+from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.step_kind import StepKind
+from edgetrain.engine.telling import Telling
+from edgetrain.engine.transfer.replay_log import Entry
+from edgetrain.link import Position
+
+
+class Committing:
+    """Methods are the program's thread's."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        replica: ReplicaState,
+        attempts: Attempts,
+        flat: FlatModel,
+        meter: Meter,
+        traffic: Traffic,
+    ) -> None:
+        self._monitor, self._replica, self._attempts = monitor, replica, attempts
+        self._flat, self._traffic = flat, traffic
+        self._telling = Telling(replica, flat, meter)
+        self.held = 0
+        """The plan's revision that all members hold, as of the last vote."""
+        self.last: Step | None = None
+        """What came of the last batch; None if nothing did."""
+        self.numbers: torch.Tensor | None = None
+        """Of the last step of numbers, each member's row; None if nothing came of it."""
+
+    @held
+    def after(self, step: int) -> Ledger:
+        """The ledger once the attempt that is prepared is committed."""
+        ledger = self._replica.ledger
+        if self._attempts.kind is not StepKind.BATCH:
+            return ledger.at_rest()
+        return ledger.committed(step, self._flat.loss(self._attempts.total))
+
+    @held
+    def note(self, entry: Entry) -> Entry:
+        """From now on it is committed here."""
+        replica = self._replica
+        self._attempts.keep(entry)
+        replica.position = Position(entry.formation.history, entry.formation, entry.step)
+        if entry.kind is StepKind.BATCH:
+            replica.ledger, replica.in_hand = entry.ledger, None
+        return entry
+
+    @held
+    def nothing(self) -> None:
+        """The step in hand is given up."""
+        self._replica.in_hand = self.last = self.numbers = None
+
+    def take(self, entry: Entry, cut: BatchPartition | None) -> None:
+        """Give the program what was committed; `cut`: who had which part of it, where that is known."""
+        if entry.kind is StepKind.NUMBERS:
+            self.numbers = entry.total.view(torch.float64).view(-1, MOST)
+            return
+        self._flat.unpack(entry.total)
+        if entry.kind is StepKind.BATCH:
+            self._tell(entry, cut)
+
+    def _tell(self, entry: Entry, cut: BatchPartition | None) -> None:
+        parts = [part for part in cut.slices.values() if part] if cut else []
+        positions = tuple(position for part in parts for position in part)
+        epoch, history = entry.ledger.record.epoch, entry.formation.history
+        loss = self._flat.loss(entry.total)
+        self.last = Step(entry.step, epoch, loss, positions, len(parts), history)
+        payload, carried = self._attempts.payload, self._traffic.carried()
+        self._telling.committed(entry.formation, self.last, payload, self.held, carried)

@@ -1,0 +1,150 @@
+"""A program on its way through its loops, and the engine that carries its steps."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from edgetrain.data import SamplerState
+from edgetrain.engine.alone import Alone
+from edgetrain.engine.boundary import Boundary
+from edgetrain.engine.errors import BadProgram, TrainingError
+from edgetrain.engine.place import Place, Places
+from edgetrain.engine.settings import Settings
+from edgetrain.engine.state.checkpoint import Checkpoints
+from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.volumes import try_volumes
+from edgetrain.link import Failed, Link, Message
+from edgetrain.loop import torch_calls
+from edgetrain.loop.parts import Parts
+from edgetrain.loop.source import Source
+from edgetrain.loop.steps import Engine, Steps
+from edgetrain.loop.user_state import UserState
+from edgetrain.loop.window import GradientWindow
+
+_END = object()
+
+
+class Program:
+    """For its own thread."""
+
+    def __init__(self, link: Link | None, settings: Settings) -> None:
+        self.link, self.settings = link, settings
+        self.parts, self.places, self.state = Parts(), Places(), UserState()
+        self.source: Source | None = None
+        self.steps: Steps | None = None
+        self.epochs: int | None = None
+        """Of the loop over epochs that it is in, or was; None while there was none."""
+        self.drained = False
+        """Its loader has come to the end of an epoch."""
+
+    @property
+    def running(self) -> Steps:
+        """Raises BadProgram: its loop has not begun."""
+        if self.steps is None:
+            raise BadProgram(
+                "nothing was trained so far: that comes after the first batch of a loop over "
+                "session.loader(...)"
+            )
+        return self.steps
+
+    # --- loops
+
+    def walk(self, count: int) -> Iterator[int]:
+        """The epochs from where the job is."""
+        places, epoch = self.places, 0
+        if self.source:
+            with self.reported():
+                self.begun(self.source).begin()
+            epoch = places.wanted.epoch if places.elsewhere and places.wanted else 0
+        while epoch < count and not (places.wanted and places.wanted.over):
+            places.here = Place(epoch)
+            yield epoch
+            epoch = places.after(epoch).epoch
+
+    def pass_through(self, source: Source) -> Iterator[Any]:
+        """The batches of what is left of an epoch."""
+        with self.reported():
+            if self.epochs is None:
+                self.epochs = 1
+            elif self.drained and self.epochs == 1:
+                raise BadProgram(
+                    "the loader was gone through twice: let `for epoch in session.epochs(count):` be the "
+                    "loop around it"
+                )
+            batches = self.begun(source).batches()
+        while True:
+            with self.reported():
+                batch = next(batches, _END)
+            if batch is _END:
+                self.drained = True
+                return
+            yield batch
+
+    def begun(self, source: Source) -> Steps:
+        """Raises BadProgram, VolumeNotWritable: it cannot begin."""
+        if self.steps is None:
+            flat = self.parts.flat()
+            window = GradientWindow(flat)
+            self.steps = Steps(
+                self._engine(flat, source, window), source, self.parts, flat, self.places, window
+            )
+            if self.link:
+                self.steps.own_numbers = f"{torch.initial_seed()}/{self.settings.worker}"
+            torch_calls.listen(self)
+        return self.steps
+
+    def _engine(self, flat: FlatModel, source: Source, window: GradientWindow) -> Engine:
+        epochs = self.epochs or 1
+        ledger = Ledger(SamplerState.fresh(source.samples, 0), source.batch_size, epochs)
+        volumes = {"spec.storage.model": self.settings.model_dir}
+        if self.link is None:
+            try_volumes(volumes)
+            return Alone(ledger, self.places)
+        own = Checkpoints(self.settings.checkpoint_dir, self.settings.worker, self.settings.job).own
+        try_volumes({"spec.storage.checkpoint": own, **volumes})
+        layout = self.parts.layout(f"{source.described}, epochs {epochs}")
+        objects = [*self.parts.objects, window, self.state]
+        return Boundary(self.link, self.settings, flat, ledger, layout, objects, self.places)
+
+    # --- what torch tells
+
+    @contextlib.contextmanager
+    def around_backward(self, root: torch.Tensor) -> Iterator[None]:
+        with self.reported(), self.running.around_backward(root):
+            yield
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        with self.reported():
+            self.running.before_step(optimizer)
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        self.running.after_step(optimizer)
+
+    # --- what the supervisor is told
+
+    @contextlib.contextmanager
+    def reported(self) -> Iterator[None]:
+        """Tell the supervisor by which name the job's condition shall call what went wrong."""
+        try:
+            yield
+        except SystemExit:
+            self._tell()
+            raise
+        except TrainingError as error:
+            self._tell(Failed(error.reason, str(error)))
+            raise
+
+    def _tell(self, *messages: Message) -> None:
+        """These, after all that was said before; returns once they have been handed over."""
+        if self.steps:
+            for message in messages:
+                self.steps.engine.send(message)
+            self.steps.engine.close()
+        elif self.link is not None:
+            with contextlib.suppress(ConnectionError):
+                for message in messages:
+                    self.link.send(message)

@@ -1,0 +1,32 @@
+"""Each member draws random numbers of its own: dropout, augmentation and exploration are not to be the same
+on all.
+
+They depend on the program's seed, the worker and the step, and on nothing else: a member that goes on from
+another's state, or from a checkpoint, needs to be told nothing.
+"""
+
+import hashlib
+import random
+
+import numpy as np
+import torch
+
+
+def seed_of(*parts: object) -> int:
+    """63 bits."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def seed_all(seed: int) -> None:
+    """torch's, Python's and numpy's own generators."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+
+
+def generator(*parts: object) -> torch.Generator:
+    """One that gives the same numbers wherever it is made of the same parts."""
+    return torch.Generator().manual_seed(seed_of(*parts))

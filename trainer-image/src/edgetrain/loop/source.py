@@ -1,0 +1,201 @@
+"""A program's data, whatever its form: how many samples it has, in which order they come, and how a batch is
+made of some of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+)
+
+from edgetrain.engine.errors import BadProgram, EmptyDataset
+from edgetrain.epoch_order import EpochOrder
+
+Collate = Callable[[list[Any]], Any]
+
+
+class Order(Protocol):
+    """Of the samples in an epoch: the same on every worker."""
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        """Indices of the data set at these positions."""
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Another order in each epoch, never held as a whole."""
+
+    order: EpochOrder
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        return replace(self.order, epoch=epoch).indices(positions)
+
+
+class InOrder:
+    """As the data set has them."""
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        return list(positions)
+
+
+class Sampled:
+    """As a sampler of the program's own says, asked once an epoch, with random numbers that all workers
+    have."""
+
+    def __init__(self, sampler: Any, seed: int) -> None:
+        self._sampler, self._seed = sampler, seed
+        self._epoch, self._drawn = -1, list[int]()
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        if epoch != self._epoch:
+            self._epoch, self._drawn = epoch, self._draw(epoch)
+        return [self._drawn[position] for position in positions]
+
+    def _draw(self, epoch: int) -> list[int]:
+        if hasattr(self._sampler, "set_epoch"):
+            self._sampler.set_epoch(epoch)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed * 1_000_003 + epoch)
+            if (own := getattr(self._sampler, "generator", None)) is not None:
+                own.manual_seed(self._seed * 1_000_003 + epoch)
+            drawn = [int(index) for index in self._sampler]
+        if len(drawn) != len(self._sampler):
+            raise BadProgram(
+                f"the sampler {type(self._sampler).__name__} says that it has {len(self._sampler)} samples "
+                f"and gave {len(drawn)}: its __len__ has to be right"
+            )
+        return drawn
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a loader of the session hands out."""
+
+    samples: int
+    """An epoch's."""
+    batch_size: int
+    """Of a whole step, over all workers."""
+    order: Order
+    fetch: Callable[[list[int]], Any]
+    """A batch of these samples."""
+    workers: "DataLoader[Any] | None" = None
+    """Whose processes fetch batches ahead; None where the program's own process fetches them."""
+    described: str = ""
+    """For the comparison with the other workers' programs."""
+
+
+def source_of(data: Any, batch_size: int | None, shuffle: bool | None, seed: int) -> Source:
+    """
+    Args:
+        data: a DataLoader, or a data set with a length that can be indexed.
+        batch_size, shuffle: of a data set; a DataLoader has its own.
+
+    Raises:
+        BadProgram: it cannot be shared out by the sample.
+        EmptyDataset: there is nothing to train on.
+    """
+    if isinstance(data, DataLoader):
+        if batch_size is not None or shuffle is not None:
+            raise BadProgram(
+                "session.loader got a DataLoader and batch_size or shuffle: give them to the DataLoader"
+            )
+        return _of_loader(data, seed)
+    dataset = _checked(data)
+    found = _source(len(dataset), batch_size or 1, dataset, default_collate, seed)
+    return replace(found, order=InOrder()) if shuffle is False else found
+
+
+def _of_loader(loader: "DataLoader[Any]", seed: int) -> Source:
+    if loader.batch_size is None or type(loader.batch_sampler) is not BatchSampler:
+        raise BadProgram(
+            "session.loader got a DataLoader with a batch_sampler of its own, or without batches: give it "
+            "batch_size, and a sampler if need be, since each worker gets a part of each batch by its speed"
+        )
+    dataset, sampler = _checked(loader.dataset), cast(Any, loader.sampler)
+    order: Order | None = None
+    samples = len(sampler)
+    if isinstance(sampler, SequentialSampler):
+        order = InOrder()
+    elif type(sampler) is not RandomSampler or sampler.replacement or samples != len(dataset):
+        order = Sampled(sampler, seed)
+    size = loader.batch_size
+    kept = samples - samples % size if loader.drop_last else samples
+    if not kept:
+        raise EmptyDataset(
+            f"{samples} samples are less than one batch of {size}, and drop_last leaves them out"
+        )
+    found = _source(samples, size, dataset, loader.collate_fn, seed)
+    return replace(
+        found, samples=kept, order=order or found.order, workers=loader if loader.num_workers else None
+    )
+
+
+def _source(samples: int, batch_size: int, dataset: Any, collate: Collate, seed: int) -> Source:
+    if batch_size < 1:
+        raise BadProgram(f"batch_size is {batch_size}: it must be 1 or more")
+
+    def fetch(indices: list[int]) -> Any:
+        if type(dataset) is TensorDataset and collate is default_collate:
+            # The same, without taking it apart by the sample and putting it together again.
+            rows = torch.tensor(indices)
+            return [tensor[rows] for tensor in dataset.tensors]
+        if hasattr(dataset, "__getitems__"):
+            return collate(dataset.__getitems__(indices))
+        return collate([dataset[index] for index in indices])
+
+    described = f"data {samples} samples, batch_size {batch_size}, seed {seed}"
+    order = Shuffled(EpochOrder(samples, seed, 0))
+    return Source(samples, batch_size, order, fetch, described=described)
+
+
+def _checked(dataset: Any) -> Any:
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+        raise BadProgram(
+            f"session.loader got a {type(dataset).__name__}, which gives its samples one after another: give "
+            "it a data set with __len__ and __getitem__, as list(...) of it is"
+        )
+    try:
+        count = len(dataset)
+    except TypeError as error:
+        raise BadProgram(
+            f"session.loader got a {type(dataset).__name__}, which has no length: give it a __len__"
+        ) from error
+    if not count:
+        raise EmptyDataset("the data set has no samples: check the path and the filter that it is read with")
+    return dataset
+
+
+def batches_of(source: Source, wanted: Iterator[list[int]]) -> Iterator[Any]:
+    """What the DataLoader's own processes fetch ahead, for lists of indices as they come."""
+    loader = source.workers
+    assert loader is not None
+    ahead: DataLoader[Any] = DataLoader(
+        loader.dataset,
+        batch_sampler=_Once(wanted),
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+        prefetch_factor=loader.prefetch_factor,
+    )
+    return iter(ahead)
+
+
+class _Once:
+    """An iterator that torch may ask for as if it were a sampler."""
+
+    def __init__(self, wanted: Iterator[list[int]]) -> None:
+        self._wanted = wanted
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._wanted

@@ -1,0 +1,242 @@
+"""What a program does with its batches, told to the engine: which backward belongs to which step."""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch.optim import Optimizer
+
+from edgetrain.engine.assignment import Step, StepAssignment
+from edgetrain.engine.errors import BadProgram
+from edgetrain.engine.formation.numbers import MOST
+from edgetrain.engine.meter import Meter
+from edgetrain.engine.place import Places
+from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.step_kind import StepKind
+from edgetrain.link import Message
+from edgetrain.loop.fetching import Fetching
+from edgetrain.loop.graph import leads_to
+from edgetrain.loop.guards import Guards
+from edgetrain.loop.parts import Parts
+from edgetrain.loop.random_numbers import seed_all, seed_of
+from edgetrain.loop.source import Source
+from edgetrain.loop.window import GradientWindow
+
+log = logging.getLogger(__name__)
+
+STAND_IN = 2
+"""Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
+MOST_SKIPPED = 100
+"""Batches in a row without backward: a program that skips so many does not train."""
+
+
+class Engine(Protocol):
+    """What carries the steps: a member of a job, or nothing but this process."""
+
+    meter: Meter
+
+    @property
+    def last(self) -> Step | None: ...
+
+    @property
+    def standing(self) -> tuple[int, int]: ...
+
+    @property
+    def step(self) -> int: ...
+
+    def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]: ...
+
+    def send(self, message: Message) -> None: ...
+
+    def next_turn(self) -> StepAssignment | None: ...
+
+    def pass_over(self, turn: StepAssignment) -> StepAssignment | None: ...
+
+    def begin_step(self, turn: StepAssignment, loss: float) -> None: ...
+
+    def abandon_step(self, why: str) -> None: ...
+
+    def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None: ...
+
+    def combine(self, numbers: Sequence[float]) -> list[list[float]]: ...
+
+    def leave_loops(self) -> None: ...
+
+    def hold_on(self, seconds: float) -> bool: ...
+
+    def finish(self, model_path: str, digest: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Steps:
+    """One program's. For its thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source,
+        parts: Parts,
+        flat: FlatModel,
+        places: Places,
+        window: GradientWindow,
+    ) -> None:
+        self.engine, self.source, self.places = engine, source, places
+        self._parts, self._guards, self._window = parts, Guards(parts, flat), window
+        self._flat = flat
+        self._pending: StepAssignment | None = None
+        """Taken by the loop over epochs, for the first batch."""
+        self._turn: StepAssignment | None = None
+        """Of the batch in hand, while no backward has been called of it."""
+        self._computed = 0
+        self._trained = False
+        """A batch was reduced: a further backward belongs to it."""
+        self._trained_ids = {id(parameter) for parameter in flat.trained}
+        self._last_batch: Any = None
+        self._skipped_in_a_row = 0
+        self.skipped = 0
+        """Samples of batches that the program passed over."""
+        self.own_numbers: str | None = None
+        """By which this worker's random numbers differ from the others'; None where it has no others."""
+
+    # --- batches
+
+    def begin(self) -> None:
+        """Learn where the state at hand belongs, before the program says where it is."""
+        self._pending = self.engine.next_turn()
+
+    def batches(self) -> Iterator[Any]:
+        """One pass: what is left of the epoch in which the program is."""
+        fetching = Fetching(self.source, self._foreseen)
+        while turn := self._next():
+            yield self._batch(turn, fetching)
+        self._trained = False
+
+    def _next(self) -> StepAssignment | None:
+        turn, self._turn = self._turn, None
+        if turn and turn.epoch == self.places.here.epoch:
+            return self._passed_over(turn)
+        self._skipped_in_a_row = 0
+        pending, self._pending = self._pending, None
+        if pending and not self.places.elsewhere and pending.epoch == self.places.here.epoch:
+            return pending
+        return self.engine.next_turn()
+
+    def _passed_over(self, turn: StepAssignment) -> StepAssignment | None:
+        """The program called no backward of it."""
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row > MOST_SKIPPED:
+            raise BadProgram(
+                f"no backward was called of {MOST_SKIPPED} batches in a row: call loss.backward() on what a "
+                "model gave that was given to session.prepare"
+            )
+        self.skipped += len(turn.positions)
+        if turn.positions:
+            log.warning(
+                "%d samples were passed over: no backward was called of their batch", len(turn.positions)
+            )
+            self.engine.meter.logged({"samplesPassedOver": float(self.skipped)})
+        return self.engine.pass_over(turn)
+
+    def _batch(self, turn: StepAssignment, fetching: Fetching) -> Any:
+        self.engine.meter.enter("data")
+        self._turn, self._computed = turn, len(turn.positions)
+        if self.own_numbers is not None:
+            seed_all(seed_of(self.own_numbers, self.engine.step))
+        if turn.positions:
+            self._last_batch = fetching.batch(self.source.order.indices(turn.epoch, turn.positions))
+        elif self._last_batch is None:
+            stand_in = range(min(STAND_IN, self.source.samples))
+            self._last_batch = self.source.fetch(self.source.order.indices(turn.epoch, stand_in))
+        self.engine.meter.enter("forward")
+        return self._last_batch
+
+    def _foreseen(self) -> Iterator[list[int]]:
+        here = self.places.here.epoch
+        for epoch, positions in self.engine.foreseen():
+            if epoch != here:
+                return
+            if positions:
+                yield self.source.order.indices(epoch, positions)
+
+    def weigh(self, weight: float) -> None:
+        """See Session.weigh."""
+        if self._turn is None:
+            raise BadProgram(
+                "session.weigh belongs before the backward of a batch: call it once the batch is there"
+            )
+        if not weight >= 0:
+            raise BadProgram(f"session.weigh got {weight}: give it 0 or more, such as the number of tokens")
+        self._turn = replace(self._turn, weight=float(weight))
+
+    @property
+    def unused(self) -> bool:
+        """A batch is in hand of which no backward was called."""
+        return self._turn is not None
+
+    # --- what torch tells
+
+    @contextlib.contextmanager
+    def around_backward(self, root: torch.Tensor) -> Iterator[None]:
+        """Make the gradients that come of it the group's."""
+        if (turn := self._belongs_to()) is None:
+            yield
+            return
+        loss, engine = float(root.detach().mean()) / self._parts.scale(), self.engine
+        sure = leads_to(root, self._trained_ids)
+        before = [] if sure else self._marks()
+        engine.meter.enter("backward")
+        if sure:
+            engine.begin_step(turn, loss)
+        try:
+            yield
+        except BaseException as error:
+            engine.abandon_step(f"the program failed in backward: {error!r}")
+            raise
+        if sure or self._moved(before):
+            self._reduce(turn, loss)
+
+    def _belongs_to(self) -> StepAssignment | None:
+        if self._turn:
+            return self._turn
+        if self._trained and not self.places.elsewhere:
+            return StepAssignment(self.places.here.epoch, (), kind=StepKind.AGAIN)
+        return None
+
+    def _reduce(self, turn: StepAssignment, loss: float) -> None:
+        if turn.kind is StepKind.BATCH:
+            self._turn, self._trained = None, True
+        self.engine.reduce_step(turn, loss, self._computed)
+        self._window.open = True
+        self.engine.meter.enter("apply")
+
+    def _marks(self) -> list[tuple[torch.Tensor | None, int]]:
+        return [(p.grad, -1 if p.grad is None else p.grad._version) for p in self._flat.trained]
+
+    def _moved(self, before: list[tuple[torch.Tensor | None, int]]) -> bool:
+        now = self._marks()
+        return any(
+            grad is not was or version != old for (grad, version), (was, old) in zip(now, before, strict=True)
+        )
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Raises BadProgram: it would make this member drift from the others."""
+        if self._turn or self._trained:
+            self._guards.check(optimizer)
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        self._window.open = False
+
+    # --- numbers
+
+    def combine(self, numbers: Sequence[float]) -> list[list[float]]:
+        """For each number all members'; this one's alone while it is on its way to where the others are."""
+        if self.places.elsewhere:
+            return [[number] for number in numbers]
+        starts = range(0, max(1, len(numbers)), MOST)
+        # Who is lost between two parts of them is in one and not in the other.
+        parts = [self.engine.combine(numbers[start : start + MOST]) for start in starts]
+        return [list(column) for rows in parts for column in zip(*rows, strict=True)]
