@@ -53,6 +53,7 @@ class Trainer:
             "EDGETRAIN_STATE_PORT": str(self.state_port),
             "EDGETRAIN_CHECKPOINT_DIR": str(root / "checkpoints"),
             "EDGETRAIN_MODEL_DIR": str(root / f"model-{worker}"),
+            "EDGETRAIN_DATA_POLICY": options.get("data_policy", "distributed"),
         }
         ours, theirs = socket.socketpair()
         files = {"out": str(self.out), "go": str(root / "go")}

@@ -205,6 +205,37 @@ def test_data_that_cannot_be_shared_out(
         session.loader(data())
 
 
+def test_data_of_ones_own_come_by_a_loader_of_any_kind(session: Session) -> None:
+    model, optimizer = prepared(session)
+    loader = session.loader(DataLoader(DATA, batch_size=8), local=True)
+    assert len(loader) == 3
+    seen = []
+    for epoch in session.epochs(2):
+        for batch in loader:
+            train(model, optimizer, batch)
+            seen.append((epoch, len(batch[0])))
+    assert seen == [(epoch, count) for epoch in range(2) for count in (8, 8, 4)]
+
+
+def test_a_stream_needs_a_length_of_its_epochs(session: Session) -> None:
+    prepared(session)
+    with pytest.raises(BadProgram, match="say how many steps an epoch has, by steps="):
+        session.loader(DataLoader(Endless(), batch_size=2), local=True)
+    loader = session.loader(DataLoader(Endless(), batch_size=2), local=True, steps=4)
+    assert [batch.tolist() for batch in loader] == [[1]] * 4
+
+
+def test_a_loop_without_a_loader(session: Session) -> None:
+    model, optimizer = prepared(session)
+    taken = []
+    for step in session.steps(5):
+        train(model, optimizer, [X, X.sum(1, keepdim=True)])
+        taken.append(step)
+    assert taken == [0, 1, 2, 3, 4]
+    with pytest.raises(BadProgram, match=r"a loop without a loader, and the only one"):
+        session.steps(5)
+
+
 def test_calls_out_of_order(session: Session) -> None:
     with pytest.raises(BadProgram, match="prepare got nothing"):
         session.prepare()

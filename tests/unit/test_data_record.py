@@ -12,6 +12,8 @@ from edgetrain.data import BatchPartition, Block, SamplerState, cut
 from edgetrain.data_part import DataPart
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.epoch_order import EpochOrder
+from edgetrain.link import FormationId
+from tests.support.histories import FIRST
 
 MEMBERS = ["a", "b", "c", "d", "e"]
 
@@ -125,3 +127,18 @@ def epoch_of(record: SamplerState, part: DataPart) -> list[int]:
         step = cut(step.after, 3, {"a": 1.0}, part)
         seen += step.slices["a"] if step.epoch == epoch else ()
     return seen
+
+
+def test_what_is_ones_own_is_not_made_up_for() -> None:
+    """A position is a step, and everybody's; a lost member's batch was its own."""
+    formation = FormationId(FIRST, 1)
+    ledger = Ledger(SamplerState(0, Block(0, 100), 0), 1, 1, common=True).share_out(
+        formation, ["a", "b", "c"]
+    )
+    assert ledger.cut is not None and ledger.cut.slices == {"a": (0,), "b": (0,), "c": (0,)}
+    kept = ledger.kept_by({"a", "b"})
+    assert kept.cut is not None and kept.cut.slices == {"a": (0,), "b": (0,)}
+    done = kept.committed(1, 0.5, 32)
+    assert (done.record.cursor, done.record.returned, done.returned, done.samples) == (1, (), 0, 32)
+    nobody = ledger.kept_by(set())
+    assert nobody.cut is None and nobody.record == ledger.record and nobody.returned == 0

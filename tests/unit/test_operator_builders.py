@@ -84,7 +84,8 @@ def test_both_containers_have_what_workers_rely_on() -> None:
     assert profiler["restartPolicy"] == "Always" and "startupProbe" not in profiler
     for container in (profiler, trainer_of(pod)):
         env = env_of(container)
-        assert env.keys() >= {str(name) for name in Env} - {Env.LINK_FD}
+        assert env.keys() >= {str(name) for name in Env} - {Env.LINK_FD, Env.DATA_POLICY}
+        assert Env.DATA_POLICY not in env
         assert (env[Env.WORKER], env[Env.SITE]) == (worker_name("edge-a"), "north")
         assert env[Env.FLEET_ADDRESS] == "fleet.example:8443"
         assert container["image"] == "registry.example/edgetrain:1"
@@ -92,6 +93,11 @@ def test_both_containers_have_what_workers_rely_on() -> None:
         assert not any("subPath" in mount for mount in container["volumeMounts"])
     assert trainer_of(pod)["command"][-3:] == ["--", "python", "/program/main.py"]
     assert pod["metadata"]["labels"]["app-offline.kubeedge.io"] == "autonomy"
+
+
+def test_a_program_is_told_that_its_data_are_its_own() -> None:
+    pod = worker_pod(a_job(data={"policy": "local"}), NODE, 1, DEFAULTS)
+    assert env_of(trainer_of(pod))[Env.DATA_POLICY] == "local"
 
 
 def test_the_pod_goes_to_its_node_by_the_scheduler_and_stays_there_in_the_dark() -> None:

@@ -99,11 +99,6 @@ class Data(Document):
     model_config = ConfigDict(
         json_schema_extra=checked(
             rule(
-                "self.policy == 'distributed'",
-                "data that stays on its node is not supported yet: use distributed",
-                field="policy",
-            ),
-            rule(
                 "self.onLostBlock == 'wait'",
                 "blocks are leased between groups, and a job is one group so far: use wait",
                 field="onLostBlock",
@@ -113,7 +108,8 @@ class Data(Document):
 
     policy: DataPolicy = DataPolicy.DISTRIBUTED
     """distributed: every worker holds the whole set and the group shares each batch out.
-    local: each worker's data stays on its node. Not supported yet."""
+    local: each worker's data stays on its node. In each step every worker has a batch of its own, weighed by
+    its samples: session.loader is local then, unless the program says otherwise."""
     on_lost_block: OnLostBlock = OnLostBlock.WAIT
     """What becomes of a block of data leased to a side that went dark.
     reissue: another gets it. Not supported yet."""

@@ -88,6 +88,8 @@ class Env(StrEnum):
     CHECKPOINT_DIR = "EDGETRAIN_CHECKPOINT_DIR"
     MODEL_DIR = "EDGETRAIN_MODEL_DIR"
     DATA_DIR = "EDGETRAIN_DATA_DIR"
+    DATA_POLICY = "EDGETRAIN_DATA_POLICY"
+    """`local` where each worker's data are its own; unset otherwise."""
     LINK_FD = "EDGETRAIN_LINK_FD"
     """Set by the supervisor for the program it starts: the local link's descriptor. Unset: alone."""
 

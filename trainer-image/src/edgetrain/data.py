@@ -5,7 +5,7 @@ what a lost member held in hand goes back into the record by the very commit tha
 Positions count along the epoch's order; `epoch_order` turns them into indices of the data set.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -73,6 +73,10 @@ class SamplerState:
         return min(1.0, (self.epoch + 1 - self.left / size) / epochs)
 
 
+Over = Callable[[SamplerState], bool]
+"""Whether an epoch is over, where its record does not tell: of data that each worker has for itself."""
+
+
 @dataclass(frozen=True)
 class BatchPartition:
     """One step's batch, shared out. Becomes part of the record when the step commits."""
@@ -121,6 +125,13 @@ def cut(
         slices=dict(zip(counts, _split(positions, counts.values()), strict=True)),
         after=replace(record, cursor=stop, returned=rest),
     )
+
+
+def step_for_all(record: SamplerState, holders: Collection[str]) -> BatchPartition:
+    """The next position, for each of them: a batch of its own."""
+    each = (record.cursor,)
+    after = replace(record, cursor=record.cursor + 1)
+    return BatchPartition(record.epoch, dict.fromkeys(sorted(holders), each), after)
 
 
 def _take(there: int, most: int) -> int:

@@ -20,6 +20,7 @@ from edgetrain.loop.loader import Loader
 from edgetrain.loop.program import Program
 from edgetrain.loop.random_numbers import generator
 from edgetrain.loop.source import source_of
+from edgetrain.loop.supply import Numbers, Own, Shared
 from edgetrain_protocol.history import NO_HISTORY, History
 
 
@@ -76,7 +77,14 @@ class Session(FormerNames):
         return tuple(found) if len(found) > 1 else found[0]
 
     def loader(
-        self, data: Any, *, batch_size: int | None = None, shuffle: bool | None = None, seed: int = 0
+        self,
+        data: Any,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool | None = None,
+        seed: int = 0,
+        local: bool | None = None,
+        steps: int | None = None,
     ) -> Loader:
         """Share out the batches of a DataLoader: its batch size is that of a whole step, over all workers.
 
@@ -86,19 +94,28 @@ class Session(FormerNames):
         Args:
             data: a DataLoader, or a data set with a length that can be indexed. The same one on every worker.
             batch_size, shuffle: of a data set; shuffled unless told not to be.
+            local: each worker goes through data of its own, by a loader of any kind, which is gone through
+            again
+                where others have more. A step has a batch of each worker's, weighed by its samples. Left
+                out: as the job's spec.data.policy says.
+            steps: of an epoch of local data; those of the longest where it is left out.
 
         Raises:
             EmptyDataset: there are no samples.
             BadProgram: it cannot be shared out by the sample, or there is a loader already.
         """
+        program = self._program
         with self._program.reported():
-            if self._program.source:
+            if program.supply:
                 raise BadProgram(
                     "session.loader was called twice: a program trains on one loader; evaluate on a plain "
                     "DataLoader"
                 )
-            self._program.source = source_of(data, batch_size, shuffle, seed)
-            return Loader(self._program.source, self._program.pass_through)
+            if program.settings.local_data if local is None else local:
+                program.supply = Own(data, steps, program.length, lambda: program.places.here.epoch)
+            else:
+                program.supply = Shared(source_of(data, batch_size, shuffle, seed))
+            return Loader(program.supply, program.pass_through)
 
     # --- its loop
 
@@ -119,6 +136,28 @@ class Session(FormerNames):
             self._program.epochs = count
         return self._program.walk(count)
 
+    def steps(self, count: int) -> Iterator[int]:
+        """The numbers of the steps to train, from where the job is, for a loop that makes or draws its data
+        itself.
+
+        Each worker does so in each step, with random numbers of its own, and all count alike unless they
+        `weigh`.
+
+        Raises:
+            BadProgram: there is a loader, or another loop.
+            VolumeNotWritable: model or checkpoints could not be written later.
+        """
+        program = self._program
+        with program.reported():
+            if count < 1:
+                raise BadProgram(f"session.steps got {count}: it must be 1 or more")
+            if program.supply or program.epochs is not None:
+                raise BadProgram(
+                    "session.steps is for a loop without a loader, and the only one: use session.epochs"
+                )
+            program.supply = Numbers(count)
+        return program.pass_through(program.supply)
+
     def weigh(self, weight: float) -> None:
         """Say how much this worker's batch counts, such as its number of tokens, where that is not its
         number of samples. Before the backward, for every batch, on every worker.
@@ -137,9 +176,9 @@ class Session(FormerNames):
         and is brought up to date before the next.
         """
         step = self._program.steps.engine.last if self._program.steps else None
-        if step is None or self._program.source is None:
+        if step is None or self._program.supply is None:
             return None
-        indices = self._program.source.order.indices(step.epoch, step.positions)
+        indices = self._program.supply.indices(step.epoch, step.positions)
         return Committed(step.number, step.epoch, step.loss, step.members, indices, step.history)
 
     def log(self, **values: float | torch.Tensor) -> None:

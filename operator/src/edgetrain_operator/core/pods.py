@@ -10,6 +10,7 @@ from edgetrain_operator.core.naming import digest, pod_name, worker_name
 from edgetrain_operator.core.overrides import overridden
 from edgetrain_operator.core.placement import tolerations
 from edgetrain_protocol import names
+from edgetrain_protocol.job import DataPolicy
 from edgetrain_protocol.names import Env
 from edgetrain_protocol.pods import EnvVar, TemplateContainer
 
@@ -173,6 +174,9 @@ def _own_env(job: Job, node: NodeView, defaults: Defaults) -> list[dict[str, Any
         Env.MODEL_DIR: names.MODEL_DIR,
         Env.DATA_DIR: names.DATA_DIR,
     }
+    # Nothing for others: pods of before need not be made anew.
+    if job.spec.data.policy is DataPolicy.LOCAL:
+        plain[Env.DATA_POLICY] = str(DataPolicy.LOCAL)
     fields = {Env.POD: "metadata.name", Env.POD_UID: "metadata.uid", Env.POD_IP: "status.podIP"}
     by_field = [
         {"name": str(k), "valueFrom": {"fieldRef": {"fieldPath": path}}} for k, path in fields.items()

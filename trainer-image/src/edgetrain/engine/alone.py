@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from edgetrain.data import Over
 from edgetrain.engine.assignment import Step, StepAssignment
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.place import OVER, Places
@@ -34,18 +35,21 @@ class Alone:
     def send(self, message: Message) -> None:
         """There is nobody to be told."""
 
-    def next_turn(self) -> StepAssignment | None:
-        if self._ledger.record.over(self._places.here.epoch + 1):
+    def settle(self) -> None:
+        """Its own state is all there is."""
+
+    def next_turn(self, over: Over) -> StepAssignment | None:
+        if self._ledger.record.over(self._places.here.epoch + 1) or over(self._ledger.record):
             return None
         self._ledger = self._ledger.in_epoch(self._places.here.epoch).share_out(NOBODY, [ME])
         cut = self._ledger.cut
-        return StepAssignment(cut.epoch, cut.slices[ME]) if cut else None
+        return StepAssignment(cut.epoch, cut.slices[ME], self._ledger.record.rolled().cursor) if cut else None
 
-    def pass_over(self, turn: StepAssignment) -> StepAssignment | None:
+    def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None:
         """As if it had not been there."""
         if self._ledger.cut:
             self._ledger = replace(self._ledger, record=self._ledger.cut.after, cut=None, cut_in=None)
-        return self.next_turn()
+        return self.next_turn(over)
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None:
         """There is nobody to send gradients to."""
@@ -58,7 +62,7 @@ class Alone:
             return
         self.meter.computed(computed)
         number = self.step + 1
-        self._ledger = self._ledger.committed(number, loss)
+        self._ledger = self._ledger.committed(number, loss, computed)
         self.last = Step(number, turn.epoch, loss, turn.positions, 1)
         told = Progress(None, "", number, turn.epoch, loss=loss)
         self.meter.committed(lambda: told, computed)

@@ -15,6 +15,8 @@ class StepAssignment:
     epoch: int
     positions: tuple[int, ...]
     """This member's part of the step; empty: its batch does not count."""
+    cursor: int = 0
+    """Of the record before it: positions of the epoch that were handed out."""
     replay: Entry | None = None
     """A step that the others have committed before."""
     kind: StepKind = StepKind.BATCH

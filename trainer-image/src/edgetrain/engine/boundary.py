@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from edgetrain.data import Over
 from edgetrain.engine.assignment import Rewound, Step, StepAssignment, Superseded
+from edgetrain.engine.boundary_jobs import BoundaryJobs, Job
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import held
 from edgetrain.engine.order_reader import read_orders
@@ -32,9 +34,6 @@ from edgetrain.link import (
 )
 
 LOOK_SECONDS = 0.5
-
-Job = Callable[[], None]
-"""Done at the boundary by the program's thread, without the monitor: it may take long."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,6 @@ class Boundary:
         self._monitor, self._orders = self._stepping.monitor, self._stepping.orders
         self._replica = self._stepping.replica
         self._resting = Resting(self._monitor, self._replica, layout, objects, places, settings.worker)
-        self._finishing = False
         self._keeping = Keeping(settings, self._stepping, flat, self._resting.capture, self.send)
         self._other_state = OtherState(
             settings,
@@ -78,10 +76,7 @@ class Boundary:
             self.send,
             size=flat.size,
         )
-        self._first = (self._end, self._stop, self._start, self._load)
-        """What the supervisor wants done before anything else, in this order."""
-        self._next = (self._settle_drift, self._enter)
-        """What is to be done before the next step, where none can be taken yet."""
+        self._jobs = BoundaryJobs(self._stepping, places, self._keeping, self._other_state)
         self._donor = Donor(
             settings.state_port,
             settings.credentials,
@@ -97,16 +92,36 @@ class Boundary:
         """By any thread; waits for nobody."""
         self._speaker.say(message)
 
-    def next_turn(self) -> StepAssignment | None:
+    def settle(self) -> None:
+        """Wait at the boundary for a state to go on from, and with it for where it belongs.
+
+        Raises:
+            SystemExit, ModelMismatch, BadState: as next_turn.
+        """
+        self._arrive()
+        replica = self._replica
+        self._wait(lambda: self._places.elsewhere or replica.in_sync or replica.begun)
+
+    def next_turn(self, over: Over) -> StepAssignment | None:
         """Wait at the boundary for the next step of this epoch; None when there is none, or the program is to
         be elsewhere.
+
+        Args:
+            over: whether the epoch is over, where its record does not tell.
 
         Raises:
             SystemExit: the supervisor asked to stop, or is gone.
             ModelMismatch, BadState: this program does not fit the job.
         """
         self._arrive()
-        turn = self._wait(lambda: self._places.elsewhere or self._replica.over(self._places.here.epoch))
+        places, replica = self._places, self._replica
+        turn = self._wait(
+            lambda: (
+                places.elsewhere
+                or replica.over(places.here.epoch)
+                or (replica.in_sync and over(replica.ledger.record))
+            )
+        )
         if turn is None and not self._places.elsewhere and self._replica.ledger.over:
             self._keeping.at_the_end()
         return turn
@@ -118,7 +133,7 @@ class Boundary:
         found = self._stepping.committing.numbers
         return [list(numbers)] if found is None else found[:, : len(numbers)].tolist()
 
-    def pass_over(self, turn: StepAssignment) -> StepAssignment | None:
+    def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None:
         """The program has called no backward of this one. The others' step is still to be made: it gets
         something to go through its loop with that does not count."""
         return replace(turn, positions=())
@@ -154,8 +169,7 @@ class Boundary:
         return self._replica.position.committed
 
     def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Epoch and positions of this member's parts of the steps after the one in hand, should nothing
-        change."""
+        """See Ledger.foreseen."""
         with self._monitor:
             ledger, holder = self._replica.ledger, self._replica.holder
         return ledger.foreseen(holder)
@@ -184,7 +198,6 @@ class Boundary:
             SystemExit: the supervisor asked to stop, or is gone, or the state is to go back in time.
         """
         orders, due = self._orders, time.monotonic() + seconds
-        self._finishing = True
         self._arrive()
         self._wait(lambda: orders.stop or orders.closed or time.monotonic() >= due, look=LOOK_SECONDS)
         if orders.stop or orders.closed:
@@ -194,7 +207,6 @@ class Boundary:
     def finish(self, model_path: str, digest: str) -> None:
         """Tell where the model is, and stay to help the others over the last step until told to stop."""
         self._keeping.wait()
-        self._finishing = True
         self.send(Finished(model_path, digest))
         self._arrive()
         self._wait(lambda: self._orders.stop or self._orders.closed)
@@ -230,7 +242,7 @@ class Boundary:
 
     @held
     def _find(self, done: Callable[[], bool]) -> Job | Go | None:
-        if job := next((job for find in self._first if (job := find())), None):
+        if job := self._jobs.first():
             return job
         if done():
             return Go(None)
@@ -239,46 +251,4 @@ class Boundary:
             self._stepping.catch_up.tell(self._replica.position)
         elif assignment := self._stepping.next_assignment(self._places.here.epoch):
             return Go(assignment)
-        return next((job for find in self._next if (job := find())), None)
-
-    # What there may be to do: each says so with the monitor held.
-
-    @held
-    def _end(self) -> None:
-        """Raises SystemExit: there is nobody to go on for, or no way to go on."""
-        if self._finishing:
-            # The program's loop is over: it can take part in a last step, but not go back in time.
-            if self._orders.start or self._stepping.catch_up.needs_snapshot:
-                raise SystemExit(RESTART_STATUS)
-        elif self._orders.closed:
-            raise SystemExit(1)
-
-    @held
-    def _stop(self) -> Job | None:
-        if self._finishing or not self._orders.stop:
-            return None
-
-        def stop() -> None:
-            self._keeping.at_stop()
-            raise SystemExit(0)
-
-        return stop
-
-    @held
-    def _start(self) -> Job | None:
-        start, self._orders.start = self._orders.start, None
-        return (lambda: self._other_state.begin(start)) if start else None
-
-    @held
-    def _load(self) -> Job | None:
-        snapshot = self._stepping.catch_up.take_snapshot()
-        return (lambda: self._other_state.go_on_from(snapshot)) if snapshot else None
-
-    @held
-    def _settle_drift(self) -> Job | None:
-        return self._stepping.entering.settle_drift if self._replica.drifted else None
-
-    @held
-    def _enter(self) -> Job | None:
-        active = self._stepping.entering.to_enter()
-        return (lambda: self._stepping.entering.enter(active)) if active else None
+        return self._jobs.before_a_step()

@@ -46,7 +46,14 @@ class Committing:
         ledger = self._replica.ledger
         if self._attempts.kind is not StepKind.BATCH:
             return ledger.at_rest()
-        return ledger.committed(step, self._flat.loss(self._attempts.total))
+        total = self._attempts.total
+        return ledger.committed(step, self._flat.loss(total), self._samples(ledger, total))
+
+    def _samples(self, ledger: Ledger, total: torch.Tensor) -> int | None:
+        """That members have brought in of their own; None where positions are samples."""
+        if not ledger.common or not ledger.cut:
+            return None
+        return round(self._flat.weight(total) * ledger.cut.samples)
 
     @held
     def note(self, entry: Entry) -> Entry:

@@ -25,6 +25,8 @@ class Settings:
     cores: int
     """That the container may use."""
     credentials: Credentials
+    local_data: bool = False
+    """Each worker's data are its own, as the job says."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -41,6 +43,7 @@ class Settings:
             model_dir=Path(env.get(Env.MODEL_DIR, "model")),
             cores=cores(len(os.sched_getaffinity(0))),
             credentials=Credentials.from_env(env),
+            local_data=env.get(Env.DATA_POLICY) == "local",
         )
 
 

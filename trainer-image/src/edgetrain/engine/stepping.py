@@ -83,7 +83,9 @@ class StepEngine:
         replica = self.replica
         if entry := self.catch_up.take_step(replica.position.committed):
             agree_on_kind(StepKind.BATCH, entry.kind)
-            return StepAssignment(entry.ledger.record.epoch, (), replay=entry)
+            # The record is the one after it; only of a step that is everybody's does it tell the one before.
+            record = entry.ledger.record
+            return StepAssignment(record.epoch, (), max(0, record.cursor - 1), replay=entry)
         self.catch_up.tell(replica.position)
         active = self.entering.entered
         if not active or replica.drifted:
@@ -94,7 +96,8 @@ class StepEngine:
         if not replica.ledger.cut:
             return None
         replica.in_hand, self.orders.rewind = replica.mine, False
-        return StepAssignment(replica.ledger.cut.epoch, replica.in_hand)
+        cursor = replica.ledger.record.rolled().cursor
+        return StepAssignment(replica.ledger.cut.epoch, replica.in_hand, cursor)
 
     @held
     def keep_on(self, history: History) -> None:

@@ -11,6 +11,7 @@ from edgetrain.engine.errors import BadProgram
 from edgetrain.loop.examples import Batch, examples_source
 from edgetrain.loop.loader import Loader
 from edgetrain.loop.program import Program
+from edgetrain.loop.supply import Shared
 
 
 class FormerNames:
@@ -49,16 +50,16 @@ class FormerNames:
                 raise BadProgram(
                     "session.batches needs the model: call session.wrap(model, optimizer) before"
                 )
-            if program.source:
+            if program.supply:
                 raise BadProgram("session.batches was called twice: one call gives all epochs")
-            program.source = examples_source(train_set, batch_size, seed, lambda: program.places.here.epoch)
-            program.epochs = epochs
-            program.begun(program.source)
+            source = examples_source(train_set, batch_size, seed, lambda: program.places.here.epoch)
+            program.supply, program.epochs = Shared(source), epochs
+            program.begun(program.supply)
         return self._all_batches(epochs)
 
     def _all_batches(self, epochs: int) -> Iterator[Batch]:
         program = self._program
-        loader = Loader(program.running.source, program.pass_through)
+        loader = Loader(program.running.supply, program.pass_through)
         for _ in program.walk(epochs):
             program.drained = False
             for batch in loader:

@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from edgetrain.loop.source import Source
+from edgetrain.loop.supply import Supply
 
 
 class Loader:
-    """Gives this worker's parts of the batches, as the program's own DataLoader makes them."""
+    """Gives this worker's batches, as the program's own DataLoader makes them."""
 
-    def __init__(self, source: Source, pass_through: Callable[[Source], Iterator[Any]]) -> None:
-        self._source, self._pass = source, pass_through
+    def __init__(self, supply: Supply, pass_through: Callable[[Supply], Iterator[Any]]) -> None:
+        self._supply, self._pass = supply, pass_through
 
     def __iter__(self) -> Iterator[Any]:
-        return self._pass(self._source)
+        return self._pass(self._supply)
 
     def __len__(self) -> int:
         """Batches of an epoch."""
-        return -(-self._source.samples // self._source.batch_size)
+        return len(self._supply)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from edgetrain.data import SamplerState
 from edgetrain.engine.alone import Alone
 from edgetrain.engine.boundary import Boundary
 from edgetrain.engine.errors import BadProgram, TrainingError
@@ -15,13 +14,12 @@ from edgetrain.engine.place import Place, Places
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state.checkpoint import Checkpoints
 from edgetrain.engine.state.flat_model import FlatModel
-from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.volumes import try_volumes
 from edgetrain.link import Failed, Link, Message
 from edgetrain.loop import torch_calls
 from edgetrain.loop.parts import Parts
-from edgetrain.loop.source import Source
 from edgetrain.loop.steps import Engine, Steps
+from edgetrain.loop.supply import EpochLength, Supply
 from edgetrain.loop.user_state import UserState
 from edgetrain.loop.window import GradientWindow
 
@@ -34,7 +32,8 @@ class Program:
     def __init__(self, link: Link | None, settings: Settings) -> None:
         self.link, self.settings = link, settings
         self.parts, self.places, self.state = Parts(), Places(), UserState()
-        self.source: Source | None = None
+        self.length = EpochLength()
+        self.supply: Supply | None = None
         self.steps: Steps | None = None
         self.epochs: int | None = None
         """Of the loop over epochs that it is in, or was; None while there was none."""
@@ -56,16 +55,16 @@ class Program:
     def walk(self, count: int) -> Iterator[int]:
         """The epochs from where the job is."""
         places, epoch = self.places, 0
-        if self.source:
+        if self.supply:
             with self.reported():
-                self.begun(self.source).begin()
+                self.begun(self.supply).engine.settle()
             epoch = places.wanted.epoch if places.elsewhere and places.wanted else 0
         while epoch < count and not (places.wanted and places.wanted.over):
             places.here = Place(epoch)
             yield epoch
             epoch = places.after(epoch).epoch
 
-    def pass_through(self, source: Source) -> Iterator[Any]:
+    def pass_through(self, supply: Supply) -> Iterator[Any]:
         """The batches of what is left of an epoch."""
         with self.reported():
             if self.epochs is None:
@@ -75,7 +74,7 @@ class Program:
                     "the loader was gone through twice: let `for epoch in session.epochs(count):` be the "
                     "loop around it"
                 )
-            batches = self.begun(source).batches()
+            batches = self.begun(supply).batches()
         while True:
             with self.reported():
                 batch = next(batches, _END)
@@ -84,30 +83,29 @@ class Program:
                 return
             yield batch
 
-    def begun(self, source: Source) -> Steps:
+    def begun(self, supply: Supply) -> Steps:
         """Raises BadProgram, VolumeNotWritable: it cannot begin."""
         if self.steps is None:
             flat = self.parts.flat()
             window = GradientWindow(flat)
-            self.steps = Steps(
-                self._engine(flat, source, window), source, self.parts, flat, self.places, window
-            )
+            engine = self._engine(flat, supply, window)
+            self.steps = Steps(engine, supply, self.parts, flat, self.places, window)
             if self.link:
                 self.steps.own_numbers = f"{torch.initial_seed()}/{self.settings.worker}"
             torch_calls.listen(self)
         return self.steps
 
-    def _engine(self, flat: FlatModel, source: Source, window: GradientWindow) -> Engine:
+    def _engine(self, flat: FlatModel, supply: Supply, window: GradientWindow) -> Engine:
         epochs = self.epochs or 1
-        ledger = Ledger(SamplerState.fresh(source.samples, 0), source.batch_size, epochs)
+        ledger = supply.ledger(epochs)
         volumes = {"spec.storage.model": self.settings.model_dir}
         if self.link is None:
             try_volumes(volumes)
             return Alone(ledger, self.places)
         own = Checkpoints(self.settings.checkpoint_dir, self.settings.worker, self.settings.job).own
         try_volumes({"spec.storage.checkpoint": own, **volumes})
-        layout = self.parts.layout(f"{source.described}, epochs {epochs}")
-        objects = [*self.parts.objects, window, self.state]
+        layout = self.parts.layout(f"{supply.described}, epochs {epochs}")
+        objects = [*self.parts.objects, window, self.state, self.length]
         return Boundary(self.link, self.settings, flat, ledger, layout, objects, self.places)
 
     # --- what torch tells

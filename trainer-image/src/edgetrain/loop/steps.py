@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch.optim import Optimizer
 
+from edgetrain.data import Over
 from edgetrain.engine.assignment import Step, StepAssignment
 from edgetrain.engine.errors import BadProgram
 from edgetrain.engine.formation.numbers import MOST
@@ -17,18 +18,15 @@ from edgetrain.engine.place import Places
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.step_kind import StepKind
 from edgetrain.link import Message
-from edgetrain.loop.fetching import Fetching
 from edgetrain.loop.graph import leads_to
 from edgetrain.loop.guards import Guards
 from edgetrain.loop.parts import Parts
 from edgetrain.loop.random_numbers import seed_all, seed_of
-from edgetrain.loop.source import Source
+from edgetrain.loop.supply import Supply
 from edgetrain.loop.window import GradientWindow
 
 log = logging.getLogger(__name__)
 
-STAND_IN = 2
-"""Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
 MOST_SKIPPED = 100
 """Batches in a row without backward: a program that skips so many does not train."""
 
@@ -51,9 +49,11 @@ class Engine(Protocol):
 
     def send(self, message: Message) -> None: ...
 
-    def next_turn(self) -> StepAssignment | None: ...
+    def settle(self) -> None: ...
 
-    def pass_over(self, turn: StepAssignment) -> StepAssignment | None: ...
+    def next_turn(self, over: Over) -> StepAssignment | None: ...
+
+    def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None: ...
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None: ...
 
@@ -78,24 +78,21 @@ class Steps:
     def __init__(
         self,
         engine: Engine,
-        source: Source,
+        supply: Supply,
         parts: Parts,
         flat: FlatModel,
         places: Places,
         window: GradientWindow,
     ) -> None:
-        self.engine, self.source, self.places = engine, source, places
+        self.engine, self.supply, self.places = engine, supply, places
         self._parts, self._guards, self._window = parts, Guards(parts, flat), window
         self._flat = flat
-        self._pending: StepAssignment | None = None
-        """Taken by the loop over epochs, for the first batch."""
         self._turn: StepAssignment | None = None
         """Of the batch in hand, while no backward has been called of it."""
         self._computed = 0
         self._trained = False
         """A batch was reduced: a further backward belongs to it."""
         self._trained_ids = {id(parameter) for parameter in flat.trained}
-        self._last_batch: Any = None
         self._skipped_in_a_row = 0
         self.skipped = 0
         """Samples of batches that the program passed over."""
@@ -104,15 +101,14 @@ class Steps:
 
     # --- batches
 
-    def begin(self) -> None:
-        """Learn where the state at hand belongs, before the program says where it is."""
-        self._pending = self.engine.next_turn()
-
     def batches(self) -> Iterator[Any]:
         """One pass: what is left of the epoch in which the program is."""
-        fetching = Fetching(self.source, self._foreseen)
+        # First: who has taken another's state has with it what was agreed on for this epoch.
+        self.engine.settle()
+        if not self.places.elsewhere:
+            self.supply.begin_epoch(self._foreseen, self._agreed)
         while turn := self._next():
-            yield self._batch(turn, fetching)
+            yield self._batch(turn)
         self._trained = False
 
     def _next(self) -> StepAssignment | None:
@@ -120,10 +116,7 @@ class Steps:
         if turn and turn.epoch == self.places.here.epoch:
             return self._passed_over(turn)
         self._skipped_in_a_row = 0
-        pending, self._pending = self._pending, None
-        if pending and not self.places.elsewhere and pending.epoch == self.places.here.epoch:
-            return pending
-        return self.engine.next_turn()
+        return self.engine.next_turn(self.supply.over)
 
     def _passed_over(self, turn: StepAssignment) -> StepAssignment | None:
         """The program called no backward of it."""
@@ -139,20 +132,21 @@ class Steps:
                 "%d samples were passed over: no backward was called of their batch", len(turn.positions)
             )
             self.engine.meter.logged({"samplesPassedOver": float(self.skipped)})
-        return self.engine.pass_over(turn)
+        return self.engine.pass_over(turn, self.supply.over)
 
-    def _batch(self, turn: StepAssignment, fetching: Fetching) -> Any:
+    def _batch(self, turn: StepAssignment) -> Any:
         self.engine.meter.enter("data")
-        self._turn, self._computed = turn, len(turn.positions)
         if self.own_numbers is not None:
             seed_all(seed_of(self.own_numbers, self.engine.step))
-        if turn.positions:
-            self._last_batch = fetching.batch(self.source.order.indices(turn.epoch, turn.positions))
-        elif self._last_batch is None:
-            stand_in = range(min(STAND_IN, self.source.samples))
-            self._last_batch = self.source.fetch(self.source.order.indices(turn.epoch, stand_in))
+        batch = self.supply.batch(turn)
+        weight = self.supply.weight(batch) if turn.positions else None
+        self._computed = len(turn.positions) if weight is None else round(weight)
+        self._turn = replace(turn, weight=weight)
         self.engine.meter.enter("forward")
-        return self._last_batch
+        return batch
+
+    def _agreed(self, number: float) -> list[float]:
+        return self.combine([number])[0]
 
     def _foreseen(self) -> Iterator[list[int]]:
         here = self.places.here.epoch
@@ -160,7 +154,7 @@ class Steps:
             if epoch != here:
                 return
             if positions:
-                yield self.source.order.indices(epoch, positions)
+                yield self.supply.indices(epoch, positions)
 
     def weigh(self, weight: float) -> None:
         """See Session.weigh."""

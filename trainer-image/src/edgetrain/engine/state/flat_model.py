@@ -89,6 +89,11 @@ class FlatModel:
         loss, weight = total[-2:].tolist()
         return loss / weight if weight else 0.0
 
+    @staticmethod
+    def weight(total: Tensor) -> float:
+        """By how much a reduced vector is weighed: 1 where nobody's part is missing."""
+        return float(total[-1])
+
     def finite(self) -> bool:
         """Whether all parameters are finite. Buffers may hold infinities on purpose, as masks do."""
         return all(bool(weight.isfinite().all()) for weight in self._weights)

@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from edgetrain.data import BatchPartition, SamplerState, cut
+from edgetrain.data import BatchPartition, SamplerState, cut, step_for_all
 from edgetrain.data_part import WHOLE, DataPart
 from edgetrain.link import FormationId
 from edgetrain.shares import equal, follow_speeds
@@ -21,6 +21,8 @@ class Ledger:
     batch: int
     """Samples of a whole step."""
     epochs: int
+    common: bool = False
+    """Each holder brings in a batch of its own: a position is a step, and everybody's."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Of the batch, by holder, summing to 1."""
     samples: int = 0
@@ -50,6 +52,8 @@ class Ledger:
         if not holders:
             nothing = BatchPartition(self.record.epoch, {}, self.record)
             return replace(self, cut=nothing, cut_in=formation)
+        if self.common:
+            return replace(self, cut=step_for_all(self.record, holders), cut_in=formation)
         known = [self.weights[name] for name in holders if name in self.weights]
         mean = sum(known) / len(known) if known else 1.0
         weights = {name: self.weights.get(name, mean) for name in holders}
@@ -67,17 +71,23 @@ class Ledger:
         if self.cut is None:
             return self
         kept = self.cut.kept_by(holders)
-        returned = self.returned + self.cut.samples - kept.samples
+        if self.common:
+            # Nobody else can train on what was its own.
+            kept = replace(kept, after=self.cut.after)
+        returned = self.returned + (0 if self.common else self.cut.samples - kept.samples)
         if not kept.samples:
             # Nobody holds any of it: a step without a gradient would only move momenta.
-            return replace(self, record=kept.after, returned=returned, cut=None, cut_in=None)
+            record = self.record if self.common else kept.after
+            return replace(self, record=record, returned=returned, cut=None, cut_in=None)
         return replace(self, cut=kept, returned=returned)
 
-    def committed(self, step: int, loss: float) -> Self:
-        """After the step in hand was committed, as this number and with this mean loss."""
+    def committed(self, step: int, loss: float, samples: int | None = None) -> Self:
+        """After the step in hand was committed, as this number and with this mean loss; `samples`: so many
+        where positions are none."""
         if self.cut is None:
             raise ValueError("no step is in hand")
-        done, since = self.samples + self.cut.samples, self.not_finite_since
+        done = self.samples + (self.cut.samples if samples is None else samples)
+        since = self.not_finite_since
         if self.cut.samples:
             since = None if math.isfinite(loss) else since or step
         rest = replace(self, record=self.cut.after, samples=done, cut=None, cut_in=None)
@@ -95,7 +105,7 @@ class Ledger:
         """Epoch and positions of this holder's parts of the steps after the one in hand, should nothing
         change."""
         cut_last = self.cut
-        if cut_last is None or holder not in cut_last.slices:
+        if self.common or cut_last is None or holder not in cut_last.slices:
             return
         weights = {name: self.weights.get(name, 1.0 / len(cut_last.slices)) for name in cut_last.slices}
         while not cut_last.after.over(self.epochs):

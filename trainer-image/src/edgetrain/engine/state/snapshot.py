@@ -22,7 +22,7 @@ from edgetrain.link import FormationId, Position
 from edgetrain_protocol.history import history_from
 
 FORMAT = 1
-SESSIONS_OWN = 2
+SESSIONS_OWN = 3
 """Objects that a session adds to those of its program."""
 _PLAIN = (bool, int, float, str, bytes, type(None))
 

@@ -1,0 +1,199 @@
+"""What a step's turn is made into, for the program: a part of a batch that all share, a batch of the
+worker's own, or a number."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+
+from edgetrain.data import Block, SamplerState
+from edgetrain.engine.assignment import StepAssignment
+from edgetrain.engine.errors import BadProgram, EmptyDataset
+from edgetrain.engine.state.ledger import Ledger
+from edgetrain.loop.fetching import Fetching, Foreseen
+from edgetrain.loop.source import Source
+
+STAND_IN = 2
+"""Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
+ALL_STEPS = 1 << 40
+"""More than any epoch has: where it ends is the program's to say."""
+
+
+class Supply(Protocol):
+    """Of one program."""
+
+    described: str
+    """For the comparison with the other workers' programs."""
+
+    def ledger(self, epochs: int) -> Ledger:
+        """At the start of training."""
+
+    def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
+        """
+        Args:
+            foreseen: positions of the next turns, see `Fetching`.
+            agreed: gives all members' numbers for this one's.
+        """
+
+    def over(self, record: SamplerState) -> bool:
+        """Whether the epoch is over, where the record itself does not tell."""
+
+    def batch(self, turn: StepAssignment) -> Any:
+        """For the program; something that does not count where the turn has no part of the step."""
+
+    def weight(self, batch: Any) -> float | None:
+        """By which it counts; None: by its part of the step's positions."""
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        """Of the data set; none where there is no data set that all have."""
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+
+
+class Shared:
+    """Each worker gets a part of each batch."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self.described = source, source.described
+        self._fetching: Fetching | None = None
+        self._last: Any = None
+
+    def ledger(self, epochs: int) -> Ledger:
+        return Ledger(SamplerState.fresh(self._source.samples, 0), self._source.batch_size, epochs)
+
+    def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
+        self._fetching = Fetching(self._source, foreseen)
+
+    def over(self, record: SamplerState) -> bool:
+        return False
+
+    def batch(self, turn: StepAssignment) -> Any:
+        assert self._fetching
+        if turn.positions:
+            self._last = self._fetching.batch(self.indices(turn.epoch, turn.positions))
+        elif self._last is None:
+            stand_in = range(min(STAND_IN, self._source.samples))
+            self._last = self._source.fetch(self.indices(turn.epoch, stand_in))
+        return self._last
+
+    def weight(self, batch: Any) -> float | None:
+        return None
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        return self._source.order.indices(epoch, positions)
+
+    def __len__(self) -> int:
+        return -(-self._source.samples // self._source.batch_size)
+
+
+class EpochLength:
+    """Steps of the epoch in which all members are, as they have agreed: part of the state."""
+
+    def __init__(self) -> None:
+        self.epoch, self.steps = -1, 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch, self.steps = state.get("epoch", -1), state.get("steps", 0)
+
+
+class Own:
+    """Each worker goes through data of its own, as its own loader gives them, again and again."""
+
+    def __init__(
+        self, data: Iterable[Any], steps: int | None, length: EpochLength, epoch: Callable[[], int]
+    ) -> None:
+        """`steps` of an epoch; those of the member with the longest data where it is None."""
+        self._data, self._length, self._epoch = data, length, epoch
+        self._steps = _length_of(data) if steps is None else steps
+        self.described = f"data of each worker's own, {steps or 'all'} steps an epoch"
+        self._left: Iterator[Any] = iter(())
+        self._last: Any = None
+
+    def ledger(self, epochs: int) -> Ledger:
+        return Ledger(SamplerState(0, Block(0, ALL_STEPS), 0), 1, epochs, common=True)
+
+    def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
+        if self._length.epoch != self._epoch():
+            self._length.steps = int(max(agreed(self._steps)))
+            self._length.epoch = self._epoch()
+
+    def over(self, record: SamplerState) -> bool:
+        return record.epoch == self._epoch() and record.cursor >= self._length.steps
+
+    def batch(self, turn: StepAssignment) -> Any:
+        if turn.positions or self._last is None:
+            self._last = self._next()
+        return self._last
+
+    def weight(self, batch: Any) -> float | None:
+        return _samples_of(batch)
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        return []
+
+    def __len__(self) -> int:
+        return self._length.steps or self._steps
+
+    def _next(self) -> Any:
+        for again in (False, True):
+            batch = next(self._left, None)
+            if batch is not None:
+                return batch
+            if not again:
+                self._left = iter(self._data)
+        raise EmptyDataset("this worker's own data have no samples: check the path and the filter")
+
+
+class Numbers:
+    """There are no data: the program makes or draws them itself, a step's on each worker."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self.described = count, f"{count} steps"
+
+    def ledger(self, epochs: int) -> Ledger:
+        return Ledger(SamplerState(0, Block(0, self._count), 0), 1, 1, common=True)
+
+    def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
+        """There is nothing to be agreed on."""
+
+    def over(self, record: SamplerState) -> bool:
+        return False
+
+    def batch(self, turn: StepAssignment) -> int:
+        return turn.cursor
+
+    def weight(self, batch: Any) -> float | None:
+        return None
+
+    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
+        return []
+
+    def __len__(self) -> int:
+        return self._count
+
+
+def _length_of(data: Any) -> int:
+    try:
+        return len(data)
+    except TypeError as error:
+        raise BadProgram(
+            "session.loader got local data without a length: say how many steps an epoch has, by steps=..."
+        ) from error
+
+
+def _samples_of(batch: Any) -> float:
+    """Of a batch as collate functions make them: of its first tensor, or its own length."""
+    left = [batch]
+    while left:
+        part = left.pop(0)
+        if isinstance(part, torch.Tensor):
+            return float(part.shape[0]) if part.dim() else 1.0
+        if isinstance(part, dict):
+            left = [*part.values(), *left]
+        elif isinstance(part, (list, tuple)):
+            left = [*part, *left]
+    return 1.0
