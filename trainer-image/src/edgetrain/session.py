@@ -257,7 +257,10 @@ class Session(FormerNames):
 
     def rng(self, index: int) -> torch.Generator:
         """Random numbers that belong to a sample in this epoch, whichever worker draws them."""
-        return generator("sample", torch.initial_seed(), self._program.places.here.epoch, index)
+        seed = self._program.seed
+        return generator(
+            "sample", torch.initial_seed() if seed is None else seed, self._program.places.here.epoch, index
+        )
 
     def _combined(self, *numbers: float) -> list[list[float]]:
         with self._program.reported():

@@ -37,6 +37,8 @@ class Program:
         self.steps: Steps | None = None
         self.epochs: int | None = None
         """Of the loop over epochs that it is in, or was; None while there was none."""
+        self.seed: int | None = None
+        """The program's own; torch's is each member's from then on, another one in each step."""
         self.drained = False
         """Its loader has come to the end of an epoch."""
 
@@ -86,12 +88,13 @@ class Program:
     def begun(self, supply: Supply) -> Steps:
         """Raises BadProgram, VolumeNotWritable: it cannot begin."""
         if self.steps is None:
+            self.seed = torch.initial_seed()
             flat = self.parts.flat()
             window = GradientWindow(flat)
             engine = self._engine(flat, supply, window)
             self.steps = Steps(engine, supply, self.parts, flat, self.places, window)
             if self.link:
-                self.steps.own_numbers = f"{torch.initial_seed()}/{self.settings.worker}"
+                self.steps.own_numbers = f"{self.seed}/{self.settings.worker}"
             torch_calls.listen(self)
         return self.steps
 

@@ -203,6 +203,7 @@ class Steps:
     def _reduce(self, turn: StepAssignment, loss: float) -> None:
         if turn.kind is StepKind.BATCH:
             self._turn, self._trained = None, True
+            self.supply.used()
         self.engine.reduce_step(turn, loss, self._computed)
         self._window.open = True
         self.engine.meter.enter("apply")

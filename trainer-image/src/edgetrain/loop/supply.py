@@ -19,6 +19,9 @@ ALL_STEPS = 1 << 40
 """More than any epoch has: where it ends is the program's to say."""
 
 
+_NONE = object()
+
+
 class Supply(Protocol):
     """Of one program."""
 
@@ -41,6 +44,9 @@ class Supply(Protocol):
     def batch(self, turn: StepAssignment) -> Any:
         """For the program; something that does not count where the turn has no part of the step."""
 
+    def used(self) -> None:
+        """The program has called backward of the batch that it was given last."""
+
     def weight(self, batch: Any) -> float | None:
         """By which it counts; None: by its part of the step's positions."""
 
@@ -57,7 +63,11 @@ class Shared:
     def __init__(self, source: Source) -> None:
         self._source, self.described = source, source.described
         self._fetching: Fetching | None = None
-        self._last: Any = None
+        self._given: Any = None
+        self._good: Any = None
+        """The last batch of which backward was called: a program that passes some over takes this one
+        again."""
+        self._tried = 0
 
     def ledger(self, epochs: int) -> Ledger:
         return Ledger(SamplerState.fresh(self._source.samples, 0), self._source.batch_size, epochs)
@@ -71,11 +81,20 @@ class Shared:
     def batch(self, turn: StepAssignment) -> Any:
         assert self._fetching
         if turn.positions:
-            self._last = self._fetching.batch(self.indices(turn.epoch, turn.positions))
-        elif self._last is None:
-            stand_in = range(min(STAND_IN, self._source.samples))
-            self._last = self._source.fetch(self.indices(turn.epoch, stand_in))
-        return self._last
+            self._given = self._fetching.batch(self.indices(turn.epoch, turn.positions))
+        else:
+            self._given = self._any(turn.epoch) if self._good is None else self._good
+        return self._given
+
+    def _any(self, epoch: int) -> Any:
+        """Other samples each time, since the program may not like some."""
+        start, self._tried = self._tried, self._tried + STAND_IN
+        count = self._source.samples
+        positions = [place % count for place in range(start, start + min(STAND_IN, count))]
+        return self._source.fetch(self.indices(epoch, positions))
+
+    def used(self) -> None:
+        self._good = self._given
 
     def weight(self, batch: Any) -> float | None:
         return None
@@ -111,7 +130,8 @@ class Own:
         self._steps = _length_of(data) if steps is None else steps
         self.described = f"data of each worker's own, {steps or 'all'} steps an epoch"
         self._left: Iterator[Any] = iter(())
-        self._last: Any = None
+        self._given: Any = None
+        self._good: Any = None
 
     def ledger(self, epochs: int) -> Ledger:
         return Ledger(SamplerState(0, Block(0, ALL_STEPS), 0), 1, epochs, common=True)
@@ -125,9 +145,12 @@ class Own:
         return record.epoch == self._epoch() and record.cursor >= self._length.steps
 
     def batch(self, turn: StepAssignment) -> Any:
-        if turn.positions or self._last is None:
-            self._last = self._next()
-        return self._last
+        again = not turn.positions and self._good is not None
+        self._given = self._good if again else self._next()
+        return self._given
+
+    def used(self) -> None:
+        self._good = self._given
 
     def weight(self, batch: Any) -> float | None:
         return _samples_of(batch)
@@ -139,13 +162,13 @@ class Own:
         return self._length.steps or self._steps
 
     def _next(self) -> Any:
-        for again in (False, True):
-            batch = next(self._left, None)
-            if batch is not None:
-                return batch
-            if not again:
-                self._left = iter(self._data)
-        raise EmptyDataset("this worker's own data have no samples: check the path and the filter")
+        batch = next(self._left, _NONE)
+        if batch is _NONE:
+            self._left = iter(self._data)
+            batch = next(self._left, _NONE)
+        if batch is _NONE:
+            raise EmptyDataset("this worker's own data have no samples: check the path and the filter")
+        return batch
 
 
 class Numbers:
@@ -165,6 +188,9 @@ class Numbers:
 
     def batch(self, turn: StepAssignment) -> int:
         return turn.cursor
+
+    def used(self) -> None:
+        """A number is as good as another."""
 
     def weight(self, batch: Any) -> float | None:
         return None
