@@ -135,7 +135,8 @@ def test_data_of_each_ones_own_count_by_their_samples(tmp_path: Path) -> None:
         group.start(members)
         group.run()
         check_same(group, "own", trained_on_all_rows(), members)
-        assert members[0].last(link.Progress).samples == 5 * 20
+        progress = members[0].last(link.Progress)
+        assert progress.samples == progress.totals.samples == 5 * 20
         stop_all(group)
 
 

@@ -47,13 +47,8 @@ class Committing:
         if self._attempts.kind is not StepKind.BATCH:
             return ledger.at_rest()
         total = self._attempts.total
-        return ledger.committed(step, self._flat.loss(total), self._samples(ledger, total))
-
-    def _samples(self, ledger: Ledger, total: torch.Tensor) -> int | None:
-        """That members have brought in of their own; None where positions are samples."""
-        if not ledger.common or not ledger.cut:
-            return None
-        return round(self._flat.weight(total) * ledger.cut.samples)
+        own = self._own_samples(total, len(ledger.cut.slices)) if ledger.common and ledger.cut else None
+        return ledger.committed(step, self._flat.loss(total), own)
 
     @held
     def note(self, entry: Entry) -> Entry:
@@ -85,5 +80,12 @@ class Committing:
         epoch, history = entry.ledger.record.epoch, entry.formation.history
         loss = self._flat.loss(entry.total)
         self.last = Step(entry.step, epoch, loss, positions, len(parts), history)
+        own = cut is not None and entry.ledger.common
+        samples = self._own_samples(entry.total, len(parts)) if own else len(positions)
         payload, carried = self._attempts.payload, self._traffic.carried()
-        self._telling.committed(entry.formation, self.last, payload, self.held, carried)
+        self._telling.committed(entry.formation, self.last, samples, payload, self.held, carried)
+
+    def _own_samples(self, total: torch.Tensor, holders: int) -> int:
+        """That members have brought in where each has its own: by their weights, of which they know a part
+        each."""
+        return round(self._flat.weight(total) * holders)

@@ -17,10 +17,17 @@ class Telling:
         self._codec_seconds = codec_seconds()
 
     def committed(
-        self, formation: FormationId, step: Step, payload: Payload, held: int, carried: dict[str, list[int]]
+        self,
+        formation: FormationId,
+        step: Step,
+        samples: int,
+        payload: Payload,
+        held: int,
+        carried: dict[str, list[int]],
     ) -> None:
         """
         Args:
+            samples: of all members; 0 for a step that was replayed.
             payload: by which the step's gradients went.
             held: the plan's revision that all members hold.
             carried: bytes by scope, see `link.Totals`.
@@ -45,4 +52,4 @@ class Telling:
                 held=held,
             )
 
-        self._meter.committed(described, len(step.positions), carried)
+        self._meter.committed(described, samples, carried)
