@@ -1,5 +1,6 @@
 """What members of a group do differently within their loops, and what comes of it."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,11 +25,11 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
 
 @contextmanager
-def running(root: Path, text: str) -> Iterator[Coordinator]:
+def running(root: Path, text: str, pause: float = 0.0) -> Iterator[Coordinator]:
     """Three workers run a script that begins with the head."""
     script = root / "script.py"
     script.write_text(HEAD + text)
-    with coordinating(root, script=str(script)) as group:
+    with coordinating(root, script=str(script), pause=pause) as group:
         group.start(group.spawn_all("a", "b", "c"))
         yield group
 
@@ -102,12 +103,17 @@ session.save(model)
 """
 
 
-def test_members_at_different_places_of_their_loops_are_told(tmp_path: Path) -> None:
+def test_who_is_at_another_place_of_its_loop_than_most_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     with running(tmp_path, ANOTHER_PLACE) as group:
-        group.until(lambda: all(not member.alive for member in group.members))
-        errors = {member.worker: member.last(link.Failed) for member in group.members}
-        assert {failed.reason for failed in errors.values()} == {"BadProgram"}
-        assert "program is at a further backward of its batch, the others' at the first" in errors["b"].error
+        odd = group.members[1]
+        group.until(lambda: not odd.alive)
+        failed = odd.last(link.Failed)
+        assert failed.reason == "BadProgram"
+        assert "program is at a further backward of its batch, the others' at the first" in failed.error
+        group.run()
+        assert [member.worker for member in group.members] == ["a", "c"]
+        assert len(digests(group)) == 1
+        stop_all(group)
 
 
 NUMBERS_ALONE = """
@@ -124,6 +130,97 @@ session.save(model)
 
 def test_numbers_of_the_programs_own_go_along(tmp_path: Path) -> None:
     with running(tmp_path, NUMBERS_ALONE) as group:
+        group.run()
+        assert len(digests(group)) == 1
+        stop_all(group)
+
+
+EVERY_OTHER = """
+model, optimizer = session.prepare(model, optimizer)
+session.state["taken"] = 0
+for step in session.steps(12):
+    if step % 2:
+        continue
+    optimizer.zero_grad()
+    model(torch.randn(4, 4)).square().mean().backward()
+    optimizer.step()
+    session.state["taken"] += 1
+assert session.state["taken"] == 6, session.state
+session.save(model)
+"""
+
+
+def test_what_all_pass_over_is_no_step(tmp_path: Path) -> None:
+    with running(tmp_path, EVERY_OTHER) as group:
+        group.run()
+        assert len(digests(group)) == 1
+        stop_all(group)
+
+
+CALLS_BEFORE_BACKWARD = """
+model, optimizer = session.prepare(model, optimizer)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24))
+for _ in session.epochs(3):
+    session.barrier()
+    for bx, by in loader:
+        loss = (model(bx) - by).square().mean()
+        session.log(mean=session.mean(loss))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+session.save(model)
+"""
+
+
+def test_a_newcomer_comes_by_calls_wherever_they_stand(tmp_path: Path) -> None:
+    with running(tmp_path, CALLS_BEFORE_BACKWARD, pause=0.5) as group:
+        group.until(lambda: group.committed() >= 5)
+        group.members[2].signal(signal.SIGKILL)
+        group.until(group.broken)
+        group.reform()
+        group.join(group.spawn("d", pause=0.0))
+        group.run()
+        assert [member.worker for member in group.members] == ["a", "b", "d"]
+        assert len(digests(group)) == 1
+        stop_all(group)
+
+
+DECIDES_BY_ITS_LOSS = """
+class Seen(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.line = torch.nn.Linear(4, 1)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        return self.line(x)
+
+
+model = Seen()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.3)
+session.prepare(model, optimizer, scheduler)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24))
+for _ in session.epochs(6):
+    total = 0.0
+    for bx, by in loader:
+        optimizer.zero_grad()
+        loss = (model(bx) - by).square().mean()
+        loss.backward()
+        total += loss.item()
+        optimizer.step()
+    scheduler.step(total)
+    assert len(set(session.gather(total))) == 1
+    assert len(set(session.gather(model.mean[0]))) == 1
+session.save(model)
+"""
+
+
+def test_what_a_program_decides_by_its_loss_all_decide_alike(tmp_path: Path) -> None:
+    """After backward the loss is the group's; and buffers are, also where forward puts others in their
+    place."""
+    with running(tmp_path, DECIDES_BY_ITS_LOSS) as group:
         group.run()
         assert len(digests(group)) == 1
         stop_all(group)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, WeightedRandomSampler
 
@@ -64,6 +65,10 @@ def test_alone_it_does_what_the_plain_loop_does(session: Session) -> None:
 
 
 def test_what_only_a_group_needs_works_alone(session: Session) -> None:
+    with pytest.raises(BadProgram, match="nothing was trained so far"):
+        session.mean(3)
+    prepared(session)
+    next(iter(session.loader(DataLoader(DATA, batch_size=8))))
     assert (session.mean(3), session.sum(3), session.gather(3), session.agree(True)) == (3, 3, [3], True)
     assert (session.rank, session.size, session.is_main, session.alone) == (0, 1, True, True)
     session.barrier()
@@ -79,7 +84,10 @@ def test_a_loader_without_a_loop_over_epochs_is_one_epoch(session: Session) -> N
         train(model, optimizer, batch)
         batches.append(batch[0])
     assert torch.equal(torch.cat(batches), X[:16])
-    with pytest.raises(BadProgram, match=r"gone through twice: let `for epoch in session\.epochs"):
+    with pytest.raises(
+        BadProgram,
+        match=r"gone through twice in an epoch, or after the last one: let `for epoch in session\.epochs",
+    ):
         next(iter(loader))
 
 
@@ -316,6 +324,46 @@ def test_a_backward_of_something_else_is_no_step(session: Session) -> None:
         assert session.committed is None or session.committed.step < 3
         train(model, optimizer, batch)
     assert session.committed is not None and session.committed.step == 3
+
+
+def test_a_step_within_backward_is_refused(session: Session) -> None:
+    model, optimizer = prepared(session)
+    model.weight.register_post_accumulate_grad_hook(lambda _: optimizer.step())  # type: ignore[no-untyped-call]
+    batch = next(iter(session.loader(DataLoader(DATA, batch_size=8))))
+    with pytest.raises(BadProgram, match="within backward, when gradients are this worker's alone"):
+        loss_of(model, batch).backward()  # type: ignore[no-untyped-call]
+
+
+def test_gradients_that_have_a_graph_are_refused(session: Session) -> None:
+    model, _ = prepared(session)
+    batch = next(iter(session.loader(DataLoader(DATA, batch_size=8))))
+    with pytest.raises(BadProgram, match=r"torch\.autograd\.grad"):
+        loss_of(model, batch).backward(create_graph=True)  # type: ignore[no-untyped-call]
+
+
+class Odd(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 2).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"version": 1}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        assert state == {"version": 1}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.conv(x)
+        return found
+
+
+def test_a_model_of_any_memory_format_is_saved(session: Session) -> None:
+    model = Odd()
+    session.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    for (x,) in session.loader(DataLoader(TensorDataset(torch.randn(4, 3, 4, 4)), batch_size=4)):
+        model(x).square().mean().backward()
+    saved = load_file(session.save(model))
+    assert set(saved) == {"conv.weight", "conv.bias"} and torch.equal(saved["conv.weight"], model.conv.weight)
 
 
 def test_the_former_names_say_what_to_write(session: Session) -> None:

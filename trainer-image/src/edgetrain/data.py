@@ -114,7 +114,7 @@ def cut(
     record = record.rolled(part)
     ahead = record.block.stop - record.cursor
     fresh = _take(ahead, batch)
-    steps = _steps(ahead, batch)
+    steps = steps_of(ahead, batch)
     more = -(-len(record.returned) // steps) if steps else _take(len(record.returned), batch)
     again, rest = record.returned[:more], record.returned[more:]
     stop = record.cursor + fresh
@@ -136,16 +136,14 @@ def step_for_all(record: SamplerState, holders: Collection[str]) -> BatchPartiti
 
 def _take(there: int, most: int) -> int:
     take = min(most, there)
-    if there - take == 1:
+    if there - take == 1 and most >= SMALLEST:
         take += -1 if take > SMALLEST else 1
     return take
 
 
-def _steps(samples: int, batch: int) -> int:
-    """In how many steps `_take` takes so many samples."""
+def steps_of(samples: int, batch: int) -> int:
+    """In how many steps `cut` hands so many samples out."""
     whole, rest = divmod(samples, batch)
-    if batch < SMALLEST:
-        return max(samples - 1, min(samples, 1))
     if rest == 1 and whole and batch == SMALLEST:
         return whole
     return whole + (rest > 0)

@@ -201,7 +201,7 @@ class Session(FormerNames):
             engine.leave_loops()
             chosen = model if model is not None else self._program.parts.modules[0]
             path = self._program.settings.model_dir / MODEL_FILE
-            data = to_safetensors({name: t.detach().clone() for name, t in chosen.state_dict().items()})
+            data = to_safetensors(_tensors_of(chosen))
             keep_writing(path, data, engine.send, engine.hold_on)
             engine.finish(str(path), hashlib.sha256(data).hexdigest())
             return str(path)
@@ -264,9 +264,17 @@ class Session(FormerNames):
 
     def _combined(self, *numbers: float) -> list[list[float]]:
         with self._program.reported():
-            if self._program.steps is None and self.alone:
-                return [[number] for number in numbers]
             return self._program.running.combine(numbers)
+
+
+def _tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """By name. What a module keeps beside its tensors has no place in a file of tensors."""
+    state = model.state_dict()
+    return {
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
 
 
 def _number(value: float | torch.Tensor) -> float:

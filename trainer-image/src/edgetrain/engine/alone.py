@@ -22,12 +22,11 @@ class Alone:
     def __init__(self, ledger: Ledger, places: Places) -> None:
         self._ledger, self._places = ledger, places
         self.last: Step | None = None
+        self.step = 0
+        self.loss: float | None = None
+        """It is the program's own already."""
         self.standing = (0, 1)
         self.meter = Meter(lambda: None)
-
-    @property
-    def step(self) -> int:
-        return self.last.number if self.last else 0
 
     def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         return self._ledger.foreseen(ME)
@@ -58,16 +57,17 @@ class Alone:
         """Nobody waits for it."""
 
     def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None:
+        self.step += 1
         if turn.kind is not StepKind.BATCH:
             return
         self.meter.computed(computed)
-        number = self.step + 1
-        self._ledger = self._ledger.committed(number, loss, computed)
-        self.last = Step(number, turn.epoch, loss, turn.positions, 1)
-        told = Progress(None, "", number, turn.epoch, loss=loss)
+        self._ledger = self._ledger.committed(self.step, loss, computed)
+        self.last = Step(self.step, turn.epoch, loss, turn.positions, 1)
+        told = Progress(None, "", self.step, turn.epoch, loss=loss)
         self.meter.committed(lambda: told, computed)
 
     def combine(self, numbers: Sequence[float]) -> list[list[float]]:
+        self.step += 1
         return [list(numbers)]
 
     def leave_loops(self) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from edgetrain.engine.errors import BadProgram
 from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain_protocol.history import NO_HISTORY, History
@@ -19,6 +18,8 @@ class StepAssignment:
     """Of the record before it: positions of the epoch that were handed out."""
     replay: Entry | None = None
     """A step that the others have committed before."""
+    done: Entry | None = None
+    """A step that is committed here too: its gradients are what the program is to get."""
     kind: StepKind = StepKind.BATCH
     weight: float | None = None
     """Of this member's part, where it is not the number of its samples."""
@@ -40,16 +41,6 @@ class Step:
     """Whose samples are in it."""
     history: History = NO_HISTORY
     """Which history of the model it belongs to."""
-
-
-def agree_on_kind(own: StepKind, others: StepKind) -> None:
-    """Raises BadProgram: the programs are at different places of their loops."""
-    if own is not others:
-        raise BadProgram(
-            f"this worker's program is at {own.words}, the others' at {others.words}: let every worker call "
-            "backward and the session's methods equally often and in the same order, whatever its own data "
-            "or rank"
-        )
 
 
 class Superseded(Exception):

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from edgetrain.engine.agreeing import place_number
 from edgetrain.engine.assignment import StepAssignment
 from edgetrain.engine.buckets import Buckets, largest_bytes
 from edgetrain.engine.formation.active_formation import ActiveFormation, Operation
@@ -41,6 +42,8 @@ class Attempt:
     operation: Operation[VoteOutcome]
     packing: Packing | None
     """None for a step of numbers."""
+    place: int
+    """Of the program, as votes have it."""
 
 
 class Attempts:
@@ -126,13 +129,16 @@ class Attempts:
         self.kind = turn.kind
         with self._monitor:
             step = self._replica.position.committed + 1
-            self._part = self._part_of(turn)
+            if turn.kind is StepKind.BATCH:
+                # Also where the formation has been entered since, with a ledger of before the epoch.
+                self._replica.enter_epoch(turn.epoch, active)
+            self._part, place = self._part_of(turn), self._place_of(turn)
         job, packing = (
             (self._numbers(active, step, turn), None)
             if turn.kind is StepKind.NUMBERS
             else self._gradients(active, step, loss)
         )
-        return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing)
+        return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing, place)
 
     @held
     def _part_of(self, turn: StepAssignment) -> float:
@@ -144,6 +150,13 @@ class Attempts:
         if not cut or not mine or turn.positions != mine:
             return 0.0
         return (len(mine) if turn.weight is None else turn.weight) / cut.samples
+
+    @held
+    def _place_of(self, turn: StepAssignment) -> int:
+        cut = self._replica.ledger.cut
+        if turn.kind is not StepKind.BATCH or cut is None:
+            return place_number(turn.epoch, 0)
+        return place_number(cut.epoch, self._replica.ledger.record.rolled().cursor)
 
     def _gradients(self, active: ActiveFormation, step: int, loss: float) -> tuple[StepJob, Packing]:
         with self._monitor:

@@ -101,6 +101,9 @@ class Boundary:
         self._arrive()
         replica = self._replica
         self._wait(lambda: self._places.elsewhere or replica.in_sync or replica.begun)
+        with self._monitor:
+            # Once an epoch, by all of them.
+            replica.compare = True
 
     def next_turn(self, over: Over) -> StepAssignment | None:
         """Wait at the boundary for the next step of this epoch; None when there is none, or the program is to
@@ -134,9 +137,15 @@ class Boundary:
         return [list(numbers)] if found is None else found[:, : len(numbers)].tolist()
 
     def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None:
-        """The program has called no backward of this one. The others' step is still to be made: it gets
-        something to go through its loop with that does not count."""
-        return replace(turn, positions=())
+        """The program has called no backward of this one: it brings nothing into the group's step.
+
+        If others do, it goes through its loop once more, with something that does not count, and gets their
+        gradients. If nobody does, there was no step.
+        """
+        if turn.done is None:
+            self.reduce_step(replace(turn, positions=()), 0.0, 0)
+        done = turn.done or self._stepping.committing.with_gradients
+        return self.next_turn(over) if done is None else replace(turn, positions=(), replay=None, done=done)
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None:
         """Before backward: what it makes may be on its way to the others while it still runs."""
@@ -162,6 +171,11 @@ class Boundary:
     @property
     def last(self) -> Step | None:
         return self._stepping.committing.last
+
+    @property
+    def loss(self) -> float | None:
+        """Mean of the last step of gradients, over all members."""
+        return self._stepping.committing.loss
 
     @property
     def step(self) -> int:

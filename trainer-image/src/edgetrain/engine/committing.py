@@ -37,8 +37,17 @@ class Committing:
         """The plan's revision that all members hold, as of the last vote."""
         self.last: Step | None = None
         """What came of the last batch; None if nothing did."""
+        self.loss = 0.0
+        """Mean of the last step of gradients."""
+        self._batch: Entry | None = None
         self.numbers: torch.Tensor | None = None
         """Of the last step of numbers, each member's row; None if nothing came of it."""
+
+    @property
+    def with_gradients(self) -> Entry | None:
+        """The last batch's step; None where nobody has brought anything in, or nothing came of it."""
+        entry = self._batch
+        return entry if entry and self._flat.weight(entry.total) else None
 
     @held
     def after(self, step: int) -> Ledger:
@@ -47,8 +56,10 @@ class Committing:
         if self._attempts.kind is not StepKind.BATCH:
             return ledger.at_rest()
         total = self._attempts.total
-        own = self._own_samples(total, len(ledger.cut.slices)) if ledger.common and ledger.cut else None
-        return ledger.committed(step, self._flat.loss(total), own)
+        known = None if self._flat.weight(total) else 0
+        if ledger.common and ledger.cut:
+            known = self._own_samples(total, len(ledger.cut.slices))
+        return ledger.committed(step, self._flat.loss(total), known)
 
     @held
     def note(self, entry: Entry) -> Entry:
@@ -63,23 +74,28 @@ class Committing:
     @held
     def nothing(self) -> None:
         """The step in hand is given up."""
-        self._replica.in_hand = self.last = self.numbers = None
+        self._replica.in_hand = self.last = self.numbers = self._batch = None
 
     def take(self, entry: Entry, cut: BatchPartition | None) -> None:
         """Give the program what was committed; `cut`: who had which part of it, where that is known."""
         if entry.kind is StepKind.NUMBERS:
             self.numbers = entry.total.view(torch.float64).view(-1, MOST)
             return
-        self._flat.unpack(entry.total)
+        self.give(entry)
         if entry.kind is StepKind.BATCH:
+            self._batch = entry
             self._tell(entry, cut)
+
+    def give(self, entry: Entry) -> None:
+        """Its gradients, once more."""
+        self.loss = self._flat.loss(entry.total)
+        self._flat.unpack(entry.total)
 
     def _tell(self, entry: Entry, cut: BatchPartition | None) -> None:
         parts = [part for part in cut.slices.values() if part] if cut else []
         positions = tuple(position for part in parts for position in part)
         epoch, history = entry.ledger.record.epoch, entry.formation.history
-        loss = self._flat.loss(entry.total)
-        self.last = Step(entry.step, epoch, loss, positions, len(parts), history)
+        self.last = Step(entry.step, epoch, self.loss, positions, len(parts), history)
         own = cut is not None and entry.ledger.common
         samples = self._own_samples(entry.total, len(parts)) if own else len(positions)
         payload, carried = self._attempts.payload, self._traffic.carried()

@@ -6,7 +6,7 @@ that state was taken, and only there the state becomes its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 
@@ -15,16 +15,20 @@ class Place:
     """A pass through the data, or the end of all loops."""
 
     epoch: int = 0
+    inside: bool = False
+    """Past its head: the program has begun to go through the data, or has been through them."""
     over: bool = False
     """The program has left its loops and saves its model."""
 
     def to_document(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "over": self.over}
+        return {"epoch": self.epoch, "inside": self.inside, "over": self.over}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self | None:
         """None for what an older version has written, whose programs had one loop and no place in it."""
-        return cls(int(document["epoch"]), bool(document["over"])) if document else None
+        if not document:
+            return None
+        return cls(int(document["epoch"]), bool(document["inside"]), bool(document["over"]))
 
 
 OVER = Place(over=True)
@@ -42,6 +46,10 @@ class Places:
     def elsewhere(self) -> bool:
         """The program is to go on, without training, to where its state was taken."""
         return self.wanted not in (None, self.here)
+
+    def enter(self) -> None:
+        """The program is about to go through the data."""
+        self.here = replace(self.here, inside=True)
 
     def after(self, epoch: int) -> Place:
         """Where the loop over epochs goes from this one."""

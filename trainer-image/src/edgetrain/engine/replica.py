@@ -2,6 +2,7 @@
 
 import secrets
 
+from edgetrain.engine.formation.active_formation import ActiveFormation
 from edgetrain.engine.formation.state_sync import holder_name
 from edgetrain.engine.state.carried import NOTHING_CARRIED, Carried
 from edgetrain.engine.state.ledger import Ledger
@@ -52,6 +53,13 @@ class ReplicaState:
     def share(self) -> float:
         """Of the batch, 0 to 1."""
         return self.ledger.weights.get(self.holder, 0.0)
+
+    def enter_epoch(self, epoch: int, active: ActiveFormation) -> None:
+        """The program is in this epoch, and all members' are: what they have left of one before is left
+        out."""
+        ledger = self.ledger.in_epoch(epoch)
+        if ledger is not self.ledger:
+            self.ledger = ledger.share_out(active.id, active.holders, active.form.terms.part)
 
     def keep_on(self, history: History) -> None:
         """The state at hand, whatever step is in hand, begins a new generation."""

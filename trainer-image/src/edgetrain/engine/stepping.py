@@ -6,12 +6,14 @@ what becomes of the step is decided there. Parameters only ever move at a commit
 whole at every loop boundary; that is where it is captured and replaced.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
 from edgetrain.credentials import Credentials
 from edgetrain.data import BatchPartition
-from edgetrain.engine.assignment import Rewound, StepAssignment, Superseded, agree_on_kind
+from edgetrain.engine.agreeing import agree_on_kind, agree_on_place
+from edgetrain.engine.assignment import Rewound, StepAssignment, Superseded
 from edgetrain.engine.attempts import Attempt, Attempts
 from edgetrain.engine.committing import Committing
 from edgetrain.engine.entering import Entering
@@ -31,6 +33,8 @@ from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Decision, Message, Prepared
 from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Shares
+
+log = logging.getLogger(__name__)
 
 COMPARE_EVERY = 100
 """Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
@@ -81,8 +85,11 @@ class StepEngine:
     def next_assignment(self, epoch: int) -> StepAssignment | None:
         """What to do at this boundary; None for nothing yet. `epoch`: in which the program is."""
         replica = self.replica
+        kind = self.catch_up.next_kind(replica.position.committed)
+        if kind not in (None, StepKind.BATCH):
+            # The program comes to it on its way to the next backward.
+            return StepAssignment(epoch, ())
         if entry := self.catch_up.take_step(replica.position.committed):
-            agree_on_kind(StepKind.BATCH, entry.kind)
             # The record is the one after it; only of a step that is everybody's does it tell the one before.
             record = entry.ledger.record
             return StepAssignment(record.epoch, (), max(0, record.cursor - 1), replay=entry)
@@ -90,9 +97,7 @@ class StepEngine:
         active = self.entering.entered
         if not active or replica.drifted:
             return None
-        ledger = replica.ledger.in_epoch(epoch)
-        if ledger is not replica.ledger:
-            replica.ledger = ledger.share_out(active.id, active.holders, active.form.terms.part)
+        replica.enter_epoch(epoch, active)
         if not replica.ledger.cut:
             return None
         replica.in_hand, self.orders.rewind = replica.mine, False
@@ -134,6 +139,9 @@ class StepEngine:
             Rewound: as that, and the state is to be what it is now again at the next boundary.
             SystemExit: the supervisor asked to stop, or is gone.
         """
+        if turn.done:
+            self.committing.give(turn.done)
+            return
         if turn.kind is StepKind.BATCH:
             self._meter.computed(computed)
         if turn.replay:
@@ -247,6 +255,7 @@ class StepEngine:
         return CommitVote(
             step=attempt.step,
             kind=self._attempts.kind,
+            place=attempt.place,
             hold_revision=self.orders.hold_revision,
             reform=self.orders.reform,
             save=due and attempt.active.leads,
@@ -261,13 +270,18 @@ class StepEngine:
             # The vote was over already when a new generation began, from the step before.
             raise GroupBroken("another generation has begun")
         kind = self._attempts.kind
-        for other in outcome.kinds:
-            agree_on_kind(kind, other)
+        agree_on_place(outcome, [peer.worker for peer in active.form.members], active.form.rank)
         cut, ledger = replica.ledger.cut, self.committing.after(attempt.step)
         if kind is StepKind.BATCH:
             speeds = dict(zip(active.holders, outcome.speeds, strict=True))
             ledger = ledger.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
         replica.compare, replica.drifted = False, outcome.drifted
+        if outcome.drifted:
+            log.warning(
+                "members' parameters differ, and all take the aggregator's: the last bits of other "
+                "processors' kernels, "
+                "or a program that moves them by what it alone knows (its own loss, its own random numbers)"
+            )
         self.committing.held, self.save_due = outcome.held, outcome.save
         if kind is not StepKind.NUMBERS:
             active.sum_seconds = outcome.sum_seconds

@@ -61,7 +61,7 @@ class FormerNames:
         program = self._program
         loader = Loader(program.running.supply, program.pass_through)
         for _ in program.walk(epochs):
-            program.drained = False
+            program.drained = None
             for batch in loader:
                 yield batch
                 with program.reported():
@@ -84,7 +84,7 @@ class FormerNames:
         """Deprecated: `save`, after a loop that has come to its end."""
         _deprecated("session.finish", "session.save(model)")
         with self._program.reported():
-            if not self._program.drained:
+            if self._program.drained is None:
                 raise BadProgram(
                     "session.finish was called before the loop over session.batches had come to its end: "
                     "the other workers would wait for this one; ask for fewer epochs instead of leaving it"

@@ -7,6 +7,7 @@ from torch.optim import Optimizer
 from edgetrain.engine.errors import BadProgram
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.loop.parts import Parts
+from edgetrain.loop.torch_calls import inside_backward
 
 
 class Guards:
@@ -25,6 +26,11 @@ class Guards:
         if self._checked.get(id(optimizer)) == count:
             return
         name = type(optimizer).__name__
+        if inside_backward():
+            raise BadProgram(
+                f"the {name} takes a step within backward, when gradients are this worker's alone: call it "
+                "after backward"
+            )
         if not any(optimizer is one for one in self._parts.optimizers):
             raise BadProgram(
                 f"a {name} that was not given to session.prepare takes a step: its state would stay on this "

@@ -39,8 +39,8 @@ class Program:
         """Of the loop over epochs that it is in, or was; None while there was none."""
         self.seed: int | None = None
         """The program's own; torch's is each member's from then on, another one in each step."""
-        self.drained = False
-        """Its loader has come to the end of an epoch."""
+        self.drained: Place | None = None
+        """Where its loader has come to the end of an epoch."""
 
     @property
     def running(self) -> Steps:
@@ -69,19 +69,20 @@ class Program:
     def pass_through(self, supply: Supply) -> Iterator[Any]:
         """The batches of what is left of an epoch."""
         with self.reported():
-            if self.epochs is None:
-                self.epochs = 1
-            elif self.drained and self.epochs == 1:
+            self.epochs = self.epochs or 1
+            if self.drained == self.places.here:
                 raise BadProgram(
-                    "the loader was gone through twice: let `for epoch in session.epochs(count):` be the "
-                    "loop around it"
+                    "the loader was gone through twice in an epoch, or after the last one: let `for epoch in "
+                    "session.epochs(count):` be the loop around it, and evaluate on a plain DataLoader"
                 )
-            batches = self.begun(supply).batches()
+            steps = self.begun(supply)
+            self.places.enter()
+            batches = steps.batches()
         while True:
             with self.reported():
                 batch = next(batches, _END)
             if batch is _END:
-                self.drained = True
+                self.drained = self.places.here
                 return
             yield batch
 
@@ -90,7 +91,7 @@ class Program:
         if self.steps is None:
             self.seed = torch.initial_seed()
             flat = self.parts.flat()
-            window = GradientWindow(flat)
+            window = GradientWindow(flat, self.parts.optimizers)
             engine = self._engine(flat, supply, window)
             self.steps = Steps(engine, supply, self.parts, flat, self.places, window)
             if self.link:
@@ -114,9 +115,16 @@ class Program:
     # --- what torch tells
 
     @contextlib.contextmanager
-    def around_backward(self, root: torch.Tensor) -> Iterator[None]:
-        with self.reported(), self.running.around_backward(root):
-            yield
+    def around_backward(self, root: torch.Tensor, *, kept: bool, differentiable: bool) -> Iterator[None]:
+        with self.reported():
+            if differentiable:
+                raise BadProgram(
+                    "backward was asked for gradients with a graph (create_graph=True), which the others' "
+                    "have not: take "
+                    "them by torch.autograd.grad, and call backward of what is made of them"
+                )
+            with self.running.around_backward(root, kept=kept):
+                yield
 
     def before_step(self, optimizer: Optimizer) -> None:
         with self.reported():

@@ -45,6 +45,9 @@ class Engine(Protocol):
     @property
     def step(self) -> int: ...
 
+    @property
+    def loss(self) -> float | None: ...
+
     def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]: ...
 
     def send(self, message: Message) -> None: ...
@@ -128,7 +131,7 @@ class Steps:
             )
         self.skipped += len(turn.positions)
         if turn.positions:
-            log.warning(
+            log.info(
                 "%d samples were passed over: no backward was called of their batch", len(turn.positions)
             )
             self.engine.meter.logged({"samplesPassedOver": float(self.skipped)})
@@ -174,12 +177,14 @@ class Steps:
     # --- what torch tells
 
     @contextlib.contextmanager
-    def around_backward(self, root: torch.Tensor) -> Iterator[None]:
-        """Make the gradients that come of it the group's."""
+    def around_backward(self, root: torch.Tensor, *, kept: bool) -> Iterator[None]:
+        """Make the gradients that come of it the group's; and `root`, unless its graph is `kept`, their
+        loss."""
         if (turn := self._belongs_to()) is None:
             yield
             return
-        loss, engine = float(root.detach().mean()) / self._parts.scale(), self.engine
+        scale, engine = self._parts.scale(), self.engine
+        loss = float(root.detach().mean()) / scale
         sure = leads_to(root, self._trained_ids)
         before = [] if sure else self._marks()
         engine.meter.enter("backward")
@@ -192,6 +197,10 @@ class Steps:
             raise
         if sure or self._moved(before):
             self._reduce(turn, loss)
+            if engine.loss is not None and root.numel() == 1 and not kept:
+                # What a program decides by its loss, all members decide alike. Not through autograd, which
+                # would take a tensor that it has saved for changed.
+                root.data.fill_(engine.loss * scale)
 
     def _belongs_to(self) -> StepAssignment | None:
         if self._turn:
@@ -205,7 +214,7 @@ class Steps:
             self._turn, self._trained = None, True
             self.supply.used()
         self.engine.reduce_step(turn, loss, self._computed)
-        self._window.open = True
+        self._window.open()
         self.engine.meter.enter("apply")
 
     def _marks(self) -> list[tuple[torch.Tensor | None, int]]:
@@ -223,7 +232,7 @@ class Steps:
             self._guards.check(optimizer)
 
     def after_step(self, optimizer: Optimizer) -> None:
-        self._window.open = False
+        self._window.close(optimizer)
 
     # --- numbers
 

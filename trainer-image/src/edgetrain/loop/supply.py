@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from edgetrain.data import Block, SamplerState
+from edgetrain.data import Block, SamplerState, steps_of
 from edgetrain.engine.assignment import StepAssignment
 from edgetrain.engine.errors import BadProgram, EmptyDataset
 from edgetrain.engine.state.ledger import Ledger
@@ -103,7 +103,7 @@ class Shared:
         return self._source.order.indices(epoch, positions)
 
     def __len__(self) -> int:
-        return -(-self._source.samples // self._source.batch_size)
+        return steps_of(self._source.samples, self._source.batch_size)
 
 
 class EpochLength:

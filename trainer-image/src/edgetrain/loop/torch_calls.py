@@ -23,8 +23,15 @@ from torch.optim.optimizer import (
 class Listener(Protocol):
     """Called in the thread that has begun to listen, alone."""
 
-    def around_backward(self, root: torch.Tensor) -> AbstractContextManager[None]:
-        """`root`: what backward was called of."""
+    def around_backward(
+        self, root: torch.Tensor, *, kept: bool, differentiable: bool
+    ) -> AbstractContextManager[None]:
+        """
+        Args:
+            root: what backward was called of.
+            kept: its graph is kept for another one.
+            differentiable: gradients are to have a graph of their own.
+        """
 
     def before_step(self, optimizer: Optimizer) -> None:
         """An optimiser is about to move its parameters."""
@@ -49,6 +56,11 @@ def listen(listener: Listener) -> None:
     _listening, _thread, _inside = weakref.ref(listener), threading.get_ident(), False
 
 
+def inside_backward() -> bool:
+    """Whether a backward runs that a session listens to."""
+    return _inside
+
+
 def _listener() -> Listener | None:
     return _listening() if _listening and threading.get_ident() == _thread else None
 
@@ -65,16 +77,23 @@ def _tell_after(optimizer: Optimizer) -> None:
 
 def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
+    def backward(
+        tensors: Any,
+        grad_tensors: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         global _inside
         listener = None if _inside else _listener()
         if listener is None:
-            original(tensors, *args, **kwargs)
+            original(tensors, grad_tensors, retain_graph, create_graph, *args, **kwargs)
             return
-        _inside = True
+        _inside, root = True, tensors if isinstance(tensors, torch.Tensor) else tensors[0]
         try:
-            with listener.around_backward(tensors if isinstance(tensors, torch.Tensor) else tensors[0]):
-                original(tensors, *args, **kwargs)
+            with listener.around_backward(root, kept=bool(retain_graph), differentiable=create_graph):
+                original(tensors, grad_tensors, retain_graph, create_graph, *args, **kwargs)
         finally:
             _inside = False
 

@@ -14,6 +14,8 @@ class CommitVote:
 
     step: int
     kind: StepKind
+    place: int
+    """Of the program: epoch, and what is left of it."""
     hold_revision: int
     reform: bool
     save: bool
@@ -29,7 +31,7 @@ class CommitVote:
     def row(self) -> list[int]:
         flags = [int(self.reform), int(self.save), int(self.again)]
         measured = [round(self.speed * 1000), round(self.sum_seconds * 1e6)]
-        return [self.step, int(self.kind), self.hold_revision, *flags, *measured, self.digest]
+        return [self.step, int(self.kind), self.place, self.hold_revision, *flags, *measured, self.digest]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class VoteOutcome:
     drifted: bool
     """Members' parameters differ, by the last bits of another processor's kernels."""
     kinds: list[StepKind]
-    """By rank; where they differ, nothing is committed."""
+    """By rank; where they differ, nothing is committed. So it is with places."""
+    places: list[int]
     again: bool
     """Nothing is committed yet: all sum once more, then vote once more."""
     sum_seconds: float
@@ -66,7 +69,7 @@ def vote(gather: Gather, own: CommitVote) -> VoteOutcome:
 
 def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
     """Read the gathered rows. Pure."""
-    steps, kinds, held, reforms, saves, again, speeds, sums, digests = zip(*rows, strict=True)
+    steps, kinds, places, held, reforms, saves, again, speeds, sums, digests = zip(*rows, strict=True)
     if set(steps) != {own.step}:
         raise GroupBroken(f"members vote on different steps: {steps}")
     return VoteOutcome(
@@ -76,6 +79,7 @@ def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
         speeds=[speed / 1000 for speed in speeds],
         drifted=len(set(digests)) > 1,
         kinds=[StepKind(kind) for kind in kinds],
+        places=list(places),
         again=any(again),
         sum_seconds=max(sums) / 1e6,
     )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edgetrain.engine.buckets import Buckets, cut
+from edgetrain.engine.errors import BadProgram
 
 SPEECH = "speech 6"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
@@ -32,10 +33,11 @@ class FlatModel:
         """`trained`: those of the model's parameters that may be moved, in the model's order."""
         self.trained = [*trained][::-1]
         """In the order in which backward usually makes their gradients: the last first."""
-        self._weights: list[Tensor] = [p.detach() for p in model.parameters()]
-        buffers = list(model.buffers())
-        self.float_buffers = [b for b in buffers if b.is_floating_point()]
-        self._whole: list[Tensor] = self._weights + buffers
+        self._parameters = list(model.parameters())
+        self._buffers = _places_of_buffers(model)
+        self._floats = [
+            place for place, b in zip(self._buffers, self.buffers, strict=True) if b.is_floating_point()
+        ]
         self._parts = [t.numel() for t in (*self.trained, *self.float_buffers)]
         self._tail = len(self.trained) + 2
         """Numbers: presence, loss and weight."""
@@ -44,6 +46,15 @@ class FlatModel:
         """So many of the reduced vector's numbers, from its start, are gradients."""
         self._sparse = {id(weight) for weight in _sparse_weights(model)}
         self._cuts: dict[int, Buckets] = {}
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """As they are now: a program's forward may put others in their place."""
+        return [_buffer(module, name) for module, name in self._buffers]
+
+    @property
+    def float_buffers(self) -> list[Tensor]:
+        return [_buffer(module, name) for module, name in self._floats]
 
     @property
     def bytes(self) -> int:
@@ -96,7 +107,7 @@ class FlatModel:
 
     def finite(self) -> bool:
         """Whether all parameters are finite. Buffers may hold infinities on purpose, as masks do."""
-        return all(bool(weight.isfinite().all()) for weight in self._weights)
+        return all(bool(weight.isfinite().all()) for weight in [p.detach() for p in self._parameters])
 
     def unpack(self, total: Tensor) -> None:
         """Set every gradient and float buffer to the mean of those who have brought in theirs."""
@@ -125,19 +136,25 @@ class FlatModel:
     def digest(self) -> int:
         """31 bits that differ where any parameter differs in any bit."""
         value = 0
-        for weight in self._weights:
+        for weight in [p.detach() for p in self._parameters]:
             value = zlib.crc32(_bytes_of(weight), value)
         return value & 0x7FFFFFFF
 
+    @property
+    def _everything(self) -> list[Tensor]:
+        return [p.detach() for p in self._parameters] + self.buffers
+
     def whole(self) -> Tensor:
         """All parameters and buffers as one vector of bytes."""
-        return torch.cat([torch.frombuffer(bytearray(_bytes_of(t)), dtype=torch.uint8) for t in self._whole])
+        return torch.cat(
+            [torch.frombuffer(bytearray(_bytes_of(t)), dtype=torch.uint8) for t in self._everything]
+        )
 
     def set_whole(self, data: Tensor) -> None:
         """Take the parameters and buffers that another member's `whole` gave."""
-        sizes = [t.numel() * t.element_size() for t in self._whole]
+        sizes = [t.numel() * t.element_size() for t in self._everything]
         with torch.no_grad():
-            for target, piece in zip(self._whole, data.split_with_sizes(sizes), strict=True):
+            for target, piece in zip(self._everything, data.split_with_sizes(sizes), strict=True):
                 target.copy_(piece.clone().view(target.dtype).view(target.shape))
 
 
@@ -152,6 +169,26 @@ def _copy(targets: list[Tensor], values: list[Tensor], weight: float) -> None:
     # Parts of a whole sum to 1 but for rounding; else somebody's part is missing.
     if abs(weight - 1) > ROUNDING:
         torch._foreach_div_(targets, weight)
+
+
+def _buffer(module: nn.Module, name: str) -> Tensor:
+    found = module._buffers[name]
+    if found is None:
+        raise BadProgram(
+            f"the buffer {name} of a {type(module).__name__} is gone: keep it a tensor while it trains"
+        )
+    return found
+
+
+def _places_of_buffers(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Each once, though several modules may have it."""
+    seen, found = set[int](), []
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None and id(buffer) not in seen:
+                seen.add(id(buffer))
+                found.append((module, name))
+    return found
 
 
 def _sparse_weights(model: nn.Module) -> Iterable[Tensor]:

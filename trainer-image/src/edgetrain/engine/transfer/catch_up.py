@@ -5,6 +5,7 @@ from collections.abc import Callable
 from edgetrain.credentials import Credentials
 from edgetrain.engine.monitor import Monitor
 from edgetrain.engine.state.snapshot import Snapshot
+from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.follower import Follower
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import CaughtUp, FetchFailed, Form, Message, Peer, Position
@@ -54,6 +55,10 @@ class CatchUp:
     def take_step(self, committed: int) -> Entry | None:
         """The step after `committed`, if it has come."""
         return self._follower.take_step(committed) if self._follower else None
+
+    def next_kind(self, committed: int) -> StepKind | None:
+        """Of the step that `take_step` would give."""
+        return self._follower.next_kind(committed) if self._follower else None
 
     def tell(self, position: Position) -> None:
         """Say, once, that the donor's front has been reached, or that nothing comes from it."""

@@ -101,6 +101,14 @@ class Follower:
                 return entry
         return None
 
+    def next_kind(self, committed: int) -> StepKind | None:
+        """Of the step that `take_step` would give."""
+        while self._steps and not self._snapshot:
+            if self._steps[0].step == committed + 1:
+                return self._steps[0].kind
+            self._steps.popleft()
+        return None
+
     @property
     def needs_snapshot(self) -> bool:
         """The donor does not keep the next step any more: only its snapshot helps."""
