@@ -45,6 +45,12 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, batch: list[torch.
     optimizer.step()
 
 
+def trained_on(model: nn.Linear, batch: torch.Tensor) -> torch.Tensor:
+    """The batch, of which some backward is called."""
+    model.weight.sum().backward()  # type: ignore[no-untyped-call]
+    return batch
+
+
 def test_alone_it_does_what_the_plain_loop_does(session: Session) -> None:
     model, optimizer = prepared(session)
     loader, seen = session.loader(DataLoader(DATA, batch_size=8, shuffle=True)), []
@@ -127,6 +133,13 @@ def test_a_batch_can_be_passed_over_and_is_counted(session: Session) -> None:
     assert session.committed is not None and session.committed.step == 2
 
 
+def test_a_program_that_never_trains_is_told(session: Session) -> None:
+    model, _ = prepared(session)
+    with pytest.raises(BadProgram, match="no backward was called of any batch"):
+        for batch in session.loader(DataLoader(DATA, batch_size=8)):
+            torch.autograd.grad(loss_of(model, batch), [*model.parameters()])
+
+
 def test_gradients_add_up_over_batches(session: Session) -> None:
     model, optimizer = prepared(session)
     right = torch.zeros(1, 4)
@@ -161,17 +174,19 @@ def squared(items: list[int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_data_come_as_the_programs_own_loader_makes_them(session: Session, workers: int) -> None:
-    prepared(session)
+    model, _ = prepared(session)
     loader = DataLoader(Doubled(), batch_size=4, collate_fn=squared, num_workers=workers)
-    found = list(session.loader(loader))
+    found = [trained_on(model, batch) for batch in session.loader(loader)]
     assert [batch.tolist() for batch in found] == [[0, 4, 16, 36], [64, 100, 144, 196], [256, 324]]
 
 
 def test_a_sampler_of_ones_own_is_asked_once_an_epoch(session: Session) -> None:
-    prepared(session)
+    model, _ = prepared(session)
     sampler = WeightedRandomSampler([1.0, 0.0, 1.0, 0.0], num_samples=6)
     loader = session.loader(DataLoader(TensorDataset(torch.arange(4)), batch_size=3, sampler=sampler))
-    epochs = [torch.cat([batch for (batch,) in loader]).tolist() for _ in session.epochs(4)]
+    epochs = [
+        torch.cat([trained_on(model, batch) for (batch,) in loader]).tolist() for _ in session.epochs(4)
+    ]
     assert all(set(epoch) <= {0, 2} and len(epoch) == 6 for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
@@ -226,11 +241,11 @@ def test_data_of_ones_own_come_by_a_loader_of_any_kind(session: Session) -> None
 
 
 def test_a_stream_needs_a_length_of_its_epochs(session: Session) -> None:
-    prepared(session)
+    model, _ = prepared(session)
     with pytest.raises(BadProgram, match="say how many steps an epoch has, by steps="):
         session.loader(DataLoader(Endless(), batch_size=2), local=True)
     loader = session.loader(DataLoader(Endless(), batch_size=2), local=True, steps=4)
-    assert [batch.tolist() for batch in loader] == [[1]] * 4
+    assert [trained_on(model, batch).tolist() for batch in loader] == [[1]] * 4
 
 
 def test_a_loop_without_a_loader(session: Session) -> None:

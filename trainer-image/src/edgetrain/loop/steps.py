@@ -28,7 +28,15 @@ from edgetrain.loop.window import GradientWindow
 log = logging.getLogger(__name__)
 
 MOST_SKIPPED = 100
-"""Batches in a row without backward: a program that skips so many does not train."""
+"""Batches in a row that stand in for one that was passed over: a program that passes all of them over does
+not train."""
+
+
+NEVER = (
+    "no backward was called of any batch: call loss.backward() on what a model gave that was given to "
+    "session.prepare, "
+    "in every epoch; gradients that torch.autograd.grad gives are not the group's"
+)
 
 
 class Engine(Protocol):
@@ -96,7 +104,8 @@ class Steps:
         self._trained = False
         """A batch was reduced: a further backward belongs to it."""
         self._trained_ids = {id(parameter) for parameter in flat.trained}
-        self._skipped_in_a_row = 0
+        self._stood_in = 0
+        """Times that something stood in for the batch which was passed over."""
         self.skipped = 0
         """Samples of batches that the program passed over."""
         self.own_numbers: str | None = None
@@ -110,25 +119,26 @@ class Steps:
         self.engine.settle()
         if not self.places.elsewhere:
             self.supply.begin_epoch(self._foreseen, self._agreed)
+        given, self._trained = 0, False
         while turn := self._next():
+            given += 1
             yield self._batch(turn)
+        if given and not self._trained and not self.places.elsewhere:
+            raise BadProgram(NEVER)
         self._trained = False
 
     def _next(self) -> StepAssignment | None:
         turn, self._turn = self._turn, None
         if turn and turn.epoch == self.places.here.epoch:
             return self._passed_over(turn)
-        self._skipped_in_a_row = 0
+        self._stood_in = 0
         return self.engine.next_turn(self.supply.over)
 
     def _passed_over(self, turn: StepAssignment) -> StepAssignment | None:
         """The program called no backward of it."""
-        self._skipped_in_a_row += 1
-        if self._skipped_in_a_row > MOST_SKIPPED:
-            raise BadProgram(
-                f"no backward was called of {MOST_SKIPPED} batches in a row: call loss.backward() on what a "
-                "model gave that was given to session.prepare"
-            )
+        self._stood_in += 1 if turn.done else 0
+        if self._stood_in > MOST_SKIPPED:
+            raise BadProgram(NEVER)
         self.skipped += len(turn.positions)
         if turn.positions:
             log.info(
@@ -197,7 +207,7 @@ class Steps:
             raise
         if sure or self._moved(before):
             self._reduce(turn, loss)
-            if engine.loss is not None and root.numel() == 1 and not kept:
+            if engine.loss is not None and not kept and _is_a_number(root):
                 # What a program decides by its loss, all members decide alike. Not through autograd, which
                 # would take a tensor that it has saved for changed.
                 root.data.fill_(engine.loss * scale)
@@ -244,3 +254,8 @@ class Steps:
         # Who is lost between two parts of them is in one and not in the other.
         parts = [self.engine.combine(numbers[start : start + MOST]) for start in starts]
         return [list(column) for rows in parts for column in zip(*rows, strict=True)]
+
+
+def _is_a_number(root: torch.Tensor) -> bool:
+    """Of its own: neither a parameter, nor a part of what the model gave."""
+    return root.numel() == 1 and root.grad_fn is not None and not root._is_view()
