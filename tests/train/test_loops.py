@@ -174,11 +174,12 @@ session.save(model)
 
 def test_a_newcomer_comes_by_calls_wherever_they_stand(tmp_path: Path) -> None:
     with running(tmp_path, CALLS_BEFORE_BACKWARD, pause=0.5) as group:
+        newcomer = group.spawn("d", pause=0.0)
         group.until(lambda: group.committed() >= 5)
         group.members[2].signal(signal.SIGKILL)
         group.until(group.broken)
         group.reform()
-        group.join(group.spawn("d", pause=0.0))
+        group.join(newcomer)
         group.run()
         assert [member.worker for member in group.members] == ["a", "b", "d"]
         assert len(digests(group)) == 1

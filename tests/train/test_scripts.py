@@ -69,13 +69,14 @@ def test_members_come_and_go_at_any_moment_and_all_have_one_model(tmp_path: Path
     chance = random.Random(f"{name} {SEED}")
     with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.4) as group:
         group.start(group.spawn_all("a", "b", "c"))
+        newcomer = group.spawn("d", pause=0.0)
         group.until(lambda: group.committed() >= 2)
         # Nothing to wait for: that it is any moment is the point.
         time.sleep(chance.random() * 0.4)
         chance.choice(group.members).signal(signal.SIGKILL)
         group.until(group.broken)
         group.reform()
-        group.join(group.spawn("d", pause=0.0))
+        group.join(newcomer)
         group.run()
         living = [member for member in group.members if member.alive]
         assert len(living) == 3
