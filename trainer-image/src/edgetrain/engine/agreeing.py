@@ -46,6 +46,6 @@ def agree_on_place(outcome: VoteOutcome, workers: Sequence[str], rank: int) -> N
     agree_on_kind(own[0], kind)
     raise BadProgram(
         f"this worker's program is in epoch {own[1] >> 32}, the others' in epoch {place >> 32}, or at "
-        "another batch of it: "
-        "count in session.state, which goes along with the model, and leave loops by session.agree(...)"
+        "another batch of it: count in session.state, which goes along with the model, and leave loops by "
+        "session.agree(...)"
     )

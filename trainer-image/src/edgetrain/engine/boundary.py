@@ -102,8 +102,7 @@ class Boundary:
         replica = self._replica
         self._wait(lambda: self._places.elsewhere or replica.in_sync or replica.begun)
         with self._monitor:
-            # Once an epoch, by all of them.
-            replica.compare = True
+            replica.compare_again()
 
     def next_turn(self, over: Over) -> StepAssignment | None:
         """Wait at the boundary for the next step of this epoch; None when there is none, or the program is to

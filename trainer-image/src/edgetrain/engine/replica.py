@@ -11,6 +11,10 @@ from edgetrain.link import Position
 from edgetrain_protocol.history import History
 
 
+SELDOM = 50
+"""Steps between comparisons that epochs ask for."""
+
+
 class ReplicaState:
     """Guarded by the engine's monitor."""
 
@@ -23,6 +27,8 @@ class ReplicaState:
         """Its parameters are known to be those of `position.committed` in its history."""
         self.compare = True
         """Its parameters are to be compared with the others' in the next vote."""
+        self.compared_at = 0
+        """The last step in which they were."""
         self.drifted = False
         """They were, and found to differ."""
         self.begun = False
@@ -53,6 +59,10 @@ class ReplicaState:
     def share(self) -> float:
         """Of the batch, 0 to 1."""
         return self.ledger.weights.get(self.holder, 0.0)
+
+    def compare_again(self) -> None:
+        """Where an epoch begins, if that was not just done: it reads all parameters."""
+        self.compare = self.compare or self.position.committed >= self.compared_at + SELDOM
 
     def enter_epoch(self, epoch: int, active: ActiveFormation) -> None:
         """The program is in this epoch, and all members' are: what they have left of one before is left

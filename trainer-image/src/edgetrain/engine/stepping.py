@@ -275,7 +275,9 @@ class StepEngine:
         if kind is StepKind.BATCH:
             speeds = dict(zip(active.holders, outcome.speeds, strict=True))
             ledger = ledger.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
-        replica.compare, replica.drifted = False, outcome.drifted
+        replica.drifted = outcome.drifted
+        if replica.compare or attempt.step % COMPARE_EVERY == 0:
+            replica.compare, replica.compared_at = False, attempt.step
         if outcome.drifted:
             log.warning(
                 "members' parameters differ, and all take the aggregator's: the last bits of other "

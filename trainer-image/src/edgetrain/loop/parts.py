@@ -17,7 +17,6 @@ class Parts:
 
     def __init__(self) -> None:
         self.objects: list[Stateful] = []
-        self._loose: list[nn.Parameter] = []
 
     def add(self, things: Iterable[Any]) -> None:
         """
@@ -29,11 +28,10 @@ class Parts:
             if any(thing is one for one in self.objects):
                 raise BadProgram(f"a {type(thing).__name__} was given to the session twice: once is enough")
             if isinstance(thing, nn.Parameter):
-                self._loose.append(thing)
                 self.objects.append(nn.ParameterList([thing]))
-                continue
-            check([thing])
-            self.objects.append(thing)
+            else:
+                check([thing])
+                self.objects.append(thing)
 
     @property
     def modules(self) -> list[nn.Module]:

@@ -72,8 +72,8 @@ class Program:
             self.epochs = self.epochs or 1
             if self.drained == self.places.here:
                 raise BadProgram(
-                    "the loader was gone through twice in an epoch, or after the last one: let `for epoch in "
-                    "session.epochs(count):` be the loop around it, and evaluate on a plain DataLoader"
+                    "the loader was gone through twice in an epoch, or after the last one: let `for epoch "
+                    "in session.epochs(count):` be the loop around it, and evaluate on a plain DataLoader"
                 )
             steps = self.begun(supply)
             self.places.enter()
@@ -120,8 +120,7 @@ class Program:
             if differentiable:
                 raise BadProgram(
                     "backward was asked for gradients with a graph (create_graph=True), which the others' "
-                    "have not: take "
-                    "them by torch.autograd.grad, and call backward of what is made of them"
+                    "have not: take them by torch.autograd.grad, and call backward of what is made of them"
                 )
             with self.running.around_backward(root, kept=kept):
                 yield

@@ -1,8 +1,8 @@
 """Each member draws random numbers of its own: dropout, augmentation and exploration are not to be the same
 on all.
 
-They depend on the program's seed, the worker and the step, and on nothing else: a member that goes on from
-another's state, or from a checkpoint, needs to be told nothing.
+They depend on the program's seed, the worker and the step (Python's and numpy's: the epoch), and on nothing
+else: a member that goes on from another's state, or from a checkpoint, needs to be told nothing.
 """
 
 import hashlib
@@ -18,11 +18,15 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def seed_all(seed: int) -> None:
-    """torch's, Python's and numpy's own generators."""
+def seed_step(seed: int) -> None:
+    """torch's own generator: at each step, since that costs next to nothing."""
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
+
+
+def seed_epoch(seed: int) -> None:
+    """Python's and numpy's: where the program begins to go through its data."""
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
 

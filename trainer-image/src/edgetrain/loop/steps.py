@@ -21,7 +21,7 @@ from edgetrain.link import Message
 from edgetrain.loop.graph import leads_to
 from edgetrain.loop.guards import Guards
 from edgetrain.loop.parts import Parts
-from edgetrain.loop.random_numbers import seed_all, seed_of
+from edgetrain.loop.random_numbers import seed_epoch, seed_of, seed_step
 from edgetrain.loop.supply import Supply
 from edgetrain.loop.window import GradientWindow
 
@@ -34,8 +34,7 @@ not train."""
 
 NEVER = (
     "no backward was called of any batch: call loss.backward() on what a model gave that was given to "
-    "session.prepare, "
-    "in every epoch; gradients that torch.autograd.grad gives are not the group's"
+    "session.prepare, in every epoch; gradients that torch.autograd.grad gives are not the group's"
 )
 
 
@@ -119,6 +118,8 @@ class Steps:
         self.engine.settle()
         if not self.places.elsewhere:
             self.supply.begin_epoch(self._foreseen, self._agreed)
+            if self.own_numbers is not None:
+                seed_epoch(seed_of(self.own_numbers, "epoch", self.places.here.epoch))
         given, self._trained = 0, False
         while turn := self._next():
             given += 1
@@ -150,7 +151,7 @@ class Steps:
     def _batch(self, turn: StepAssignment) -> Any:
         self.engine.meter.enter("data")
         if self.own_numbers is not None:
-            seed_all(seed_of(self.own_numbers, self.engine.step))
+            seed_step(seed_of(self.own_numbers, self.engine.step))
         batch = self.supply.batch(turn)
         weight = self.supply.weight(batch) if turn.positions else None
         self._computed = len(turn.positions) if weight is None else round(weight)
