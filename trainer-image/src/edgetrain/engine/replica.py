@@ -10,7 +10,6 @@ from edgetrain.engine.transfer.replay_log import ReplayLog
 from edgetrain.link import Position
 from edgetrain_protocol.history import History
 
-
 SELDOM = 50
 """Steps between comparisons that epochs ask for."""
 
