@@ -34,8 +34,11 @@ def running(root: Path, text: str, pause: float = 0.0) -> Iterator[Coordinator]:
         yield group
 
 
-def digests(group: Coordinator) -> set[str]:
-    return {member.last(link.Finished).digest for member in group.members}
+def end_alike(group: Coordinator) -> None:
+    """Train to the end: all members have one model then."""
+    group.run()
+    assert len({member.last(link.Finished).digest for member in group.members}) == 1
+    stop_all(group)
 
 
 PASSED_OVER = """
@@ -57,12 +60,10 @@ session.save(model)
 def test_who_passes_a_batch_over_goes_on_with_the_others(tmp_path: Path) -> None:
     """It takes the others' step: what it is given in its place does not count."""
     with running(tmp_path, PASSED_OVER) as group:
-        group.run()
-        assert len(digests(group)) == 1
+        end_alike(group)
         told = [member.last(link.Progress) for member in group.members]
         assert {progress.step for progress in told} == {12}
         assert any(progress.metrics.get("samplesPassedOver") for progress in told)
-        stop_all(group)
 
 
 OWN_NUMBERS = """
@@ -85,9 +86,7 @@ session.save(model)
 
 def test_each_member_draws_numbers_of_its_own(tmp_path: Path) -> None:
     with running(tmp_path, OWN_NUMBERS) as group:
-        group.run()
-        assert len(digests(group)) == 1
-        stop_all(group)
+        end_alike(group)
 
 
 ANOTHER_PLACE = """
@@ -110,10 +109,8 @@ def test_who_is_at_another_place_of_its_loop_than_most_is_told_and_the_others_go
         failed = odd.last(link.Failed)
         assert failed.reason == "BadProgram"
         assert "program is at a further backward of its batch, the others' at the first" in failed.error
-        group.run()
+        end_alike(group)
         assert [member.worker for member in group.members] == ["a", "c"]
-        assert len(digests(group)) == 1
-        stop_all(group)
 
 
 NUMBERS_ALONE = """
@@ -130,9 +127,7 @@ session.save(model)
 
 def test_numbers_of_the_programs_own_go_along(tmp_path: Path) -> None:
     with running(tmp_path, NUMBERS_ALONE) as group:
-        group.run()
-        assert len(digests(group)) == 1
-        stop_all(group)
+        end_alike(group)
 
 
 EVERY_OTHER = """
@@ -152,9 +147,7 @@ session.save(model)
 
 def test_what_all_pass_over_is_no_step(tmp_path: Path) -> None:
     with running(tmp_path, EVERY_OTHER) as group:
-        group.run()
-        assert len(digests(group)) == 1
-        stop_all(group)
+        end_alike(group)
 
 
 CALLS_BEFORE_BACKWARD = """
@@ -180,10 +173,8 @@ def test_a_newcomer_comes_by_calls_wherever_they_stand(tmp_path: Path) -> None:
         group.until(group.broken)
         group.reform()
         group.join(newcomer)
-        group.run()
+        end_alike(group)
         assert [member.worker for member in group.members] == ["a", "b", "d"]
-        assert len(digests(group)) == 1
-        stop_all(group)
 
 
 DECIDES_BY_ITS_LOSS = """
@@ -222,6 +213,26 @@ def test_what_a_program_decides_by_its_loss_all_decide_alike(tmp_path: Path) -> 
     """After backward the loss is the group's; and buffers are, also where forward puts others in their
     place."""
     with running(tmp_path, DECIDES_BY_ITS_LOSS) as group:
-        group.run()
-        assert len(digests(group)) == 1
-        stop_all(group)
+        end_alike(group)
+
+
+SCHEDULE_OF_ITS_OWN = """
+model, optimizer = session.prepare(model, optimizer)
+for step in session.steps(12):
+    optimizer.param_groups[0]["lr"] = 0.01 * (1 + step)
+    assert session.mean(step) == step, step
+    optimizer.zero_grad()
+    model(torch.randn(4, 4)).square().mean().backward()
+    optimizer.step()
+session.save(model)
+"""
+
+
+def test_a_newcomer_has_the_step_numbers_of_the_others(tmp_path: Path) -> None:
+    """Also of a step that others had begun with a call."""
+    with running(tmp_path, SCHEDULE_OF_ITS_OWN, pause=0.4) as group:
+        newcomer = group.spawn("d", pause=0.0)
+        group.until(lambda: group.committed() >= 5)
+        group.join(newcomer)
+        end_alike(group)
+        assert newcomer in group.members

@@ -94,10 +94,9 @@ class Session(FormerNames):
         Args:
             data: a DataLoader, or a data set with a length that can be indexed. The same one on every worker.
             batch_size, shuffle: of a data set; shuffled unless told not to be.
-            local: each worker goes through data of its own, by a loader of any kind, which is gone through
-            again
-                where others have more. A step has a batch of each worker's, weighed by its samples. Left
-                out: as the job's spec.data.policy says.
+            local: each worker goes through data of its own, by a loader of any kind, again where others have
+                more. A step has a batch of each worker's, weighed by its samples. Left out: as the job's
+                spec.data.policy says.
             steps: of an epoch of local data; those of the longest where it is left out.
 
         Raises:
@@ -105,7 +104,7 @@ class Session(FormerNames):
             BadProgram: it cannot be shared out by the sample, or there is a loader already.
         """
         program = self._program
-        with self._program.reported():
+        with program.reported():
             if program.supply:
                 raise BadProgram(
                     "session.loader was called twice: a program trains on one loader; evaluate on a plain "

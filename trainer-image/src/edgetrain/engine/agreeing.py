@@ -1,12 +1,12 @@
 """Members take the same steps only while their programs are at the same place of their loops. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from edgetrain.engine.errors import BadProgram
 from edgetrain.engine.formation.commit_vote import VoteOutcome
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.step_kind import StepKind
+from edgetrain.link import Form
 
 
 def place_number(epoch: int, cursor: int) -> int:
@@ -24,11 +24,8 @@ def agree_on_kind(own: StepKind, others: StepKind) -> None:
         )
 
 
-def agree_on_place(outcome: VoteOutcome, workers: Sequence[str], rank: int) -> None:
+def agree_on_place(outcome: VoteOutcome, form: Form) -> None:
     """
-    Args:
-        workers: names of the members, by rank.
-
     Raises:
         BadProgram: this member's program is elsewhere than those of more than half.
         GroupBroken: another's is.
@@ -36,9 +33,9 @@ def agree_on_place(outcome: VoteOutcome, workers: Sequence[str], rank: int) -> N
     there = list(zip(outcome.kinds, outcome.places, strict=True))
     if len(set(there)) == 1:
         return
-    (usual, count), own = Counter(there).most_common(1)[0], there[rank]
+    (usual, count), own = Counter(there).most_common(1)[0], there[form.rank]
     if own == usual and 2 * count > len(there):
-        names = [worker for worker, one in zip(workers, there, strict=True) if one != own]
+        names = [peer.worker for peer, one in zip(form.members, there, strict=True) if one != own]
         raise GroupBroken(
             f"the programs of {', '.join(names)} are elsewhere in their loops: see their errors"
         )

@@ -156,7 +156,7 @@ class Attempts:
         cut = self._replica.ledger.cut
         if turn.kind is not StepKind.BATCH or cut is None:
             return place_number(turn.epoch, 0)
-        return place_number(cut.epoch, self._replica.ledger.record.rolled().cursor)
+        return place_number(cut.epoch, self._replica.cursor)
 
     def _gradients(self, active: ActiveFormation, step: int, loss: float) -> tuple[StepJob, Packing]:
         with self._monitor:

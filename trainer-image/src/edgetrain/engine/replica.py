@@ -55,6 +55,11 @@ class ReplicaState:
         return self.ledger.cut.slices.get(self.holder, ()) if self.ledger.cut else ()
 
     @property
+    def cursor(self) -> int:
+        """Positions of the epoch that were handed out before the next step."""
+        return self.ledger.record.rolled().cursor
+
+    @property
     def share(self) -> float:
         """Of the batch, 0 to 1."""
         return self.ledger.weights.get(self.holder, 0.0)

@@ -88,11 +88,9 @@ class StepEngine:
         kind = self.catch_up.next_kind(replica.position.committed)
         if kind not in (None, StepKind.BATCH):
             # The program comes to it on its way to the next backward.
-            return StepAssignment(epoch, ())
+            return StepAssignment(epoch, (), replica.cursor)
         if entry := self.catch_up.take_step(replica.position.committed):
-            # The record is the one after it; only of a step that is everybody's does it tell the one before.
-            record = entry.ledger.record
-            return StepAssignment(record.epoch, (), max(0, record.cursor - 1), replay=entry)
+            return StepAssignment(entry.ledger.record.epoch, (), replica.cursor, replay=entry)
         self.catch_up.tell(replica.position)
         active = self.entering.entered
         if not active or replica.drifted:
@@ -101,8 +99,7 @@ class StepEngine:
         if not replica.ledger.cut:
             return None
         replica.in_hand, self.orders.rewind = replica.mine, False
-        cursor = replica.ledger.record.rolled().cursor
-        return StepAssignment(replica.ledger.cut.epoch, replica.in_hand, cursor)
+        return StepAssignment(replica.ledger.cut.epoch, replica.in_hand, replica.cursor)
 
     @held
     def keep_on(self, history: History) -> None:
@@ -270,7 +267,7 @@ class StepEngine:
             # The vote was over already when a new generation began, from the step before.
             raise GroupBroken("another generation has begun")
         kind = self._attempts.kind
-        agree_on_place(outcome, [peer.worker for peer in active.form.members], active.form.rank)
+        agree_on_place(outcome, active.form)
         cut, ledger = replica.ledger.cut, self.committing.after(attempt.step)
         if kind is StepKind.BATCH:
             speeds = dict(zip(active.holders, outcome.speeds, strict=True))
@@ -281,8 +278,8 @@ class StepEngine:
         if outcome.drifted:
             log.warning(
                 "members' parameters differ, and all take the aggregator's: the last bits of other "
-                "processors' kernels, "
-                "or a program that moves them by what it alone knows (its own loss, its own random numbers)"
+                "processors' kernels, or a program that moves them by what it alone knows (its own random "
+                "numbers)"
             )
         self.committing.held, self.save_due = outcome.held, outcome.save
         if kind is not StepKind.NUMBERS:

@@ -14,7 +14,7 @@ class Guards:
     """Of one program; an optimiser is looked at again when it has more or fewer parameters."""
 
     def __init__(self, parts: Parts, flat: FlatModel) -> None:
-        self._parts, self._reduced = parts, {id(parameter) for parameter in flat.trained}
+        self._parts, self._reduced = parts, flat.trained_ids
         self._checked: dict[int, int] = {}
 
     def check(self, optimizer: Optimizer) -> None:
@@ -22,15 +22,15 @@ class Guards:
         Raises:
             BadProgram: it moves what is not the same on all members.
         """
-        count = sum(len(group["params"]) for group in optimizer.param_groups)
-        if self._checked.get(id(optimizer)) == count:
-            return
         name = type(optimizer).__name__
         if inside_backward():
             raise BadProgram(
                 f"the {name} takes a step within backward, when gradients are this worker's alone: call it "
                 "after backward"
             )
+        count = sum(len(group["params"]) for group in optimizer.param_groups)
+        if self._checked.get(id(optimizer)) == count:
+            return
         if not any(optimizer is one for one in self._parts.optimizers):
             raise BadProgram(
                 f"a {name} that was not given to session.prepare takes a step: its state would stay on this "

@@ -56,11 +56,11 @@ class Program:
 
     def walk(self, count: int) -> Iterator[int]:
         """The epochs from where the job is."""
-        places, epoch = self.places, 0
+        places = self.places
         if self.supply:
             with self.reported():
                 self.begun(self.supply).engine.settle()
-            epoch = places.wanted.epoch if places.elsewhere and places.wanted else 0
+        epoch = places.after(-1).epoch
         while epoch < count and not (places.wanted and places.wanted.over):
             places.here = Place(epoch)
             yield epoch

@@ -102,7 +102,6 @@ class Steps:
         self._computed = 0
         self._trained = False
         """A batch was reduced: a further backward belongs to it."""
-        self._trained_ids = {id(parameter) for parameter in flat.trained}
         self._stood_in = 0
         """Times that something stood in for the batch which was passed over."""
         self.skipped = 0
@@ -196,7 +195,7 @@ class Steps:
             return
         scale, engine = self._parts.scale(), self.engine
         loss = float(root.detach().mean()) / scale
-        sure = leads_to(root, self._trained_ids)
+        sure = leads_to(root, self._flat.trained_ids)
         before = [] if sure else self._marks()
         engine.meter.enter("backward")
         if sure:

@@ -33,6 +33,7 @@ class FlatModel:
         """`trained`: those of the model's parameters that may be moved, in the model's order."""
         self.trained = [*trained][::-1]
         """In the order in which backward usually makes their gradients: the last first."""
+        self.trained_ids = frozenset(map(id, self.trained))
         self._parameters = list(model.parameters())
         self._buffers = _places_of_buffers(model)
         self._floats = [
@@ -44,7 +45,8 @@ class FlatModel:
         self.size = sum(self._parts) + self._tail
         self.gradients = sum(p.numel() for p in self.trained)
         """So many of the reduced vector's numbers, from its start, are gradients."""
-        self._sparse = {id(weight) for weight in _sparse_weights(model)}
+        sparse = {id(weight) for weight in _sparse_weights(model)}
+        self._sparse = [parameter for parameter in self.trained if id(parameter) in sparse]
         self._cuts: dict[int, Buckets] = {}
 
     @property
@@ -124,8 +126,8 @@ class FlatModel:
                 parameter.grad = None
         if pairs:
             _copy([target for target, _ in pairs], [room.view_as(t) for t, room in pairs], weight)
-        for parameter in self.trained:
-            if id(parameter) in self._sparse and parameter.grad is not None:
+        for parameter in self._sparse:
+            if parameter.grad is not None:
                 parameter.grad = parameter.grad.to_sparse(1)
 
     def clear_gradients(self) -> None:

@@ -93,20 +93,20 @@ class Follower:
 
     def take_step(self, committed: int) -> Entry | None:
         """The step after `committed`, if it has come."""
-        while self._steps and not self._snapshot:
-            self._wake.notify_all()
-            entry = self._steps.popleft()
-            # A vote that was under way when following began may have been completed since.
-            if entry.step == committed + 1:
-                return entry
-        return None
+        if self.next_kind(committed) is None:
+            return None
+        self._wake.notify_all()
+        return self._steps.popleft()
 
     def next_kind(self, committed: int) -> StepKind | None:
         """Of the step that `take_step` would give."""
         while self._steps and not self._snapshot:
+            # A vote that was under way when following began may have been completed since.
             if self._steps[0].step == committed + 1:
                 return self._steps[0].kind
             self._steps.popleft()
+            # The follower's thread waits for room.
+            self._wake.notify_all()
         return None
 
     @property
