@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edgetrain_operator.core.groups.election import (
     AHEAD_SECONDS,
     MEASURING_SECONDS,
+    PROVISIONAL_SECONDS,
     TENURE_SECONDS,
     Ballot,
     Result,
@@ -98,6 +99,18 @@ def test_one_that_cannot_be_measured_yields_to_those_that_are() -> None:
     late = ballot(rates(b=50, c=100), office, now=1000.0 + MEASURING_SECONDS, candidates=("a", "b", "c"))
     assert elect(late).office.worker == "c"
     assert elect(replace(late, rates=rates(c=100))).office.worker == "a"
+
+
+def test_the_first_election_on_measurements_is_made_good_once_and_soon() -> None:
+    """Measures fall short while pods begin: of the best link's too, by less than it takes to move anybody
+    later."""
+    first = elect(ballot(rates(a=51, b=48))).office
+    assert first.worker == "a"
+    after = run([rates(a=51, b=66)] * 5, first)
+    assert [result.office.worker for result in after] == ["a", "a", "a", "b", "b"]
+    assert not any(result.changed for result in run([rates(a=66, b=51)] * 60, after[-1].office))
+    late = first.model_copy(update={"since": 1000.0 - PROVISIONAL_SECONDS})
+    assert not any(result.changed for result in run([rates(a=51, b=66)] * 60, late))
 
 
 def run(

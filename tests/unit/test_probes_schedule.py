@@ -196,6 +196,37 @@ def test_a_node_that_only_slow_partners_have_probed_is_stretched_whatever_they_m
     assert (probe.need, probe.peers) == (Need.STRETCH, ("b", "c"))
 
 
+def test_a_second_opinion_has_help_of_those_whose_word_is_in_doubt_where_the_others_have_too_little() -> None:
+    """A node of 86 Mbit/s fell, and two have said so. The rest together could not tell."""
+    fallen = ProbedNode(
+        "a", seen=0, heard=60, rate=86 * MBIT, probed=50, alarm=55, doubted=frozenset("bc"), credit=1
+    )
+    rates = {"b": 50, "c": 20, "d": 20, "e": 10}
+    others = [ProbedNode(n, seen=0, heard=60, rate=r * MBIT, probed=50, credit=1) for n, r in rates.items()]
+    probe = choose("a", view_of({node.worker: node for node in [fallen, *others]}, 60), set(), 60)
+    assert probe is not None
+    assert probe.need is Need.ALARM
+    assert probe.peers[0] == "d"
+    assert "b" in probe.peers
+
+
+def test_who_holds_another_down_measures_with_it_again_and_alone() -> None:
+    """By its own measures it has 95 Mbit/s, and it would not be a partner again for what others saw of it."""
+    held = ProbedNode("a", seen=0, heard=60, rate=7 * MBIT, probed=0, held_by=frozenset("cd"), credit=1)
+    rates = {"b": 50, "c": 20, "d": 20}
+    others = [
+        ProbedNode(n, seen=0, heard=60, rate=r * MBIT, probed=30, borne_out=3, offered=200 * MBIT, credit=1)
+        for n, r in rates.items()
+    ]
+    view = view_of({node.worker: node for node in [held, *others]}, 60)
+    for voice in "cd":
+        probe = choose(voice, view, set(), 60)
+        assert probe is not None
+        assert (probe.need, probe.peers) == (Need.REGULAR, ("a",))
+    probe = choose("a", view, set(), 60)
+    assert probe is None or probe.need is Need.CHECK, "its own word helps it no more"
+
+
 def test_fastest_node_is_found_although_half_of_the_first_measures_fall_short() -> None:
     right = 0
     for seed in range(40):

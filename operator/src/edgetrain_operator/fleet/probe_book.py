@@ -244,7 +244,10 @@ class ProbeBook:
     def _node(self, worker: str, report: StampedReport, now: float) -> ProbedNode:
         record = self._records[worker]
         record.earn(now)
-        avoid = {peer for peer, until in record.avoid.items() if until > now}
+        avoid, doubted = (
+            frozenset(peer for peer, until in peers.items() if until > now)
+            for peers in (record.avoid, record.doubted)
+        )
         return ProbedNode(
             worker,
             seen=record.seen,
@@ -259,8 +262,10 @@ class ProbeBook:
             credit=record.credit,
             reserve=record.reserve,
             alarm=record.alarm,
-            avoid=frozenset(avoid),
+            avoid=avoid,
+            doubted=doubted,
             partner=record.partner,
+            held_by=record.held_by,
         )
 
     def _busy(self) -> set[str]:

@@ -85,9 +85,13 @@ class ProbedNode:
     alarm: float | None = None
     """Since when a measure, or its exchanges, contradict its rate."""
     avoid: frozenset[str] = frozenset()
-    """Peers that a probe failed with, or whose word needs a second opinion."""
+    """Peers that a probe failed with."""
+    doubted: frozenset[str] = frozenset()
+    """Partners whose word needs a second opinion."""
     partner: str = ""
     """Of its last measure."""
+    held_by: frozenset[str] = frozenset()
+    """Whose measures with it hold its rate down."""
 
 
 def needs_of(node: ProbedNode, hubs: Sequence[ProbedNode], now: float) -> list[Need]:
@@ -147,6 +151,9 @@ def _affords(node: ProbedNode, need: Need) -> bool:
 def _wish(node: ProbedNode, hubs: Sequence[ProbedNode], age: float) -> Need:
     if node.rate is None:
         return Need.FIRST if age >= RETRY_SECONDS else Need.NONE
+    if node.held_by:
+        # Its own word shows no more: its link's time is for theirs.
+        return Need.NONE
     best = [hub for hub in hubs if hub is not node][: 1 + HELPERS]
     if age >= RETRY_SECONDS and may_show_more(node, best):
         return Need.STRETCH

@@ -34,7 +34,7 @@ OF_USE = 0.1
 """A helper adds at least this part to what the others offer, or it is left alone."""
 TELLING = 0.65
 """The part of a node's rate that its partners must offer; less would show them, not the node."""
-TELLING_OF_FALL = 0.4
+TELLING_OF_FALL = 0.45
 """The same where it is asked whether the rate has fallen, by more than half: a small burst with one
 partner tells that soon, also where a link is choked and a large one would take ten seconds."""
 PLENTY = 2.0
@@ -73,7 +73,8 @@ class ProbesView:
 def view_of(nodes: Mapping[str, ProbedNode], now: float) -> ProbesView:
     heard = sorted((node for node in nodes.values() if _heard(node, now)), key=_slowness)
     # Without any rate yet there is no fast one to prefer, and a few hubs would only keep newcomers waiting.
-    hubs = tuple(heard[: HUBS + 1] if any(node.rate for node in heard) else heard)
+    held = [node for node in heard[HUBS + 1 :] if node.held_by]
+    hubs = tuple([*heard[: HUBS + 1], *held] if any(node.rate for node in heard) else heard)
     urgent = frozenset(node.worker for node in heard if is_urgent(node, hubs, now))
     return ProbesView(nodes, hubs, urgent)
 
@@ -92,6 +93,9 @@ def _probe_for(node: ProbedNode, need: Need, view: ProbesView, busy: Set[str], n
         return None
     others = [hub for hub in view.hubs if hub.worker != node.worker]
     free = [hub for hub in others if hub.worker not in busy and hub.credit >= LEAST_CREDIT[need]]
+    if need is Need.REGULAR and (held := [hub for hub in free if node.worker in hub.held_by]):
+        # As a partner that shows so little it would not be taken again, and would be held down for good.
+        return _probe(node, held[:1], need)
     patient = need is Need.REGULAR and age_of(node, now) < LONG_SECONDS
     if patient and any(_ample(hub, node) for hub in others):
         free = [hub for hub in free if _ample(hub, node)]
@@ -101,6 +105,10 @@ def _probe_for(node: ProbedNode, need: Need, view: ProbesView, busy: Set[str], n
     telling = TELLING_OF_FALL if need in FALLS else TELLING if patient else 0.0
     if not _tells(node, peers, others, telling):
         return None
+    return _probe(node, peers, need)
+
+
+def _probe(node: ProbedNode, peers: Sequence[ProbedNode], need: Need) -> Probe:
     names = tuple(peer.worker for peer in peers)
     return Probe(node.worker, names, need, BURSTS[need], _deadline(node.rate, BURSTS[need]))
 
@@ -125,7 +133,7 @@ def _tells(node: ProbedNode, peers: Sequence[ProbedNode], others: Sequence[Probe
 
 def _peers(node: ProbedNode, free: Sequence[ProbedNode], need: Need) -> list[ProbedNode]:
     """The fastest free partner; where it may be the limit, more, until they offer enough for this need."""
-    wanted = [hub for hub in free if hub.worker not in node.avoid] or list(free)
+    wanted = [hub for hub in free if hub.worker not in node.avoid | node.doubted] or list(free)
     if node.alarm is not None:
         # Two that are both in doubt cannot tell whose link it is.
         wanted.sort(key=lambda hub: hub.alarm is not None)
@@ -140,7 +148,9 @@ def _peers(node: ProbedNode, free: Sequence[ProbedNode], need: Need) -> list[Pro
         return chosen
     offered = chosen[0].rate or 0.0
     enough = TELLING_OF_FALL * node.rate if need in FALLS else PLENTY * max(node.rate, node.shown or 0.0)
-    for helper in wanted[1:]:
+    # Those whose word is in doubt help another: without them the rest may have too little to tell anything.
+    doubted = [hub for hub in free if hub.worker in node.doubted] if need is Need.ALARM else []
+    for helper in [*wanted[1:], *(hub for hub in doubted if hub not in wanted)]:
         if offered >= enough or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break
         chosen.append(helper)

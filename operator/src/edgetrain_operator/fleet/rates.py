@@ -14,7 +14,7 @@ Two measures that are each off by a fifth differ by 1.5."""
 PAIR_SECONDS = 180.0
 """A pair not measured for so long no longer speaks for its node, where another does."""
 DOUBT_SECONDS = 60.0
-"""How long the partner of a doubtful measure is not asked for the second one."""
+"""How long it is not the partner of a doubtful measure that is asked for the second one, if one can tell."""
 
 VOICES = 8
 """Others whose measures with a node are remembered, beside its own."""
@@ -65,7 +65,9 @@ class LinkRecord:
     shown_with: str = ""
     """The partner of that measure: what another shows less of may be the other's doing."""
     avoid: dict[str, float] = field(default_factory=dict)
-    """Peers not to be asked, and until when."""
+    """Peers with whom a probe failed, not to be asked, and until when."""
+    doubted: dict[str, float] = field(default_factory=dict)
+    """Partners of doubtful measures, and until when rather another is asked for the second opinion."""
     pairs: dict[Peers, Pair] = field(default_factory=dict)
     shown_to: dict[str, Pair] = field(default_factory=dict)
     """What others last measured with this node alone at the other end: the newest last."""
@@ -73,6 +75,8 @@ class LinkRecord:
     """The highest rate of its own that another bore out."""
     held: tuple[float, float] = (float("inf"), float("-inf"))
     """To what others' measures hold its rate down, and since when they were last asked."""
+    held_by: frozenset[str] = frozenset()
+    """Whose measures do: they are to measure with it again, for they may have fallen short by chance."""
     best: tuple[Peers, Pair] | None = None
     """The pair that speaks for the node."""
     partner: str = ""
@@ -104,6 +108,7 @@ class LinkRecord:
         """Fold a measure into its pair's average."""
         self.cleared()
         self.avoid.pop(peers[0], None)
+        self.doubted.pop(peers[0], None)
         held = self.pairs.get(peers)
         rate = sample.rate if held is None else held.rate + WEIGHT * (sample.rate - held.rate)
         self._settle({**self.pairs, peers: replace(sample, rate=rate)}, sample.at)
@@ -133,7 +138,7 @@ class LinkRecord:
         agreed = len(set(self.contradicted)) > 1 or len(self.contradicted) > 2
         if self.alarm is None or not agreed:
             self.raised(sample.at)
-            self.avoid[peers[0]] = sample.at + DOUBT_SECONDS
+            self.doubted[peers[0]] = sample.at + DOUBT_SECONDS
             self.low_with[peers[0]] = sample.rate
             return False
         self.cleared()

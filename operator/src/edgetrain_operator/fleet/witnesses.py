@@ -35,12 +35,13 @@ def hold(records: Records, worker: str, now: float) -> None:
     """Hold a node's rate to what others were shown of it, where most of them, two at least, were shown less
     than they could have seen."""
     record = records[worker]
-    words = [(pair.rate, _apart(records, by, worker)) for by, pair in record.shown_to.items()]
-    low = [seen for seen, own in words if seen * LEAP < min(own, record.rate or 0.0)]
-    if len(low) > 1 and 2 * len(low) > len([1 for _, own in words if own]):
-        record.held = max(low), max(pair.at for pair in record.shown_to.values())
+    words = {by: (pair.rate, _apart(records, by, worker)) for by, pair in record.shown_to.items()}
+    low = {by: seen for by, (seen, own) in words.items() if seen * LEAP < min(own, record.rate or 0.0)}
+    if len(low) > 1 and 2 * len(low) > len([1 for _, own in words.values() if own]):
+        record.held = max(low.values()), max(pair.at for pair in record.shown_to.values())
+        record.held_by = frozenset(low)
     else:
-        record.held = float("inf"), now
+        record.held, record.held_by = (float("inf"), now), frozenset()
 
 
 def _apart(records: Records, worker: str, peer: str) -> float:

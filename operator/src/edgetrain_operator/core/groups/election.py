@@ -15,6 +15,10 @@ from edgetrain_operator.fleet_state import NodeRate
 HYSTERESIS = 1.5
 """How many times the incumbent's bandwidth a challenger must have. Two equal links that are measured 20 %
 too high and 20 % too low are 1.5 apart: noise of that size moves nobody, however long it lasts."""
+PROVISIONAL_HYSTERESIS = 1.2
+"""The same for a while after the first election on measurements, some of which fall short while pods begin.
+It moves the office once, and no more."""
+PROVISIONAL_SECONDS = 120.0
 TENURE_SECONDS = 60.0
 AHEAD_SECONDS = 15.0
 """How long a challenger must have been ahead: two or three probes, so that one lucky one is not enough."""
@@ -126,7 +130,9 @@ def _contest(ballot: Ballot, office: AggregatorTenure) -> Result:
         why = f"is back, with more than {HYSTERESIS:g} times the bandwidth of {office.node}"
         return Result(_office(ballot, back, why, measured=True), changed=True)
     best = _best(ballot, [w for w in ballot.candidates if w != office.worker] or [office.worker])
-    ahead = best != office.worker and _clearly_better(ballot, best, office.worker)
+    new = office.provisional and ballot.now < office.since + PROVISIONAL_SECONDS
+    margin = PROVISIONAL_HYSTERESIS if new else HYSTERESIS
+    ahead = best != office.worker and _clearly_better(ballot, best, office.worker, margin)
     if ahead and _dropped(ballot, office):
         return Result(
             _office(ballot, best, f"{office.node} fell to a third of its bandwidth or less", measured=True),
@@ -141,7 +147,7 @@ def _contest(ballot: Ballot, office: AggregatorTenure) -> Result:
     due = max(office.since + tenure, office.challenger_since + AHEAD_SECONDS)
     if ballot.now < due:
         return Result(office, changed=False, look_again_at=due)
-    why = f"more than {HYSTERESIS:g} times the bandwidth of {office.node} for {AHEAD_SECONDS:g} s"
+    why = f"more than {margin:g} times the bandwidth of {office.node} for {AHEAD_SECONDS:g} s"
     return Result(_office(ballot, best, why, measured=True), changed=True)
 
 
