@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.waiting import wait_for
+from edgetrain_local.ports import free_ports
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
 from edgetrain_protocol.plan import Group, Member, Phase, Plan
 from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support.identities import JOB, sign, write_identity
-from tests.support.ports import free_ports
 from tests.support.wires import Wires
 
 ROOT = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ class LocalGroup:
             "EDGETRAIN_POD_IP": worker.address,
             "EDGETRAIN_CONTROL_PORT": str(worker.control_port),
             "EDGETRAIN_STATE_PORT": str(worker.state_port),
-            "EDGETRAIN_METRICS_PORT": str(worker.metrics_port),
+            "EDGETRAIN_TRAINER_METRICS_PORT": str(worker.metrics_port),
             "EDGETRAIN_JOB_UID": JOB,
             "EDGETRAIN_IDENTITY_DIR": str(worker.identity),
             "EDGETRAIN_CA_FILE": str(worker.identity / "authorities.crt"),

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from edgetrain.profiler.settings import Settings as ProfilerSettings
+from edgetrain.supervisor.settings import Settings as SupervisorSettings
 from edgetrain_operator.core.children import ca_config_map, identity_secret, plan_config_map
 from edgetrain_operator.core.model import Defaults, Job, NodeView
 from edgetrain_operator.core.naming import child_name, pod_name, worker_name
@@ -177,6 +179,9 @@ def test_on_the_nodes_own_network_each_job_has_its_ports() -> None:
     ports = {env[key] for key in env if key.endswith("_PORT")}
     assert len(ports) == 5 and all(20_000 <= int(port) < 32_768 for port in ports)
     assert scraped_port(pod) == int(env[Env.PROFILER_PORT])
+    told = {**env, Env.POD: "pod", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
+    read = [SupervisorSettings.from_env(told).metrics_port, ProfilerSettings.from_env(told).metrics_port]
+    assert read == [int(env[Env.TRAINER_METRICS_PORT]), int(env[Env.PROFILER_PORT])], "two jobs share a node"
 
 
 def test_prometheus_finds_the_profiler_by_its_ports_name() -> None:

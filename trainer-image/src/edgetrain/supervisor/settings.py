@@ -13,7 +13,6 @@ from edgetrain_protocol.names import Env
 
 PLAN_FILE = "EDGETRAIN_PLAN_FILE"
 """A SignedPlan as JSON, watched, in place of FLEET_ADDRESS: to run a group by hand."""
-METRICS_PORT = "EDGETRAIN_METRICS_PORT"
 PROGRAM_DIR = "EDGETRAIN_PROGRAM_DIR"
 """Where the program's files are, in place of the pod's mount."""
 
@@ -68,7 +67,7 @@ class Settings:
             control_port=port(Env.CONTROL_PORT, names.CONTROL_PORT),
             state_port=port(Env.STATE_PORT, names.STATE_PORT),
             probe_port=port(Env.PROBE_PORT, names.PROBE_PORT),
-            metrics_port=port(METRICS_PORT, names.TRAINER_METRICS_PORT),
+            metrics_port=port(Env.TRAINER_METRICS_PORT, names.TRAINER_METRICS_PORT),
             credentials=Credentials.from_env(env),
             state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
             run_dir=run_dir_of(env),
