@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip
 UV_VERSION := $(shell sed -n 's/^uv==//p' requirements.txt)
 TORCH := $(shell cat trainer-image/torch.txt)
-PACKAGES := protocol operator trainer-image lab
+PACKAGES := protocol operator trainer-image lab local
 SOURCES := $(PACKAGES:%=%/src)
 STAMPS := $(VENV)/stamps
 
@@ -38,7 +38,7 @@ demo-observe: setup lab-setup ## Leave a job running with Prometheus beside it, 
 	@$(BIN)/edgelab observe
 
 .PHONY: test
-test: lint test-unit test-observe test-model test-train test-api test-lab ## Set everything up and run all tests
+test: lint test-unit test-observe test-model test-train test-run test-frameworks test-api test-lab ## Set everything up and run all tests
 
 .PHONY: test-unit
 test-unit: setup ## The tests that need no cluster, under a minute
@@ -55,6 +55,14 @@ test-model: setup ## Explore the group's protocol exhaustively
 .PHONY: test-train
 test-train: setup ## Real process groups on loopback: kills, stops, joins, checkpoints
 	$(BIN)/pytest -q tests/train
+
+.PHONY: test-run
+test-run: setup ## `edgetrain run` on a terminal: power cuts by key, stops, failures, links with a rate
+	$(BIN)/pytest -q tests/run
+
+.PHONY: test-frameworks
+test-frameworks: setup $(STAMPS)/frameworks ## Scripts of Hugging Face and Lightning, in groups that lose and get members
+	$(BIN)/pytest -q tests/frameworks
 
 .PHONY: test-api
 test-api: setup lab-setup ## On a real API server
@@ -179,6 +187,10 @@ $(STAMPS)/torch: trainer-image/torch.txt $(STAMPS)/requirements
 	    --python $(BIN)/python --reinstall $(TORCH) >/dev/null 2>&1 \
 	  && { echo "torch: CPU build"; $(UV) install --quiet --torch-backend cpu $(TORCH); } \
 	  || { echo "torch: default build (no index with a CPU build in reach)"; $(UV) install --quiet $(TORCH); }
+	@touch $@
+
+$(STAMPS)/frameworks: trainer-image/frameworks.txt $(STAMPS)/packages
+	@$(UV) install --quiet --no-deps -r trainer-image/frameworks.txt
 	@touch $@
 
 # Bytecode of all packages: pods of the lab mount them read-only, and would compile torch at every start. Not by uv,

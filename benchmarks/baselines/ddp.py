@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.waiting import wait_for
-from tests.support.ports import free_port
+from edgetrain_local.ports import free_port
 from tests.support.wires import Wires
 
 

@@ -24,7 +24,7 @@ from benchmarks.harness import Row
 from benchmarks.living import Absence, Committed, goodput, longest_wait
 from benchmarks.steps import BEGIN_MARK, STEP_MARK, Begin, lines_of, said_after
 from benchmarks.waiting import sleep_until, wait_for
-from tests.support.ports import free_port
+from edgetrain_local.ports import free_port
 
 VERSION = "0.2.0"
 ROOT = Path(__file__).parent.parent.parent / "build" / "torchft"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.waiting import wait_for
-from tests.support.ports import free_port
+from edgetrain_local.ports import free_port
 
 PROGRAM = Path(__file__).parent.parent / "programs" / "torchrun_journal.py"
 AGENTS = 4

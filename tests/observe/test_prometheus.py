@@ -11,10 +11,10 @@ import pytest
 
 from edgelab.dashboards import Panel, filled, panels
 from edgelab.prometheus import Prometheus, configuration, serve
+from edgetrain_local.ports import free_port
 from edgetrain_operator.runtime.backfill import series_of
 from edgetrain_operator.runtime.remote_write import RemoteWriter
 from tests.support.fleet import report
-from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.support.promql import RULES, alerts
 from tests.support.relayed import MEASURED, training

@@ -17,7 +17,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.ports import free_ports
+from edgetrain_local.ports import free_ports
 from tests.support.programs import api_server, program
 
 ADMIN_TOKEN = "the-only-administrator-of-a-throw-away-server"

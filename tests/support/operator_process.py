@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgetrain_local.ports import free_ports
 from tests.support.apiserver import ApiServer
-from tests.support.ports import free_ports
 
 START_SECONDS = 30.0
 

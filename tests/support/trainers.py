@@ -21,12 +21,12 @@ from typing import Any
 
 from edgetrain import link
 from edgetrain.link import Decision, FormationId, Link, Position
+from edgetrain_local.ports import free_port
 from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support import trainer_program
 from tests.support.histories import of_generation
 from tests.support.identities import JOB, write_identity
-from tests.support.ports import free_port
 
 PATIENCE = 40.0
 DEFAULTS = {"samples": 120, "epochs": 3, "batch": 24, "threads": 1}

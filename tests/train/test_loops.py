@@ -236,3 +236,31 @@ def test_a_newcomer_has_the_step_numbers_of_the_others(tmp_path: Path) -> None:
         group.join(newcomer)
         end_alike(group)
         assert newcomer in group.members
+
+
+COUNTED = """
+model, optimizer = session.prepare(model, optimizer)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=8), counted=True)
+for _ in range(2):
+    for number, (bx, by) in enumerate(loader, 1):
+        (model(bx) - by).square().mean().backward()
+        optimizer.param_groups[0]["lr"] = 0.1 / number
+        if number % 2 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+session.save(model)
+"""
+
+
+def test_a_newcomer_counts_batches_as_the_others_do(tmp_path: Path) -> None:
+    """Its loop has the numbers that theirs have, though they were within an epoch when it came, and between
+    two steps of the optimiser."""
+    with running(tmp_path, COUNTED, pause=0.3) as group:
+        newcomer = group.spawn("d", pause=0.0)
+        group.until(lambda: group.committed() >= 15)
+        group.members[0].signal(signal.SIGKILL)
+        group.until(group.broken)
+        group.reform()
+        group.join(newcomer)
+        end_alike(group)
+        assert newcomer in group.members

@@ -20,13 +20,13 @@ from benchmarks.waiting import wait_for
 from edgetrain.profiler.metrics import LINKS
 from edgetrain.rundir import DRAINED_FILE, FINISHING_FILE, Heartbeat, write_heartbeat
 from edgetrain.supervisor.metrics import Metrics as TrainerMetrics
+from edgetrain_local.ports import free_port
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_operator.fleet.store import Sender
 from edgetrain_protocol.names import Env
 from edgetrain_protocol.report import Report, ReportAnswer
 from tests.support.fleet import JOB, Lease, serving, settings_for
-from tests.support.ports import free_port
 from tests.support.relayed import training
 
 PATIENCE = 20.0

@@ -85,7 +85,7 @@ def test_members_come_and_go_at_any_moment_and_all_have_one_model(tmp_path: Path
         stop_all(group)
 
 
-@pytest.mark.parametrize("name", ["early_stop", "gan", "regression"])
+@pytest.mark.parametrize("name", ["early_stop", "gan", "own_loop", "phases", "regression"])
 def test_a_member_that_was_away_for_epochs_comes_back(tmp_path: Path, name: str) -> None:
     """It goes through its loops without training, to where the others are: what its program does between
     epochs is not done twice."""

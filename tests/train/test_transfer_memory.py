@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.programs.state_transfer import DONOR
 from benchmarks.secure import answer, mounted, talking
+from edgetrain_local.ports import free_port
 from tests.support.group import ROOT
-from tests.support.ports import free_port
 
 MIB = 96
 ROOM_MIB = 32

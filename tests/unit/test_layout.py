@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("operator", "protocol", "trainer-image", "lab")
+PARTS = ("operator", "protocol", "trainer-image", "lab", "local")
 PRODUCT = [path for part in PARTS for path in sorted((ROOT / part / "src").rglob("*.py"))]
 REST = [path for part in ("tests", "benchmarks", "examples") for path in sorted((ROOT / part).rglob("*.py"))]
 LONGEST, LONGEST_TEST = 300, 500

@@ -20,7 +20,7 @@ from edgetrain.loop.loader import Loader
 from edgetrain.loop.program import Program
 from edgetrain.loop.random_numbers import generator
 from edgetrain.loop.source import source_of
-from edgetrain.loop.supply import Numbers, Own, Shared
+from edgetrain.loop.supply import Numbers, Own, Shared, Supply
 from edgetrain_protocol.history import NO_HISTORY, History
 
 
@@ -85,6 +85,7 @@ class Session(FormerNames):
         seed: int = 0,
         local: bool | None = None,
         steps: int | None = None,
+        counted: bool = False,
     ) -> Loader:
         """Share out the batches of a DataLoader: its batch size is that of a whole step, over all workers.
 
@@ -98,6 +99,8 @@ class Session(FormerNames):
                 more. A step has a batch of each worker's, weighed by its samples. Left out: as the job's
                 spec.data.policy says.
             steps: of an epoch of local data; those of the longest where it is left out.
+            counted: the program counts its batches (by `enumerate`, or as frameworks do). A worker that joins
+                within an epoch is first given as many as the others have had, and trains on none of them.
 
         Raises:
             EmptyDataset: there are no samples.
@@ -105,16 +108,14 @@ class Session(FormerNames):
         """
         program = self._program
         with program.reported():
-            if program.supply:
-                raise BadProgram(
-                    "session.loader was called twice: a program trains on one loader; evaluate on a plain "
-                    "DataLoader"
-                )
+            supply: Supply
             if program.settings.local_data if local is None else local:
-                program.supply = Own(data, steps, program.length, lambda: program.places.here.epoch)
+                supply = Own(data, steps, program.length, lambda: program.places.here.epoch)
             else:
-                program.supply = Shared(source_of(data, batch_size, shuffle, seed))
-            return Loader(program.supply, program.pass_through)
+                supply = Shared(source_of(data, batch_size, shuffle, seed))
+            program.supplies.append(supply)
+            program.places.counts |= counted
+            return Loader(supply, program.pass_through, data)
 
     # --- its loop
 
@@ -128,11 +129,10 @@ class Session(FormerNames):
         with self._program.reported():
             if count < 1:
                 raise BadProgram(f"session.epochs got {count}: it must be 1 or more")
-            if self._program.epochs is not None:
+            if self._program.loops.walking:
                 raise BadProgram(
-                    "session.epochs was called twice, or after a loop: one loop goes through all epochs"
+                    "session.epochs was called within a loop over session.epochs: go through the loader there"
                 )
-            self._program.epochs = count
         return self._program.walk(count)
 
     def steps(self, count: int) -> Iterator[int]:
@@ -150,12 +150,9 @@ class Session(FormerNames):
         with program.reported():
             if count < 1:
                 raise BadProgram(f"session.steps got {count}: it must be 1 or more")
-            if program.supply or program.epochs is not None:
-                raise BadProgram(
-                    "session.steps is for a loop without a loader, and the only one: use session.epochs"
-                )
-            program.supply = Numbers(count)
-        return program.pass_through(program.supply)
+            supply = Numbers(count)
+            program.supplies.append(supply)
+        return program.pass_through(supply)
 
     def weigh(self, weight: float) -> None:
         """Say how much this worker's batch counts, such as its number of tokens, where that is not its
@@ -174,10 +171,11 @@ class Session(FormerNames):
         None before the first, and for a batch that came to nothing: this worker had been left behind
         and is brought up to date before the next.
         """
-        step = self._program.steps.engine.last if self._program.steps else None
-        if step is None or self._program.supply is None:
+        steps = self._program.steps
+        step = steps.engine.last if steps else None
+        if steps is None or step is None:
             return None
-        indices = self._program.supply.indices(step.epoch, step.positions)
+        indices = steps.supply.indices(step.epoch, step.positions)
         return Committed(step.number, step.epoch, step.loss, step.members, indices, step.history)
 
     def log(self, **values: float | torch.Tensor) -> None:
@@ -211,6 +209,12 @@ class Session(FormerNames):
     def alone(self) -> bool:
         """Whether the program runs without a job."""
         return self._program.link is None
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether it goes through its loops to where the others are: it trains on nothing until then, and may
+        spare itself evaluations."""
+        return self._program.places.elsewhere
 
     @property
     def rank(self) -> int:

@@ -17,6 +17,7 @@ from edgetrain_operator.fleet.tokens import OPERATOR, make_token, verify_token
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol import identity
 from edgetrain_protocol.history import History
+from edgetrain_protocol.names import MODEL_DIR
 from edgetrain_protocol.report import Report, ReportAnswer
 from edgetrain_protocol.signed_plan import signed_content
 
@@ -32,12 +33,17 @@ class Fleet:
     """Implements `FleetState`. Any thread may call; the lock is held for microseconds, never across I/O."""
 
     def __init__(
-        self, keyring: Keyring, clock: Callable[[], float] = time.time, given_authorities: str = ""
+        self,
+        keyring: Keyring,
+        clock: Callable[[], float] = time.time,
+        given_authorities: str = "",
+        models: str = MODEL_DIR,
     ) -> None:
+        """`models`: where workers save theirs."""
         self._lock = threading.Lock()
         self._clock = clock
         self.keyring = keyring
-        self._given_authorities = given_authorities
+        self._given_authorities, self._models = given_authorities, models
         self._store = ReportStore()
         self._probes: dict[str, ProbeBook] = {}
         self._expected: set[str] = set()
@@ -180,7 +186,7 @@ class Fleet:
 
     def _take_one(self, job_uid: str, report: Report, sender: Sender) -> bool:
         now = self._clock()
-        check(report, sender, now)
+        check(report, sender, now, self._models)
         with self._lock:
             if self.is_over(job_uid, sender.pod_uid):
                 raise Over(job_uid)

@@ -24,7 +24,7 @@ from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_operator.fleet.metrics import FleetCollector
 from edgetrain_operator.fleet.requests import Counted, Requests
 from edgetrain_operator.fleet.shown import Shown
-from edgetrain_protocol.names import FLEET_PORT
+from edgetrain_protocol.names import FLEET_PORT, MODEL_DIR
 
 KEEP_ALIVE_SECONDS = 75
 START_SECONDS = 20.0
@@ -71,9 +71,11 @@ class FleetService:
         host: str = "",
         port: int = FLEET_PORT,
         given: Offer | None = None,
+        models: str = MODEL_DIR,
     ) -> None:
-        """`given`: a certificate to serve instead of one of our own authority's."""
-        self.fleet = Fleet(keyring, given_authorities=given.authorities if given else "")
+        """`given`: a certificate to serve instead of one of our own authority's; `models`: where workers
+        save theirs."""
+        self.fleet = Fleet(keyring, given_authorities=given.authorities if given else "", models=models)
         self._host, self._port = host, port
         self.door = Door(room_within(Room(STRANGERS, GUESTS)), seconds=STRANGER_SECONDS)
         requests = Requests()

@@ -108,17 +108,17 @@ class ReportStore:
         return agreed((part.revision_held for part in parts if part), REVISIONS_AHEAD)
 
 
-def check(report: Report, sender: Sender, now: float) -> None:
-    """Refuse what cannot be true.
+def check(report: Report, sender: Sender, now: float, models: str = MODEL_DIR) -> None:
+    """Refuse what cannot be true; `models`: where workers save theirs.
 
     Raises:
         InvalidReport: says which field and what to do.
     """
-    for problem in _problems(report, sender, now):
+    for problem in _problems(report, sender, now, models):
         raise InvalidReport(problem)
 
 
-def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
+def _problems(report: Report, sender: Sender, now: float, models: str) -> Iterator[str]:
     if (report.worker, report.pod_uid) != (sender.worker, sender.pod_uid):
         yield (
             f"worker, podUid: the report is from {report.worker}/{report.pod_uid}, but was sent by "
@@ -131,14 +131,14 @@ def _problems(report: Report, sender: Sender, now: float) -> Iterator[str]:
     if not report.address:
         yield "address: empty: the pod's IP belongs here"
     if report.training:
-        yield from _training_problems(report.training)
+        yield from _training_problems(report.training, models)
     if report.measured:
         yield from _measured_problems(report.measured, report.worker, now)
 
 
-def _training_problems(part: TrainingPart) -> Iterator[str]:
-    if part.model and (PurePath(part.model).parent != PurePath(MODEL_DIR) or ".." in part.model):
-        yield f"training.model: {part.model!r:.100} is not in {MODEL_DIR}, where models are saved"
+def _training_problems(part: TrainingPart, models: str) -> Iterator[str]:
+    if part.model and (PurePath(part.model).parent != PurePath(models) or ".." in part.model):
+        yield f"training.model: {part.model!r:.100} is not in {models}, where models are saved"
     if part.loss is not None and not math.isfinite(part.loss):
         yield "training.loss: not a finite number"
     if not 0 <= part.revision_held <= HIGHEST_REVISION:

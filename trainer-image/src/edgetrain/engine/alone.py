@@ -37,6 +37,12 @@ class Alone:
     def settle(self) -> None:
         """Its own state is all there is."""
 
+    def go_over(self, ledger: Ledger) -> None:
+        self._ledger = self._ledger.in_loop(ledger)
+
+    def loop_ended(self) -> None:
+        """Nothing is kept."""
+
     def next_turn(self, over: Over) -> StepAssignment | None:
         if self._ledger.record.over(self._places.here.epoch + 1) or over(self._ledger.record):
             return None

@@ -104,6 +104,21 @@ class Boundary:
         with self._monitor:
             replica.compare_again()
 
+    def go_over(self, ledger: Ledger) -> None:
+        """The program is about to pass through these data, the same on all members."""
+        with self._monitor:
+            self._replica.loop = ledger
+
+    def loop_ended(self) -> None:
+        """The program has come to the end of a loop.
+
+        Raises:
+            SystemExit, ModelMismatch, BadState: as next_turn.
+        """
+        self._arrive()
+        if not self._places.elsewhere:
+            self._keeping.at_the_end()
+
     def next_turn(self, over: Over) -> StepAssignment | None:
         """Wait at the boundary for the next step of this epoch; None when there is none, or the program is to
         be elsewhere.
@@ -117,16 +132,13 @@ class Boundary:
         """
         self._arrive()
         places, replica = self._places, self._replica
-        turn = self._wait(
+        return self._wait(
             lambda: (
                 places.elsewhere
                 or replica.over(places.here.epoch)
                 or (replica.in_sync and over(replica.ledger.record))
             )
         )
-        if turn is None and not self._places.elsewhere and self._replica.ledger.over:
-            self._keeping.at_the_end()
-        return turn
 
     def combine(self, numbers: Sequence[float]) -> list[list[float]]:
         """Every member's row; own alone where this member has been left behind."""

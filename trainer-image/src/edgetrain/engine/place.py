@@ -19,16 +19,19 @@ class Place:
     """Past its head: the program has begun to go through the data, or has been through them."""
     over: bool = False
     """The program has left its loops and saves its model."""
+    passed: int = 0
+    """Batches of this pass that the program was given."""
 
     def to_document(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "inside": self.inside, "over": self.over}
+        return {"epoch": self.epoch, "inside": self.inside, "over": self.over, "passed": self.passed}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self | None:
         """None for what an older version has written, whose programs had one loop and no place in it."""
         if not document:
             return None
-        return cls(int(document["epoch"]), bool(document["inside"]), bool(document["over"]))
+        passed = int(document.get("passed", 0))
+        return cls(int(document["epoch"]), bool(document["inside"]), bool(document["over"]), passed)
 
 
 OVER = Place(over=True)
@@ -41,15 +44,32 @@ class Places:
         self.here = Place()
         self.wanted: Place | None = None
         """Where the state at hand was taken; None where it is this program's own."""
+        self.counts = False
+        """The program counts its batches: which one it has is part of where it is."""
 
     @property
     def elsewhere(self) -> bool:
         """The program is to go on, without training, to where its state was taken."""
-        return self.wanted not in (None, self.here)
+        wanted = self.wanted
+        return wanted is not None and wanted != (
+            self.here if self.counts else replace(self.here, passed=wanted.passed)
+        )
+
+    @property
+    def batches_behind(self) -> int:
+        """How many more batches of this pass it has to be given to be there; below 0: it had too many."""
+        wanted = self.wanted
+        if not self.counts or wanted is None or replace(self.here, passed=wanted.passed) != wanted:
+            return 0
+        return wanted.passed - self.here.passed
 
     def enter(self) -> None:
         """The program is about to go through the data."""
-        self.here = replace(self.here, inside=True)
+        self.here = replace(self.here, inside=True, passed=0)
+
+    def given(self) -> None:
+        """A batch."""
+        self.here = replace(self.here, passed=self.here.passed + 1)
 
     def after(self, epoch: int) -> Place:
         """Where the loop over epochs goes from this one."""

@@ -21,6 +21,8 @@ class ReplicaState:
         self.log = ReplayLog()
         self.position = Position()
         self.ledger = ledger
+        self.loop: Ledger | None = None
+        """At the start of the loop in which the program is; None in its first."""
         self.carried = NOTHING_CARRIED
         self.in_sync = False
         """Its parameters are known to be those of `position.committed` in its history."""
@@ -71,7 +73,7 @@ class ReplicaState:
     def enter_epoch(self, epoch: int, active: ActiveFormation) -> None:
         """The program is in this epoch, and all members' are: what they have left of one before is left
         out."""
-        ledger = self.ledger.in_epoch(epoch)
+        ledger = (self.ledger.in_loop(self.loop) if self.loop else self.ledger).in_epoch(epoch)
         if ledger is not self.ledger:
             self.ledger = ledger.share_out(active.id, active.holders, active.form.terms.part)
 

@@ -50,18 +50,21 @@ class FormerNames:
                 raise BadProgram(
                     "session.batches needs the model: call session.wrap(model, optimizer) before"
                 )
-            if program.supply:
+            if program.supplies:
                 raise BadProgram("session.batches was called twice: one call gives all epochs")
             source = examples_source(train_set, batch_size, seed, lambda: program.places.here.epoch)
-            program.supply, program.epochs = Shared(source), epochs
-            program.begun(program.supply)
+            program.supplies.append(Shared(source))
+            program.loops.total = epochs
+            program.begun(program.supplies[0])
+            program.loops.total = 0
         return self._all_batches(epochs)
 
     def _all_batches(self, epochs: int) -> Iterator[Batch]:
         program = self._program
-        loader = Loader(program.running.supply, program.pass_through)
+        supply = program.running.supply
+        loader = Loader(supply, program.pass_through, supply)
         for _ in program.walk(epochs):
-            program.drained = None
+            program.loops.drained = None
             for batch in loader:
                 yield batch
                 with program.reported():
@@ -84,7 +87,7 @@ class FormerNames:
         """Deprecated: `save`, after a loop that has come to its end."""
         _deprecated("session.finish", "session.save(model)")
         with self._program.reported():
-            if self._program.drained is None:
+            if self._program.loops.drained is None:
                 raise BadProgram(
                     "session.finish was called before the loop over session.batches had come to its end: "
                     "the other workers would wait for this one; ask for fewer epochs instead of leaving it"

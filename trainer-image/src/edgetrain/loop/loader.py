@@ -9,8 +9,8 @@ from edgetrain.loop.supply import Supply
 class Loader:
     """Gives this worker's batches, as the program's own DataLoader makes them."""
 
-    def __init__(self, supply: Supply, pass_through: Callable[[Supply], Iterator[Any]]) -> None:
-        self._supply, self._pass = supply, pass_through
+    def __init__(self, supply: Supply, pass_through: Callable[[Supply], Iterator[Any]], data: Any) -> None:
+        self._supply, self._pass, self._data = supply, pass_through, data
 
     def __iter__(self) -> Iterator[Any]:
         return self._pass(self._supply)
@@ -18,3 +18,9 @@ class Loader:
     def __len__(self) -> int:
         """Batches of an epoch."""
         return len(self._supply)
+
+    def __getattr__(self, name: str) -> Any:
+        """What else frameworks ask a DataLoader for, such as its data set, the program's own answers."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._data, name)

@@ -15,10 +15,12 @@ from edgetrain.engine.settings import Settings
 from edgetrain.engine.state.checkpoint import Checkpoints
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.volumes import try_volumes
-from edgetrain.link import Failed, Link, Message
+from edgetrain.link import RESTART_STATUS, Failed, Link, Message
 from edgetrain.loop import torch_calls
+from edgetrain.loop.carrier import Engine
+from edgetrain.loop.loops import Loops
 from edgetrain.loop.parts import Parts
-from edgetrain.loop.steps import Engine, Steps
+from edgetrain.loop.steps import Steps
 from edgetrain.loop.supply import EpochLength, Supply
 from edgetrain.loop.user_state import UserState
 from edgetrain.loop.window import GradientWindow
@@ -33,14 +35,12 @@ class Program:
         self.link, self.settings = link, settings
         self.parts, self.places, self.state = Parts(), Places(), UserState()
         self.length = EpochLength()
-        self.supply: Supply | None = None
+        self.loops = Loops()
+        self.supplies: list[Supply] = []
+        """In the order in which the program has named them, which is that of its loops."""
         self.steps: Steps | None = None
-        self.epochs: int | None = None
-        """Of the loop over epochs that it is in, or was; None while there was none."""
         self.seed: int | None = None
         """The program's own; torch's is each member's from then on, another one in each step."""
-        self.drained: Place | None = None
-        """Where its loader has come to the end of an epoch."""
 
     @property
     def running(self) -> Steps:
@@ -55,36 +55,57 @@ class Program:
     # --- loops
 
     def walk(self, count: int) -> Iterator[int]:
-        """The epochs from where the job is."""
-        places = self.places
-        if self.supply:
-            with self.reported():
-                self.begun(self.supply).engine.settle()
-        epoch = places.after(-1).epoch
-        while epoch < count and not (places.wanted and places.wanted.over):
-            places.here = Place(epoch)
-            yield epoch
-            epoch = places.after(epoch).epoch
+        """The epochs of a loop that has this many, from where the job is."""
+        loops, places = self.loops, self.places
+        loops.begin(count)
+        loops.walking = True
+        try:
+            if self.supplies:
+                with self.reported():
+                    self.begun(self.supplies[0]).engine.settle()
+            epoch = places.after(loops.first - 1).epoch
+            while epoch < loops.total and not (places.wanted and places.wanted.over):
+                self._check_not_behind()
+                places.here = Place(epoch)
+                yield epoch - loops.first
+                epoch = places.after(epoch).epoch
+            if self.steps:
+                with self.reported():
+                    self.steps.engine.loop_ended()
+        finally:
+            loops.walking = False
 
     def pass_through(self, supply: Supply) -> Iterator[Any]:
         """The batches of what is left of an epoch."""
+        loops = self.loops
         with self.reported():
-            self.epochs = self.epochs or 1
-            if self.drained == self.places.here:
+            if not loops.walking:
+                loops.begin(1)
+                self.places.here = Place(loops.first)
+            elif loops.drained == self.places.here:
                 raise BadProgram(
-                    "the loader was gone through twice in an epoch, or after the last one: let `for epoch "
-                    "in session.epochs(count):` be the loop around it, and evaluate on a plain DataLoader"
+                    "the loader was gone through twice in an epoch: once is what session.epochs is for; "
+                    "evaluate on a plain DataLoader"
                 )
             steps = self.begun(supply)
+            self._check_not_behind()
+            steps.go_over(supply, supply.ledger(loops.total, loops.first))
             self.places.enter()
             batches = steps.batches()
         while True:
             with self.reported():
                 batch = next(batches, _END)
             if batch is _END:
-                self.drained = self.places.here
+                loops.drained = self.places.here
                 return
             yield batch
+
+    def _check_not_behind(self) -> None:
+        """Raises SystemExit: the state at hand is of a loop that the program has left: only from its start
+        does it come there again."""
+        wanted = self.places.wanted
+        if wanted and not wanted.over and wanted.epoch < self.loops.first:
+            raise SystemExit(RESTART_STATUS)
 
     def begun(self, supply: Supply) -> Steps:
         """Raises BadProgram, VolumeNotWritable: it cannot begin."""
@@ -93,22 +114,22 @@ class Program:
             flat = self.parts.flat()
             window = GradientWindow(flat, self.parts.optimizers)
             engine = self._engine(flat, supply, window)
-            self.steps = Steps(engine, supply, self.parts, flat, self.places, window)
+            self.steps = Steps(engine, supply, self.loops.total, self.parts, flat, self.places, window)
             if self.link:
                 self.steps.own_numbers = f"{self.seed}/{self.settings.worker}"
             torch_calls.listen(self)
         return self.steps
 
     def _engine(self, flat: FlatModel, supply: Supply, window: GradientWindow) -> Engine:
-        epochs = self.epochs or 1
-        ledger = supply.ledger(epochs)
+        ledger = supply.ledger(self.loops.total, 0)
         volumes = {"spec.storage.model": self.settings.model_dir}
         if self.link is None:
             try_volumes(volumes)
             return Alone(ledger, self.places)
         own = Checkpoints(self.settings.checkpoint_dir, self.settings.worker, self.settings.job).own
         try_volumes({"spec.storage.checkpoint": own, **volumes})
-        layout = self.parts.layout(f"{supply.described}, epochs {epochs}")
+        data = "; ".join(supply.described for supply in self.supplies)
+        layout = self.parts.layout(f"{data}, epochs {self.loops.total}")
         objects = [*self.parts.objects, window, self.state, self.length]
         return Boundary(self.link, self.settings, flat, ledger, layout, objects, self.places)
 

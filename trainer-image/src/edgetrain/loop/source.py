@@ -114,20 +114,21 @@ def source_of(data: Any, batch_size: int | None, shuffle: bool | None, seed: int
 
 
 def _of_loader(loader: "DataLoader[Any]", seed: int) -> Source:
-    if loader.batch_size is None or type(loader.batch_sampler) is not BatchSampler:
+    batches = loader.batch_sampler
+    if type(batches) is not BatchSampler:
         raise BadProgram(
             "session.loader got a DataLoader with a batch_sampler of its own, or without batches: give it "
             "batch_size, and a sampler if need be, since each worker gets a part of each batch by its speed"
         )
-    dataset, sampler = _checked(loader.dataset), cast(Any, loader.sampler)
+    # Not the loader's own: they are empty where it was made with a batch sampler.
+    dataset, sampler, size = _checked(loader.dataset), cast(Any, batches.sampler), batches.batch_size
     order: Order | None = None
     samples = len(sampler)
     if isinstance(sampler, SequentialSampler):
         order = InOrder()
     elif type(sampler) is not RandomSampler or sampler.replacement or samples != len(dataset):
         order = Sampled(sampler, seed)
-    size = loader.batch_size
-    kept = samples - samples % size if loader.drop_last else samples
+    kept = samples - samples % size if batches.drop_last else samples
     if not kept:
         raise EmptyDataset(
             f"{samples} samples are less than one batch of {size}, and drop_last leaves them out"

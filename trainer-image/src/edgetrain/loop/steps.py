@@ -4,20 +4,20 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
-from edgetrain.data import Over
-from edgetrain.engine.assignment import Step, StepAssignment
+from edgetrain.engine.assignment import StepAssignment
 from edgetrain.engine.errors import BadProgram
 from edgetrain.engine.formation.numbers import MOST
-from edgetrain.engine.meter import Meter
 from edgetrain.engine.place import Places
 from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.step_kind import StepKind
-from edgetrain.link import Message
+from edgetrain.link import RESTART_STATUS
+from edgetrain.loop.carrier import Engine
 from edgetrain.loop.graph import leads_to
 from edgetrain.loop.guards import Guards
 from edgetrain.loop.parts import Parts
@@ -38,50 +38,6 @@ NEVER = (
 )
 
 
-class Engine(Protocol):
-    """What carries the steps: a member of a job, or nothing but this process."""
-
-    meter: Meter
-
-    @property
-    def last(self) -> Step | None: ...
-
-    @property
-    def standing(self) -> tuple[int, int]: ...
-
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def loss(self) -> float | None: ...
-
-    def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]: ...
-
-    def send(self, message: Message) -> None: ...
-
-    def settle(self) -> None: ...
-
-    def next_turn(self, over: Over) -> StepAssignment | None: ...
-
-    def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None: ...
-
-    def begin_step(self, turn: StepAssignment, loss: float) -> None: ...
-
-    def abandon_step(self, why: str) -> None: ...
-
-    def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None: ...
-
-    def combine(self, numbers: Sequence[float]) -> list[list[float]]: ...
-
-    def leave_loops(self) -> None: ...
-
-    def hold_on(self, seconds: float) -> bool: ...
-
-    def finish(self, model_path: str, digest: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class Steps:
     """One program's. For its thread."""
 
@@ -89,12 +45,15 @@ class Steps:
         self,
         engine: Engine,
         supply: Supply,
+        epochs: int,
         parts: Parts,
         flat: FlatModel,
         places: Places,
         window: GradientWindow,
     ) -> None:
         self.engine, self.supply, self.places = engine, supply, places
+        self._epochs = epochs
+        """Of all loops so far."""
         self._parts, self._guards, self._window = parts, Guards(parts, flat), window
         self._flat = flat
         self._turn: StepAssignment | None = None
@@ -111,21 +70,61 @@ class Steps:
 
     # --- batches
 
+    def go_over(self, supply: Supply, fresh: Ledger) -> None:
+        """Pass through this supply from here on; `fresh`: what is left of it at the start of the loop.
+
+        Raises:
+            BadProgram: the loop goes through another one already.
+        """
+        begins = fresh.epochs > self._epochs
+        if not begins and supply.described != self.supply.described:
+            raise BadProgram(
+                "a loop over session.epochs goes through one loader: make a second loop for the second one, "
+                "and go through them in the order in which session.loader was called"
+            )
+        self.supply, self._epochs = supply, fresh.epochs
+        self.engine.go_over(fresh)
+
     def batches(self) -> Iterator[Any]:
         """One pass: what is left of the epoch in which the program is."""
-        # First: who has taken another's state has with it what was agreed on for this epoch.
-        self.engine.settle()
-        if not self.places.elsewhere:
-            self.supply.begin_epoch(self._foreseen, self._agreed)
-            if self.own_numbers is not None:
-                seed_epoch(seed_of(self.own_numbers, "epoch", self.places.here.epoch))
-        given, self._trained = 0, False
-        while turn := self._next():
-            given += 1
-            yield self._batch(turn)
+        begun = given = False
+        self._trained = False
+        while True:
+            # First: who has taken another's state has with it what was agreed on for this epoch.
+            if not begun:
+                self.engine.settle()
+            while self._is_behind():
+                yield self.supply.stand_in(self.places.here)
+                # Only now: while the program has it in hand, it is not where its state belongs.
+                self.places.given()
+                self.engine.settle()
+            if not begun and not self.places.elsewhere:
+                self._begin_epoch()
+                begun = True
+            if turn := self._next():
+                given = True
+                self.places.given()
+                yield self._batch(turn)
+            elif not self._is_behind():
+                break
         if given and not self._trained and not self.places.elsewhere:
             raise BadProgram(NEVER)
         self._trained = False
+
+    def _is_behind(self) -> bool:
+        """Whether the others have had more batches of this pass.
+
+        Raises:
+            SystemExit: they have had fewer, and the program cannot go back.
+        """
+        if (behind := self.places.batches_behind) < 0:
+            raise SystemExit(RESTART_STATUS)
+        return behind > 0
+
+    def _begin_epoch(self) -> None:
+        self.supply.begin_epoch(self._foreseen, self._agreed)
+        if self.own_numbers is not None:
+            seed_epoch(seed_of(self.own_numbers, "epoch", self.places.here.epoch))
 
     def _next(self) -> StepAssignment | None:
         turn, self._turn = self._turn, None
@@ -171,6 +170,8 @@ class Steps:
 
     def weigh(self, weight: float) -> None:
         """See Session.weigh."""
+        if self.places.elsewhere:
+            return
         if self._turn is None:
             raise BadProgram(
                 "session.weigh belongs before the backward of a batch: call it once the batch is there"

@@ -2,6 +2,7 @@
 worker's own, or a number."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from edgetrain.data import Block, SamplerState, steps_of
 from edgetrain.engine.assignment import StepAssignment
 from edgetrain.engine.errors import BadProgram, EmptyDataset
+from edgetrain.engine.place import Place
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.loop.fetching import Fetching, Foreseen
 from edgetrain.loop.source import Source
@@ -28,8 +30,8 @@ class Supply(Protocol):
     described: str
     """For the comparison with the other workers' programs."""
 
-    def ledger(self, epochs: int) -> Ledger:
-        """At the start of training."""
+    def ledger(self, epochs: int, first: int) -> Ledger:
+        """At the start of a loop: `epochs` of this one and all before it, of which `first` are over."""
 
     def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
         """
@@ -43,6 +45,9 @@ class Supply(Protocol):
 
     def batch(self, turn: StepAssignment) -> Any:
         """For the program; something that does not count where the turn has no part of the step."""
+
+    def stand_in(self, place: Place) -> Any:
+        """For a program on its way to `place`: something that does not count."""
 
     def used(self) -> None:
         """The program has called backward of the batch that it was given last."""
@@ -69,8 +74,9 @@ class Shared:
         again."""
         self._tried = 0
 
-    def ledger(self, epochs: int) -> Ledger:
-        return Ledger(SamplerState.fresh(self._source.samples, 0), self._source.batch_size, epochs)
+    def ledger(self, epochs: int, first: int) -> Ledger:
+        record = replace(SamplerState.fresh(self._source.samples, 0), epoch=first)
+        return Ledger(record, self._source.batch_size, epochs)
 
     def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
         self._fetching = Fetching(self._source, foreseen)
@@ -83,8 +89,11 @@ class Shared:
         if turn.positions:
             self._given = self._fetching.batch(self.indices(turn.epoch, turn.positions))
         else:
-            self._given = self._any(turn.epoch) if self._good is None else self._good
+            self._given = self.stand_in(Place(turn.epoch))
         return self._given
+
+    def stand_in(self, place: Place) -> Any:
+        return self._any(place.epoch) if self._good is None else self._good
 
     def _any(self, epoch: int) -> Any:
         """Other samples each time, since the program may not like some."""
@@ -133,8 +142,8 @@ class Own:
         self._given: Any = None
         self._good: Any = None
 
-    def ledger(self, epochs: int) -> Ledger:
-        return Ledger(SamplerState(0, Block(0, ALL_STEPS), 0), 1, epochs, common=True)
+    def ledger(self, epochs: int, first: int) -> Ledger:
+        return Ledger(SamplerState(0, Block(0, ALL_STEPS), 0, first), 1, epochs, common=True)
 
     def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
         if self._length.epoch != self._epoch():
@@ -148,6 +157,11 @@ class Own:
         again = not turn.positions and self._good is not None
         self._given = self._good if again else self._next()
         return self._given
+
+    def stand_in(self, place: Place) -> Any:
+        if self._good is None:
+            self._good = self._next()
+        return self._good
 
     def used(self) -> None:
         self._good = self._given
@@ -177,8 +191,8 @@ class Numbers:
     def __init__(self, count: int) -> None:
         self._count, self.described = count, f"{count} steps"
 
-    def ledger(self, epochs: int) -> Ledger:
-        return Ledger(SamplerState(0, Block(0, self._count), 0), 1, 1, common=True)
+    def ledger(self, epochs: int, first: int) -> Ledger:
+        return Ledger(SamplerState(0, Block(0, self._count), 0, first), 1, epochs, common=True)
 
     def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
         """There is nothing to be agreed on."""
@@ -188,6 +202,9 @@ class Numbers:
 
     def batch(self, turn: StepAssignment) -> int:
         return turn.cursor
+
+    def stand_in(self, place: Place) -> int:
+        return place.passed
 
     def used(self) -> None:
         """A number is as good as another."""

@@ -66,6 +66,18 @@ class Ledger:
         record = replace(self.record, epoch=epoch, cursor=self.record.block.start, returned=())
         return replace(self, record=record, cut=None, cut_in=None)
 
+    def in_loop(self, fresh: Self) -> Self:
+        """For a program that is in a later loop, of which nothing is trained yet: over those data."""
+        if self.epochs >= fresh.epochs:
+            return self
+        return replace(
+            fresh,
+            weights=self.weights,
+            samples=self.samples,
+            returned=self.returned,
+            not_finite_since=self.not_finite_since,
+        )
+
     def kept_by(self, holders: Collection[str]) -> Self:
         """The step in hand without those who hold their part no more."""
         if self.cut is None:

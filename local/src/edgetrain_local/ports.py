@@ -1,4 +1,4 @@
-"""Ports for servers that a test starts as programs of their own."""
+"""Ports for servers that are started as programs of their own."""
 
 import errno
 import random

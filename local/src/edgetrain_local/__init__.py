@@ -1,0 +1,1 @@
+"""`edgetrain run`: a job on this machine alone. The operator's own decisions, over processes for pods."""

@@ -1,0 +1,36 @@
+"""What a container says: all of it into its log, and what the program itself says to the terminal."""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+_OURS = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ (DEBUG|INFO|WARNING|ERROR) supervisor: ")
+_LAST_LINES = 20
+
+Say = Callable[[str], None]
+
+
+class Output(threading.Thread):
+    """Reads one start of a container to its end. `say` is called in this thread."""
+
+    def __init__(self, pipe: IO[bytes], log: Path, say: Say) -> None:
+        super().__init__(name=f"output of {log.stem}", daemon=True)
+        self._pipe, self._log, self._say = pipe, log, say
+        self.last: deque[str] = deque(maxlen=_LAST_LINES)
+
+    def run(self) -> None:
+        with self._pipe, self._log.open("ab") as log:
+            for raw in self._pipe:
+                log.write(raw)
+                log.flush()
+                self._hear(raw.decode(errors="replace"))
+
+    def _hear(self, text: str) -> None:
+        # Of a bar that is drawn over itself, what stands there in the end.
+        line = text.rstrip("\r\n").rpartition("\r")[2]
+        self.last.append(line)
+        if line and not _OURS.match(line):
+            self._say(line)
