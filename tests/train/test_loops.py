@@ -264,3 +264,54 @@ def test_a_newcomer_counts_batches_as_the_others_do(tmp_path: Path) -> None:
         group.join(newcomer)
         end_alike(group)
         assert newcomer in group.members
+
+
+A_RATE_OF_ITS_OWN = """
+model, optimizer = session.prepare(model, optimizer)
+for step in session.steps(750):
+    optimizer.param_groups[0]["lr"] = 0.02 if worker == "b" and step < 310 else 0.01
+    optimizer.zero_grad()
+    (model(x[:8]) - y[:8]).square().mean().backward()
+    optimizer.step()
+    session.log(step=step)
+session.save(model)
+"""
+
+
+def test_who_moves_its_parameters_otherwise_than_the_others_is_named_the_third_time(tmp_path: Path) -> None:
+    """Each time they are mended; what it comes from is said until it has not come again for a while."""
+    with running(tmp_path, A_RATE_OF_ITS_OWN) as group:
+        end_alike(group)
+        first, odd, _ = group.members
+        warned = odd.last(link.Warned)
+        assert warned.reason == "ParametersDiffer"
+        assert "a learning rate of its own" in warned.error
+        assert "(3 times so far)" in warned.error or "(4 times so far)" in warned.error
+        assert first.last(link.Warned) is None
+        mended = [message.reason for message in odd.said if isinstance(message, link.Mended)]
+        assert "ParametersDiffer" in mended
+
+
+NOT_FINITE = """
+model, optimizer = session.prepare(model, optimizer)
+for step in session.steps(9):
+    optimizer.zero_grad()
+    loss = (model(x[:8]) - y[:8]).square().mean()
+    if worker == "b" and step == 3:
+        loss = loss * torch.inf
+    if worker == "c" and step == 6:
+        loss = loss + (model.weight * 0).sqrt().sum()  # finite, and its gradient is not
+    loss.backward()
+    skipped = model.weight.grad is None
+    assert skipped == (step in (3, 6)), (step, model.weight.grad)
+    optimizer.step()
+assert all(p.isfinite().all() for p in model.parameters())
+session.save(model)
+"""
+
+
+def test_a_step_that_is_not_finite_on_one_member_is_skipped_by_all_and_counted(tmp_path: Path) -> None:
+    with running(tmp_path, NOT_FINITE) as group:
+        end_alike(group)
+        for member in group.members:
+            assert member.last(link.Progress).metrics["stepsNotFinite"] == 2

@@ -37,7 +37,7 @@ def enter_own_network(arguments: Sequence[str]) -> None:
     if missing:
         raise RunError(f"--link needs {', '.join(missing)}: install iproute2 and util-linux, or leave it out")
     unshare = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
-    if not succeeds([*unshare, "ip", "link", "add", "a", "type", "veth", "peer", "name", "b"]):
+    if not succeeds([*unshare, "ip", "link", "add", "name", "try0", "type", "veth", "peer", "name", "try1"]):
         raise RunError(
             "--link: this machine gives no network of one's own to this user: run it as root, or leave it out"
         )
@@ -91,7 +91,7 @@ class Wires:
 
 
 def _connect(pid: int, inside: Sequence[str], port: str, address: str) -> None:
-    run(["ip", "link", "add", port, "type", "veth", "peer", "name", _DEVICE, "netns", str(pid)])
+    run(["ip", "link", "add", "name", port, "type", "veth", "peer", "name", _DEVICE, "netns", str(pid)])
     run(["ip", "address", "add", f"{HUB}/32", "dev", port])
     run(["ip", "link", "set", port, "up"])
     run(["ip", "route", "add", f"{address}/32", "dev", port])

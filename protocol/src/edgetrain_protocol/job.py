@@ -182,7 +182,8 @@ class RunPolicy(Document):
     """Failures of the program on one node before that node is left out, while nodes.min others are there;
     half of backoffLimit, rounded up, where unset. No less than backoffLimit: no node is left out."""
     on_non_finite_loss: OnNonFiniteLoss = OnNonFiniteLoss.CONTINUE
-    """What becomes of a job whose loss was NaN or infinite in three steps in a row.
+    """What becomes of a job whose loss was NaN or infinite in three steps in a row. Each such step is skipped
+    by all workers, unless the program has a scaler, and counted.
     continue: it trains on and says so. fail: the job has failed. The checkpoints from before are kept."""
     ttl_seconds_after_finished: int | None = Field(None, ge=0, le=31536000)
     """The job is deleted this long after its end; never where unset."""

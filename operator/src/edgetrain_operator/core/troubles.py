@@ -55,6 +55,7 @@ MENDS = {
     DISK_FAILED: "the next start takes part again if the disk can be written then",
     PROGRAM_DIFFERS: "undo the edit of the program's ConfigMap or image, or make a new job",
     "VolumeNotWritable": "workers run as user 65532: check spec.storage and the directory on the node",
+    "ParametersDiffer": "keep such numbers in session.state, and prepare all that has state",
     "ModelNotSaved": "make room on spec.storage.model, or check who owns its directory",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
 }

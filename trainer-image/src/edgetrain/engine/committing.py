@@ -31,7 +31,9 @@ class Committing:
         traffic: Traffic,
     ) -> None:
         self._monitor, self._replica, self._attempts = monitor, replica, attempts
-        self._flat, self._traffic = flat, traffic
+        self._flat, self._meter, self._traffic = flat, meter, traffic
+        self._spoilt = 0
+        """Steps that nobody's optimiser was given gradients in, since they were not finite."""
         self._telling = Telling(replica, flat, meter)
         self.held = 0
         """The plan's revision that all members hold, as of the last vote."""
@@ -81,15 +83,17 @@ class Committing:
         if entry.kind is StepKind.NUMBERS:
             self.numbers = entry.total.view(torch.float64).view(-1, MOST)
             return
-        self.give(entry)
+        if self.give(entry):
+            self._spoilt += 1
+            self._meter.logged({"stepsNotFinite": float(self._spoilt)})
         if entry.kind is StepKind.BATCH:
             self._batch = entry
             self._tell(entry, cut)
 
-    def give(self, entry: Entry) -> None:
-        """Its gradients, once more."""
+    def give(self, entry: Entry) -> bool:
+        """Its gradients, once more; says whether they are spoilt, see `FlatModel.unpack`."""
         self.loss = self._flat.loss(entry.total)
-        self._flat.unpack(entry.total)
+        return self._flat.unpack(entry.total)
 
     def _tell(self, entry: Entry, cut: BatchPartition | None) -> None:
         parts = [part for part in cut.slices.values() if part] if cut else []

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from edgetrain.engine.drifts import Drifts
 from edgetrain.engine.formation.active_formation import ActiveFormation
 from edgetrain.engine.formation.formations import Formations
 from edgetrain.engine.formation.gloo import GroupBroken
@@ -34,7 +35,9 @@ class Entering:
         catch_up: CatchUp,
         flat: FlatModel,
         layout: list[str],
+        drifts: Drifts,
     ) -> None:
+        self._drifts = drifts
         self._monitor, self._replica, self._formations = monitor, replica, formations
         self._catch_up, self._flat, self._layout = catch_up, flat, layout
 
@@ -93,12 +96,17 @@ class Entering:
                 active,
                 lambda reducer: spread(reducer, self._flat, active.form.hub),
                 lambda whole: self._settled(),
-                self._take_whole,
+                self._settle,
             )
 
     def _take_whole(self, whole: torch.Tensor | None) -> None:
         if whole is not None:
             self._flat.set_whole(whole)
+
+    def _settle(self, whole: torch.Tensor | None) -> None:
+        if whole is not None and (apart := self._flat.apart(whole)):
+            self._drifts.mended(apart)
+        self._take_whole(whole)
 
     def _settled(self) -> None:
         self._replica.drifted = False

@@ -16,6 +16,7 @@ from edgetrain.engine.agreeing import agree_on_kind, agree_on_place
 from edgetrain.engine.assignment import Rewound, StepAssignment, Superseded
 from edgetrain.engine.attempts import Attempt, Attempts
 from edgetrain.engine.committing import Committing
+from edgetrain.engine.drifts import Drifts
 from edgetrain.engine.entering import Entering
 from edgetrain.engine.formation.active_formation import ActiveFormation
 from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
@@ -58,7 +59,10 @@ class StepEngine:
         self.replica = ReplicaState(ledger)
         self.formations = Formations(self._monitor, send, lambda: self.replica.position, credentials)
         self.catch_up = CatchUp(self._monitor, send, credentials)
-        self.entering = Entering(self._monitor, self.replica, self.formations, self.catch_up, flat, layout)
+        self._drifts = Drifts(send, meter)
+        self.entering = Entering(
+            self._monitor, self.replica, self.formations, self.catch_up, flat, layout, self._drifts
+        )
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self._flat, self._meter = flat, meter
@@ -275,12 +279,8 @@ class StepEngine:
         replica.drifted = outcome.drifted
         if replica.compare or attempt.step % COMPARE_EVERY == 0:
             replica.compare, replica.compared_at = False, attempt.step
-        if outcome.drifted:
-            log.warning(
-                "members' parameters differ, and all take the aggregator's: the last bits of other "
-                "processors' kernels, or a program that moves them by what it alone knows (its own random "
-                "numbers)"
-            )
+            if not outcome.drifted:
+                self._drifts.none()
         self.committing.held, self.save_due = outcome.held, outcome.save
         if kind is not StepKind.NUMBERS:
             active.sum_seconds = outcome.sum_seconds

@@ -41,10 +41,15 @@ class Parts:
     def optimizers(self) -> list[Optimizer]:
         return [thing for thing in self.objects if isinstance(thing, Optimizer)]
 
+    @property
+    def scalers(self) -> list[torch.amp.GradScaler]:
+        """Those that are not switched off."""
+        found = (thing for thing in self.objects if isinstance(thing, torch.amp.GradScaler))
+        return [scaler for scaler in found if scaler.is_enabled()]
+
     def scale(self) -> float:
         """By which a scaler has multiplied the loss."""
-        scalers = (thing for thing in self.objects if isinstance(thing, torch.amp.GradScaler))
-        return next((float(scaler.get_scale()) for scaler in scalers if scaler.is_enabled()), 1.0)
+        return next((float(scaler.get_scale()) for scaler in self.scalers), 1.0)
 
     def flat(self) -> FlatModel:
         """
@@ -70,7 +75,9 @@ class Parts:
                 "real numbers"
             )
         wanted = {id(p) for p in moved} if moved else {id(p) for p in whole.parameters() if p.requires_grad}
-        return FlatModel(whole, [p for p in whole.parameters() if id(p) in wanted])
+        flat = FlatModel(whole, [p for p in whole.parameters() if id(p) in wanted])
+        flat.scaled = bool(self.scalers)
+        return flat
 
     def layout(self, settings: str) -> list[str]:
         """See `layout_of`. A single module's names are those that the program knows."""

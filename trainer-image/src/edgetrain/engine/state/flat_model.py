@@ -48,6 +48,8 @@ class FlatModel:
         sparse = {id(weight) for weight in _sparse_weights(model)}
         self._sparse = [parameter for parameter in self.trained if id(parameter) in sparse]
         self._cuts: dict[int, Buckets] = {}
+        self.scaled = False
+        """The program has a scaler, which passes over what is not finite, and lowers its scale by it."""
 
     @property
     def buffers(self) -> list[Tensor]:
@@ -111,12 +113,19 @@ class FlatModel:
         """Whether all parameters are finite. Buffers may hold infinities on purpose, as masks do."""
         return all(bool(weight.isfinite().all()) for weight in [p.detach() for p in self._parameters])
 
-    def unpack(self, total: Tensor) -> None:
-        """Set every gradient and float buffer to the mean of those who have brought in theirs."""
+    def unpack(self, total: Tensor) -> bool:
+        """Set every gradient and float buffer to the mean of those who have brought in theirs.
+
+        Returns whether its loss or a gradient is not finite: then there are no gradients, since a step by
+        them would end training for good; but where a scaler looks for them itself.
+        """
         weight, present = float(total[-1]), self.presence(total).tolist()
         if not weight:
             self.clear_gradients()
-            return
+            return False
+        spoilt = not self.scaled and not bool((total[: self.gradients].sum() + total[-2]).isfinite())
+        if spoilt:
+            present = [0.0] * len(present)
         rooms = self.rooms(total)
         pairs = list(zip(self.float_buffers, rooms[len(self.trained) :], strict=True))
         for parameter, room, there in zip(self.trained, rooms, present, strict=False):
@@ -129,6 +138,7 @@ class FlatModel:
         for parameter in self._sparse:
             if parameter.grad is not None:
                 parameter.grad = parameter.grad.to_sparse(1)
+        return spoilt
 
     def clear_gradients(self) -> None:
         """No gradients, for a step that is to change nothing."""
@@ -152,11 +162,23 @@ class FlatModel:
             [torch.frombuffer(bytearray(_bytes_of(t)), dtype=torch.uint8) for t in self._everything]
         )
 
+    def apart(self, data: Tensor) -> float:
+        """How far the parameters are from those of another member's `whole`, at most, in parts of the largest
+        that it has."""
+        most = largest = 0.0
+        for own, piece in zip(self._parameters, self._pieces(data), strict=False):
+            other = piece.clone().view(own.dtype).view(own.shape)
+            most = max(most, float((own.detach() - other).abs().max()))
+            largest = max(largest, float(other.abs().max()))
+        return most / largest if largest else most
+
+    def _pieces(self, data: Tensor) -> Sequence[Tensor]:
+        return data.split_with_sizes([t.numel() * t.element_size() for t in self._everything])
+
     def set_whole(self, data: Tensor) -> None:
         """Take the parameters and buffers that another member's `whole` gave."""
-        sizes = [t.numel() * t.element_size() for t in self._everything]
         with torch.no_grad():
-            for target, piece in zip(self._everything, data.split_with_sizes(sizes), strict=True):
+            for target, piece in zip(self._everything, self._pieces(data), strict=True):
                 target.copy_(piece.clone().view(target.dtype).view(target.shape))
 
 
