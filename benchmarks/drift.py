@@ -1,4 +1,4 @@
-"""The example scripts in groups of three while a member is killed, stopped for ten seconds or joins, at a random
+"""Example scripts in groups of three while a member is killed, stopped for ten seconds or joins, at a random
 moment: whether all end with one model, in the same number of steps, and nothing had to be mended."""
 
 import os
