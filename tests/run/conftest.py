@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-EDGETRAIN = (sys.executable, "-m", "edgetrain_local")
+EDGETRAIN = (sys.executable, "-P", "-m", "edgetrain_local")
 PATIENCE = 90.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -21,7 +21,7 @@ def test_a_script_runs_as_three_workers_and_leaves_its_model(tmp_path: Path) -> 
     assert len(accuracies) == 1, ran.stdout
     assert "complete after 69 steps" in ran.stdout
     assert load_file(tmp_path / "model" / "model.safetensors")
-    assert "supervisor:" not in ran.stdout
+    assert "supervisor" not in ran.stdout
 
 
 def test_a_worker_loses_power_and_gets_it_back_by_a_key(tmp_path: Path, start: Start) -> None:
@@ -77,7 +77,7 @@ def test_a_script_that_raises_ends_the_run_with_its_words(tmp_path: Path) -> Non
     ran = edgetrain(tmp_path, "run", "-n", "2", name, "50")
     assert ran.returncode == 1
     assert "RuntimeError: the sensor is upside down" in ran.stdout
-    assert "runPolicy.backoffLimit is 0" in ran.stdout
+    assert "--retries is 0" in ran.stdout
     logs = Path(re.findall("logs: (.+)", ran.stderr)[0])
     assert "upside down" in (logs / "edge-1" / "trainer.log").read_text()
 
@@ -125,6 +125,51 @@ def test_what_cannot_be_run_is_said_in_a_line(tmp_path: Path, words: list[str], 
     assert ran.returncode == 2
     assert said in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_a_program_that_prints_without_end_keeps_nobody_from_stopping_it(
+    tmp_path: Path, start: Start
+) -> None:
+    name = script(tmp_path, ["for n in range(2000): print('line', n)", "time.sleep(0.01)"])
+    terminal = start("run", "-n", "2", name, "100000")
+    terminal.until("2 of 2 train")
+    terminal.press("q")
+    assert terminal.end() == 130
+    assert re.search(r"\(\d[\d,]* lines are in its log alone\)", terminal.shown)
+
+
+def test_it_can_be_stopped_while_a_worker_has_no_power(tmp_path: Path, start: Start) -> None:
+    terminal = start("run", "-n", "3", script(tmp_path, SLOWLY), "100000")
+    terminal.until("3 of 3 train")
+    terminal.press("2")
+    terminal.until("2 of 3 train")
+    terminal.press("q")
+    assert terminal.end() == 130
+
+
+def test_a_directory_is_one_runs(tmp_path: Path, start: Start) -> None:
+    """At a time, of one command, until it is complete; one that has failed goes on from where it was."""
+    (tmp_path / "broken").touch()
+    name = script(
+        tmp_path, ["if step == 150 and os.path.exists('broken'): raise SystemExit('a bug')", *SLOWLY]
+    )
+    first = start("run", "-n", "2", "--dir", "state", name, "300")
+    first.until("2 of 2 train")
+    assert "another run uses" in edgetrain(tmp_path, "run", "--dir", "state", name, "300").stderr
+    assert first.end() == 1
+    assert "is a run of" in edgetrain(tmp_path, "run", "--dir", "state", name, "299").stderr
+    (tmp_path / "broken").unlink()
+    second = edgetrain(tmp_path, "run", "-n", "2", "--dir", "state", name, "300")
+    assert second.returncode == 0, second.stdout
+    assert "complete after 300 steps" in second.stdout
+    assert "is complete: remove it" in edgetrain(tmp_path, "run", "--dir", "state", name, "300").stderr
+
+
+def test_what_lies_beside_a_script_is_the_scripts_alone(tmp_path: Path) -> None:
+    (tmp_path / "queue.py").write_text("raise ImportError('not the one of the standard library')")
+    ran = edgetrain(tmp_path, "run", "-n", "1", "--dir", "state", script(tmp_path, []), "3")
+    assert "trained" not in ran.stdout, "the script finds it, as it does alone"
+    assert "not the one" not in (tmp_path / "state" / "edge-1" / "profiler.log").read_text()
 
 
 def test_a_new_project_runs(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The command `edgetrain`."""
 
 import argparse
+import io
+import shlex
 import shutil
 import sys
 import tempfile
@@ -13,18 +15,23 @@ from edgetrain_local.run import run
 from edgetrain_local.wires import enter_own_network
 from edgetrain_local.wish import Wish, title_of, workers
 
-BAD_USAGE = 2
+BAD_USAGE, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status; what a person can mend is one line."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments = _parser().parse_args(words)
     try:
         return _run(arguments, words) if arguments.command == "run" else _init(arguments)
-    except RunError as error:
+    except (RunError, OSError) as error:
         print(f"edgetrain: {error}", file=sys.stderr)
         return BAD_USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,12 +69,14 @@ def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         enter_own_network(words)
     if arguments.dir:
         return run(wish, arguments.dir.resolve())
-    directory = Path(tempfile.mkdtemp(prefix="edgetrain-"))
-    status = run(wish, directory)
-    if status == 0:
-        shutil.rmtree(directory, ignore_errors=True)
-    else:
-        print(f"logs: {directory}", file=sys.stderr)
+    directory, status = Path(tempfile.mkdtemp(prefix="edgetrain-")), BAD_USAGE
+    try:
+        status = run(wish, directory)
+    finally:
+        if status in (0, BAD_USAGE):
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            print(f"logs: {directory}", file=sys.stderr)
     return status
 
 
@@ -78,7 +87,7 @@ def _wish(arguments: argparse.Namespace) -> Wish:
     devices = workers(arguments.n, arguments.link, arguments.cpu)
     if not 1 <= arguments.min <= arguments.n:
         raise RunError(f"--min {arguments.min}: give 1 to {arguments.n}, the number of workers")
-    return Wish(
+    wish = Wish(
         command=(sys.executable, str(script.resolve()), *arguments.arguments),
         title=title_of(script),
         workers=devices,
@@ -88,12 +97,21 @@ def _wish(arguments: argparse.Namespace) -> Wish:
         failures=arguments.retries,
         data=arguments.data,
     )
+    missing = [wish.data_of(w.node) for w in devices if wish.data and not wish.data_of(w.node).is_dir()]
+    if missing:
+        raise RunError(f"--data: there is no directory {missing[0]}")
+    try:
+        wish.models.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=wish.models).close()
+    except OSError as error:
+        raise RunError(f"--model: {wish.models} cannot be written: {error.strerror or error}") from error
+    return wish
 
 
 def _init(arguments: argparse.Namespace) -> int:
     for file in write_project(arguments.directory):
         print(file)
-    print(f"\ncd {arguments.directory} && edgetrain run -n 3 train.py")
+    print(f"\ncd {shlex.quote(str(arguments.directory))} && edgetrain run -n 3 train.py")
     return 0
 
 

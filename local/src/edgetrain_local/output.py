@@ -1,20 +1,18 @@
-"""What a container says: all of it into its log, and what the program itself says to the terminal."""
+"""What a container says: all of it into its log, and line by line to the terminal."""
 
-import re
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-_OURS = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ (DEBUG|INFO|WARNING|ERROR) supervisor: ")
 _LAST_LINES = 20
 
 Say = Callable[[str], None]
 
 
 class Output(threading.Thread):
-    """Reads one start of a container to its end. `say` is called in this thread."""
+    """Reads one start of a container to its end. `say` is called in this thread, and must not wait."""
 
     def __init__(self, pipe: IO[bytes], log: Path, say: Say) -> None:
         super().__init__(name=f"output of {log.stem}", daemon=True)
@@ -32,5 +30,5 @@ class Output(threading.Thread):
         # Of a bar that is drawn over itself, what stands there in the end.
         line = text.rstrip("\r\n").rpartition("\r")[2]
         self.last.append(line)
-        if line and not _OURS.match(line):
+        if line:
             self._say(line)

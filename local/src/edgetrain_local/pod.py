@@ -16,6 +16,7 @@ from edgetrain_protocol.names import Env
 
 STOP_SECONDS = 30.0
 """For containers to end by themselves."""
+LOG_FILE = "EDGETRAIN_LOG_FILE"
 OF_THE_NODE = ("checkpoint", "model")
 """Volumes that outlive the pod."""
 
@@ -30,6 +31,8 @@ class Place:
     ports: Mapping[Env, int]
     directory: Path
     """The node's."""
+    program: Sequence[str] = ()
+    """What runs as a worker there: of any length, unlike in a manifest."""
     inside: Sequence[str] = ()
     """What runs a command there."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -91,6 +94,8 @@ class Pod:
         self._profiler.cut()
 
     def power_on(self, now: float) -> None:
+        if self.deleting:
+            return
         for container in (self._profiler, self._trainer):
             container.power_on(now)
 
@@ -134,11 +139,18 @@ class Pod:
             **os.environ, **program, **told, **self._place.env, "EDGETRAIN_TERMINATION_LOG": str(words),
             **{str(key): str(port) for key, port in self._place.ports.items()},
         }  # fmt: skip
-        # An image has one Python; here it is the one that runs us.
-        ours = [sys.executable if word == "python" else word for word in wanted["command"]]
-        command = [*self._place.inside, *ours]
         log = self._place.directory / f"{name}.log"
+        env[LOG_FILE] = str(self._place.directory / "supervisor.log")
+        command = [*self._place.inside, *self._command(wanted["command"])]
         return Container(name, command, env, log, words, say, always)
+
+    def _command(self, wanted: Sequence[str]) -> Sequence[str]:
+        """An image has one Python; here it is the one that runs us, for our own processes without what lies
+        beside the program."""
+        python, *words = wanted
+        assert python == "python"
+        ours = words[: words.index("--") + 1] if "--" in words else words
+        return [sys.executable, "-P", *ours, *(self._place.program if "--" in words else ())]
 
     def _directory(self, volume: str) -> Path:
         return (self._place.directory if volume in OF_THE_NODE else self._own) / volume

@@ -7,13 +7,23 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None)
 
 
 def end_with_parent() -> None:
     """To be called in a child before it runs anything: it does not outlive us, whatever ends us."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """What our children leave behind becomes ours, so that it is found among our own."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_all() -> None:
+    """Whatever we have started, and they have."""
+    tell(family(os.getpid())[1:], signal.SIGKILL)
 
 
 def family(pid: int) -> list[int]:
@@ -33,5 +43,5 @@ def family(pid: int) -> list[int]:
 def tell(pids: Iterable[int], number: signal.Signals) -> None:
     """Send all of them a signal; those that are gone already do not matter."""
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)

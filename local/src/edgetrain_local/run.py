@@ -1,7 +1,6 @@
 """One run from its start to its end: nodes, an operator for them, and a person who watches."""
 
 import logging
-import queue
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -9,10 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edgetrain_local.keep import Kept
+from edgetrain_local.errors import RunError
+from edgetrain_local.keep import Kept, alone_in
 from edgetrain_local.keys import Keys
 from edgetrain_local.local_operator import Operator
 from edgetrain_local.node import Node, alone_on, threads
+from edgetrain_local.processes import adopt_orphans, end_all
+from edgetrain_local.said import Said
 from edgetrain_local.screen import Screen
 from edgetrain_local.throttle import Throttle
 from edgetrain_local.wires import HUB, Wires
@@ -29,8 +31,13 @@ STOP_KEY = "q"
 AT_ONCE = 2
 """Asked so often, it does not wait for workers."""
 
-Said = queue.SimpleQueue[tuple[str, str]]
-"""Node, line."""
+IN_OUR_WORDS = {
+    "runPolicy.backoffLimit": "--retries",
+    "spec.nodes.min": "--min",
+    "spec.storage.model": "--model",
+    "spec.storage.checkpoint": "--dir",
+}
+"""What a person has set here, by what the operator calls it."""
 
 
 class Run:
@@ -65,7 +72,7 @@ class Run:
         self._screen.show(self._operator.status)
         for key in self._keys.pressed(POLL_SECONDS):
             self._press(key)
-        return not any(node.pods for node in self._nodes.values())
+        return not any(node.pods for node in self._nodes.values() if node.on)
 
     def _press(self, key: str) -> None:
         if key == STOP_KEY:
@@ -89,8 +96,8 @@ class Run:
 
     def _pass_on(self) -> None:
         """What programs have printed: their readers are threads, and the screen is for one."""
-        while not self._said.empty():
-            self._screen.line(*self._said.get())
+        for node, line in self._said.lines():
+            self._screen.line(node, line)
 
 
 def run(wish: Wish, directory: Path) -> int:
@@ -99,22 +106,31 @@ def run(wish: Wish, directory: Path) -> int:
     Raises:
         RunError: what was asked for cannot be done here.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        filename=directory / "operator.log",
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        level=logging.INFO,
-    )
-    began = time.monotonic()
-    with _running(wish, Kept.of(directory)) as (one, screen):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: one.ask_to_stop())
-        return _last_words(one.to_its_end(), screen, time.monotonic() - began)
+    with alone_in(directory):
+        kept = Kept.of(directory, wish.command)
+        if holds(kept.status, ConditionType.COMPLETE):
+            raise RunError(
+                f"the run in {directory} is complete: remove it to begin anew, or give another --dir"
+            )
+        logging.basicConfig(
+            filename=directory / "operator.log",
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+            level=logging.INFO,
+        )
+        adopt_orphans()
+        began = time.monotonic()
+        try:
+            with _running(wish, kept.tried_again() if _over(kept.status) else kept) as (one, screen):
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(number, lambda *_: one.ask_to_stop())
+                return _last_words(one.to_its_end(), screen, time.monotonic() - began)
+        finally:
+            end_all()
 
 
 @contextmanager
 def _running(wish: Wish, kept: Kept) -> Iterator[tuple[Run, Screen]]:
-    said: Said = queue.SimpleQueue()
+    said = Said()
     with ExitStack() as stack:
         wires = Wires() if wish.shaped else None
         if wires:
@@ -154,12 +170,20 @@ def _node(
     place = wires.place(worker, number, own) if wires else alone_on(number, own)
     env: dict[str, str] = {**threads(len(wish.workers)), Env.MODEL_DIR: str(wish.models)}
     if wish.data:
-        env[Env.DATA_DIR] = str(Path(wish.data.format(node=worker.node)).resolve())
-    return Node(worker, replace(place, env=env), lambda node, line: said.put((node, line)))
+        env[Env.DATA_DIR] = str(wish.data_of(worker.node))
+    return Node(worker, replace(place, env=env, program=wish.command), said.put)
 
 
 def _tell(screen: Screen, event: Event) -> None:
-    screen.tell(f"{event.reason}: {event.message}", "bold red" if event.type == "Warning" else "bold")
+    if event.reason == "SuspendRequested":
+        return  # As it was asked for; how it goes on is said in the end.
+    text = event.message
+    for theirs, ours in IN_OUR_WORDS.items():
+        text = text.replace(theirs, ours)
+    first, *rest = text.splitlines() or [""]
+    # A program has just printed its own last words whole.
+    text = f"{first} ... {rest[-1].strip()}" if rest else first
+    screen.tell(f"{event.reason}: {text}", "bold red" if event.type == "Warning" else "bold")
 
 
 def _last_words(status: JobStatus, screen: Screen, seconds: float) -> int:
@@ -167,6 +191,11 @@ def _last_words(status: JobStatus, screen: Screen, seconds: float) -> int:
         screen.tell("stopped; with --dir the same command goes on from the last checkpoint", "bold")
         return 130
     if not holds(status, ConditionType.COMPLETE):
+        return 1
+    if not status.progress.step:
+        screen.tell(
+            "the script trained nothing: see docs/programs.md for the lines that it needs", "bold red"
+        )
         return 1
     _, _, model = (status.model or "").partition(":")
     said = f"; model: {model}" if model else "; it saved no model"

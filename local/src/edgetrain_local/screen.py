@@ -77,7 +77,8 @@ def summary(status: JobStatus) -> str:
         parts.append(f"{at.samples_per_second:,.0f} samples/s")
     if at.eta_seconds is not None:
         parts.append(f"{at.eta_seconds} s left")
-    return " · ".join([*parts, f"{counts.training} of {counts.desired} train"])
+    most = max(counts.desired, counts.training)
+    return " · ".join([*parts, f"{counts.training} of {most} train"])
 
 
 def _picture(status: JobStatus, nodes: Sequence[str]) -> RenderableType:

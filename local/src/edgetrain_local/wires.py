@@ -42,7 +42,7 @@ def enter_own_network(arguments: Sequence[str]) -> None:
             "--link: this machine gives no network of one's own to this user: run it as root, or leave it out"
         )
     os.environ[INSIDE] = "1"
-    os.execvp(unshare[0], [*unshare, sys.executable, "-m", "edgetrain_local", *arguments])
+    os.execvp(unshare[0], [*unshare, sys.executable, "-P", "-m", "edgetrain_local", *arguments])
 
 
 class Wires:

@@ -47,6 +47,10 @@ class Wish:
     data: str = ""
     """A directory that each worker finds as EDGETRAIN_DATA_DIR; {node} in it is its node's name."""
 
+    def data_of(self, node: str) -> Path:
+        """Absolute: the directory of its data."""
+        return Path(self.data.replace("{node}", node)).resolve()
+
     @property
     def shaped(self) -> bool:
         return any(worker.link for worker in self.workers)
@@ -77,7 +81,7 @@ def job_of(wish: Wish, uid: str, created: float, status: JobStatus, *, suspend: 
     """The same as an EdgeTrainingJob."""
     document: dict[str, Any] = {
         "suspend": suspend,
-        "program": {"command": list(wish.command)},
+        "program": {"command": [wish.title]},  # What runs, nodes know; a manifest has bounds.
         "nodes": {"min": wish.at_least, "max": len(wish.workers)},
         "data": {"policy": "local" if wish.local_data else "distributed"},
         "strategy": {"checkpointEverySeconds": 10},

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Sequence
 
 from prometheus_client import disable_created_metrics
@@ -17,6 +16,8 @@ from edgetrain_protocol.names import DISK_EXIT_STATUS
 
 DEFAULT_COMMAND = ("python", "/program/main.py")
 BAD_USAGE = 2
+LOG_FILE = "EDGETRAIN_LOG_FILE"
+"""Where the supervisor's own log goes, in place of the stream that it shares with the program."""
 
 
 async def supervise(settings: Settings, command: Sequence[str]) -> int:
@@ -25,10 +26,11 @@ async def supervise(settings: Settings, command: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Returns the exit status; errors that a person can mend are one line each."""
+    file = os.environ.get(LOG_FILE)
     logging.basicConfig(
         level=os.environ.get("EDGETRAIN_LOG_LEVEL", "INFO"),
         format="%(asctime)s %(levelname)s supervisor: %(message)s",
-        stream=sys.stderr,
+        handlers=[logging.FileHandler(file) if file else logging.StreamHandler()],
     )
     # A series beside each counter that nobody asks for.
     disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -94,7 +94,8 @@ class Supervisor:
         ended = ""
         while True:
             if len(starts) == STARTS and time.monotonic() - starts[0] < STARTS_SECONDS:
-                return self._failed("ProgramFailed", f"ended by a signal {STARTS} times, at last by {ended}")
+                text = f"ended {STARTS} times in {STARTS_SECONDS:g} s, at last by {ended}"
+                return self._failed("ProgramFailed", text)
             starts.append(time.monotonic())
             status, program = await self._run_once()
             if status is None:
@@ -105,7 +106,9 @@ class Supervisor:
                 return self._failed(*self._last_words(program, status))
             if status == -signal.SIGKILL and (memory := self._killings.new()):
                 return self._failed("OutOfMemory", f"the kernel killed the program for memory: {memory}")
-            if status < 0:
+            if status == RESTART_STATUS:
+                ended = "its own wish, for another state than it could go on from"
+            elif status < 0:
                 ended = f"{signal.Signals(-status).name}: {program.last_words.spoken}"
                 log.warning("the program was ended by %s: starting it again", signal.Signals(-status).name)
 
