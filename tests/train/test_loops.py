@@ -240,7 +240,7 @@ def test_a_newcomer_has_the_step_numbers_of_the_others(tmp_path: Path) -> None:
 
 COUNTED = """
 model, optimizer = session.prepare(model, optimizer)
-loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=8), counted=True)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=4), counted=True)
 for _ in range(2):
     for number, (bx, by) in enumerate(loader, 1):
         (model(bx) - by).square().mean().backward()
@@ -257,7 +257,7 @@ def test_a_newcomer_counts_batches_as_the_others_do(tmp_path: Path) -> None:
     two steps of the optimiser."""
     with running(tmp_path, COUNTED, pause=0.3) as group:
         newcomer = group.spawn("d", pause=0.0)
-        group.until(lambda: group.committed() >= 15)
+        group.until(lambda: group.committed() >= 27)
         group.members[0].signal(signal.SIGKILL)
         group.until(group.broken)
         group.reform()

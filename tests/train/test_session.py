@@ -116,6 +116,13 @@ def test_loops_one_after_another_have_data_of_their_own(session: Session) -> Non
     assert seen == [*epochs, (0, 3), (0, 3), (1, 3), (1, 3), (0, 20), (1, 20)]
 
 
+def test_a_pass_is_not_gone_on_with_after_another_has_begun(session: Session) -> None:
+    prepared(session)
+    first, second = session.loader(DataLoader(DATA, batch_size=8)), session.loader(X[:6], batch_size=3)
+    with pytest.raises(BadProgram, match="after another pass had begun: go through one at a time"):
+        list(zip(first, second, strict=False))
+
+
 def test_a_loop_goes_through_one_loader_once_an_epoch(session: Session) -> None:
     model, optimizer = prepared(session)
     first, second = session.loader(DataLoader(DATA, batch_size=8)), session.loader(X[:6], batch_size=3)
@@ -314,10 +321,10 @@ def test_calls_out_of_order(session: Session) -> None:
     next(iter(loader))
     with pytest.raises(BadProgram, match="after the first batch"):
         session.prepare(nn.Linear(1, 1))
-    for _ in session.epochs(2):
-        with pytest.raises(BadProgram, match=r"within a loop over session\.epochs"):
-            session.epochs(2)
-        break
+    outer, inner = session.epochs(2), session.epochs(2)
+    next(outer), next(inner)
+    with pytest.raises(BadProgram, match="gone on with after another had begun"):
+        next(outer)
     with pytest.raises(BadProgram, match="0 or more, such as the number of tokens"):
         session.weigh(-1)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from edgetrain.engine.errors import BadProgram
 from edgetrain.loop.loader import Loader
 from edgetrain.session import join
 
@@ -24,6 +25,11 @@ class EdgeTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.session = join()
         super().__init__(*args, **kwargs)
+        if self.args.load_best_model_at_end:
+            raise BadProgram(
+                "load_best_model_at_end takes the best model from this worker's own disk, where another may "
+                "have none: leave it out, and keep the best one yourself in what is prepared"
+            )
         self.add_callback(_Follow(self))
 
     def get_train_dataloader(self) -> Loader:

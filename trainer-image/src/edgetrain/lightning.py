@@ -25,6 +25,12 @@ class EdgeCallback(Callback):  # type: ignore[misc]
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         self._session.prepare(pl_module, *trainer.optimizers, *schedulers, _Progress(trainer))
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Not by epochs without batches, as loops of a program's own: other callbacks want their validation.
+        behind = min(self._session.passes_behind(), trainer.max_epochs or 0)
+        epochs = trainer.fit_loop.epoch_progress.current
+        epochs.ready = epochs.started = epochs.processed = epochs.completed = behind
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A member that stopped alone would be waited for.
         trainer.should_stop = self._session.agree(trainer.should_stop)

@@ -115,7 +115,8 @@ class Session(FormerNames):
                 supply = Shared(source_of(data, batch_size, shuffle, seed))
             program.supplies.append(supply)
             program.places.counts |= counted
-            return Loader(supply, program.pass_through, data)
+            program.loaders += 1
+            return Loader(supply, program.pass_through, data, program.loaders)
 
     # --- its loop
 
@@ -123,16 +124,12 @@ class Session(FormerNames):
         """The numbers of the epochs to train, from where the job is: what a loop over epochs goes through.
 
         Raises:
-            BadProgram: called twice, or within a loop over batches.
+            BadProgram: `count` is none; a loop that is gone on with after another has begun says so as well.
             VolumeNotWritable: model or checkpoints could not be written later.
         """
         with self._program.reported():
             if count < 1:
                 raise BadProgram(f"session.epochs got {count}: it must be 1 or more")
-            if self._program.loops.walking:
-                raise BadProgram(
-                    "session.epochs was called within a loop over session.epochs: go through the loader there"
-                )
         return self._program.walk(count)
 
     def steps(self, count: int) -> Iterator[int]:
@@ -216,6 +213,11 @@ class Session(FormerNames):
         spare itself evaluations."""
         return self._program.places.elsewhere
 
+    def passes_behind(self) -> int:
+        """For frameworks that count epochs themselves, before the first pass: how many the job has behind
+        it."""
+        return self._program.passes_behind()
+
     @property
     def rank(self) -> int:
         """This member's number in its group at this moment, from 0; it may be another after a loss."""
@@ -250,7 +252,9 @@ class Session(FormerNames):
 
     def agree(self, vote: bool) -> bool:
         """Whether more than half of the members say so: all get the same answer, and may leave their loops
-        by it."""
+        by it. False while this one is on its way to where the others are: they have gone on."""
+        if self.catching_up:
+            return False
         (votes,) = self._combined(float(vote))
         return 2 * sum(votes) > len(votes)
 

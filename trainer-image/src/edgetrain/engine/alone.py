@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from edgetrain.data import Over
 from edgetrain.engine.assignment import Step, StepAssignment
@@ -40,8 +41,15 @@ class Alone:
     def go_over(self, ledger: Ledger) -> None:
         self._ledger = self._ledger.in_loop(ledger)
 
-    def loop_ended(self) -> None:
+    def take_back(self) -> None:
+        """It gives up no step."""
+
+    def data_ended(self) -> None:
         """Nothing is kept."""
+
+    def give_way(self) -> NoReturn:
+        """Its state is nobody else's: it is never behind."""
+        raise AssertionError
 
     def next_turn(self, over: Over) -> StepAssignment | None:
         if self._ledger.record.over(self._places.here.epoch + 1) or over(self._ledger.record):

@@ -6,10 +6,12 @@ Owns the member of the job and what serves it: the reader of orders, the state s
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from edgetrain.data import Over
 from edgetrain.engine.assignment import Rewound, Step, StepAssignment, Superseded
 from edgetrain.engine.boundary_jobs import BoundaryJobs, Job
+from edgetrain.engine.calls import Calls
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import held
 from edgetrain.engine.order_reader import read_orders
@@ -22,7 +24,6 @@ from edgetrain.engine.state.flat_model import FlatModel, hash_of
 from edgetrain.engine.state.keeping import Keeping
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.snapshot import Stateful
-from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.engine.transfer.donor import Donor
 from edgetrain.link import (
@@ -76,6 +77,7 @@ class Boundary:
             self.send,
             size=flat.size,
         )
+        self._calls = Calls(self._stepping, places, self._resting, self._stand)
         self._jobs = BoundaryJobs(self._stepping, places, self._keeping, self._other_state)
         self._donor = Donor(
             settings.state_port,
@@ -107,15 +109,14 @@ class Boundary:
     def go_over(self, ledger: Ledger) -> None:
         """The program is about to pass through these data, the same on all members."""
         with self._monitor:
-            self._replica.loop = ledger
+            self._replica.loop, self._stepping.counted = ledger, self._places.counts
 
-    def loop_ended(self) -> None:
-        """The program has come to the end of a loop.
+    def take_back(self) -> None:
+        """The state of a call that was given up, where the program has not been at a boundary since."""
+        self._resting.put_back()
 
-        Raises:
-            SystemExit, ModelMismatch, BadState: as next_turn.
-        """
-        self._arrive()
+    def data_ended(self) -> None:
+        """The program has been through the data of a loop for the last time."""
         if not self._places.elsewhere:
             self._keeping.at_the_end()
 
@@ -141,11 +142,8 @@ class Boundary:
         )
 
     def combine(self, numbers: Sequence[float]) -> list[list[float]]:
-        """Every member's row; own alone where this member has been left behind."""
-        turn = StepAssignment(self._places.here.epoch, (), kind=StepKind.NUMBERS, numbers=tuple(numbers))
-        self.reduce_step(turn, 0.0, 0)
-        found = self._stepping.committing.numbers
-        return [list(numbers)] if found is None else found[:, : len(numbers)].tolist()
+        """See Calls.combine."""
+        return self._calls.combine(numbers)
 
     def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None:
         """The program has called no backward of this one: it brings nothing into the group's step.
@@ -213,8 +211,14 @@ class Boundary:
         self._places.here = OVER
         self._arrive()
         if self._places.elsewhere:
-            raise SystemExit(RESTART_STATUS)
+            self.give_way()
         self._keeping.at_the_end()
+
+    def give_way(self) -> NoReturn:
+        """The program is beyond where its state belongs, and cannot go back: it has to begin again."""
+        if self._resting.remembers:
+            self._keeping.at_restart()
+        raise SystemExit(RESTART_STATUS)
 
     def hold_on(self, seconds: float) -> bool:
         """Stay for so long with the trained state, and help the others over the last step; true: try again.
@@ -250,13 +254,21 @@ class Boundary:
             self._resting.wait_for_captures()
         self._keeping.at_boundary()
 
-    def _wait(self, done: Callable[[], bool], look: float | None = None) -> StepAssignment | None:
-        """`look`: seconds after which `done` may have changed without a word."""
+    def _stand(self, done: Callable[[], bool]) -> None:
+        """Stay here, without a step of the program's."""
+        self._arrive()
+        self._wait(done, steps=False)
+
+    def _wait(
+        self, done: Callable[[], bool], look: float | None = None, *, steps: bool = True
+    ) -> StepAssignment | None:
+        """`look`: seconds after which `done` may have changed without a word; `steps`: whether the program
+        can take one."""
         while True:
             with self._monitor:
                 self._resting.park()
                 self._resting.wait_undisturbed()
-                found = self._find(done)
+                found = self._find(done, steps)
                 if found is None:
                     self._monitor.wait(look)
                     continue
@@ -266,12 +278,12 @@ class Boundary:
             found()
 
     @held
-    def _find(self, done: Callable[[], bool]) -> Job | Go | None:
+    def _find(self, done: Callable[[], bool], steps: bool) -> Job | Go | None:
         if job := self._jobs.first():
             return job
         if done():
             return Go(None)
-        if self._places.here.over:
+        if self._places.here.over or not steps:
             # It may have left its loops early, and takes no step of the epochs that it has left out.
             self._stepping.catch_up.tell(self._replica.position)
         elif assignment := self._stepping.next_assignment(self._places.here.epoch):

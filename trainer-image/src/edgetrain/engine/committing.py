@@ -14,6 +14,7 @@ from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.telling import Telling
+from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Position
 
@@ -72,6 +73,16 @@ class Committing:
         if entry.kind is StepKind.BATCH:
             replica.ledger, replica.in_hand = entry.ledger, None
         return entry
+
+    @held
+    def next_of(self, catch_up: CatchUp, *, counted: bool) -> Entry | None:
+        """The next step that others have done. What all of them had passed over is none for the program,
+        unless it counts its batches: `counted`."""
+        while entry := catch_up.take_step(self._replica.position.committed):
+            if counted or entry.kind is not StepKind.BATCH or self._flat.weight(entry.total):
+                return entry
+            self.note(entry)
+        return None
 
     @held
     def nothing(self) -> None:

@@ -6,7 +6,7 @@ that state was taken, and only there the state becomes its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 
@@ -21,17 +21,19 @@ class Place:
     """The program has left its loops and saves its model."""
     passed: int = 0
     """Batches of this pass that the program was given."""
+    loader: int = 0
+    """Which of the program's loaders it goes through, by the order in which they were made."""
 
     def to_document(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "inside": self.inside, "over": self.over, "passed": self.passed}
+        return asdict(self)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self | None:
         """None for what an older version has written, whose programs had one loop and no place in it."""
         if not document:
             return None
-        passed = int(document.get("passed", 0))
-        return cls(int(document["epoch"]), bool(document["inside"]), bool(document["over"]), passed)
+        passed, loader = int(document.get("passed", 0)), int(document.get("loader", 0))
+        return cls(int(document["epoch"]), bool(document["inside"]), bool(document["over"]), passed, loader)
 
 
 OVER = Place(over=True)
@@ -51,21 +53,23 @@ class Places:
     def elsewhere(self) -> bool:
         """The program is to go on, without training, to where its state was taken."""
         wanted = self.wanted
-        return wanted is not None and wanted != (
-            self.here if self.counts else replace(self.here, passed=wanted.passed)
-        )
+        return wanted is not None and (wanted != self._seen_from(wanted) or self.batches_behind != 0)
 
     @property
     def batches_behind(self) -> int:
         """How many more batches of this pass it has to be given to be there; below 0: it had too many."""
         wanted = self.wanted
-        if not self.counts or wanted is None or replace(self.here, passed=wanted.passed) != wanted:
+        if not self.counts or wanted is None or wanted != self._seen_from(wanted):
             return 0
         return wanted.passed - self.here.passed
 
-    def enter(self) -> None:
+    def _seen_from(self, wanted: Place) -> Place:
+        """Where the program is, but for the number of its batches; an older version has named no loader."""
+        return replace(self.here, passed=wanted.passed, loader=self.here.loader if wanted.loader else 0)
+
+    def enter(self, loader: int = 0) -> None:
         """The program is about to go through the data."""
-        self.here = replace(self.here, inside=True, passed=0)
+        self.here = replace(self.here, inside=True, passed=0, loader=loader)
 
     def given(self) -> None:
         """A batch."""

@@ -32,6 +32,8 @@ class Resting:
         self._under_way = 0
         self._held: Snapshot | None = None
         """The state that is to be put into the program's objects at the boundary where it belongs."""
+        self.remembers = False
+        """It is this member's own, of a step that was given up: perhaps nobody else has it."""
 
     # --- at the boundary
 
@@ -88,10 +90,12 @@ class Resting:
         There it is to be again what it is now."""
         if not self._held:
             self.hold(self.capture())
+            self.remembers = True
 
     def hold(self, snapshot: Snapshot) -> None:
         """The program gets this state where it belongs: here, or at another place of its loops."""
         self._held, self._places.wanted = snapshot, snapshot.place or self._places.here
+        self.remembers = False
 
     def put_back(self) -> None:
         """What is held, if the program is where it belongs. Before it parks: others may take its state from

@@ -63,6 +63,8 @@ class StepEngine:
         self.entering = Entering(
             self._monitor, self.replica, self.formations, self.catch_up, flat, layout, self._drifts
         )
+        self.counted = False
+        """The program counts its batches, whatever came of them."""
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self._flat, self._meter = flat, meter
@@ -93,7 +95,7 @@ class StepEngine:
         if kind not in (None, StepKind.BATCH):
             # The program comes to it on its way to the next backward.
             return StepAssignment(epoch, (), replica.cursor)
-        if entry := self.catch_up.take_step(replica.position.committed):
+        if entry := self.committing.next_of(self.catch_up, counted=self.counted):
             return StepAssignment(entry.ledger.record.epoch, (), replica.cursor, replay=entry)
         self.catch_up.tell(replica.position)
         active = self.entering.entered

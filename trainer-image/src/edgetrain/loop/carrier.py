@@ -1,7 +1,7 @@
 """What carries a program's steps, as its loops see it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from edgetrain.data import Over
 from edgetrain.engine.assignment import Step, StepAssignment
@@ -35,7 +35,11 @@ class Engine(Protocol):
 
     def go_over(self, ledger: Ledger) -> None: ...
 
-    def loop_ended(self) -> None: ...
+    def take_back(self) -> None: ...
+
+    def data_ended(self) -> None: ...
+
+    def give_way(self) -> NoReturn: ...
 
     def next_turn(self, over: Over) -> StepAssignment | None: ...
 

@@ -87,7 +87,8 @@ class FormerNames:
         """Deprecated: `save`, after a loop that has come to its end."""
         _deprecated("session.finish", "session.save(model)")
         with self._program.reported():
-            if self._program.loops.drained is None:
+            wanted = self._program.places.wanted
+            if self._program.loops.drained is None and not (wanted and wanted.over):
                 raise BadProgram(
                     "session.finish was called before the loop over session.batches had come to its end: "
                     "the other workers would wait for this one; ask for fewer epochs instead of leaving it"

@@ -15,7 +15,7 @@ from edgetrain.engine.settings import Settings
 from edgetrain.engine.state.checkpoint import Checkpoints
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.volumes import try_volumes
-from edgetrain.link import RESTART_STATUS, Failed, Link, Message
+from edgetrain.link import Failed, Link, Message
 from edgetrain.loop import torch_calls
 from edgetrain.loop.carrier import Engine
 from edgetrain.loop.loops import Loops
@@ -26,6 +26,8 @@ from edgetrain.loop.user_state import UserState
 from edgetrain.loop.window import GradientWindow
 
 _END = object()
+FOR_EVER = 1 << 30
+"""Passes that are over for one that comes when all are."""
 
 
 class Program:
@@ -38,6 +40,8 @@ class Program:
         self.loops = Loops()
         self.supplies: list[Supply] = []
         """In the order in which the program has named them, which is that of its loops."""
+        self.loaders = 0
+        """So many of them were made by `session.loader`."""
         self.steps: Steps | None = None
         self.seed: int | None = None
         """The program's own; torch's is each member's from then on, another one in each step."""
@@ -57,29 +61,43 @@ class Program:
     def walk(self, count: int) -> Iterator[int]:
         """The epochs of a loop that has this many, from where the job is."""
         loops, places = self.loops, self.places
+        self._take_back()
         loops.begin(count)
-        loops.walking = True
+        number, loops.walking = loops.number, True
         try:
-            if self.supplies:
+            if self.supplies and not self.steps:
                 with self.reported():
                     self.begun(self.supplies[0]).engine.settle()
             epoch = places.after(loops.first - 1).epoch
             while epoch < loops.total and not (places.wanted and places.wanted.over):
-                self._check_not_behind()
+                with self.reported():
+                    self._check_not_behind()
                 places.here = Place(epoch)
                 yield epoch - loops.first
+                if loops.number != number:
+                    raise BadProgram("a loop over session.epochs was gone on with after another had begun")
                 epoch = places.after(epoch).epoch
-            if self.steps:
-                with self.reported():
-                    self.steps.engine.loop_ended()
         finally:
-            loops.walking = False
+            if loops.number == number:
+                loops.walking = False
 
-    def pass_through(self, supply: Supply) -> Iterator[Any]:
+    def passes_behind(self) -> int:
+        """For a framework that counts epochs itself: how many of the job's are over. The next pass is taken
+        for the one after those."""
+        self.loops.total = 1
+        with self.reported():
+            self.begun(self.supplies[0]).engine.settle()
+        wanted = self.places.wanted
+        behind = (FOR_EVER if wanted.over else wanted.epoch) if wanted else 0
+        self.loops.total = behind
+        return behind
+
+    def pass_through(self, supply: Supply, loader: int = 0) -> Iterator[Any]:
         """The batches of what is left of an epoch."""
         loops = self.loops
         with self.reported():
             if not loops.walking:
+                self._take_back()
                 loops.begin(1)
                 self.places.here = Place(loops.first)
             elif loops.drained == self.places.here:
@@ -87,25 +105,38 @@ class Program:
                     "the loader was gone through twice in an epoch: once is what session.epochs is for; "
                     "evaluate on a plain DataLoader"
                 )
+            loops.passes += 1
+            number = loops.passes
             steps = self.begun(supply)
             self._check_not_behind()
             steps.go_over(supply, supply.ledger(loops.total, loops.first))
-            self.places.enter()
+            self.places.enter(loader)
             batches = steps.batches()
         while True:
             with self.reported():
+                if loops.passes != number:
+                    raise BadProgram(
+                        "a loader was gone on with after another pass had begun: go through one at a time"
+                    )
                 batch = next(batches, _END)
             if batch is _END:
                 loops.drained = self.places.here
+                if loops.walking and self.places.here.epoch == loops.total - 1:
+                    with self.reported():
+                        steps.engine.data_ended()
                 return
             yield batch
 
+    def _take_back(self) -> None:
+        if self.steps:
+            with self.reported():
+                self.steps.engine.take_back()
+
     def _check_not_behind(self) -> None:
-        """Raises SystemExit: the state at hand is of a loop that the program has left: only from its start
-        does it come there again."""
+        """Raises SystemExit: the state at hand is of a loop that the program has left."""
         wanted = self.places.wanted
-        if wanted and not wanted.over and wanted.epoch < self.loops.first:
-            raise SystemExit(RESTART_STATUS)
+        if self.steps and wanted and not wanted.over and wanted.epoch < self.loops.first:
+            self.steps.engine.give_way()
 
     def begun(self, supply: Supply) -> Steps:
         """Raises BadProgram, VolumeNotWritable: it cannot begin."""

@@ -16,7 +16,6 @@ from edgetrain.engine.place import Places
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.step_kind import StepKind
-from edgetrain.link import RESTART_STATUS
 from edgetrain.loop.carrier import Engine
 from edgetrain.loop.graph import leads_to
 from edgetrain.loop.guards import Guards
@@ -118,7 +117,7 @@ class Steps:
             SystemExit: they have had fewer, and the program cannot go back.
         """
         if (behind := self.places.batches_behind) < 0:
-            raise SystemExit(RESTART_STATUS)
+            self.engine.give_way()
         return behind > 0
 
     def _begin_epoch(self) -> None:
@@ -144,7 +143,13 @@ class Steps:
                 "%d samples were passed over: no backward was called of their batch", len(turn.positions)
             )
             self.engine.meter.logged({"samplesPassedOver": float(self.skipped)})
-        return self.engine.pass_over(turn, self.supply.over)
+        found = self.engine.pass_over(turn, self.supply.over)
+        if self.places.counts and found and found.done:
+            raise BadProgram(
+                "a batch was passed over in a loop that counts its batches (counted=True), and others "
+                "trained on theirs: call backward of it too, with session.weigh(0) before"
+            )
+        return found
 
     def _batch(self, turn: StepAssignment) -> Any:
         self.engine.meter.enter("data")

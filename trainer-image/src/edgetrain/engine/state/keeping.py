@@ -43,6 +43,10 @@ class Keeping:
         """What the program does after its loop may fail: then it goes on from here, not from long before."""
         self._now(self._saves() and self._member.replica.in_sync)
 
+    def at_restart(self) -> None:
+        """The program cannot get on with the state that it has, and nobody else may have it."""
+        self._now(True)
+
     def at_stop(self) -> None:
         """By every member: nobody knows which of the nodes will be there to go on."""
         self._now(self._member.replica.in_sync)

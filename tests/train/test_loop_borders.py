@@ -1,0 +1,208 @@
+"""Losses, newcomers and new generations at the borders of loops: before, between and behind them."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from edgetrain import link
+from tests.support.trainers import Coordinator, coordinating, stop_all
+from tests.train.test_loops import HEAD, end_alike, running
+
+MARKS = """
+from pathlib import Path
+def mark(text):
+    with Path(__file__).with_name(worker + ".marks").open("a") as file:
+        file.write(text + "\\n")
+"""
+
+
+def marks(group: Coordinator, worker: str) -> list[str]:
+    """What a worker's program has written down."""
+    file = group.root / f"{worker}.marks"
+    return file.read_text().split() if file.exists() else []
+
+
+TAIL = """
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+session.prepare(model, optimizer, scheduler)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24))
+for _ in session.epochs(3):
+    for bx, by in loader:
+        optimizer.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        optimizer.step()
+    scheduler.step()
+if not Path(__file__).with_name("failed").exists():
+    Path(__file__).with_name("failed").touch()
+    raise RuntimeError("what comes after the loop fails")
+mark(str(scheduler.last_epoch))
+session.save(model)
+"""
+
+
+def test_what_a_program_does_after_its_last_epoch_is_not_done_twice(tmp_path: Path) -> None:
+    """The end of training is saved before it."""
+    (tmp_path / "script.py").write_text(HEAD + MARKS + TAIL)
+    with coordinating(tmp_path, script=str(tmp_path / "script.py")) as group:
+        group.start(group.spawn_all("a"))
+        group.until(lambda: not group.members[0].alive)
+        saved = group.members[0].last(link.Checkpointed)
+    assert saved.step == 12
+    with coordinating(tmp_path, script=str(tmp_path / "script.py")) as group:
+        group.start(group.spawn_all("a"), resume=link.Resume(saved.step, saved.history, saved.digest))
+        group.run()
+        assert marks(group, "a") == ["3"]
+        stop_all(group)
+
+
+BETWEEN = """
+import time
+second = torch.optim.SGD(model.parameters(), lr=0.01)
+session.prepare(model, optimizer, second)
+session.state["between"] = 0
+one = session.loader(DataLoader(TensorDataset(x, y), batch_size=24))
+for _ in session.epochs(3):
+    for bx, by in one:
+        optimizer.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        optimizer.step()
+    if session.agree({leave}):
+        break
+if not session.catching_up:
+    mark("between")
+    time.sleep(3)
+session.state["between"] += 1
+two = session.loader(DataLoader(TensorDataset(x[:48], -y[:48]), batch_size=12))
+for _ in session.epochs(12):
+    for bx, by in two:
+        second.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        second.step()
+assert session.state["between"] == 1, session.state
+session.save(model)
+"""
+
+
+@pytest.mark.parametrize("leave", [True, False], ids=["left early", "whole"])
+def test_who_comes_between_two_loops_does_what_is_between_them_once(tmp_path: Path, leave: bool) -> None:
+    with running(tmp_path, MARKS + BETWEEN.format(leave=leave), pause=0.1) as group:
+        newcomer = group.spawn("d", pause=0.0)
+        group.until(lambda: marks(group, "a"))
+        group.join(newcomer)
+        end_alike(group)
+        assert newcomer in group.members
+
+
+CALL_BEFORE_DATA = """
+import time
+model, optimizer = session.prepare(model, optimizer)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24))
+for epoch in session.epochs(4):
+    if epoch == 1 and worker == "b":
+        mark("away")
+        time.sleep(60)
+    session.barrier()
+    for bx, by in loader:
+        optimizer.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        optimizer.step()
+session.save(model)
+"""
+
+
+def test_a_new_generation_begins_from_one_who_waits_in_a_call_before_an_epoch(tmp_path: Path) -> None:
+    """Others take its state while it stands there."""
+    (tmp_path / "script.py").write_text(HEAD + MARKS + CALL_BEFORE_DATA)
+    with coordinating(tmp_path, script=str(tmp_path / "script.py")) as group:
+        group.start(group.spawn_all("a", "b"))
+        waits, away = group.members
+        newcomer = group.spawn("d")
+        group.until(lambda: marks(group, "b"))
+        away.signal(signal.SIGKILL)
+        group.until(lambda: not away.alive)
+        group.start_over(waits, newcomer)
+        end_alike(group)
+
+
+ALL_PASS_OVER = """
+x[1] = torch.nan
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.99)
+session.prepare(model, optimizer, scheduler)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24))
+for _ in session.epochs(10):
+    for bx, by in loader:
+        if not bx.isfinite().all():
+            continue
+        optimizer.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        optimizer.step()
+        scheduler.step()
+mark(str(scheduler.last_epoch))
+session.save(model)
+"""
+
+
+def test_what_all_had_passed_over_is_no_step_for_who_comes_by_it_later(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(HEAD + MARKS + ALL_PASS_OVER)
+    with coordinating(tmp_path, script=str(tmp_path / "script.py"), pause=0.15) as group:
+        group.start(group.spawn_all("a"))
+        group.until(lambda: group.committed() >= 4)
+        newcomer = group.spawn("d", pause=0.0)
+        group.fetch(newcomer)
+        group.until(lambda: group.committed() >= 17)
+        group.join(newcomer)
+        end_alike(group)
+        assert marks(group, "a") == marks(group, "d")
+
+
+PASSED_OVER_WHERE_IT_COUNTS = """
+model, optimizer = session.prepare(model, optimizer)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24), counted=True)
+for number, (bx, by) in enumerate(loader):
+    if worker == "b" and number == 2:
+        continue
+    optimizer.zero_grad()
+    (model(bx) - by).square().mean().backward()
+    optimizer.step()
+session.save(model)
+"""
+
+
+def test_who_passes_a_batch_over_in_a_loop_that_counts_them_is_told(tmp_path: Path) -> None:
+    """It would be given one more than the others, and count on from there."""
+    with running(tmp_path, PASSED_OVER_WHERE_IT_COUNTS) as group:
+        odd = group.members[1]
+        group.until(lambda: not odd.alive)
+        assert "with session.weigh(0) before" in odd.last(link.Failed).error
+        end_alike(group)
+        assert [member.worker for member in group.members] == ["a", "c"]
+
+
+STOPS_EARLY = """
+import time
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+model, optimizer = session.prepare(model, optimizer)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24))
+best, since = 1e9, 0
+for epoch in range(16):
+    for bx, by in loader:
+        optimizer.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        loss = float((model(x) - y).square().mean())
+    best, since = (loss, 0) if loss < best else (best, since + 1)
+    if session.agree(since >= 2):
+        break
+session.save(model)
+"""
+
+
+def test_a_newcomer_does_not_leave_loops_by_what_has_not_moved_while_it_catches_up(tmp_path: Path) -> None:
+    with running(tmp_path, STOPS_EARLY, pause=0.15) as group:
+        newcomer = group.spawn("d", pause=0.0)
+        group.until(lambda: group.committed() >= 20)
+        group.join(newcomer)
+        end_alike(group)
+        assert newcomer in group.members
