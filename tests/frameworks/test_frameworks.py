@@ -54,7 +54,7 @@ def test_a_group_comes_to_the_model_of_one_process(tmp_path: Path, name: str) ->
 def test_members_come_and_go_and_all_have_one_model(tmp_path: Path, name: str) -> None:
     """The newcomer's own loop begins at the first epoch, where the others are further."""
     chance = random.Random(f"{name} {SEED}")
-    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.4) as group:
+    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.6) as group:
         group.start(group.spawn_all("a", "b", "c"))
         newcomer = group.spawn("d", pause=0.0)
         group.until(lambda: any(p.epoch >= 1 for t in group.members if (p := t.last(link.Progress))))

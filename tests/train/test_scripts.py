@@ -89,7 +89,7 @@ def test_members_come_and_go_at_any_moment_and_all_have_one_model(tmp_path: Path
 def test_a_member_that_was_away_for_epochs_comes_back(tmp_path: Path, name: str) -> None:
     """It goes through its loops without training, to where the others are: what its program does between
     epochs is not done twice."""
-    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.2) as group:
+    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.4) as group:
         members = group.spawn_all("a", "b", "c", options={"c": {"pause": 0.0}})
         group.start(members)
         group.until(lambda: group.committed() >= 2)
