@@ -25,7 +25,7 @@ def test_a_script_runs_as_three_workers_and_leaves_its_model(tmp_path: Path) -> 
 
 
 def test_a_worker_loses_power_and_gets_it_back_by_a_key(tmp_path: Path, start: Start) -> None:
-    terminal = start("run", "-n", "3", script(tmp_path, SLOWLY), "1500")
+    terminal = start("run", "-n", "3", script(tmp_path, SLOWLY), "900")
     terminal.until("3 of 3 train")
     terminal.press("2")
     terminal.until("edge-2: power off")
@@ -34,13 +34,13 @@ def test_a_worker_loses_power_and_gets_it_back_by_a_key(tmp_path: Path, start: S
     terminal.until("edge-2: power on")
     terminal.until("3 of 3 train")
     assert terminal.end() == 0
-    assert "complete after 1,500 steps" in terminal.shown
-    assert set(re.findall("trained 1500 as (edge-[123])", terminal.shown)) == {"edge-1", "edge-2", "edge-3"}
+    assert "complete after 900 steps" in terminal.shown
+    assert set(re.findall("trained 900 as (edge-[123])", terminal.shown)) == {"edge-1", "edge-2", "edge-3"}
 
 
 def test_all_lose_power_and_go_on_from_what_was_durable(tmp_path: Path, start: Start) -> None:
     directory = tmp_path / "state"
-    terminal = start("run", "-n", "3", "--dir", str(directory), script(tmp_path, SLOWLY), "2000")
+    terminal = start("run", "-n", "3", "--dir", str(directory), script(tmp_path, SLOWLY), "1300")
     terminal.until("3 of 3 train")
     while len(list(directory.glob("edge-*/checkpoint/*"))) < 3:
         terminal.read(0.2)
@@ -50,7 +50,7 @@ def test_all_lose_power_and_go_on_from_what_was_durable(tmp_path: Path, start: S
     terminal.press("312")
     terminal.until("3 of 3 train")
     assert terminal.end(120) == 0
-    assert "complete after 2,000 steps" in terminal.shown
+    assert "complete after 1,300 steps" in terminal.shown
 
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["key", "signal"])
