@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +42,7 @@ def undisturbed(script: Path) -> Outcome:
 
 
 def killed(group: Coordinator, chance: random.Random) -> None:
-    chance.choice(group.members).signal(signal.SIGKILL)
-    group.until(group.broken)
-    group.reform()
+    group.lose(chance.choice(group.members))
 
 
 def stopped(group: Coordinator, chance: random.Random) -> None:
@@ -80,25 +79,15 @@ def _join(group: Coordinator, newcomer: Trainer) -> None:
         group.join(newcomer)
 
 
-def _group(script: Path, pause: float) -> "_Started":
-    return _Started(script, pause)
-
-
-class _Started:
+@contextmanager
+def _group(script: Path, pause: float) -> Iterator[Coordinator]:
     """Three members that train; they end with it."""
-
-    def __init__(self, script: Path, pause: float) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="drift-", ignore_cleanup_errors=True)
-        self._group = coordinating(Path(self._folder.name), script=str(script), pause=pause)
-
-    def __enter__(self) -> Coordinator:
-        group = self._group.__enter__()
+    with (
+        tempfile.TemporaryDirectory(prefix="drift-", ignore_cleanup_errors=True) as folder,
+        coordinating(Path(folder), script=str(script), pause=pause) as group,
+    ):
         group.start(group.spawn_all("a", "b", "c"))
-        return group
-
-    def __exit__(self, *error: object) -> None:
-        self._group.__exit__(*error)  # type: ignore[arg-type]
-        self._folder.cleanup()
+        yield group
 
 
 def _ended(group: Coordinator) -> Outcome:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edgetrain_operator.fleet.forward import OnlyOperator
 from edgetrain_operator.fleet.keyring import renewed
 from edgetrain_operator.fleet.service import FleetService
 from tests.support.identities import write_identity
@@ -22,18 +23,8 @@ from tests.support.identities import write_identity
 JOB = "bench"
 
 
-class Alone:
-    """The only operator there is."""
-
-    def leads(self) -> bool:
-        return True
-
-    def leader_address(self) -> str | None:
-        return None
-
-
 def main(address: str, port: int, directory: Path, workers: Sequence[str]) -> None:
-    service = FleetService(renewed(None, datetime.now(UTC)), Alone(), address, port)
+    service = FleetService(renewed(None, datetime.now(UTC)), OnlyOperator(), address, port)
     for worker in workers:
         write_identity(directory / worker, worker, job=JOB, by=service.fleet.keyring)
     (directory / "ca.crt").write_text(service.fleet.ca_bundle())

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -60,9 +59,7 @@ def test_members_come_and_go_and_all_have_one_model(tmp_path: Path, name: str) -
         group.until(lambda: any(p.epoch >= 1 for t in group.members if (p := t.last(link.Progress))))
         # Nothing to wait for: that it is any moment is the point.
         time.sleep(chance.random() * 0.4)
-        chance.choice(group.members).signal(signal.SIGKILL)
-        group.until(group.broken)
-        group.reform()
+        group.lose(chance.choice(group.members))
         group.join(newcomer)
         group.run()
         living = [member for member in group.members if member.alive]

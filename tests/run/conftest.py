@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 EDGETRAIN = (sys.executable, "-P", "-m", "edgetrain_local")
 PATIENCE = 90.0
+T = TypeVar("T")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -34,21 +36,24 @@ class Terminal:
 
     def until(self, pattern: str, seconds: float = PATIENCE) -> re.Match[str]:
         """Until this is shown, after what was waited for before."""
-        deadline = time.monotonic() + seconds
-        while not (found := re.compile(pattern).search(self.shown, self._seen)):
-            assert time.monotonic() < deadline, f"{pattern!r} is not shown:\n{self.shown[-3000:]}"
-            self.read(0.2)
+        wanted = re.compile(pattern)
+        found = self.wait(lambda: wanted.search(self.shown, self._seen), f"{pattern!r} is not shown", seconds)
         self._seen = found.end()
         return found
 
     def end(self, seconds: float = PATIENCE) -> int:
         """Its exit status."""
-        deadline = time.monotonic() + seconds
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"it does not end:\n{self.shown[-3000:]}"
-            self.read(0.2)
+        self.wait(lambda: self.process.poll() is not None, "it does not end", seconds)
         self.read(0.2)
         return self.process.returncode
+
+    def wait(self, condition: Callable[[], T | None], otherwise: str, seconds: float = PATIENCE) -> T:
+        """Until it holds; returns what it gives."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"{otherwise}:\n{self.shown[-3000:]}"
+            self.read(0.2)
+        return found
 
     def read(self, seconds: float) -> None:
         while select.select([self.descriptor], [], [], seconds)[0]:

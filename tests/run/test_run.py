@@ -42,8 +42,7 @@ def test_all_lose_power_and_go_on_from_what_was_durable(tmp_path: Path, start: S
     directory = tmp_path / "state"
     terminal = start("run", "-n", "3", "--dir", str(directory), script(tmp_path, SLOWLY), "1300")
     terminal.until("3 of 3 train")
-    while len(list(directory.glob("edge-*/checkpoint/*"))) < 3:
-        terminal.read(0.2)
+    terminal.wait(lambda: len(list(directory.glob("edge-*/checkpoint/*/*/*.pt"))) >= 2, "nothing is durable")
     terminal.until(r"step [\d,]+")
     terminal.press("123")
     terminal.until("edge-3: power off")
@@ -82,9 +81,13 @@ def test_a_script_that_raises_ends_the_run_with_its_words(tmp_path: Path) -> Non
     assert "upside down" in (logs / "edge-1" / "trainer.log").read_text()
 
 
-def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, start: Start) -> None:
-    terminal = start("run", "-n", "2", script(tmp_path, SLOWLY), "100000")
-    terminal.until("2 of 2 train")
+@pytest.mark.parametrize("joins", [True, False], ids=["joins", "never joins"])
+def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, start: Start, joins: bool) -> None:
+    name = script(tmp_path, SLOWLY)
+    if not joins:
+        (tmp_path / name).write_text("import time\nprint('sleeps', flush=True)\ntime.sleep(300)")
+    terminal = start("run", "-n", "2", name, "100000")
+    terminal.until("2 of 2 train" if joins else "sleeps")
     terminal.process.send_signal(signal.SIGKILL)
     terminal.process.wait()
     left = ["pgrep", "-f", str(tmp_path)]

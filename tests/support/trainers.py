@@ -192,15 +192,19 @@ class Coordinator:
         positions = [t.last(link.Halted).position for t in self.members]
         self.form(*decide(positions, self._joined), self.members)
 
+    def lose(self, member: Trainer) -> None:
+        """Kill it, and go on without it."""
+        member.signal(signal.SIGKILL)
+        self.until(self.broken)
+        self.reform()
+
     def replace_at_any_moment(self, chance: random.Random, *names: str) -> None:
         """For each of these a member is killed, and it comes instead."""
         for name in names:
             self.until(lambda: self.committed() >= 3)
             # Nothing to wait for: that it is any moment is the point.
             time.sleep(chance.random() * 0.1)
-            chance.choice(self.members).signal(signal.SIGKILL)
-            self.until(self.broken)
-            self.reform()
+            self.lose(chance.choice(self.members))
             self.join(self.spawn(name))
 
     def join(self, newcomer: Trainer, donor: Trainer | None = None) -> None:

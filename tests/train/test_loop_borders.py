@@ -6,22 +6,8 @@ from pathlib import Path
 import pytest
 
 from edgetrain import link
-from tests.support.trainers import Coordinator, coordinating, stop_all
-from tests.train.test_loops import HEAD, end_alike, running
-
-MARKS = """
-from pathlib import Path
-def mark(text):
-    with Path(__file__).with_name(worker + ".marks").open("a") as file:
-        file.write(text + "\\n")
-"""
-
-
-def marks(group: Coordinator, worker: str) -> list[str]:
-    """What a worker's program has written down."""
-    file = group.root / f"{worker}.marks"
-    return file.read_text().split() if file.exists() else []
-
+from tests.support.loops import end_alike, marks, one_is_told, running
+from tests.support.trainers import stop_all
 
 TAIL = """
 scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
@@ -43,14 +29,12 @@ session.save(model)
 
 def test_what_a_program_does_after_its_last_epoch_is_not_done_twice(tmp_path: Path) -> None:
     """The end of training is saved before it."""
-    (tmp_path / "script.py").write_text(HEAD + MARKS + TAIL)
-    with coordinating(tmp_path, script=str(tmp_path / "script.py")) as group:
-        group.start(group.spawn_all("a"))
+    with running(tmp_path, TAIL, workers="a") as group:
         group.until(lambda: not group.members[0].alive)
         saved = group.members[0].last(link.Checkpointed)
     assert saved.step == 12
-    with coordinating(tmp_path, script=str(tmp_path / "script.py")) as group:
-        group.start(group.spawn_all("a"), resume=link.Resume(saved.step, saved.history, saved.digest))
+    resume = link.Resume(saved.step, saved.history, saved.digest)
+    with running(tmp_path, TAIL, workers="a", resume=resume) as group:
         group.run()
         assert marks(group, "a") == ["3"]
         stop_all(group)
@@ -86,7 +70,7 @@ session.save(model)
 
 @pytest.mark.parametrize("leave", [True, False], ids=["left early", "whole"])
 def test_who_comes_between_two_loops_does_what_is_between_them_once(tmp_path: Path, leave: bool) -> None:
-    with running(tmp_path, MARKS + BETWEEN.format(leave=leave), pause=0.1) as group:
+    with running(tmp_path, BETWEEN.format(leave=leave), pause=0.1) as group:
         newcomer = group.spawn("d", pause=0.0)
         group.until(lambda: marks(group, "a"))
         group.join(newcomer)
@@ -113,9 +97,7 @@ session.save(model)
 
 def test_a_new_generation_begins_from_one_who_waits_in_a_call_before_an_epoch(tmp_path: Path) -> None:
     """Others take its state while it stands there."""
-    (tmp_path / "script.py").write_text(HEAD + MARKS + CALL_BEFORE_DATA)
-    with coordinating(tmp_path, script=str(tmp_path / "script.py")) as group:
-        group.start(group.spawn_all("a", "b"))
+    with running(tmp_path, CALL_BEFORE_DATA, workers="ab") as group:
         waits, away = group.members
         newcomer = group.spawn("d")
         group.until(lambda: marks(group, "b"))
@@ -144,9 +126,7 @@ session.save(model)
 
 
 def test_what_all_had_passed_over_is_no_step_for_who_comes_by_it_later(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(HEAD + MARKS + ALL_PASS_OVER)
-    with coordinating(tmp_path, script=str(tmp_path / "script.py"), pause=0.15) as group:
-        group.start(group.spawn_all("a"))
+    with running(tmp_path, ALL_PASS_OVER, pause=0.15, workers="a") as group:
         group.until(lambda: group.committed() >= 4)
         newcomer = group.spawn("d", pause=0.0)
         group.fetch(newcomer)
@@ -172,11 +152,7 @@ session.save(model)
 def test_who_passes_a_batch_over_in_a_loop_that_counts_them_is_told(tmp_path: Path) -> None:
     """It would be given one more than the others, and count on from there."""
     with running(tmp_path, PASSED_OVER_WHERE_IT_COUNTS) as group:
-        odd = group.members[1]
-        group.until(lambda: not odd.alive)
-        assert "with session.weigh(0) before" in odd.last(link.Failed).error
-        end_alike(group)
-        assert [member.worker for member in group.members] == ["a", "c"]
+        one_is_told(group, "with session.weigh(0) before")
 
 
 STOPS_EARLY = """

@@ -1,45 +1,9 @@
 """What members of a group do differently within their loops, and what comes of it."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from edgetrain import link
-from tests.support.trainers import Coordinator, coordinating, stop_all
-
-HEAD = """
-import os
-import torch
-from torch.utils.data import DataLoader, TensorDataset
-import edgetrain
-
-session = edgetrain.join()
-worker = os.environ["EDGETRAIN_WORKER"]
-x = torch.randn(96, 4, generator=torch.Generator().manual_seed(1))
-y = x.sum(1, keepdim=True)
-torch.manual_seed(0)
-model = torch.nn.Linear(4, 1)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-"""
-
-
-@contextmanager
-def running(root: Path, text: str, pause: float = 0.0) -> Iterator[Coordinator]:
-    """Three workers run a script that begins with the head."""
-    script = root / "script.py"
-    script.write_text(HEAD + text)
-    with coordinating(root, script=str(script), pause=pause) as group:
-        group.start(group.spawn_all("a", "b", "c"))
-        yield group
-
-
-def end_alike(group: Coordinator) -> None:
-    """Train to the end: all members have one model then."""
-    group.run()
-    assert len({member.last(link.Finished).digest for member in group.members}) == 1
-    stop_all(group)
-
+from tests.support.loops import end_alike, one_is_told, running
 
 PASSED_OVER = """
 x[17] = torch.nan
@@ -104,13 +68,7 @@ session.save(model)
 
 def test_who_is_at_another_place_of_its_loop_than_most_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     with running(tmp_path, ANOTHER_PLACE) as group:
-        odd = group.members[1]
-        group.until(lambda: not odd.alive)
-        failed = odd.last(link.Failed)
-        assert failed.reason == "BadProgram"
-        assert "program is at a further backward of its batch, the others' at the first" in failed.error
-        end_alike(group)
-        assert [member.worker for member in group.members] == ["a", "c"]
+        one_is_told(group, "program is at a further backward of its batch, the others' at the first")
 
 
 NUMBERS_ALONE = """
@@ -169,9 +127,7 @@ def test_a_newcomer_comes_by_calls_wherever_they_stand(tmp_path: Path) -> None:
     with running(tmp_path, CALLS_BEFORE_BACKWARD, pause=0.5) as group:
         newcomer = group.spawn("d", pause=0.0)
         group.until(lambda: group.committed() >= 5)
-        group.members[2].signal(signal.SIGKILL)
-        group.until(group.broken)
-        group.reform()
+        group.lose(group.members[2])
         group.join(newcomer)
         end_alike(group)
         assert [member.worker for member in group.members] == ["a", "b", "d"]
@@ -258,9 +214,7 @@ def test_a_newcomer_counts_batches_as_the_others_do(tmp_path: Path) -> None:
     with running(tmp_path, COUNTED, pause=0.3) as group:
         newcomer = group.spawn("d", pause=0.0)
         group.until(lambda: group.committed() >= 27)
-        group.members[0].signal(signal.SIGKILL)
-        group.until(group.broken)
-        group.reform()
+        group.lose(group.members[0])
         group.join(newcomer)
         end_alike(group)
         assert newcomer in group.members

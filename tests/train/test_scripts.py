@@ -73,9 +73,7 @@ def test_members_come_and_go_at_any_moment_and_all_have_one_model(tmp_path: Path
         group.until(lambda: group.committed() >= 2)
         # Nothing to wait for: that it is any moment is the point.
         time.sleep(chance.random() * 0.4)
-        chance.choice(group.members).signal(signal.SIGKILL)
-        group.until(group.broken)
-        group.reform()
+        group.lose(chance.choice(group.members))
         group.join(newcomer)
         group.run()
         living = [member for member in group.members if member.alive]

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -30,10 +31,22 @@ BROUGHT_BY_TORCH = re.compile(r"nvidia-|cuda-|triton$")
 """By its CUDA build, which bounds them itself."""
 
 
+def project(part: str) -> dict[str, Any]:
+    """A package's own description."""
+    found: dict[str, Any] = tomllib.loads((ROOT / part / "pyproject.toml").read_text())["project"]
+    return found
+
+
 def direct(part: str) -> list[str]:
-    """What a package's pyproject file says that it needs."""
-    said = tomllib.loads((ROOT / part / "pyproject.toml").read_text())["project"]["dependencies"]
-    return [Requirement(line).name for line in said]
+    """What it says that it needs."""
+    return [Requirement(line).name for line in project(part)["dependencies"]]
+
+
+def optional(part: str) -> set[NormalizedName]:
+    """What some of its modules need, and who does without them goes without; they may be installed here or
+    not."""
+    extras = project(part).get("optional-dependencies", {}).values()
+    return {canonicalize_name(Requirement(line).name) for lines in extras for line in lines}
 
 
 def closure(names: list[str]) -> set[NormalizedName]:
@@ -64,7 +77,7 @@ def imported(part: str) -> set[str]:
 
 @pytest.mark.parametrize("part", ["operator", "protocol", "trainer-image"])
 def test_a_package_names_all_that_it_imports(part: str) -> None:
-    assert {canonicalize_name(name) for name in direct(part)} == imported(part)
+    assert {canonicalize_name(name) for name in direct(part)} == imported(part) - optional(part)
 
 
 def test_all_that_goes_into_an_image_is_pinned() -> None:

@@ -38,6 +38,11 @@ class Link:
         """Bytes that wait for the line before more are dropped."""
         return self.burst + max(_SMALLEST_QUEUE, int(self.bits / 8 * _QUEUE_SECONDS))
 
+    @property
+    def sizes(self) -> list[str]:
+        """Of the kernel's token bucket, in the words of tc."""
+        return ["rate", f"{self.bits}bit", "burst", str(self.burst), "limit", str(self.queue)]
+
     def __str__(self) -> str:
         unit = next(u for u in ("gbit", "mbit", "kbit") if self.bits >= _UNITS[u])
         parts = [f"{self.bits / _UNITS[unit]:g}{unit}"]

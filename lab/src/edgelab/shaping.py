@@ -85,8 +85,7 @@ def _exists(end: End) -> bool:
 
 def _add_tbf(end: End, link: Link, parent: str | None) -> None:
     place = ["parent", parent, "handle", "10:"] if parent else ["root"]
-    sizes = ["rate", f"{link.bits}bit", "burst", str(link.burst), "limit", str(link.queue)]
-    run(["tc", "-n", end.namespace, "qdisc", "add", "dev", end.device, *place, "tbf", *sizes])
+    run(["tc", "-n", end.namespace, "qdisc", "add", "dev", end.device, *place, "tbf", *link.sizes])
 
 
 def _add_netem(end: End, link: Link) -> bool:

@@ -89,7 +89,7 @@ def _wish(arguments: argparse.Namespace) -> Wish:
         raise RunError(f"--min {arguments.min}: give 1 to {arguments.n}, the number of workers")
     wish = Wish(
         command=(sys.executable, str(script.resolve()), *arguments.arguments),
-        title=title_of(script),
+        title=title_of(script.stem, "program"),
         workers=devices,
         models=arguments.model.resolve(),
         at_least=arguments.min,

@@ -34,7 +34,6 @@ class Container:
     say: Say
     always: bool = False
     """Started again also where it ended well."""
-    restarts: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _output: Output | None = None
     _last: Raw | None = None
@@ -42,6 +41,10 @@ class Container:
     _again_at: float | None = 0.0
     """When it is started next; None where it is not."""
     _starts: int = field(default=0, init=False)
+
+    @property
+    def restarts(self) -> int:
+        return max(0, self._starts - 1)
 
     @property
     def running(self) -> bool:
@@ -101,7 +104,6 @@ class Container:
         return {"name": self.name, "restartCount": self.restarts, "state": state, **before}
 
     def _start(self) -> None:
-        self.restarts = self._starts
         self._starts += 1
         self.words.write_bytes(b"")
         # In a session of its own: Ctrl-C on the terminal is ours to pass on.

@@ -22,6 +22,8 @@ from edgetrain_operator.core.model import (
 )
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import pod_view
+from edgetrain_operator.core.status import status_due
+from edgetrain_operator.fleet.forward import OnlyOperator
 from edgetrain_operator.fleet.service import FleetService
 from edgetrain_protocol.names import NODE_ANNOTATION
 from edgetrain_protocol.status import JobStatus
@@ -32,27 +34,18 @@ LOOK_SECONDS = 1.0
 Tell = Callable[[Event], None]
 
 
-class _Leads:
-    """There is no other operator."""
-
-    def leads(self) -> bool:
-        return True
-
-    def leader_address(self) -> str | None:
-        return None
-
-
 class Operator:
     def __init__(self, wish: Wish, kept: Kept, nodes: Mapping[str, Node], address: str, tell: Tell) -> None:
         """`address`: where workers find this machine."""
         self._wish, self._kept, self._nodes, self._tell = wish, kept, nodes, tell
-        self._service = FleetService(kept.keyring, _Leads(), address, 0, models=str(wish.models))
+        self._service = FleetService(kept.keyring, OnlyOperator(), address, 0, models=str(wish.models))
         self._fleet = self._service.fleet
         self._address = address
         self._since = time.time()
         self._heard = threading.Event()
         self._due = 0.0
         self._served = (0, 0)
+        self._saved, self._saved_at = kept.status, time.monotonic()
         self.suspend = False
         """Whether the job shall stop, and keep what it has."""
 
@@ -75,6 +68,7 @@ class Operator:
 
     def stop(self) -> None:
         self._service.stop()
+        self._save()
 
     def look(self, changed: bool) -> None:
         """Observe, decide, apply: where something changed or was heard, and now and then."""
@@ -109,18 +103,22 @@ class Operator:
         """The plan is on disk before it is served, and before the pods are made that it names."""
         if decision.stored != self._kept.stored:
             self._kept = replace(self._kept, stored=decision.stored)
-            self._kept.save()
+            self._save()
         plan = decision.stored.plan
         if plan is not None and self._served != (plan.lineage, plan.revision):
             self._fleet.publish(self._kept.uid, plan)
             self._served = (plan.lineage, plan.revision)
         for action in decision.actions:
             self._do(action)
-        if decision.status != self._kept.status:
-            self._kept = replace(self._kept, status=decision.status)
-            self._kept.save()
+        self._kept = replace(self._kept, status=decision.status)
+        if status_due(self._saved, decision.status, time.monotonic() - self._saved_at):
+            self._save()
         for event in (*decision.events, *decision.status_events):
             self._tell(event)
+
+    def _save(self) -> None:
+        self._kept.save()
+        self._saved, self._saved_at = self._kept.status, time.monotonic()
 
     def _do(self, action: Action) -> None:
         match action:

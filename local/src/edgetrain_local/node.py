@@ -10,16 +10,8 @@ from edgetrain_local.pod import Manifest, Place, Pod
 from edgetrain_local.ports import free_ports
 from edgetrain_local.wish import WorkerWish
 from edgetrain_operator.core.model import NodeView
+from edgetrain_operator.core.pods import USUAL_PORTS
 from edgetrain_protocol import names
-from edgetrain_protocol.names import Env
-
-PORTS = {
-    Env.CONTROL_PORT: names.CONTROL_PORT,
-    Env.PROBE_PORT: names.PROBE_PORT,
-    Env.STATE_PORT: names.STATE_PORT,
-    Env.PROFILER_PORT: names.PROFILER_PORT,
-    Env.TRAINER_METRICS_PORT: names.TRAINER_METRICS_PORT,
-}
 
 Say = Callable[[str, str], None]
 """Node, line."""
@@ -66,7 +58,6 @@ class Node:
         """Take its power away, or give it back."""
         self.on, self.since = not self.on, time.time()
         for pod in self.pods:
-            pod.off = not self.on
             if self.on:
                 pod.power_on(time.monotonic())
             else:
@@ -80,7 +71,7 @@ class Node:
 
 def alone_on(number: int, directory: Path) -> Place:
     """On this machine's loopback, beside the other nodes: ports of its own tell them apart."""
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    ports = dict(zip(USUAL_PORTS, free_ports(len(USUAL_PORTS)), strict=True))
     return Place(f"127.0.1.{number}", ports, directory)
 
 

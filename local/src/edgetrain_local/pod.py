@@ -12,11 +12,11 @@ from typing import Any
 
 from edgetrain_local.container import Container
 from edgetrain_local.output import Say
+from edgetrain_protocol import names
 from edgetrain_protocol.names import Env
 
 STOP_SECONDS = 30.0
 """For containers to end by themselves."""
-LOG_FILE = "EDGETRAIN_LOG_FILE"
 OF_THE_NODE = ("checkpoint", "model")
 """Volumes that outlive the pod."""
 
@@ -50,7 +50,6 @@ class Pod:
         spec = manifest["spec"]
         self._profiler = self._container(spec["initContainers"][0], lambda line: None, always=True)
         self._trainer = self._container(spec["containers"][0], say)
-        self.off = False
 
     @property
     def deleting(self) -> bool:
@@ -59,7 +58,7 @@ class Pod:
     @property
     def over(self) -> bool:
         """Nothing of it runs, or will."""
-        return self._trainer.over and not self._profiler.running and not self.off
+        return self._trainer.over and not self._profiler.running
 
     @property
     def gone(self) -> bool:
@@ -72,8 +71,6 @@ class Pod:
 
     def poll(self, now: float) -> bool:
         """Look after its containers; True where something changed."""
-        if self.off:
-            return False
         if self._stopped_at and now > self._stopped_at + STOP_SECONDS:
             self.cut()
         changed = self._profiler.poll(now) if not self._trainer.over else self._profiler.running
@@ -86,8 +83,6 @@ class Pod:
         if not self._stopped_at:
             self._stopped_at = time.monotonic()
             self._trainer.stop()
-            if self.off:
-                self.cut()
 
     def cut(self) -> None:
         self._trainer.cut()
@@ -107,7 +102,7 @@ class Pod:
             "creationTimestamp": self.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
             **({"deletionTimestamp": "now"} if self.deleting else {}),
         }
-        ready = "True" if self._trainer.running and not self.off else "False"
+        ready = "True" if self._trainer.running else "False"
         phase = "Succeeded" if self._trainer.ended_well else "Running"
         status = {
             "phase": phase,
@@ -134,13 +129,13 @@ class Pod:
             if directory.name not in ("identity", "ca"):
                 directory.mkdir(exist_ok=True)
         told = {v["name"]: self._value(v, directories) for v in wanted["env"]}
-        program = {"EDGETRAIN_PROGRAM_DIR": str(self._own / "program")}
+        program = {names.PROGRAM_FILES: str(self._own / "program")}
         env = {
-            **os.environ, **program, **told, **self._place.env, "EDGETRAIN_TERMINATION_LOG": str(words),
+            **os.environ, **program, **told, **self._place.env, names.TERMINATION_LOG: str(words),
             **{str(key): str(port) for key, port in self._place.ports.items()},
         }  # fmt: skip
         log = self._place.directory / f"{name}.log"
-        env[LOG_FILE] = str(self._place.directory / "supervisor.log")
+        env[names.LOG_FILE] = str(self._place.directory / "supervisor.log")
         command = [*self._place.inside, *self._command(wanted["command"])]
         return Container(name, command, env, log, words, say, always)
 

@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from edgetrain_local.errors import RunError
+from edgetrain_local.wish import title_of
 
 
 def write_project(directory: Path) -> Iterator[Path]:
@@ -17,16 +18,11 @@ def write_project(directory: Path) -> Iterator[Path]:
     present = [directory / file.name for file in template if (directory / file.name).exists()]
     if present:
         raise RunError(f"{present[0]} is there already: give a new directory")
+    name = title_of(directory.resolve().name, "project")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for file in template:
-            (directory / file.name).write_text(file.read_text().replace("PROJECT", _name(directory)))
+            (directory / file.name).write_text(file.read_text().replace("PROJECT", name))
             yield directory / file.name
     except OSError as error:
         raise RunError(f"cannot write {directory}: {error}") from error
-
-
-def _name(directory: Path) -> str:
-    """One that Kubernetes takes."""
-    kept = (c if c.isascii() and c.isalnum() else "-" for c in directory.resolve().name.lower())
-    return "".join(kept).strip("-") or "project"

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from edgetrain_local.screen import Screen
 from edgetrain_local.throttle import Throttle
 from edgetrain_local.wires import HUB, Wires
 from edgetrain_local.wish import Wish, WorkerWish
+from edgetrain_operator.core.lifecycle import is_over
 from edgetrain_operator.core.model import Event
 from edgetrain_protocol.names import Env
 from edgetrain_protocol.status import ConditionType, JobStatus
@@ -50,7 +52,7 @@ class Run:
 
     def to_its_end(self) -> JobStatus:
         """Until the job is over, or was stopped; returns what was last known of it."""
-        while not _over(self._operator.status) and self._asked < AT_ONCE:
+        while not is_over(self._operator.status) and self._asked < AT_ONCE:
             idle = self._turn()
             if self._asked and not self._operator.suspend:
                 self._screen.tell("stopping at the next boundary; Ctrl-C ends it at once", "bold")
@@ -120,7 +122,7 @@ def run(wish: Wish, directory: Path) -> int:
         adopt_orphans()
         began = time.monotonic()
         try:
-            with _running(wish, kept.tried_again() if _over(kept.status) else kept) as (one, screen):
+            with _running(wish, kept.tried_again() if is_over(kept.status) else kept) as (one, screen):
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, lambda *_: one.ask_to_stop())
                 return _last_words(one.to_its_end(), screen, time.monotonic() - began)
@@ -171,7 +173,8 @@ def _node(
     env: dict[str, str] = {**threads(len(wish.workers)), Env.MODEL_DIR: str(wish.models)}
     if wish.data:
         env[Env.DATA_DIR] = str(wish.data_of(worker.node))
-    return Node(worker, replace(place, env=env, program=wish.command), said.put)
+    program = (sys.executable, "-P", "-m", "edgetrain_local.tied", *wish.command)
+    return Node(worker, replace(place, env=env, program=program), said.put)
 
 
 def _tell(screen: Screen, event: Event) -> None:
@@ -187,7 +190,7 @@ def _tell(screen: Screen, event: Event) -> None:
 
 
 def _last_words(status: JobStatus, screen: Screen, seconds: float) -> int:
-    if not _over(status):
+    if not is_over(status):
         screen.tell("stopped; with --dir the same command goes on from the last checkpoint", "bold")
         return 130
     if not holds(status, ConditionType.COMPLETE):
@@ -205,7 +208,3 @@ def _last_words(status: JobStatus, screen: Screen, seconds: float) -> int:
 
 def holds(status: JobStatus, kind: ConditionType) -> bool:
     return any(c.type == kind and c.status == "True" for c in status.conditions)
-
-
-def _over(status: JobStatus) -> bool:
-    return holds(status, ConditionType.COMPLETE) or holds(status, ConditionType.FAILED)

@@ -14,10 +14,10 @@ from edgelab.errors import LabError
 from edgelab.rates import Link
 from edgelab.shell import run, succeeds
 from edgetrain_local.errors import RunError
-from edgetrain_local.node import PORTS
 from edgetrain_local.pod import Place
 from edgetrain_local.processes import end_with_parent
 from edgetrain_local.wish import WorkerWish
+from edgetrain_operator.core.pods import USUAL_PORTS
 
 HUB = "10.77.0.1"
 INSIDE = "EDGETRAIN_RUN_INSIDE"
@@ -80,7 +80,7 @@ class Wires:
                 _shape(inside, _DEVICE, wish.link)
         except LabError as error:
             raise RunError(f"--link: {error}") from error
-        return Place(address, PORTS, directory, inside)
+        return Place(address, USUAL_PORTS, directory, inside=inside)
 
     def close(self) -> None:
         for holder in self._holders:
@@ -105,5 +105,4 @@ def _connect(pid: int, inside: Sequence[str], port: str, address: str) -> None:
 
 
 def _shape(inside: Sequence[str], device: str, link: Link) -> None:
-    sizes = ["rate", f"{link.bits}bit", "burst", str(link.burst), "limit", str(link.queue)]
-    run([*inside, "tc", "qdisc", "add", "dev", device, "root", "tbf", *sizes])
+    run([*inside, "tc", "qdisc", "add", "dev", device, "root", "tbf", *link.sizes])

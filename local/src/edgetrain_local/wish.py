@@ -90,9 +90,9 @@ def job_of(wish: Wish, uid: str, created: float, status: JobStatus, *, suspend: 
     return Job(wish.title, "local", uid, 1, JobSpec.model_validate(document), status, created)
 
 
-def title_of(script: Path) -> str:
-    """A name that Kubernetes would take, of the script's."""
-    return re.sub("[^a-z0-9]+", "-", script.stem.lower()).strip("-")[:40] or "program"
+def title_of(text: str, otherwise: str) -> str:
+    """A name that Kubernetes takes, as near to the text as it comes."""
+    return re.sub("[^a-z0-9]+", "-", text.lower())[:40].strip("-") or otherwise
 
 
 def _parts(text: str) -> list[str]:

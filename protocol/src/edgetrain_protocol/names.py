@@ -94,6 +94,14 @@ class Env(StrEnum):
     """Set by the supervisor for the program it starts: the local link's descriptor. Unset: alone."""
 
 
+LOG_FILE = "EDGETRAIN_LOG_FILE"
+"""Where a supervisor's own log goes, in place of the stream that it shares with its program. This and the
+next two are for those who run a worker without a kubelet."""
+TERMINATION_LOG = "EDGETRAIN_TERMINATION_LOG"
+"""In the place of the kubelet's file for last words."""
+PROGRAM_FILES = "EDGETRAIN_PROGRAM_DIR"
+"""Where the program's files are, in place of the pod's mount."""
+
 OWN_PHASES = ("data", "forward", "backward", "apply")
 """Of a step: a worker's own work."""
 SHARED_PHASES = ("reduce", "vote", "wait")

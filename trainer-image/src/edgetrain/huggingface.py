@@ -73,7 +73,7 @@ class _Lazily:
 
 class _Follow(TrainerCallback):  # type: ignore[misc]
     def __init__(self, trainer: EdgeTrainer) -> None:
-        self._trainer, self._session = trainer, trainer.session
+        self._session = trainer.session
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **found: Any

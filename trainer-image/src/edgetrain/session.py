@@ -104,7 +104,7 @@ class Session(FormerNames):
 
         Raises:
             EmptyDataset: there are no samples.
-            BadProgram: it cannot be shared out by the sample, or there is a loader already.
+            BadProgram: it cannot be shared out by the sample.
         """
         program = self._program
         with program.reported():
@@ -113,7 +113,7 @@ class Session(FormerNames):
                 supply = Own(data, steps, program.length, lambda: program.places.here.epoch)
             else:
                 supply = Shared(source_of(data, batch_size, shuffle, seed))
-            program.supplies.append(supply)
+            program.name(supply)
             program.places.counts |= counted
             program.loaders += 1
             return Loader(supply, program.pass_through, data, program.loaders)
@@ -140,7 +140,7 @@ class Session(FormerNames):
         `weigh`.
 
         Raises:
-            BadProgram: there is a loader, or another loop.
+            BadProgram: `count` is none.
             VolumeNotWritable: model or checkpoints could not be written later.
         """
         program = self._program
@@ -148,7 +148,7 @@ class Session(FormerNames):
             if count < 1:
                 raise BadProgram(f"session.steps got {count}: it must be 1 or more")
             supply = Numbers(count)
-            program.supplies.append(supply)
+            program.name(supply)
         return program.pass_through(supply)
 
     def weigh(self, weight: float) -> None:

@@ -35,6 +35,16 @@ class Leadership(Protocol):
         ...
 
 
+class OnlyOperator:
+    """Leads, as there is no other."""
+
+    def leads(self) -> bool:
+        return True
+
+    def leader_address(self) -> str | None:
+        return None
+
+
 class ToLeader:
     """ASGI middleware: to the routes on the leader, to the leader from a standby, 503 while there is none."""
 

@@ -149,8 +149,8 @@ def _peers(node: ProbedNode, free: Sequence[ProbedNode], need: Need) -> list[Pro
     offered = chosen[0].rate or 0.0
     enough = TELLING_OF_FALL * node.rate if need in FALLS else PLENTY * max(node.rate, node.shown or 0.0)
     # Those whose word is in doubt help another: without them the rest may have too little to tell anything.
-    doubted = [hub for hub in free if hub.worker in node.doubted] if need is Need.ALARM else []
-    for helper in [*wanted[1:], *(hub for hub in doubted if hub not in wanted)]:
+    doubted = [h for h in free if h.worker in node.doubted and h not in wanted] if need is Need.ALARM else []
+    for helper in [*wanted[1:], *doubted]:
         if offered >= enough or len(chosen) > HELPERS or (helper.rate or 0.0) < OF_USE * offered:
             break
         chosen.append(helper)

@@ -25,8 +25,9 @@ class Calls:
     def combine(self, numbers: Sequence[float]) -> list[list[float]]:
         """Every member's row; own alone where this member has been left behind."""
         turn = StepAssignment(self._places.here.epoch, (), kind=StepKind.NUMBERS, numbers=tuple(numbers))
-        # A call may be the first thing that a program comes to where its state belongs.
-        self._resting.put_back()
+        if not self._places.here.inside:
+            # The first thing that a program comes to where its state belongs; within an epoch a boundary is.
+            self._resting.put_back()
         while self._given_up(turn):
             self._stand(self._can_go_on)
         found = self._stepping.committing.numbers

@@ -58,6 +58,11 @@ class Program:
 
     # --- loops
 
+    def name(self, supply: Supply) -> None:
+        """What the program is about to go through. Once it trains, its loops say that themselves."""
+        if self.steps is None:
+            self.supplies.append(supply)
+
     def walk(self, count: int) -> Iterator[int]:
         """The epochs of a loop that has this many, from where the job is."""
         loops, places = self.loops, self.places

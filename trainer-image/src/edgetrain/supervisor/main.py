@@ -12,12 +12,10 @@ from edgetrain.supervisor.settings import BadSetting, Settings
 from edgetrain.supervisor.supervisor import Supervisor
 from edgetrain_protocol import tls_memory
 from edgetrain_protocol.descriptors import raise_limit
-from edgetrain_protocol.names import DISK_EXIT_STATUS
+from edgetrain_protocol.names import DISK_EXIT_STATUS, LOG_FILE
 
 DEFAULT_COMMAND = ("python", "/program/main.py")
 BAD_USAGE = 2
-LOG_FILE = "EDGETRAIN_LOG_FILE"
-"""Where the supervisor's own log goes, in place of the stream that it shares with the program."""
 
 
 async def supervise(settings: Settings, command: Sequence[str]) -> int:

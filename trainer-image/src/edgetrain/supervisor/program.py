@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import secrets
@@ -28,8 +27,6 @@ WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 cores, or below a quota, that takes the time from the step itself, and from the group's heartbeats. numpy's
 always spin; with one they are none: low rank's products beside backward need no more."""
 _CHUNK_BYTES = 64 << 10
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 class CannotStart(RuntimeError):
@@ -98,12 +95,7 @@ class Program:
         started, and who write there too, have ended as well."""
         environment = {**WAITING, **os.environ, Env.LINK_FD: str(link.fileno()), "PYTHONUNBUFFERED": "1"}
         return await asyncio.create_subprocess_exec(
-            *command,
-            pass_fds=[link.fileno()],
-            env=environment,
-            stderr=stderr,
-            start_new_session=True,
-            preexec_fn=_end_with_supervisor,
+            *command, pass_fds=[link.fileno()], env=environment, stderr=stderr, start_new_session=True
         )
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -151,11 +143,6 @@ class Program:
             if hung != self.hung:
                 self.hung = hung
                 on_hung(hung)
-
-
-def _end_with_supervisor() -> None:
-    """In the child, before the program: a program that never looks at its link would outlive us."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_its_own(process: Process) -> None:

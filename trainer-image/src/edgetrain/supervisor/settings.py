@@ -13,8 +13,6 @@ from edgetrain_protocol.names import Env
 
 PLAN_FILE = "EDGETRAIN_PLAN_FILE"
 """A SignedPlan as JSON, watched, in place of FLEET_ADDRESS: to run a group by hand."""
-PROGRAM_DIR = "EDGETRAIN_PROGRAM_DIR"
-"""Where the program's files are, in place of the pod's mount."""
 
 
 class BadSetting(ValueError):
@@ -71,6 +69,6 @@ class Settings:
             credentials=Credentials.from_env(env),
             state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
             run_dir=run_dir_of(env),
-            program_dir=Path(env.get(PROGRAM_DIR, names.PROGRAM_DIR)),
+            program_dir=Path(env.get(names.PROGRAM_FILES, names.PROGRAM_DIR)),
             plan_file=Path(env[PLAN_FILE]) if env.get(PLAN_FILE) else None,
         )

@@ -4,9 +4,11 @@ import logging
 import os
 from pathlib import Path
 
+from edgetrain_protocol import names
+
 log = logging.getLogger(__name__)
 
-TERMINATION_LOG = Path(os.environ.get("EDGETRAIN_TERMINATION_LOG", "/dev/termination-log"))
+TERMINATION_LOG = Path(os.environ.get(names.TERMINATION_LOG, "/dev/termination-log"))
 MOST = 4000
 """The kubelet keeps 4096 bytes."""
 
