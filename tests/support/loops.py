@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors.torch import load_file
+from torch import Tensor
+
 from edgetrain import link
 from tests.support.trainers import Coordinator, coordinating, stop_all
 
@@ -37,6 +40,7 @@ def running(
     resume: link.Resume | None = None,
 ) -> Iterator[Coordinator]:
     """Workers run a script that begins with the head."""
+    root.mkdir(exist_ok=True)
     script = root / "script.py"
     script.write_text(HEAD + text)
     with coordinating(root, script=str(script), pause=pause) as group:
@@ -48,6 +52,11 @@ def marks(group: Coordinator, worker: str) -> list[str]:
     """What a worker's program has written down by `mark`."""
     file = group.root / f"{worker}.marks"
     return file.read_text().split() if file.exists() else []
+
+
+def model_of(group: Coordinator, worker: str) -> dict[str, Tensor]:
+    """What it has saved."""
+    return load_file(group.root / f"model-{worker}" / "model.safetensors")
 
 
 def end_alike(group: Coordinator) -> None:

@@ -4,9 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
 from edgetrain import link
-from tests.support.loops import end_alike, marks, one_is_told, running
+from tests.support.loops import end_alike, marks, model_of, one_is_told, running
 from tests.support.trainers import stop_all
 
 TAIL = """
@@ -182,3 +183,42 @@ def test_a_newcomer_does_not_leave_loops_by_what_has_not_moved_while_it_catches_
         group.join(newcomer)
         end_alike(group)
         assert newcomer in group.members
+
+
+LAST_STEP = """
+import time
+scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps={updates})
+model, optimizer, scheduler = session.prepare(model, optimizer, scheduler)
+loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24, shuffle=True))
+session.state["batches"] = 0
+for epoch in session.epochs(2):
+    for bx, by in loader:
+        loss = (model(bx) - by).square().mean()
+        if {dies} and worker == "b" and session.state["batches"] == 3:
+            mark("last")
+            time.sleep(60)
+        loss.backward()
+        session.state["batches"] += 1
+        if session.state["batches"] % {every} == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+            scheduler.step()
+assert scheduler.last_epoch == {updates}, scheduler.last_epoch
+session.save(model)
+"""
+
+
+@pytest.mark.parametrize("every", [1, 2], ids=["plain", "gradients summed up over two batches"])
+def test_who_is_lost_in_an_epochs_last_step_costs_no_step_more(tmp_path: Path, every: int) -> None:
+    """The others give their batch up, and share the same one out anew."""
+    values = {"every": every, "updates": 8 // every}
+    with running(tmp_path / "undisturbed", LAST_STEP.format(dies=False, **values)) as group:
+        end_alike(group)
+        right = model_of(group, "a")
+    with running(tmp_path / "disturbed", LAST_STEP.format(dies=True, **values)) as group:
+        group.until(lambda: marks(group, "b"))
+        group.lose(group.members[1])
+        end_alike(group)
+        assert group.committed() == 8
+        for name, value in model_of(group, "a").items():
+            torch.testing.assert_close(value, right[name], rtol=1e-5, atol=1e-6)

@@ -67,7 +67,7 @@ def test_a_lost_part_goes_out_with_the_steps_that_are_left() -> None:
 
 @given(st.integers(1, 200), st.integers(1, 20), st.sets(st.integers(0, 100), max_size=5))
 def test_losses_do_not_change_the_number_of_steps(samples: int, batch: int, losses: set[int]) -> None:
-    """But for one in the last step of an epoch, whose samples have no other step left to go with."""
+    """But for one in the last step of an epoch: that one is cut anew."""
 
     def steps(losses: set[int]) -> int:
         record, taken = SamplerState.fresh(samples, 0), 0

@@ -107,9 +107,9 @@ def cut(
     """Cut the next step's batch of `batch` samples, never across two epochs.
 
     What was returned enlarges the batches that are left of the epoch, so that it has as many steps as
-    without a loss; but for what is returned by its last step. One sample more or less where a single one
-    would be left over. `weights` (positive) say how much of it each holder gets, `part` which of an epoch
-    that begins now. All members get the same answer.
+    without a loss; but for what is returned by its last step, see `Ledger.adds_a_step`. One sample more or
+    less where a single one would be left over. `weights` (positive) say how much of it each holder gets,
+    `part` which of an epoch that begins now. All members get the same answer.
     """
     record = record.rolled(part)
     ahead = record.block.stop - record.cursor

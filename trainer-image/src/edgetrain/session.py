@@ -252,10 +252,11 @@ class Session(FormerNames):
 
     def agree(self, vote: bool) -> bool:
         """Whether more than half of the members say so: all get the same answer, and may leave their loops
-        by it. False while this one is on its way to where the others are: they have gone on."""
-        if self.catching_up:
-            return False
-        (votes,) = self._combined(float(vote))
+        by it. False while this one is on its way to where the others are, which have gone on, and after a
+        batch that has come to nothing and comes again."""
+        with self._program.reported():
+            found = self._program.running.combine([float(vote)])
+        votes = found[0] if found else []
         return 2 * sum(votes) > len(votes)
 
     def barrier(self) -> None:
@@ -271,7 +272,8 @@ class Session(FormerNames):
 
     def _combined(self, *numbers: float) -> list[list[float]]:
         with self._program.reported():
-            return self._program.running.combine(numbers)
+            found = self._program.running.combine(numbers)
+        return [[number] for number in numbers] if found is None else found
 
 
 def _tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:

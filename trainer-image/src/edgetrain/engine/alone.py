@@ -80,7 +80,7 @@ class Alone:
         told = Progress(None, "", self.step, turn.epoch, loss=loss)
         self.meter.committed(lambda: told, computed)
 
-    def combine(self, numbers: Sequence[float]) -> list[list[float]]:
+    def combine(self, numbers: Sequence[float]) -> list[list[float]] | None:
         self.step += 1
         return [list(numbers)]
 

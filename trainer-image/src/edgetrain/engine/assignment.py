@@ -48,4 +48,4 @@ class Superseded(Exception):
 
 
 class Rewound(Superseded):
-    """The others wait for the state that this member had before its step."""
+    """The state is to be again what it was before the step: others wait for it, or its batch is cut anew."""

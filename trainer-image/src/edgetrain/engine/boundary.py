@@ -57,7 +57,7 @@ class Boundary:
         objects: Sequence[Stateful],
         places: Places,
     ) -> None:
-        self._places = places
+        self._places, self._flat = places, flat
         self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
         self._stepping = StepEngine(
@@ -109,7 +109,7 @@ class Boundary:
     def go_over(self, ledger: Ledger) -> None:
         """The program is about to pass through these data, the same on all members."""
         with self._monitor:
-            self._replica.loop, self._stepping.counted = ledger, self._places.counts
+            self._replica.loop, self._stepping.entering.counted = ledger, self._places.counts
 
     def take_back(self) -> None:
         """The state of a call that was given up, where the program has not been at a boundary since."""
@@ -141,7 +141,7 @@ class Boundary:
             )
         )
 
-    def combine(self, numbers: Sequence[float]) -> list[list[float]]:
+    def combine(self, numbers: Sequence[float]) -> list[list[float]] | None:
         """See Calls.combine."""
         return self._calls.combine(numbers)
 
@@ -173,9 +173,11 @@ class Boundary:
         try:
             self._stepping.reduce_step(turn, loss, computed)
         except Rewound:
+            # Before its gradients go: what the program had summed up before this step is part of its state.
             self._resting.remember()
+            self._flat.clear_gradients()
         except Superseded:
-            pass
+            self._flat.clear_gradients()
 
     @property
     def last(self) -> Step | None:

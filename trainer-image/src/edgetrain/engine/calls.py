@@ -22,8 +22,8 @@ class Calls:
         """`stand`: stays at a boundary, where others may take the state, until something holds."""
         self._stepping, self._places, self._resting, self._stand = stepping, places, resting, stand
 
-    def combine(self, numbers: Sequence[float]) -> list[list[float]]:
-        """Every member's row; own alone where this member has been left behind."""
+    def combine(self, numbers: Sequence[float]) -> list[list[float]] | None:
+        """Every member's row; None where this member has been left behind, or comes by here once more."""
         turn = StepAssignment(self._places.here.epoch, (), kind=StepKind.NUMBERS, numbers=tuple(numbers))
         if not self._places.here.inside:
             # The first thing that a program comes to where its state belongs; within an epoch a boundary is.
@@ -31,7 +31,7 @@ class Calls:
         while self._given_up(turn):
             self._stand(self._can_go_on)
         found = self._stepping.committing.numbers
-        return [list(numbers)] if found is None else found[:, : len(numbers)].tolist()
+        return None if found is None else found[:, : len(numbers)].tolist()
 
     def _can_go_on(self) -> bool:
         return self._places.elsewhere or self._stepping.entering.entered is not None

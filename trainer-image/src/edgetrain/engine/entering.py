@@ -18,6 +18,7 @@ from edgetrain.engine.formation.state_sync import (
     spread,
 )
 from edgetrain.engine.monitor import Monitor, held
+from edgetrain.engine.orders import Orders
 from edgetrain.engine.replica import ReplicaState
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.transfer.catch_up import CatchUp
@@ -36,8 +37,11 @@ class Entering:
         flat: FlatModel,
         layout: list[str],
         drifts: Drifts,
+        orders: Orders,
     ) -> None:
-        self._drifts = drifts
+        self._drifts, self._orders = drifts, orders
+        self.counted = False
+        """The program counts its batches, whatever came of them."""
         self._monitor, self._replica, self._formations = monitor, replica, formations
         self._catch_up, self._flat, self._layout = catch_up, flat, layout
 
@@ -79,7 +83,9 @@ class Entering:
         with contextlib.suppress(GroupBroken):
             self._formations.run(
                 active,
-                lambda reducer: enter(reducer, active.form, standing, ledger, factors, flat, layout),
+                lambda reducer: enter(
+                    reducer, active.form, standing, ledger, factors, flat, layout, counted=self.counted
+                ),
                 lambda agreement: self._entered(active, agreement),
                 lambda agreement: self._take_whole(None if replica.in_sync else agreement.whole),
             )
@@ -120,4 +126,6 @@ class Entering:
         replica.position = replace(replica.position, history=active.id.history, prepared=None)
         replica.in_sync = replica.compare = True
         active.entered, active.holders = True, agreement.holders
+        if agreement.again and replica.in_hand is not None:
+            self._orders.rewind = True
         self._catch_up.stop()

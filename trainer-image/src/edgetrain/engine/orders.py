@@ -11,7 +11,7 @@ class Orders:
 
     start: Start | None = None
     rewind: bool = False
-    """A step in hand is to be given up, so that the state before it can be handed to others."""
+    """A step in hand is to be given up: the state before it is handed to others, or its batch cut anew."""
     stop: bool = False
     closed: bool = False
     """The supervisor is gone: nobody would vote for this trainer any more."""

@@ -61,10 +61,15 @@ class StepEngine:
         self.catch_up = CatchUp(self._monitor, send, credentials)
         self._drifts = Drifts(send, meter)
         self.entering = Entering(
-            self._monitor, self.replica, self.formations, self.catch_up, flat, layout, self._drifts
+            self._monitor,
+            self.replica,
+            self.formations,
+            self.catch_up,
+            flat,
+            layout,
+            self._drifts,
+            self.orders,
         )
-        self.counted = False
-        """The program counts its batches, whatever came of them."""
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self._flat, self._meter = flat, meter
@@ -95,7 +100,7 @@ class StepEngine:
         if kind not in (None, StepKind.BATCH):
             # The program comes to it on its way to the next backward.
             return StepAssignment(epoch, (), replica.cursor)
-        if entry := self.committing.next_of(self.catch_up, counted=self.counted):
+        if entry := self.committing.next_of(self.catch_up, counted=self.entering.counted):
             return StepAssignment(entry.ledger.record.epoch, (), replica.cursor, replay=entry)
         self.catch_up.tell(replica.position)
         active = self.entering.entered
@@ -138,7 +143,7 @@ class StepEngine:
         `computed` samples went through the model; `loss` is their mean.
 
         Raises:
-            Superseded: there is no such mean for this member; its gradients are empty now.
+            Superseded: there is no such mean for this member.
             Rewound: as that, and the state is to be what it is now again at the next boundary.
             SystemExit: the supervisor asked to stop, or is gone.
         """
@@ -153,12 +158,8 @@ class StepEngine:
             self.committing.take(entry, None)
             return
         self._meter.enter("wait")
-        try:
-            while not self._go_on(turn, loss):
-                pass
-        except Superseded:
-            self._flat.clear_gradients()
-            raise
+        while not self._go_on(turn, loss):
+            pass
 
     def _go_on(self, turn: StepAssignment, loss: float) -> bool:
         """Do what can be done for this step now, or wait for a change; says whether it is committed."""

@@ -148,7 +148,7 @@ class Program:
         if self.steps is None:
             self.seed = torch.initial_seed()
             flat = self.parts.flat()
-            window = GradientWindow(flat, self.parts.optimizers)
+            window = GradientWindow(flat, self.parts.optimizers, gives_up=self.link is not None)
             engine = self._engine(flat, supply, window)
             self.steps = Steps(engine, supply, self.loops.total, self.parts, flat, self.places, window)
             if self.link:

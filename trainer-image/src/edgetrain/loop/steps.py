@@ -163,7 +163,8 @@ class Steps:
         return batch
 
     def _agreed(self, number: float) -> list[float]:
-        return self.combine([number])[0]
+        found = self.combine([number])
+        return found[0] if found else [number]
 
     def _foreseen(self) -> Iterator[list[int]]:
         here = self.places.here.epoch
@@ -196,9 +197,13 @@ class Steps:
     def around_backward(self, root: torch.Tensor, *, kept: bool) -> Iterator[None]:
         """Make the gradients that come of it the group's; and `root`, unless its graph is `kept`, their
         loss."""
-        if (turn := self._belongs_to()) is None:
+        if turn := self._belongs_to():
+            with self._window.kept():
+                yield from self._carried(turn, root, kept)
+        else:
             yield
-            return
+
+    def _carried(self, turn: StepAssignment, root: torch.Tensor, kept: bool) -> Iterator[None]:
         scale, engine = self._parts.scale(), self.engine
         loss = float(root.detach().mean()) / scale
         sure = leads_to(root, self._flat.trained_ids)
@@ -252,14 +257,17 @@ class Steps:
 
     # --- numbers
 
-    def combine(self, numbers: Sequence[float]) -> list[list[float]]:
-        """For each number all members'; this one's alone while it is on its way to where the others are."""
+    def combine(self, numbers: Sequence[float]) -> list[list[float]] | None:
+        """For each number all members'; None while this one is on its way to where the others are, and where
+        the step in hand has come to nothing."""
         if self.places.elsewhere:
-            return [[number] for number in numbers]
+            return None
         starts = range(0, max(1, len(numbers)), MOST)
         # Who is lost between two parts of them is in one and not in the other.
         parts = [self.engine.combine(numbers[start : start + MOST]) for start in starts]
-        return [list(column) for rows in parts for column in zip(*rows, strict=True)]
+        if None in parts:
+            return None
+        return [list(column) for rows in parts if rows for column in zip(*rows, strict=True)]
 
 
 def _is_a_number(root: torch.Tensor) -> bool:

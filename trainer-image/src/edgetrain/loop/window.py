@@ -1,6 +1,7 @@
 """Gradients that a program has summed up and not used yet, as it does over several batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -12,11 +13,24 @@ from edgetrain.engine.state.flat_model import FlatModel
 class GradientWindow:
     """Part of the state while it is open: who takes over goes on with these gradients."""
 
-    def __init__(self, flat: FlatModel, optimizers: Sequence[Optimizer]) -> None:
-        self._flat = flat
+    def __init__(self, flat: FlatModel, optimizers: Sequence[Optimizer], *, gives_up: bool) -> None:
+        """`gives_up`: a step may come to nothing, and what was there before it is to be there again."""
+        self._flat, self._gives_up = flat, gives_up
         self._all = {id(o): [id(p) for g in o.param_groups for p in g["params"]] for o in optimizers}
         self._open = frozenset[int]()
         """Optimisers that have taken no step since gradients were made."""
+        self._before: dict[str, Tensor] | None = None
+        """What was summed up before the backward that is under way."""
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While a backward is under way, which adds this member's own gradients to what is there."""
+        if self._gives_up:
+            self._before = {place: grad.clone() for place, grad in self._unused().items()}
+        try:
+            yield
+        finally:
+            self._before = None
 
     def open(self) -> None:
         """Gradients were made."""
@@ -28,6 +42,9 @@ class GradientWindow:
 
     def state_dict(self) -> dict[str, Tensor]:
         """By the place of each trained parameter whose gradient is not used yet."""
+        return self._unused() if self._before is None else self._before
+
+    def _unused(self) -> dict[str, Tensor]:
         wanted = {parameter for optimizer in self._open for parameter in self._all[optimizer]}
         made = {
             str(n): p.grad for n, p in enumerate(self._flat.trained) if id(p) in wanted and p.grad is not None

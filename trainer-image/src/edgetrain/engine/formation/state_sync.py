@@ -61,6 +61,8 @@ class Agreement:
     """The parameters and buffers to take, where this member's are not known to be right."""
     factors: torch.Tensor | None
     """What low rank begins with."""
+    again: bool
+    """Who has a batch in hand is to give it up, and to take its part of the same step as it is cut now."""
 
 
 def enter(
@@ -71,8 +73,10 @@ def enter(
     factors: torch.Tensor | None,
     flat: FlatModel,
     layout: Sequence[str],
+    *,
+    counted: bool,
 ) -> Agreement:
-    """Agree with the other members. Changes nothing here.
+    """Agree with the other members. Changes nothing here. `counted`: their programs count their batches.
 
     Raises:
         GroupBroken: the group failed, or another member does not fit.
@@ -82,17 +86,20 @@ def enter(
     lead = leader(standings, form.hub)
     _check_layouts(reducer, form, standings, lead, layout)
     _check_positions(form, standings)
-    common = Ledger.from_json(reducer.tell(ledger.to_json(), lead))
-    common = common.kept_by(accountable(common, standings))
+    told = Ledger.from_json(reducer.tell(ledger.to_json(), lead))
+    common = told.kept_by(accountable(told, standings))
+    # Who counts its batches may have had its last one, and would not come for it once more.
+    if again := common.adds_a_step(told) and not counted:
+        common = common.at_rest()
     in_sync = all(standing.in_sync for standing in standings)
     whole = None if in_sync else spread(reducer, flat, lead)
     if len({standing.factors for standing in standings}) > 1:
         factors = _taken(reducer, factors, lead)
     if common.cut is None:
-        # Who still has an older batch in hand cannot bring in another one.
-        holders = [holder_name(s.holder) for s in standings if not s.in_hand]
+        # Who keeps an older batch in hand cannot bring in another one.
+        holders = [holder_name(s.holder) for s in standings if again or not s.in_hand]
         common = common.share_out(form.formation, holders, form.terms.part)
-    return Agreement(common, [holder_name(s.holder) for s in standings], whole, factors)
+    return Agreement(common, [holder_name(s.holder) for s in standings], whole, factors, again)
 
 
 def spread(reducer: Reducer, flat: FlatModel, root: int) -> torch.Tensor | None:

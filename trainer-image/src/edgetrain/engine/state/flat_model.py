@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from edgetrain.engine.buckets import Buckets, cut
 from edgetrain.engine.errors import BadProgram
 
-SPEECH = "speech 6"
+SPEECH = "speech 7"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
 before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
 ROUNDING = 1e-5

@@ -93,6 +93,13 @@ class Ledger:
             return replace(self, record=record, returned=returned, cut=None, cut_in=None)
         return replace(self, cut=kept, returned=returned)
 
+    def adds_a_step(self, before: Self) -> bool:
+        """Whether the step in hand is the last of its epoch and, unlike `before`, leaves samples to another
+        one."""
+        if self.cut is None or before.cut is None or self.cut.samples == before.cut.samples:
+            return False
+        return bool(self.cut.after.left) and self.cut.after.cursor == self.cut.after.block.stop
+
     def committed(self, step: int, loss: float, samples: int | None = None) -> Self:
         """After the step in hand was committed, as this number and with this mean loss; `samples`: so many
         where positions are none."""
