@@ -16,8 +16,8 @@ base = LlamaForCausalLM(LlamaConfig(vocab_size=100, **shape))
 model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], lora_dropout=0.0))
 
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
-model, optimizer = session.prepare(model, optimizer)
-loader = session.loader(DataLoader(TensorDataset(tokens), batch_size=16, shuffle=True))
+loader = DataLoader(TensorDataset(tokens), batch_size=16, shuffle=True)
+model, optimizer, loader = session.prepare(model, optimizer, loader)
 for _ in session.epochs(3):
     for (batch,) in loader:
         optimizer.zero_grad()

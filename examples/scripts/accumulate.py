@@ -9,17 +9,18 @@ import edgetrain
 session = edgetrain.join()
 torch.manual_seed(0)
 x = torch.randn(144, 8, generator=torch.Generator().manual_seed(1))
-loader = session.loader(DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=12, shuffle=True))
+loader = DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=12, shuffle=True)
 model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1))
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-session.prepare(model, optimizer)
-session.state["batch"] = 0
+model, optimizer, loader = session.prepare(model, optimizer, loader)
+batch = 0
+session.keep("batch")
 for _ in session.epochs(2):
     for bx, by in loader:
         loss = (model(bx) - by).square().mean() / 3
         loss.backward()
-        session.state["batch"] += 1
-        if session.state["batch"] % 3 == 0:
+        batch += 1
+        if batch % 3 == 0:
             optimizer.step()
             optimizer.zero_grad()
 session.save(model)

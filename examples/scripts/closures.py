@@ -9,10 +9,10 @@ import edgetrain
 session = edgetrain.join()
 torch.manual_seed(0)
 x = torch.randn(96, 6, generator=torch.Generator().manual_seed(1))
-loader = session.loader(DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=48, shuffle=True))
+loader = DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=48, shuffle=True)
 model = nn.Linear(6, 1)
 optimizer = torch.optim.LBFGS(model.parameters(), lr=0.3, max_iter=3)
-session.prepare(model, optimizer)
+model, optimizer, loader = session.prepare(model, optimizer, loader)
 for _ in session.epochs(6):
     for bx, by in loader:
 

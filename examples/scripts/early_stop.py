@@ -14,9 +14,10 @@ train_set, val_set = random_split(data, [256, 64], generator=torch.Generator().m
 model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
 optimizer = torch.optim.Adam(model.parameters(), lr=5e-2)
 scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1)
-loader = session.loader(DataLoader(train_set, batch_size=64, shuffle=True))
-model, optimizer, scheduler = session.prepare(model, optimizer, scheduler)
-session.state.update(best=float("inf"), bad=0)
+loader = DataLoader(train_set, batch_size=64, shuffle=True)
+model, optimizer, scheduler, loader = session.prepare(model, optimizer, scheduler, loader)
+best, bad = float("inf"), 0
+session.keep("best", "bad")
 for _ in session.epochs(50):
     for bx, by in loader:
         optimizer.zero_grad()
@@ -25,12 +26,12 @@ for _ in session.epochs(50):
         optimizer.step()
     with torch.no_grad():
         vx, vy = val_set[:]
-        val = session.mean((model(vx) - vy).square().mean())
+        val = (model(vx) - vy).square().mean().item()
     scheduler.step(val)
-    if val < session.state["best"]:
-        session.state.update(best=val, bad=0)
+    if val < best:
+        best, bad = val, 0
     else:
-        session.state["bad"] += 1
-    if session.agree(session.state["bad"] >= 2):
+        bad += 1
+    if session.agree(bad >= 2):
         break
 session.save(model)

@@ -12,13 +12,13 @@ g = torch.Generator().manual_seed(1)
 real_data = torch.randn(128, 2, generator=g) * 0.3 + 2
 # As many inputs as samples, so that one process and three draw the same.
 noise = torch.randn(128, 4, generator=g)
-loader = session.loader(DataLoader(TensorDataset(real_data, noise), batch_size=32, shuffle=True))
+loader = DataLoader(TensorDataset(real_data, noise), batch_size=32, shuffle=True)
 generator = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
 critic = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
 criterion = nn.BCEWithLogitsLoss()
 critic_steps = torch.optim.Adam(critic.parameters(), lr=2e-3, betas=(0.5, 0.999))
 generator_steps = torch.optim.Adam(generator.parameters(), lr=2e-3, betas=(0.5, 0.999))
-session.prepare(generator, critic, critic_steps, generator_steps)
+*_, loader = session.prepare(generator, critic, critic_steps, generator_steps, loader)
 for _ in session.epochs(3):
     for real, inputs in loader:
         critic.zero_grad()

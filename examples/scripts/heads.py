@@ -9,18 +9,19 @@ import edgetrain
 session = edgetrain.join()
 torch.manual_seed(0)
 x = torch.randn(128, 8, generator=torch.Generator().manual_seed(1))
-loader = session.loader(DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=16, shuffle=True))
+loader = DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=16, shuffle=True)
 trunk, a, b = nn.Linear(8, 16), nn.Linear(16, 1), nn.Linear(16, 1)
 model = nn.ModuleList([trunk, a, b])
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
-session.prepare(model, optimizer)
-session.state["step"] = 0
+model, optimizer, loader = session.prepare(model, optimizer, loader)
+step = 0
+session.keep("step")
 for _ in session.epochs(3):
     for bx, by in loader:
         optimizer.zero_grad()
-        head = b if session.state["step"] % 8 == 7 else a
+        head = b if step % 8 == 7 else a
         loss = (head(trunk(bx).relu()) - by).square().mean()
         loss.backward()
         optimizer.step()
-        session.state["step"] += 1
+        step += 1
 session.save(model)

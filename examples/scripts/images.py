@@ -48,8 +48,7 @@ body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPoo
 model = nn.Sequential(body, nn.Linear(128, 4))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
 scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
-model, optimizer, scheduler = session.prepare(model, optimizer, scheduler)
-train_loader = session.loader(train_loader)
+model, optimizer, scheduler, train_loader = session.prepare(model, optimizer, scheduler, train_loader)
 for _ in session.epochs(3):
     model.train()
     for batch in train_loader:

@@ -15,8 +15,8 @@ torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.7)
-model, optimizer, scheduler = session.prepare(model, optimizer, scheduler)
-loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True))
+loader = DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True)
+model, optimizer, scheduler, loader = session.prepare(model, optimizer, scheduler, loader)
 
 for _ in range(4):
     for inputs, targets in loader:

@@ -15,16 +15,17 @@ torch.manual_seed(0)
 encoder, decoder, head = nn.Linear(8, 4), nn.Linear(4, 8), nn.Linear(4, 2)
 compress = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-2)
 classify = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=1e-3)
-session.prepare(encoder, decoder, head, compress, classify)  # of all phases, before the first
+unlabelled = DataLoader(TensorDataset(signals), batch_size=32, shuffle=True)
+labelled = DataLoader(TensorDataset(signals, kinds), batch_size=24, shuffle=True)
+# Of all phases, before the first.
+*_, unlabelled, labelled = session.prepare(encoder, decoder, head, compress, classify, unlabelled, labelled)
 
-unlabelled = session.loader(DataLoader(TensorDataset(signals), batch_size=32, shuffle=True))
 for _ in session.epochs(3):
     for (x,) in unlabelled:
         compress.zero_grad()
         (decoder(encoder(x)) - x).square().mean().backward()
         compress.step()
 
-labelled = session.loader(DataLoader(TensorDataset(signals, kinds), batch_size=24, shuffle=True))
 for _ in session.epochs(3):
     for x, y in labelled:
         classify.zero_grad()

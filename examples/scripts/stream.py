@@ -9,7 +9,7 @@ import edgetrain
 
 class Stream(IterableDataset):
     def __iter__(self):
-        while True:
+        for _ in range(256):
             x = torch.randn(8)
             yield x, x.sum()
 

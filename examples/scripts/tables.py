@@ -11,10 +11,10 @@ torch.manual_seed(0)
 g = torch.Generator().manual_seed(1)
 users, items = torch.randint(0, 200, (128,), generator=g), torch.randint(0, 50, (128,), generator=g)
 rating = torch.rand(128, generator=g)
-loader = session.loader(DataLoader(TensorDataset(users, items, rating), batch_size=32, shuffle=True))
+loader = DataLoader(TensorDataset(users, items, rating), batch_size=32, shuffle=True)
 tables = nn.ModuleList([nn.Embedding(200, 16, sparse=True), nn.Embedding(50, 16, sparse=True)])
 optimizer = torch.optim.SparseAdam(list(tables.parameters()), lr=1e-2)
-session.prepare(tables, optimizer)
+tables, optimizer, loader = session.prepare(tables, optimizer, loader)
 for _ in session.epochs(2):
     for u, i, r in loader:
         optimizer.zero_grad()

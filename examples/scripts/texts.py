@@ -19,11 +19,11 @@ session = edgetrain.join()
 torch.manual_seed(0)
 g = torch.Generator().manual_seed(1)
 texts = [torch.randint(1, 50, (int(n),), generator=g) for n in torch.randint(2, 20, (96,), generator=g)]
-loader = session.loader(DataLoader(texts, batch_size=24, shuffle=True, collate_fn=collate))
+loader = DataLoader(texts, batch_size=24, shuffle=True, collate_fn=collate)
 emb, rnn, head = nn.Embedding(50, 16, padding_idx=0), nn.GRU(16, 32, batch_first=True), nn.Linear(32, 50)
 model = nn.ModuleDict({"emb": emb, "rnn": rnn, "head": head})
 optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-session.prepare(model, optimizer)
+model, optimizer, loader = session.prepare(model, optimizer, loader)
 for _ in session.epochs(2):
     for batch in loader:
         optimizer.zero_grad()

@@ -9,14 +9,12 @@ import edgetrain
 session = edgetrain.join()
 torch.manual_seed(0)
 x = torch.randn(128, 8, generator=torch.Generator().manual_seed(1))
-loader = session.loader(
-    DataLoader(TensorDataset(x, x[:, :2].prod(1, keepdim=True)), batch_size=32, shuffle=True)
-)
+loader = DataLoader(TensorDataset(x, x[:, :2].prod(1, keepdim=True)), batch_size=32, shuffle=True)
 body, head = nn.Linear(8, 16), nn.Linear(16, 1)
 model = nn.Sequential(body, nn.ReLU(), head)
 body.requires_grad_(False)
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
-session.prepare(model, optimizer)
+model, optimizer, loader = session.prepare(model, optimizer, loader)
 for epoch in session.epochs(4):
     body.requires_grad_(epoch >= 2)
     for bx, by in loader:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgetrain import link
-from tests.support.loops import end_alike, one_is_told, running
+from tests.support.loops import end_alike, marks, one_is_told, running
 
 PASSED_OVER = """
 x[17] = torch.nan
@@ -269,3 +269,40 @@ def test_a_step_that_is_not_finite_on_one_member_is_skipped_by_all_and_counted(t
         end_alike(group)
         for member in group.members:
             assert member.last(link.Progress).metrics["stepsNotFinite"] == 2
+
+
+STREAM = """
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter(zip(x, y, range(96)))
+
+step = 0
+session.keep("step")
+loader = session.loader(DataLoader(Stream(), batch_size=24), steps=4)
+model, optimizer = session.prepare(model, optimizer)
+for _ in session.epochs(5):
+    for bx, by, numbers in loader:
+        optimizer.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        if done := session.committed:
+            assert not done.indices or {i % 96 for i in done.indices} >= set(numbers.tolist())
+            mark(" ".join(map(str, done.indices)))
+        optimizer.step()
+        step += 1
+mark(f"steps:{step}")
+session.save(model)
+"""
+
+
+def test_a_stream_is_shared_out_and_variables_go_along(tmp_path: Path) -> None:
+    """Each sample of each epoch is in one step, whoever comes and goes."""
+    with running(tmp_path, STREAM, pause=0.2) as group:
+        newcomer = group.spawn("d", pause=0.0)
+        group.until(lambda: group.committed() >= 5)
+        group.lose(group.members[0])
+        group.join(newcomer)
+        end_alike(group)
+        assert newcomer in group.members
+        *numbers, steps = marks(group, "b")
+        assert sorted(map(int, numbers)) == list(range(5 * 96))
+        assert steps == marks(group, "d")[-1] == "steps:20"

@@ -242,6 +242,14 @@ class Endless(IterableDataset[int]):
         yield 1
 
 
+class Once(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        return 1
+
+
 class Pairs:
     def __iter__(self) -> Iterator[list[int]]:
         yield [0, 1]
@@ -250,10 +258,13 @@ class Pairs:
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
+        (lambda: DataLoader(Endless(), batch_size=2), BadProgram, "a stream without a length: say how many"),
+        (lambda: DataLoader(Once(), batch_size=2), BadProgram, "a stream that cannot be begun anew"),
+        (lambda: DataLoader(Endless(), num_workers=2), BadProgram, "each would give all of it: leave"),
         (
-            lambda: DataLoader(Endless(), batch_size=2),
+            lambda: DataLoader(Endless(), batch_size=None),
             BadProgram,
-            "Endless, which gives its samples one after another",
+            "or without batches: give it batch_size",
         ),
         (lambda: DataLoader(DATA, batch_sampler=Pairs()), BadProgram, "a batch_sampler of its own"),
         (lambda: DataLoader(DATA, batch_size=None), BadProgram, "or without batches: give it batch_size"),
@@ -292,6 +303,34 @@ def test_a_stream_needs_a_length_of_its_epochs(session: Session) -> None:
         session.loader(DataLoader(Endless(), batch_size=2), local=True)
     loader = session.loader(DataLoader(Endless(), batch_size=2), local=True, steps=4)
     assert [trained_on(model, batch).tolist() for batch in loader] == [[1]] * 4
+
+
+def test_a_stream_that_all_workers_have_is_shared_out_by_the_sample(session: Session) -> None:
+    model, _ = prepared(session)
+
+    class Numbers(IterableDataset[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter(range(7))
+
+    loader = session.loader(DataLoader(Numbers(), batch_size=2), steps=3)
+    assert len(loader) == 3
+    for _ in session.epochs(2):
+        assert [trained_on(model, batch).tolist() for batch in loader] == [[0, 1], [2, 3], [4, 5]]
+    with pytest.raises(BadProgram, match="data that have a length: leave it out"):
+        session.loader(DataLoader(DATA, batch_size=2), steps=3)
+    for _ in session.epochs(1):
+        with pytest.raises(BadProgram, match="the stream ended after 7 samples"):
+            [
+                trained_on(model, batch)
+                for batch in session.loader(DataLoader(Numbers(), batch_size=2), steps=4)
+            ]
+
+
+def test_variables_of_a_function_cannot_be_kept(session: Session) -> None:
+    counter = 0
+    with pytest.raises(BadProgram, match=r"session\.keep was called in test_variables_of.*session\.state"):
+        session.keep("counter")
+    assert counter == 0
 
 
 def test_a_loop_without_a_loader(session: Session) -> None:

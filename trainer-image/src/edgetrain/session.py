@@ -1,6 +1,7 @@
 """What a training program uses: the same few calls alone on a laptop and as a member of a job."""
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,11 @@ from edgetrain.engine.dynamo_import import spare_the_compiler
 from edgetrain.engine.errors import BadProgram
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state.final_model import MODEL_FILE, keep_writing
+from edgetrain.engine.state.snapshot import check
 from edgetrain.link import Link
 from edgetrain.loop.former_names import FormerNames
 from edgetrain.loop.loader import Loader
+from edgetrain.loop.members import Members, number_of
 from edgetrain.loop.program import Program
 from edgetrain.loop.random_numbers import generator
 from edgetrain.loop.source import source_of
@@ -40,7 +43,7 @@ class Committed:
     """Which history of the model: a later one of its group begins below the last step of the one before."""
 
 
-class Session(FormerNames):
+class Session(Members, FormerNames):
     """A program's part in its job. For one thread."""
 
     def __init__(self, link: Link | None, settings: Settings) -> None:
@@ -52,6 +55,20 @@ class Session(FormerNames):
     def state(self) -> dict[str, Any]:
         """Numbers of the program's own, such as the best loss so far: they go along with its state."""
         return self._program.state
+
+    def keep(self, *names: str) -> None:
+        """Have these variables of the module that calls it go along with the state too, such as a counter or
+        the best loss so far, as if they were in `session.state`. Before the loop.
+
+        Raises:
+            BadProgram: it is called in a function or after the first batch, or one has no value yet.
+            BadState: one has a value that cannot be saved.
+        """
+        with self._program.reported():
+            if self._program.steps:
+                raise BadProgram("session.keep was called after the first batch: call it before the loop")
+            self._program.state.keep(sys._getframe(1), names)
+            check([self._program.state])
 
     # --- what the program has
 
@@ -98,7 +115,8 @@ class Session(FormerNames):
             local: each worker goes through data of its own, by a loader of any kind, again where others have
                 more. A step has a batch of each worker's, weighed by its samples. Left out: as the job's
                 spec.data.policy says.
-            steps: of an epoch of local data; those of the longest where it is left out.
+            steps: of an epoch of local data, those of the longest where it is left out; or of a stream
+                without a length (an IterableDataset), which is the same on every worker.
             counted: the program counts its batches (by `enumerate`, or as frameworks do). A worker that joins
                 within an epoch is first given as many as the others have had, and trains on none of them.
 
@@ -112,7 +130,7 @@ class Session(FormerNames):
             if program.settings.local_data if local is None else local:
                 supply = Own(data, steps, program.length, lambda: program.places.here.epoch)
             else:
-                supply = Shared(source_of(data, batch_size, shuffle, seed))
+                supply = Shared(source_of(data, batch_size, shuffle, seed, steps))
             program.name(supply)
             program.places.counts |= counted
             program.loaders += 1
@@ -178,7 +196,9 @@ class Session(FormerNames):
     def log(self, **values: float | torch.Tensor) -> None:
         """Numbers to show beside the progress, such as an accuracy; the group's mean loss is shown anyway."""
         if self._program.steps:
-            self._program.steps.engine.meter.logged({name: _number(value) for name, value in values.items()})
+            self._program.steps.engine.meter.logged(
+                {name: number_of(value) for name, value in values.items()}
+            )
 
     def save(self, model: nn.Module | None = None) -> str:
         """Save the model, the first that was prepared unless another is given; returns the path of its file.
@@ -200,80 +220,12 @@ class Session(FormerNames):
             engine.finish(str(path), hashlib.sha256(data).hexdigest())
             return str(path)
 
-    # --- all members together
-
-    @property
-    def alone(self) -> bool:
-        """Whether the program runs without a job."""
-        return self._program.link is None
-
-    @property
-    def catching_up(self) -> bool:
-        """Whether it goes through its loops to where the others are: it trains on nothing until then, and may
-        spare itself evaluations."""
-        return self._program.places.elsewhere
-
-    def passes_behind(self) -> int:
-        """For frameworks that count epochs themselves, before the first pass: how many the job has behind
-        it."""
-        return self._program.passes_behind()
-
-    @property
-    def rank(self) -> int:
-        """This member's number in its group at this moment, from 0; it may be another after a loss."""
-        return self._program.steps.engine.standing[0] if self._program.steps else 0
-
-    @property
-    def size(self) -> int:
-        """Members of the group at this moment."""
-        return self._program.steps.engine.standing[1] if self._program.steps else 1
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this is the one member that prints, or writes what is to be there once."""
-        return self.rank == 0
-
-    def mean(self, value: float | torch.Tensor) -> float:
-        """Of all members' values. To be called by all of them, as often and in the same order; so are the
-        others.
-
-        Members who join are given what it came to before they were there.
-        """
-        (column,) = self._combined(_number(value))
-        return sum(column) / len(column)
-
-    def sum(self, value: float | torch.Tensor) -> float:
-        """Of all members' values."""
-        return sum(self._combined(_number(value))[0])
-
-    def gather(self, value: float | torch.Tensor) -> list[float]:
-        """All members' values, by rank."""
-        return self._combined(_number(value))[0]
-
-    def agree(self, vote: bool) -> bool:
-        """Whether more than half of the members say so: all get the same answer, and may leave their loops
-        by it. False while this one is on its way to where the others are, which have gone on, and after a
-        batch that has come to nothing and comes again."""
-        with self._program.reported():
-            found = self._program.running.combine([float(vote)])
-        votes = found[0] if found else []
-        return 2 * sum(votes) > len(votes)
-
-    def barrier(self) -> None:
-        """Return once all members are here."""
-        self._combined()
-
     def rng(self, index: int) -> torch.Generator:
         """Random numbers that belong to a sample in this epoch, whichever worker draws them."""
         seed = self._program.seed
         return generator(
             "sample", torch.initial_seed() if seed is None else seed, self._program.places.here.epoch, index
         )
-
-    def _combined(self, *numbers: float) -> list[list[float]]:
-        with self._program.reported():
-            found = self._program.running.combine(numbers)
-        return [[number] for number in numbers] if found is None else found
 
 
 def _tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -284,11 +236,6 @@ def _tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
         for name, value in state.items()
         if isinstance(value, torch.Tensor)
     }
-
-
-def _number(value: float | torch.Tensor) -> float:
-    # Detached first: torch warns of a number taken from a tensor that is part of a graph, as a loss is.
-    return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)
 
 
 def join() -> Session:

@@ -18,8 +18,13 @@ from torch.utils.data import (
 
 from edgetrain.engine.errors import BadProgram, EmptyDataset
 from edgetrain.epoch_order import EpochOrder
+from edgetrain.loop.records import Counted, Records
 
 Collate = Callable[[list[Any]], Any]
+WITHOUT_BATCHES = (
+    "session.loader got a DataLoader with a batch_sampler of its own, or without batches: give it batch_size "
+    "and, if need be, a sampler, since each worker gets a part of each batch by its speed"
+)
 
 
 class Order(Protocol):
@@ -92,11 +97,14 @@ class Source:
     """For the comparison with the other workers' programs."""
 
 
-def source_of(data: Any, batch_size: int | None, shuffle: bool | None, seed: int) -> Source:
+def source_of(
+    data: Any, batch_size: int | None, shuffle: bool | None, seed: int, steps: int | None = None
+) -> Source:
     """
     Args:
         data: a DataLoader, or a data set with a length that can be indexed.
         batch_size, shuffle: of a data set; a DataLoader has its own.
+        steps: of an epoch, where a stream has no length.
 
     Raises:
         BadProgram: it cannot be shared out by the sample.
@@ -107,19 +115,59 @@ def source_of(data: Any, batch_size: int | None, shuffle: bool | None, seed: int
             raise BadProgram(
                 "session.loader got a DataLoader and batch_size or shuffle: give them to the DataLoader"
             )
+        if isinstance(data.dataset, IterableDataset):
+            return _of_stream(data, steps)
+        _check_no_steps(steps)
         return _of_loader(data, seed)
+    _check_no_steps(steps)
     dataset = _checked(data)
     found = _source(len(dataset), batch_size or 1, dataset, default_collate, seed)
     return replace(found, order=InOrder()) if shuffle is False else found
 
 
+def _check_no_steps(steps: int | None) -> None:
+    if steps is not None:
+        raise BadProgram("session.loader got steps=... for data that have a length: leave it out")
+
+
+def _of_stream(loader: "DataLoader[Any]", steps: int | None) -> Source:
+    stream, size = cast(Any, loader.dataset), loader.batch_size
+    if size is None:
+        raise BadProgram(WITHOUT_BATCHES)
+    if loader.num_workers:
+        raise BadProgram(
+            "session.loader got a stream with num_workers, processes of which each would give all of it: "
+            "leave num_workers out, or give each worker a stream of its own by local=True"
+        )
+    if iter(stream) is stream:
+        raise BadProgram(
+            "session.loader got a stream that cannot be begun anew, as for an epoch or after a loss: let "
+            "its __iter__ make a new iterator, or give each worker a stream of its own by local=True"
+        )
+    samples = steps * size if steps is not None else _length_of(stream)
+    records = Records(stream, samples)
+    return Source(
+        samples,
+        size,
+        Counted(samples),
+        lambda indices: loader.collate_fn([records[index] for index in indices]),
+        described=f"a stream, {samples} samples an epoch, batch_size {size}",
+    )
+
+
+def _length_of(stream: Any) -> int:
+    try:
+        return len(stream)
+    except TypeError as error:
+        raise BadProgram(
+            "session.loader got a stream without a length: say how many steps an epoch has, by steps=..."
+        ) from error
+
+
 def _of_loader(loader: "DataLoader[Any]", seed: int) -> Source:
     batches = loader.batch_sampler
     if type(batches) is not BatchSampler:
-        raise BadProgram(
-            "session.loader got a DataLoader with a batch_sampler of its own, or without batches: give it "
-            "batch_size, and a sampler if need be, since each worker gets a part of each batch by its speed"
-        )
+        raise BadProgram(WITHOUT_BATCHES)
     # Not the loader's own: they are empty where it was made with a batch sampler.
     dataset, sampler, size = _checked(loader.dataset), cast(Any, batches.sampler), batches.batch_size
     order: Order | None = None
@@ -161,7 +209,8 @@ def _checked(dataset: Any) -> Any:
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
         raise BadProgram(
             f"session.loader got a {type(dataset).__name__}, which gives its samples one after another: give "
-            "it a data set with __len__ and __getitem__, as list(...) of it is"
+            "it a data set with __len__ and __getitem__, as list(...) of it is, or a DataLoader over an "
+            "IterableDataset"
         )
     try:
         count = len(dataset)
