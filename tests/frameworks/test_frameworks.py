@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from edgetrain import link
 from tests.support.trainers import coordinating, stop_all
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "frameworks"
+REGRESSION = SCRIPTS.parent / "scripts" / "regression.py"
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 ROUNDED = {"hugging_face": 2e-4}
 """Absolute differences that come of sums in another order: AdamW moves what has next to no gradient as far as
@@ -29,17 +31,15 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def trained_alone(name: str, directory: Path) -> dict[str, torch.Tensor]:
+def trained_alone(script: Path, directory: Path) -> dict[str, torch.Tensor]:
     env = {**os.environ, "EDGETRAIN_MODEL_DIR": str(directory)}
-    subprocess.run(
-        [sys.executable, str(SCRIPTS / f"{name}.py")], check=True, env=env, cwd=directory, timeout=90
-    )
+    subprocess.run([sys.executable, str(script)], check=True, env=env, cwd=directory, timeout=90)
     return load_file(directory / "model.safetensors")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_group_comes_to_the_model_of_one_process(tmp_path: Path, name: str) -> None:
-    alone = trained_alone(name, tmp_path)
+    alone = trained_alone(SCRIPTS / f"{name}.py", tmp_path)
     with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py")) as group:
         group.start(group.spawn_all("a", "b", "c"))
         group.run()
@@ -67,3 +67,13 @@ def test_members_come_and_go_and_all_have_one_model(tmp_path: Path, name: str) -
         assert newcomer in living
         assert len({member.last(link.Finished).digest for member in living}) == 1
         stop_all(group)
+
+
+def test_the_main_member_writes_for_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGETRAIN_TENSORBOARD_DIR", str(tmp_path / "board"))
+    trained_alone(REGRESSION, tmp_path)
+    read = EventAccumulator(str(tmp_path / "board"))
+    read.Reload()
+    losses = [event.value for event in read.Scalars("loss")]
+    assert len(losses) == 16
+    assert losses[-1] < losses[0]

@@ -1,6 +1,7 @@
 """When status is written, and what becomes of conditions."""
 
 from edgetrain_operator.core.condition_updates import update
+from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.status import PROGRESS_SECONDS, status_due
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from edgetrain_protocol.status import ConditionType, JobProgress, JobStatus, NodeState, NodeStatus
@@ -61,6 +62,20 @@ def test_eta_and_rates_come_from_the_reports() -> None:
     progress = world.status.progress
     assert (progress.eta_seconds, progress.samples_per_second, progress.loss) == (150, 64.0, 0.5)
     assert JobStatus.model_validate(world.status.to_wire()).progress == progress
+
+
+def test_what_programs_log_is_told_as_their_main_member_says() -> None:
+    world = trained("a", "b")
+    told = world.reports[worker_name("a")].training
+    assert told and told.formation
+    assert told.formation.members[0] == worker_name("a")
+    for node, accuracy in (("a", 0.5), ("b", 0.75)):
+        world.say(
+            node, TrainerState.TRAINING, step=100, formation=told.formation, metrics={"accuracy": accuracy}
+        )
+    world.settle()
+    assert world.status.progress.metrics == {"accuracy": 0.5}
+    assert JobStatus.model_validate(world.status.to_wire()).progress.metrics == {"accuracy": 0.5}
 
 
 def test_programs_that_start_anew_do_not_take_the_step_back() -> None:

@@ -56,6 +56,13 @@ def test_a_job_and_its_nodes_are_told_of() -> None:
     assert found["edgetrain_node_ready", ("south",)] == 0
 
 
+def test_what_programs_log_is_relayed_once() -> None:
+    logged = training(metrics={"accuracy": 0.75})
+    found = shown(job(reports={worker: held(worker, training=logged) for worker in ("w-a", "w-b")}))
+    program = {labels: value for (name, labels), value in found.items() if name == "edgetrain_program_metric"}
+    assert program == {("accuracy", "digits", "farm", "node-w-a"): 0.75}
+
+
 def test_a_worker_has_at_most_sixty_series() -> None:
     series = Counter(labels for _, labels in shown(job()) if "node-w-a" in labels)
     assert 30 < sum(series.values()) <= MOST_SERIES

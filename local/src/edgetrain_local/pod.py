@@ -129,7 +129,8 @@ class Pod:
             if directory.name not in ("identity", "ca"):
                 directory.mkdir(exist_ok=True)
         told = {v["name"]: self._value(v, directories) for v in wanted["env"]}
-        program = {names.PROGRAM_FILES: str(self._own / "program")}
+        # How a program gets on is drawn for all of them together.
+        program = {names.PROGRAM_FILES: str(self._own / "program"), names.PROGRESS: "none"}
         env = {
             **os.environ, **program, **told, **self._place.env, names.TERMINATION_LOG: str(words),
             **{str(key): str(port) for key, port in self._place.ports.items()},

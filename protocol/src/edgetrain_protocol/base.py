@@ -23,6 +23,11 @@ Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 Reading = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 """Of a sensor, which may be out of order."""
 
+Logged = Annotated[float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
+"""What a program logs under a name of its own."""
+MOST_LOGGED = 24
+"""Names of them."""
+
 Item = TypeVar("Item")
 Many = Annotated[tuple[Item, ...], FailFast()]
 """The first that is wrong is told: to list what is wrong with each of ten thousand takes seconds."""

@@ -8,7 +8,9 @@ from enum import StrEnum
 from pydantic import Field
 
 from edgetrain_protocol.base import (
+    MOST_LOGGED,
     Count,
+    Logged,
     LongText,
     Many,
     Moment,
@@ -127,6 +129,9 @@ class TrainingPart(OfHistory):
     loss: float | None = None
     loss_not_finite_since: Count | None = Field(
         None, description="The first of the last steps in a row whose loss was not finite."
+    )
+    metrics: Named[Logged] = Field(
+        default_factory=dict, max_length=MOST_LOGGED, description="What else the program logged."
     )
     samples: Count = 0
     samples_per_second: Quantity = Field(0.0, description="Of the group.")

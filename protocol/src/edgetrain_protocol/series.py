@@ -1,8 +1,8 @@
 """What a report says as time series: names, labels and values.
 
 In the protocol, since two sides tell the same: the worker's own page, for who scrapes on site, and the
-operator, who relays it. Every label's values are bounded: words of the lists below; what else a
-worker may say is passed over.
+operator, who relays it. Every label's values are bounded: words of the lists below, and a few names that
+programs give what they log; what else a worker may say is passed over.
 """
 
 from collections.abc import Iterator, Mapping
@@ -46,6 +46,7 @@ STEPS = Family("edgetrain_steps", "counter", "Committed optimiser steps.")
 SAMPLES = Family("edgetrain_samples", "counter", "Samples in committed steps, over all members.")
 RETURNED = Family("edgetrain_samples_returned", "gauge", "Samples that lost members gave back.")
 LOSS = Family("edgetrain_loss", "gauge", "Mean loss of the last committed step.")
+LOGGED = Family("edgetrain_program_metric", "gauge", "What the program logged, by the name it gave.")
 STEP_SECONDS = Family("edgetrain_step_seconds", "gauge", "Duration of the last step.")
 PHASE_SECONDS = Family("edgetrain_phase_seconds", "counter", "Time of the trainer by phase of a step.")
 BYTES = Family("edgetrain_bytes", "counter", "Bytes exchanged in training, by direction and scope.")
@@ -81,8 +82,11 @@ def job_labels(namespace: str, name: str) -> dict[str, str]:
 
 def rows_of_report(report: Report, labels: Labels) -> Iterator[Row]:
     """What one report says by itself; `labels` are its worker's."""
-    if report.training:
-        yield from rows_of_training(report.training, labels)
+    if part := report.training:
+        yield from rows_of_training(part, labels)
+        if part.formation and part.formation.members[:1] == (report.worker,):
+            # Of the main member: what all log is the same, and would be there once for each.
+            yield from rows_of_program(part, labels)
     if report.measured:
         yield from rows_of_node(report.measured, labels)
 
@@ -110,6 +114,12 @@ def rows_of_training(part: TrainingPart, labels: Labels) -> Iterator[Row]:
             yield Row(PHASE_SECONDS, {**labels, "phase": phase}, seconds)
     yield from _traffic(part, labels)
     yield from _checkpoint(part, labels)
+
+
+def rows_of_program(part: TrainingPart, labels: Labels) -> Iterator[Row]:
+    """What the program logs itself."""
+    for name, value in part.metrics.items():
+        yield Row(LOGGED, {**labels, "metric": name}, value)
 
 
 def rows_of_node(part: NodePart, labels: Labels) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, computed_field
 
-from edgetrain_protocol.base import LongText, Name, ShortText, Tolerant
+from edgetrain_protocol.base import MOST_LOGGED, LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.rules import ATOMIC, keyed
 
 DIGITS = 4
@@ -96,7 +96,9 @@ class JobProgress(Tolerant):
     percent: Figure = 0.0
     """Of the steps that the program means to take."""
     loss: OptionalFigure = None
-    """As the program logged it."""
+    """Mean of the last step."""
+    metrics: dict[ShortText, Figure] = Field(default_factory=dict, max_length=MOST_LOGGED)
+    """What else its main member logged by `session.log`, by name."""
     samples_per_second: Figure = 0.0
     """Over all workers."""
     eta_seconds: int | None = None

@@ -20,6 +20,8 @@ class EdgeCallback(Callback):  # type: ignore[misc]
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        # Lightning has a bar of its own.
+        session.progress = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]

@@ -70,6 +70,16 @@ class Session(Members, FormerNames):
             self._program.state.keep(sys._getframe(1), names)
             check([self._program.state])
 
+    @property
+    def progress(self) -> bool:
+        """Whether how training gets on is printed: by a bar on a terminal, elsewhere by a line every half
+        minute."""
+        return self._program.showing.wanted
+
+    @progress.setter
+    def progress(self, wanted: bool) -> None:
+        self._program.showing.wanted = wanted
+
     # --- what the program has
 
     def prepare(self, *things: Any) -> Any:
@@ -194,11 +204,18 @@ class Session(Members, FormerNames):
         return Committed(step.number, step.epoch, step.loss, step.members, indices, step.history)
 
     def log(self, **values: float | torch.Tensor) -> None:
-        """Numbers to show beside the progress, such as an accuracy; the group's mean loss is shown anyway."""
-        if self._program.steps:
-            self._program.steps.engine.meter.logged(
-                {name: number_of(value) for name, value in values.items()}
-            )
+        """Numbers to show beside the progress, such as an accuracy: in the job's status, as those of the main
+        member, and among the metrics. The group's mean loss is shown anyway.
+
+        Raises:
+            BadProgram: there are more than some twenty names.
+        """
+        with self._program.reported():
+            if self._program.steps:
+                numbers = {name: number_of(value) for name, value in values.items()}
+                engine = self._program.steps.engine
+                engine.meter.logged(numbers)
+                self._program.showing.logged(engine, numbers)
 
     def save(self, model: nn.Module | None = None) -> str:
         """Save the model, the first that was prepared unless another is given; returns the path of its file.
@@ -213,6 +230,7 @@ class Session(Members, FormerNames):
         with self._program.reported():
             engine = self._program.running.engine
             engine.leave_loops()
+            self._program.showing.end()
             chosen = model if model is not None else self._program.parts.modules[0]
             path = self._program.settings.model_dir / MODEL_FILE
             data = to_safetensors(_tensors_of(chosen))

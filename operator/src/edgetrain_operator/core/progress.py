@@ -42,6 +42,7 @@ def _progress(scene: GroupContext, plan: GroupPlan, durable: int | None, trains:
         epoch=first.epoch,
         percent=round(first.percent, 2),
         loss=first.loss,
+        metrics=_main(scene, first).metrics,
         samples_per_second=round(first.samples_per_second, 1) if trains else 0.0,
         eta_seconds=_eta(first) if trains else None,
         durable_step=durable,
@@ -54,6 +55,12 @@ def _furthest(scene: GroupContext, generation: int) -> TrainingPart | None:
     parts = list(fellows) or scene.reports.of_history(history)
     most = agreed(part.step for part in parts)
     return max((p for p in parts if p.step <= most), key=lambda part: part.step, default=None)
+
+
+def _main(scene: GroupContext, first: TrainingPart) -> TrainingPart:
+    """Of the member whose word counts for what programs log: they may log what differs by member."""
+    name = first.formation.members[0] if first.formation and first.formation.members else ""
+    return scene.reports.fellows.get(name, first)
 
 
 def _told_before(scene: GroupContext, plan: GroupPlan) -> JobProgress:

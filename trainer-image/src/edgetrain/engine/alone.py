@@ -77,8 +77,13 @@ class Alone:
         self.meter.computed(computed)
         self._ledger = self._ledger.committed(self.step, loss, computed)
         self.last = Step(self.step, turn.epoch, loss, turn.positions, 1)
-        told = Progress(None, "", self.step, turn.epoch, loss=loss)
-        self.meter.committed(lambda: told, computed)
+        step, ledger = self.step, self._ledger
+
+        def described() -> Progress:
+            done = 100.0 * ledger.record.part_done(ledger.epochs)
+            return Progress(None, "", step, turn.epoch, percent=done, loss=loss)
+
+        self.meter.committed(described, computed)
 
     def combine(self, numbers: Sequence[float]) -> list[list[float]] | None:
         self.step += 1

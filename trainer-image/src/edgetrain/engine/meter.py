@@ -6,9 +6,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+from edgetrain.engine.errors import BadProgram
 from edgetrain.link import Progress, Totals
 from edgetrain.shares import Speed
+from edgetrain_protocol.base import MOST_LOGGED
 from edgetrain_protocol.names import SHARED_PHASES
+
+LONGEST_NAME = 63
 
 
 class Rates(NamedTuple):
@@ -101,9 +105,19 @@ class Meter:
         self._phase = "apply"
         self._changed()
 
-    def logged(self, values: dict[str, float]) -> None:
-        """What the program logged."""
-        self._metrics = {**self._metrics, **values}
+    def logged(self, values: Mapping[str, float]) -> None:
+        """What the program logged, or what is counted beside it.
+
+        Raises:
+            BadProgram: there are more names than anybody can be told of, or longer ones.
+        """
+        metrics = {**self._metrics, **values}
+        if len(metrics) > MOST_LOGGED or any(len(name) > LONGEST_NAME for name in values):
+            raise BadProgram(
+                f"session.log got {len(metrics)} names, one of {max(map(len, metrics))} characters: give at "
+                f"most {MOST_LOGGED}, a few of which are taken, of {LONGEST_NAME} characters"
+            )
+        self._metrics = metrics
         self._changed()
 
     def _added(self, samples: int, carried: Mapping[str, list[int]]) -> Totals:

@@ -20,6 +20,7 @@ from edgetrain.loop import torch_calls
 from edgetrain.loop.carrier import Engine
 from edgetrain.loop.loops import Loops
 from edgetrain.loop.parts import Parts
+from edgetrain.loop.showing import Showing
 from edgetrain.loop.steps import Steps
 from edgetrain.loop.supply import EpochLength, Supply
 from edgetrain.loop.user_state import UserState
@@ -38,6 +39,7 @@ class Program:
         self.parts, self.places, self.state = Parts(), Places(), UserState()
         self.length = EpochLength()
         self.loops = Loops()
+        self.showing = Showing()
         self.supplies: list[Supply] = []
         """In the order in which the program has named them, which is that of its loops."""
         self.loaders = 0
@@ -150,7 +152,9 @@ class Program:
             flat = self.parts.flat()
             window = GradientWindow(flat, self.parts.optimizers, gives_up=self.link is not None)
             engine = self._engine(flat, supply, window)
-            self.steps = Steps(engine, supply, self.loops.total, self.parts, flat, self.places, window)
+            self.steps = Steps(
+                engine, supply, self.loops.total, self.parts, flat, self.places, window, self.showing
+            )
             if self.link:
                 self.steps.own_numbers = f"{self.seed}/{self.settings.worker}"
             torch_calls.listen(self)

@@ -21,6 +21,7 @@ from edgetrain.loop.graph import leads_to
 from edgetrain.loop.guards import Guards
 from edgetrain.loop.parts import Parts
 from edgetrain.loop.random_numbers import seed_epoch, seed_of, seed_step
+from edgetrain.loop.showing import Showing
 from edgetrain.loop.supply import Supply
 from edgetrain.loop.window import GradientWindow
 
@@ -49,12 +50,13 @@ class Steps:
         flat: FlatModel,
         places: Places,
         window: GradientWindow,
+        showing: Showing,
     ) -> None:
         self.engine, self.supply, self.places = engine, supply, places
         self._epochs = epochs
         """Of all loops so far."""
         self._parts, self._guards, self._window = parts, Guards(parts, flat), window
-        self._flat = flat
+        self._flat, self._showing = flat, showing
         self._turn: StepAssignment | None = None
         """Of the batch in hand, while no backward has been called of it."""
         self._computed = 0
@@ -236,6 +238,8 @@ class Steps:
             self.supply.used()
         self.engine.reduce_step(turn, loss, self._computed)
         self._window.open()
+        if turn.kind is StepKind.BATCH:
+            self._showing.step(self.engine, self.places.here.passed, len(self.supply))
         self.engine.meter.enter("apply")
 
     def _marks(self) -> list[tuple[torch.Tensor | None, int]]:

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from edgetrain.exposition import metrics_of
 from edgetrain.metrics_page import serve_metrics
 from edgetrain_protocol.report import TrainingPart
-from edgetrain_protocol.series import rows_of_training
+from edgetrain_protocol.series import rows_of_program, rows_of_training
 
 
 class Metrics(Collector):
@@ -37,4 +37,4 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         if self._part:
-            yield from metrics_of(rows_of_training(self._part, {}))
+            yield from metrics_of([*rows_of_training(self._part, {}), *rows_of_program(self._part, {})])

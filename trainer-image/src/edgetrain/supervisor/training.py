@@ -9,6 +9,7 @@ from edgetrain.group.said import Established
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.link import Progress
 from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
+from edgetrain_protocol.base import MOST_LOGGED
 from edgetrain_protocol.history import NO_HISTORY, History
 from edgetrain_protocol.report import (
     DISK_SILENT,
@@ -155,6 +156,7 @@ def training_part(
         percent=progress.percent,
         loss=progress.loss,
         loss_not_finite_since=progress.not_finite_since,
+        metrics=_logged(progress),
         samples=progress.samples,
         samples_per_second=progress.samples_per_second,
         share=min(1.0, max(0.0, progress.share)),
@@ -189,6 +191,13 @@ def _progress(facts: Facts, plan: PlanView | None) -> Progress:
     if said is None or said.formation is None or plan is None or said.formation.history == plan.history:
         return said or Progress(None, "", 0)
     return replace(said, step=0)
+
+
+def _logged(progress: Progress) -> dict[str, float]:
+    """What can be told of it: numbers that are finite, and no more than there is room for."""
+    known = {name: value for name, value in progress.metrics.items() if value is not None}
+    sound = [(name[:256], value) for name, value in known.items() if abs(value) <= 1e18]
+    return dict(sound[:MOST_LOGGED])
 
 
 def _holds(status: Status, plan: PlanView | None) -> bool:
