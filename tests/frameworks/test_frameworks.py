@@ -69,9 +69,11 @@ def test_members_come_and_go_and_all_have_one_model(tmp_path: Path, name: str) -
         stop_all(group)
 
 
-def test_the_main_member_writes_for_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETRAIN_TENSORBOARD_DIR", str(tmp_path / "board"))
-    trained_alone(REGRESSION, tmp_path)
+def test_the_main_member_writes_for_tensorboard(tmp_path: Path) -> None:
+    text = REGRESSION.read_text().replace("join()", f"join(tensorboard={str(tmp_path / 'board')!r})")
+    script = tmp_path / "regression.py"
+    script.write_text(text)
+    trained_alone(script, tmp_path)
     read = EventAccumulator(str(tmp_path / "board"))
     read.Reload()
     losses = [event.value for event in read.Scalars("loss")]

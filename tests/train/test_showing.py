@@ -47,7 +47,7 @@ def test_a_terminal_has_a_bar(session: Session) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
     with os.fdopen(theirs, "w") as terminal:
-        session._program.showing = Showing(terminal)
+        session._program.showing = Showing(stream=terminal)
         trained(session)
         drawn = os.read(ours, 1 << 16).decode()
     os.close(ours)
@@ -60,7 +60,7 @@ def test_a_terminal_has_a_bar(session: Session) -> None:
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_log_has_a_line_now_and_then(session: Session, wanted: bool) -> None:
     log, now = io.StringIO(), iter(range(0, 10_000, 12))
-    session._program.showing = Showing(log, lambda: float(next(now)))
+    session._program.showing = Showing("", log, lambda: float(next(now)))
     session.progress = wanted
     trained(session)
     lines = log.getvalue().splitlines()
@@ -106,7 +106,6 @@ def test_one_member_of_a_group_prints_and_all_know_what_was_logged(tmp_path: Pat
 
 
 def test_where_tensorboard_is_missing_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("EDGETRAIN_TENSORBOARD_DIR", str(tmp_path))
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(BadProgram, match="tensorboard is not installed: add it to the image"):
-        join()
+        join(tensorboard=tmp_path)

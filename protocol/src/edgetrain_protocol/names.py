@@ -103,8 +103,6 @@ PROGRAM_FILES = "EDGETRAIN_PROGRAM_DIR"
 """Where the program's files are, in place of the pod's mount."""
 PROGRESS = "EDGETRAIN_PROGRESS"
 """`none`: a program's session prints nothing of how training gets on."""
-TENSORBOARD_DIR = "EDGETRAIN_TENSORBOARD_DIR"
-"""Where the main member writes TensorBoard's files, if it is to."""
 
 OWN_PHASES = ("data", "forward", "backward", "apply")
 """Of a step: a worker's own work."""

@@ -23,9 +23,8 @@ class EdgeTrainer(Trainer):  # type: ignore[misc]
     """Call `trainer.session.save(trainer.model)` once `train` is over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.session = join()
         # Trainer has a bar of its own.
-        self.session.progress = False
+        self.session = join(progress=False)
         super().__init__(*args, **kwargs)
         if self.args.load_best_model_at_end:
             raise BadProgram(

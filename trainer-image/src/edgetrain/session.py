@@ -4,6 +4,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from edgetrain.loop.loader import Loader
 from edgetrain.loop.members import Members, number_of
 from edgetrain.loop.program import Program
 from edgetrain.loop.random_numbers import generator
+from edgetrain.loop.showing import Showing
 from edgetrain.loop.source import source_of
 from edgetrain.loop.supply import Numbers, Own, Shared, Supply
 from edgetrain_protocol.history import NO_HISTORY, History
@@ -46,8 +48,8 @@ class Committed:
 class Session(Members, FormerNames):
     """A program's part in its job. For one thread."""
 
-    def __init__(self, link: Link | None, settings: Settings) -> None:
-        self._program = Program(link, settings)
+    def __init__(self, link: Link | None, settings: Settings, showing: Showing | None = None) -> None:
+        self._program = Program(link, settings, showing or Showing())
         # Never more than the program, or OMP_NUM_THREADS, has chosen.
         torch.set_num_threads(min(torch.get_num_threads(), settings.cores))
 
@@ -256,10 +258,19 @@ def _tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-def join() -> Session:
+def join(*, progress: bool = True, tensorboard: str | Path = "") -> Session:
     """The session of this process: of its job if a supervisor started it, else alone.
 
     Best called before the optimiser is made: then torch's compiler need not be imported.
+
+    Args:
+        progress: see Session.progress.
+        tensorboard: a directory where the main member writes loss and logged numbers for TensorBoard.
+
+    Raises:
+        BadProgram: the package tensorboard is wanted and not installed.
     """
     spare_the_compiler()
-    return Session(Link.from_env(), Settings.from_env())
+    session = Session(Link.from_env(), Settings.from_env(), Showing(str(tensorboard)))
+    session.progress = session.progress and progress
+    return session

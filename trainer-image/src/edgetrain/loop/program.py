@@ -34,12 +34,12 @@ FOR_EVER = 1 << 30
 class Program:
     """For its own thread."""
 
-    def __init__(self, link: Link | None, settings: Settings) -> None:
+    def __init__(self, link: Link | None, settings: Settings, showing: Showing) -> None:
         self.link, self.settings = link, settings
         self.parts, self.places, self.state = Parts(), Places(), UserState()
         self.length = EpochLength()
         self.loops = Loops()
-        self.showing = Showing()
+        self.showing = showing
         self.supplies: list[Supply] = []
         """In the order in which the program has named them, which is that of its loops."""
         self.loaders = 0

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from edgetrain.engine.errors import BadProgram
 from edgetrain.link import Progress
 from edgetrain.loop.carrier import Engine
-from edgetrain_protocol.names import PROGRESS, TENSORBOARD_DIR
+from edgetrain_protocol.names import PROGRESS
 
 LINE_SECONDS = 30.0
 DRAW_SECONDS = 0.1
@@ -20,13 +20,25 @@ BAR = "{desc} {percentage:3.0f}%|{bar:20}| {n:.0f}/{total:.0f} [{elapsed}<{remai
 class Showing:
     """For the program's thread."""
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        board: str = "",
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            board: a directory for TensorBoard; none where it is empty.
+
+        Raises:
+            BadProgram: the package tensorboard is not there.
+        """
         self.wanted = os.environ.get(PROGRESS, "") != "none"
         self._stream, self._clock = stream or sys.stderr, clock
         self._on_terminal = self._stream.isatty()
         self._due = clock() + (DRAW_SECONDS if self._on_terminal else LINE_SECONDS)
         self._bar: Any = None
-        self._board = _board()
+        self._board = _board(board) if board else None
 
     def step(self, engine: Engine, batch: int, batches: int) -> None:
         """A batch's step is committed: the `batch`-th of an epoch of `batches`."""
@@ -80,18 +92,13 @@ def _rates(told: Progress, members: int) -> str:
     return f"{loss}{told.samples_per_second:.0f} samples/s{who}"
 
 
-def _board() -> Any:
-    """None where nobody has asked for it.
-
-    Raises:
-        BadProgram: the package is not there.
-    """
-    if not (directory := os.environ.get(TENSORBOARD_DIR)):
-        return None
+def _board(directory: str) -> Any:
     try:
-        from torch.utils.tensorboard import SummaryWriter  # It takes a second, and is seldom wanted.
+        # Here, since it takes a second and is seldom wanted.
+        from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise BadProgram(
-            f"{TENSORBOARD_DIR} is set, and the package tensorboard is not installed: add it to the image"
+            "edgetrain.join got tensorboard=..., and the package tensorboard is not installed: add it to the "
+            "image"
         ) from error
     return SummaryWriter(directory)
