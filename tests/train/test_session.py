@@ -47,7 +47,7 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, batch: list[torch.
 
 def trained_on(model: nn.Linear, batch: torch.Tensor) -> torch.Tensor:
     """The batch, of which some backward is called."""
-    model.weight.sum().backward()  # type: ignore[no-untyped-call]
+    model.weight.mean().backward()  # type: ignore[no-untyped-call]
     return batch
 
 
@@ -237,6 +237,37 @@ def test_a_sampler_of_ones_own_is_asked_once_an_epoch(session: Session) -> None:
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
+class Alike:
+    """Long ones with long ones: each batch is of samples that follow one another."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        starts = torch.randperm(5).tolist()
+        return iter([list(range(4 * start, 4 * start + 4)) for start in starts])
+
+    def __len__(self) -> int:
+        return 5
+
+
+def test_a_batch_sampler_of_ones_own_says_which_samples_go_together(session: Session) -> None:
+    model, _ = prepared(session)
+    loader = session.loader(DataLoader(TensorDataset(torch.arange(20)), batch_sampler=Alike()))
+    epochs = [[trained_on(model, batch).tolist() for (batch,) in loader] for _ in session.epochs(3)]
+    together = [list(range(start, start + 4)) for start in range(0, 20, 4)]
+    assert all(sorted(epoch) == together for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_a_set_of_ones_own_may_grow_while_it_trains(session: Session) -> None:
+    model, _ = prepared(session)
+    recorded: Any = list(range(4))
+    loader = session.loader(DataLoader(recorded, batch_size=2), local=True)
+    seen = []
+    for _ in session.epochs(3):
+        seen.append([trained_on(model, batch).tolist() for batch in loader])
+        recorded.append(len(recorded))
+    assert seen == [[[0, 1], [2, 3]], [[0, 1], [2, 3], [4]], [[0, 1], [2, 3], [4, 5]]]
+
+
 class Endless(IterableDataset[int]):
     def __iter__(self) -> Iterator[int]:
         yield 1
@@ -264,10 +295,16 @@ class Pairs:
         (
             lambda: DataLoader(Endless(), batch_size=None),
             BadProgram,
-            "or without batches: give it batch_size",
+            "without batches .*: give it a batch_size",
         ),
-        (lambda: DataLoader(DATA, batch_sampler=Pairs()), BadProgram, "a batch_sampler of its own"),
-        (lambda: DataLoader(DATA, batch_size=None), BadProgram, "or without batches: give it batch_size"),
+        (lambda: DataLoader(DATA, batch_sampler=Pairs()), BadProgram, "Pairs, which has no length"),
+        (
+            lambda: DataLoader(DATA, batch_sampler=[[0], [1, 2], [3]]),
+            BadProgram,
+            "batches have 1 to 2 samples",
+        ),
+        (lambda: DataLoader(DATA, batch_sampler=[]), EmptyDataset, "the batch sampler list gives no batch"),
+        (lambda: DataLoader(DATA, batch_size=None), BadProgram, "without batches .*: give it a batch_size"),
         (
             lambda: DataLoader(DATA, batch_size=32, drop_last=True),
             EmptyDataset,
@@ -331,6 +368,26 @@ def test_variables_of_a_function_cannot_be_kept(session: Session) -> None:
     with pytest.raises(BadProgram, match=r"session\.keep was called in test_variables_of.*session\.state"):
         session.keep("counter")
     assert counter == 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (lambda x, y: nn.functional.mse_loss(x, y, reduction="sum"), True),
+        (lambda x, y: (x - y).square().sum(), True),
+        (lambda x, y: (x - y).square().sum() / len(y), False),
+        (nn.functional.mse_loss, False),
+    ],
+)
+def test_a_loss_that_is_a_sum_is_told_of_once(
+    session: Session, loss: Callable[..., torch.Tensor], told: bool
+) -> None:
+    model, _ = prepared(session)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for x, y in session.loader(DataLoader(DATA, batch_size=8)):
+            loss(model(x), y).backward()  # type: ignore[no-untyped-call]
+    assert ["the loss is a sum over its batch" in str(one.message) for one in caught] == [True] * told
 
 
 def test_a_loop_without_a_loader(session: Session) -> None:

@@ -9,7 +9,8 @@ from torch.utils.data import TensorDataset, default_collate
 
 from edgetrain.engine.errors import BadProgram, EmptyDataset
 from edgetrain.epoch_order import EpochOrder
-from edgetrain.loop.source import Shuffled, Source
+from edgetrain.loop.order import Shuffled
+from edgetrain.loop.source import Source
 
 
 @dataclass(frozen=True)

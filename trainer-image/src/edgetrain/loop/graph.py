@@ -1,4 +1,5 @@
-"""Whether a backward will make gradients of what is trained, seen from its graph before it runs."""
+"""What a backward's graph tells before it runs: whether it makes gradients of what is trained, and whether
+its loss is a sum."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,6 +9,8 @@ import torch
 MOST_NODES = 2000
 """A graph that belongs to what is trained shows a parameter among its first few: one that does not so soon
 is looked at afterwards, by its gradients."""
+_SUM = torch.nn._reduction.get_enum("sum")
+"""As autograd's nodes have it."""
 
 
 def leads_to(root: torch.Tensor, parameters: Collection[int]) -> bool:
@@ -27,3 +30,14 @@ def leads_to(root: torch.Tensor, parameters: Collection[int]) -> bool:
             return True
         left.extend(following for following, _ in node.next_functions)
     return False
+
+
+def is_a_sum(root: torch.Tensor) -> bool:
+    """Whether it surely is a sum over a batch, as of a loss with reduction="sum"; one that is divided by
+    something, or multiplied, may be a mean all the same."""
+    node = root.grad_fn
+    if node is None or root.numel() != 1:
+        return False
+    if type(node).__name__ == "SumBackward0":
+        return True
+    return getattr(node, "_saved_reduction", None) == _SUM

@@ -1,9 +1,9 @@
 """A program's data, whatever its form: how many samples it has, in which order they come, and how a batch is
 made of some of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch.utils.data import (
@@ -18,66 +18,14 @@ from torch.utils.data import (
 
 from edgetrain.engine.errors import BadProgram, EmptyDataset
 from edgetrain.epoch_order import EpochOrder
+from edgetrain.loop.order import Batched, InOrder, Order, Sampled, Shuffled, drawn_by
 from edgetrain.loop.records import Counted, Records
 
 Collate = Callable[[list[Any]], Any]
 WITHOUT_BATCHES = (
-    "session.loader got a DataLoader with a batch_sampler of its own, or without batches: give it batch_size "
-    "and, if need be, a sampler, since each worker gets a part of each batch by its speed"
+    "session.loader got a DataLoader without batches (batch_size=None): give it a batch_size, of which each "
+    "worker gets a part by its speed"
 )
-
-
-class Order(Protocol):
-    """Of the samples in an epoch: the same on every worker."""
-
-    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
-        """Indices of the data set at these positions."""
-
-
-@dataclass(frozen=True)
-class Shuffled:
-    """Another order in each epoch, never held as a whole."""
-
-    order: EpochOrder
-
-    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
-        return replace(self.order, epoch=epoch).indices(positions)
-
-
-class InOrder:
-    """As the data set has them."""
-
-    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
-        return list(positions)
-
-
-class Sampled:
-    """As a sampler of the program's own says, asked once an epoch, with random numbers that all workers
-    have."""
-
-    def __init__(self, sampler: Any, seed: int) -> None:
-        self._sampler, self._seed = sampler, seed
-        self._epoch, self._drawn = -1, list[int]()
-
-    def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
-        if epoch != self._epoch:
-            self._epoch, self._drawn = epoch, self._draw(epoch)
-        return [self._drawn[position] for position in positions]
-
-    def _draw(self, epoch: int) -> list[int]:
-        if hasattr(self._sampler, "set_epoch"):
-            self._sampler.set_epoch(epoch)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed * 1_000_003 + epoch)
-            if (own := getattr(self._sampler, "generator", None)) is not None:
-                own.manual_seed(self._seed * 1_000_003 + epoch)
-            drawn = [int(index) for index in self._sampler]
-        if len(drawn) != len(self._sampler):
-            raise BadProgram(
-                f"the sampler {type(self._sampler).__name__} says that it has {len(self._sampler)} samples "
-                f"and gave {len(drawn)}: its __len__ has to be right"
-            )
-        return drawn
 
 
 @dataclass(frozen=True)
@@ -166,8 +114,10 @@ def _length_of(stream: Any) -> int:
 
 def _of_loader(loader: "DataLoader[Any]", seed: int) -> Source:
     batches = loader.batch_sampler
-    if type(batches) is not BatchSampler:
+    if batches is None:
         raise BadProgram(WITHOUT_BATCHES)
+    if type(batches) is not BatchSampler:
+        return _of_batches(loader, seed)
     # Not the loader's own: they are empty where it was made with a batch sampler.
     dataset, sampler, size = _checked(loader.dataset), cast(Any, batches.sampler), batches.batch_size
     order: Order | None = None
@@ -175,7 +125,7 @@ def _of_loader(loader: "DataLoader[Any]", seed: int) -> Source:
     if isinstance(sampler, SequentialSampler):
         order = InOrder()
     elif type(sampler) is not RandomSampler or sampler.replacement or samples != len(dataset):
-        order = Sampled(sampler, seed)
+        order = Sampled(sampler, seed, samples)
     kept = samples - samples % size if batches.drop_last else samples
     if not kept:
         raise EmptyDataset(
@@ -185,6 +135,27 @@ def _of_loader(loader: "DataLoader[Any]", seed: int) -> Source:
     return replace(
         found, samples=kept, order=order or found.order, workers=loader if loader.num_workers else None
     )
+
+
+def _of_batches(loader: "DataLoader[Any]", seed: int) -> Source:
+    """By a batch sampler of the program's own: which samples are trained on together is its to say."""
+    sampler = loader.batch_sampler
+    if not hasattr(sampler, "__len__"):
+        raise BadProgram(
+            f"session.loader got the batch sampler {type(sampler).__name__}, which has no length: give it a "
+            "__len__, the number of its batches"
+        )
+    sizes = [len(batch) for batch in drawn_by(sampler, seed, 0)]
+    if not sizes:
+        raise EmptyDataset(f"the batch sampler {type(sampler).__name__} gives no batch")
+    if len({*sizes[:-1]}) > 1 or sizes[-1] > sizes[0]:
+        raise BadProgram(
+            f"session.loader got a batch sampler whose batches have {min(sizes)} to {max(sizes)} samples: "
+            "let all have as many, but for the last of an epoch"
+        )
+    found = _source(sum(sizes), sizes[0], _checked(loader.dataset), loader.collate_fn, seed)
+    order = Batched(sampler, seed, found.samples)
+    return replace(found, order=order, workers=loader if loader.num_workers else None)
 
 
 def _source(samples: int, batch_size: int, dataset: Any, collate: Collate, seed: int) -> Source:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.step_kind import StepKind
 from edgetrain.loop.carrier import Engine
-from edgetrain.loop.graph import leads_to
+from edgetrain.loop.graph import is_a_sum, leads_to
 from edgetrain.loop.guards import Guards
 from edgetrain.loop.parts import Parts
 from edgetrain.loop.random_numbers import seed_epoch, seed_of, seed_step
@@ -35,6 +36,13 @@ not train."""
 NEVER = (
     "no backward was called of any batch: call loss.backward() on what a model gave that was given to "
     "session.prepare, in every epoch; gradients that torch.autograd.grad gives are not the group's"
+)
+
+
+A_SUM = (
+    "the loss is a sum over its batch, of which each worker has a part: the group's gradient is the mean of "
+    "the workers' sums, weighed by their samples, and smaller the more there are. Take the mean, and a "
+    "larger learning rate; or divide by what is to count, and say so by session.weigh"
 )
 
 
@@ -62,6 +70,8 @@ class Steps:
         self._computed = 0
         self._trained = False
         """A batch was reduced: a further backward belongs to it."""
+        self._looked = False
+        """At what kind its loss is of."""
         self._stood_in = 0
         """Times that something stood in for the batch which was passed over."""
         self.skipped = 0
@@ -206,6 +216,8 @@ class Steps:
             yield
 
     def _carried(self, turn: StepAssignment, root: torch.Tensor, kept: bool) -> Iterator[None]:
+        if not self._looked:
+            self._look(root, turn)
         scale, engine = self._parts.scale(), self.engine
         loss = float(root.detach().mean()) / scale
         sure = leads_to(root, self._flat.trained_ids)
@@ -224,6 +236,12 @@ class Steps:
                 # What a program decides by its loss, all members decide alike. Not through autograd, which
                 # would take a tensor that it has saved for changed.
                 root.data.fill_(engine.loss * scale)
+
+    def _look(self, root: torch.Tensor, turn: StepAssignment) -> None:
+        """Once: of what kind the program's losses are."""
+        self._looked = True
+        if turn.weight is None and is_a_sum(root):
+            warnings.warn(A_SUM, stacklevel=2)
 
     def _belongs_to(self) -> StepAssignment | None:
         if self._turn:

@@ -136,7 +136,9 @@ class Own:
     ) -> None:
         """`steps` of an epoch; those of the member with the longest data where it is None."""
         self._data, self._length, self._epoch = data, length, epoch
-        self._steps = _length_of(data) if steps is None else steps
+        self._steps = steps
+        if steps is None:
+            _length_of(data)
         self.described = f"data of each worker's own, {steps or 'all'} steps an epoch"
         self._left: Iterator[Any] = iter(())
         self._given: Any = None
@@ -147,7 +149,8 @@ class Own:
 
     def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:
         if self._length.epoch != self._epoch():
-            self._length.steps = int(max(agreed(self._steps)))
+            # Anew in each epoch: what a node records may grow while it trains.
+            self._length.steps = int(max(agreed(self._own_steps)))
             self._length.epoch = self._epoch()
 
     def over(self, record: SamplerState) -> bool:
@@ -173,7 +176,11 @@ class Own:
         return []
 
     def __len__(self) -> int:
-        return self._length.steps or self._steps
+        return self._length.steps or self._own_steps
+
+    @property
+    def _own_steps(self) -> int:
+        return _length_of(self._data) if self._steps is None else self._steps
 
     def _next(self) -> Any:
         batch = next(self._left, _NONE)
