@@ -268,6 +268,20 @@ def test_a_set_of_ones_own_may_grow_while_it_trains(session: Session) -> None:
     assert seen == [[[0, 1], [2, 3]], [[0, 1], [2, 3], [4]], [[0, 1], [2, 3], [4, 5]]]
 
 
+def test_own_data_are_counted_by_label(session: Session) -> None:
+    model, _ = prepared(session)
+    data = TensorDataset(torch.arange(40), torch.arange(40).clamp(max=35))
+    loader = session.loader(DataLoader(data, batch_size=8), local=True, labels=lambda batch: batch[1])
+    for _ in session.epochs(2):
+        for batch in loader:
+            trained_on(model, batch)
+    told = session._program.running.engine.meter.progress
+    assert told.local_samples == sum(told.local_labels.values()) == 40
+    assert (told.local_labels["35"], told.local_labels["others"], len(told.local_labels)) == (5, 5, 32)
+    with pytest.raises(BadProgram, match="which are of local data: add local=True"):
+        session.loader(DataLoader(data, batch_size=8), labels=lambda batch: batch[1])
+
+
 class Endless(IterableDataset[int]):
     def __iter__(self) -> Iterator[int]:
         yield 1

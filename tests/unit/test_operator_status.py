@@ -78,6 +78,13 @@ def test_what_programs_log_is_told_as_their_main_member_says() -> None:
     assert JobStatus.model_validate(world.status.to_wire()).progress.metrics == {"accuracy": 0.5}
 
 
+def test_how_many_samples_stay_on_a_node_is_told() -> None:
+    world = trained("a", "b")
+    world.say("a", TrainerState.TRAINING, local_samples=120, local_labels={"0": 100, "1": 20})
+    world.settle()
+    assert {line.node: line.local_samples for line in world.status.nodes} == {"a": 120, "b": None}
+
+
 def test_programs_that_start_anew_do_not_take_the_step_back() -> None:
     world = trained("a", "b", storage={"checkpoint": {"claim": {"size": "1Gi"}}})
     kept = Checkpoint(lineage=1, step=8, digest="d")

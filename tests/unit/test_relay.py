@@ -56,6 +56,14 @@ def test_a_job_and_its_nodes_are_told_of() -> None:
     assert found["edgetrain_node_ready", ("south",)] == 0
 
 
+def test_own_data_are_counted_by_label() -> None:
+    own = training(local_samples=120, local_labels={"cat": 100, "dog": 20})
+    found = shown(job(reports={"w-a": held("w-a", training=own)}))
+    who = ("digits", "farm", "node-w-a")
+    assert found["edgetrain_local_samples", who] == 120
+    assert found["edgetrain_local_label_samples", ("digits", "dog", "farm", "node-w-a")] == 20
+
+
 def test_what_programs_log_is_relayed_once() -> None:
     logged = training(metrics={"accuracy": 0.75})
     found = shown(job(reports={worker: held(worker, training=logged) for worker in ("w-a", "w-b")}))

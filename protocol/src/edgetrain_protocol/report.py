@@ -31,6 +31,10 @@ MOST_REQUEST_BYTES = 1 << 19
 as much takes some 50 ms, however it is made up."""
 
 
+MOST_LABELS = 32
+"""Of a worker's own data, the rest counted together."""
+
+
 class TrainerState(StrEnum):
     STARTING = "starting"
     """The program runs but has not come to its loop: importing, loading data."""
@@ -132,6 +136,10 @@ class TrainingPart(OfHistory):
     )
     metrics: Named[Logged] = Field(
         default_factory=dict, max_length=MOST_LOGGED, description="What else the program logged."
+    )
+    local_samples: Count = Field(0, description="Of data that the worker has alone; 0 where it has none.")
+    local_labels: Named[Count] = Field(
+        default_factory=dict, max_length=MOST_LABELS, description="How many of them, by label."
     )
     samples: Count = 0
     samples_per_second: Quantity = Field(0.0, description="Of the group.")

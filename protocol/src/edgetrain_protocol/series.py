@@ -2,7 +2,7 @@
 
 In the protocol, since two sides tell the same: the worker's own page, for who scrapes on site, and the
 operator, who relays it. Every label's values are bounded: words of the lists below, and a few names that
-programs give what they log; what else a worker may say is passed over.
+programs give what they log and the labels of their data; what else a worker may say is passed over.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,6 +47,8 @@ SAMPLES = Family("edgetrain_samples", "counter", "Samples in committed steps, ov
 RETURNED = Family("edgetrain_samples_returned", "gauge", "Samples that lost members gave back.")
 LOSS = Family("edgetrain_loss", "gauge", "Mean loss of the last committed step.")
 LOGGED = Family("edgetrain_program_metric", "gauge", "What the program logged, by the name it gave.")
+LOCAL_SAMPLES = Family("edgetrain_local_samples", "gauge", "Samples of data that the worker has alone.")
+LOCAL_LABELS = Family("edgetrain_local_label_samples", "gauge", "Of those, the samples with a label.")
 STEP_SECONDS = Family("edgetrain_step_seconds", "gauge", "Duration of the last step.")
 PHASE_SECONDS = Family("edgetrain_phase_seconds", "counter", "Time of the trainer by phase of a step.")
 BYTES = Family("edgetrain_bytes", "counter", "Bytes exchanged in training, by direction and scope.")
@@ -112,6 +114,10 @@ def rows_of_training(part: TrainingPart, labels: Labels) -> Iterator[Row]:
     for phase, seconds in totals.phase_seconds.items():
         if phase in PHASES:
             yield Row(PHASE_SECONDS, {**labels, "phase": phase}, seconds)
+    if part.local_samples:
+        yield Row(LOCAL_SAMPLES, labels, part.local_samples)
+    for label, count in part.local_labels.items():
+        yield Row(LOCAL_LABELS, {**labels, "label": label}, count)
     yield from _traffic(part, labels)
     yield from _checkpoint(part, labels)
 

@@ -176,6 +176,8 @@ class NodeStatus(Tolerant):
     """Its rate of steps."""
     samples_per_second: Figure = 0.0
     """Its rate of samples."""
+    local_samples: int | None = None
+    """Samples of data that stay there; unset where all workers have the same data."""
     bandwidth_bits_per_second: OptionalFigure = None
     """The best of its measured links."""
     aggregator: bool = False

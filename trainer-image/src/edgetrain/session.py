@@ -21,6 +21,7 @@ from edgetrain.link import Link
 from edgetrain.loop.former_names import FormerNames
 from edgetrain.loop.loader import Loader
 from edgetrain.loop.members import Members, number_of
+from edgetrain.loop.own_data import Labels, OwnData
 from edgetrain.loop.program import Program
 from edgetrain.loop.random_numbers import generator
 from edgetrain.loop.showing import Showing
@@ -115,6 +116,7 @@ class Session(Members, FormerNames):
         local: bool | None = None,
         steps: int | None = None,
         counted: bool = False,
+        labels: Labels | None = None,
     ) -> Loader:
         """Share out the batches of a DataLoader: its batch size is that of a whole step, over all workers.
 
@@ -131,6 +133,8 @@ class Session(Members, FormerNames):
                 without a length (an IterableDataset), which is the same on every worker.
             counted: the program counts its batches (by `enumerate`, or as frameworks do). A worker that joins
                 within an epoch is first given as many as the others have had, and trains on none of them.
+            labels: gives the labels of a batch of local data. How many samples a worker has of each is then
+                reported beside how many it has.
 
         Raises:
             EmptyDataset: there are no samples.
@@ -140,8 +144,11 @@ class Session(Members, FormerNames):
         with program.reported():
             supply: Supply
             if program.settings.local_data if local is None else local:
-                supply = Own(data, steps, program.length, lambda: program.places.here.epoch)
+                own = OwnData(labels, program.count_own)
+                supply = Own(data, steps, program.length, lambda: program.places.here.epoch, own)
             else:
+                if labels:
+                    raise BadProgram("session.loader got labels=..., which are of local data: add local=True")
                 supply = Shared(source_of(data, batch_size, shuffle, seed, steps))
             program.name(supply)
             program.places.counts |= counted

@@ -165,6 +165,7 @@ def _line(scene: DecisionContext, worker: str, found: _State, aggregator: bool) 
         site=view.labels.get(SITE_LABEL, "") if view else "",
         steps_per_second=round(part.steps_per_second, 3) if part and trains else 0.0,
         samples_per_second=round(part.own_samples_per_second, 1) if part and trains else 0.0,
+        local_samples=(part.local_samples if part else 0) or None,
         bandwidth_bits_per_second=round(rate.bits_per_second, -3) if rate else None,
         aggregator=aggregator,
         message=clipped(found.message, MESSAGE_MAX),

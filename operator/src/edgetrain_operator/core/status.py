@@ -135,7 +135,8 @@ def _election(office: AggregatorTenure) -> ElectionStatus:
 
 
 def _without_progress(of: JobStatus) -> JobStatus:
-    numbers = {"steps_per_second": 0.0, "samples_per_second": 0.0, "bandwidth_bits_per_second": None}
+    rates = {"steps_per_second": 0.0, "samples_per_second": 0.0}
+    numbers = {**rates, "local_samples": None, "bandwidth_bits_per_second": None}
     nodes = [line.model_copy(update=numbers) for line in of.nodes]
     groups = [group.model_copy(update={"progress": JobProgress()}) for group in of.groups]
     return of.model_copy(update={"progress": JobProgress(), "groups": groups, "nodes": nodes})

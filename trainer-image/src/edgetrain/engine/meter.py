@@ -38,6 +38,7 @@ class Meter:
         self._rates = Rates()
         self._totals = Totals()
         self._metrics: dict[str, float | None] = {}
+        self._own_data: tuple[int, dict[str, int]] = (0, {})
         self._described: Callable[[], Progress] = lambda: Progress(formation=None, phase="wait", step=0)
 
     @property
@@ -53,6 +54,8 @@ class Meter:
             phase_seconds={phase: round(seconds, 6) for phase, seconds in rates.phase_seconds.items()},
             totals=self._totals,
             metrics=self._metrics,
+            local_samples=self._own_data[0],
+            local_labels=self._own_data[1],
         )
 
     @property
@@ -118,6 +121,11 @@ class Meter:
                 f"most {MOST_LOGGED}, a few of which are taken, of {LONGEST_NAME} characters"
             )
         self._metrics = metrics
+        self._changed()
+
+    def counted(self, samples: int, labels: dict[str, int]) -> None:
+        """What data this worker has alone: so many samples, and so many with each label."""
+        self._own_data = samples, labels
         self._changed()
 
     def _added(self, samples: int, carried: Mapping[str, list[int]]) -> Totals:

@@ -54,3 +54,7 @@ class Progress:
     totals: Totals = field(default_factory=Totals)
     metrics: dict[str, float | None] = field(default_factory=dict)
     """What else the program logged; None for what was not finite."""
+    local_samples: int = 0
+    """Of data that this worker has alone, in its last pass through them."""
+    local_labels: dict[str, int] = field(default_factory=dict)
+    """How many of them, by label."""

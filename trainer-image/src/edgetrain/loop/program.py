@@ -65,6 +65,11 @@ class Program:
         if self.steps is None:
             self.supplies.append(supply)
 
+    def count_own(self, samples: int, labels: dict[str, int]) -> None:
+        """What this worker's own data have turned out to be."""
+        if self.steps:
+            self.steps.engine.meter.counted(samples, labels)
+
     def walk(self, count: int) -> Iterator[int]:
         """The epochs of a loop that has this many, from where the job is."""
         loops, places = self.loops, self.places

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-import torch
-
 from edgetrain.data import Block, SamplerState, steps_of
 from edgetrain.engine.assignment import StepAssignment
 from edgetrain.engine.errors import BadProgram, EmptyDataset
 from edgetrain.engine.place import Place
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.loop.fetching import Fetching, Foreseen
+from edgetrain.loop.own_data import OwnData, samples_of
 from edgetrain.loop.source import Source
 
 STAND_IN = 2
@@ -132,11 +131,16 @@ class Own:
     """Each worker goes through data of its own, as its own loader gives them, again and again."""
 
     def __init__(
-        self, data: Iterable[Any], steps: int | None, length: EpochLength, epoch: Callable[[], int]
+        self,
+        data: Iterable[Any],
+        steps: int | None,
+        length: EpochLength,
+        epoch: Callable[[], int],
+        counted: OwnData,
     ) -> None:
         """`steps` of an epoch; those of the member with the longest data where it is None."""
         self._data, self._length, self._epoch = data, length, epoch
-        self._steps = steps
+        self._steps, self._counted = steps, counted
         if steps is None:
             _length_of(data)
         self.described = f"data of each worker's own, {steps or 'all'} steps an epoch"
@@ -170,7 +174,7 @@ class Own:
         self._good = self._given
 
     def weight(self, batch: Any) -> float | None:
-        return _samples_of(batch)
+        return samples_of(batch)
 
     def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
         return []
@@ -185,10 +189,12 @@ class Own:
     def _next(self) -> Any:
         batch = next(self._left, _NONE)
         if batch is _NONE:
+            self._counted.pass_ended()
             self._left = iter(self._data)
             batch = next(self._left, _NONE)
         if batch is _NONE:
             raise EmptyDataset("this worker's own data have no samples: check the path and the filter")
+        self._counted.add(batch)
         return batch
 
 
@@ -233,17 +239,3 @@ def _length_of(data: Any) -> int:
         raise BadProgram(
             "session.loader got local data without a length: say how many steps an epoch has, by steps=..."
         ) from error
-
-
-def _samples_of(batch: Any) -> float:
-    """Of a batch as collate functions make them: of its first tensor, or its own length."""
-    left = [batch]
-    while left:
-        part = left.pop(0)
-        if isinstance(part, torch.Tensor):
-            return float(part.shape[0]) if part.dim() else 1.0
-        if isinstance(part, dict):
-            left = [*part.values(), *left]
-        elif isinstance(part, (list, tuple)):
-            left = [*part, *left]
-    return 1.0

@@ -157,6 +157,8 @@ def training_part(
         loss=progress.loss,
         loss_not_finite_since=progress.not_finite_since,
         metrics=_logged(progress),
+        local_samples=progress.local_samples,
+        local_labels=progress.local_labels,
         samples=progress.samples,
         samples_per_second=progress.samples_per_second,
         share=min(1.0, max(0.0, progress.share)),
