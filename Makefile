@@ -41,27 +41,27 @@ demo-observe: setup lab-setup ## Leave a job running with Prometheus beside it, 
 test: lint test-unit test-observe test-model test-train test-run test-frameworks test-api test-lab ## Set everything up and run all tests
 
 .PHONY: test-unit
-test-unit: setup ## The tests that need no cluster, under a minute
+test-unit: setup $(STAMPS)/bytecode ## The tests that need no cluster, under a minute
 	$(BIN)/pytest -q -n $(UNIT_JOBS) tests/unit
 
 .PHONY: test-observe
-test-observe: setup ## promtool on rules and metrics, remote write to a real Prometheus, pictures
+test-observe: setup $(STAMPS)/bytecode ## promtool on rules and metrics, remote write to a real Prometheus, pictures
 	$(BIN)/pytest -q tests/observe
 
 .PHONY: test-model
-test-model: setup ## Explore the group's protocol exhaustively
+test-model: setup $(STAMPS)/bytecode ## Explore the group's protocol exhaustively
 	$(BIN)/pytest -q -n auto tests/model
 
 .PHONY: test-train
-test-train: setup ## Real process groups on loopback: kills, stops, joins, checkpoints
+test-train: setup $(STAMPS)/bytecode ## Real process groups on loopback: kills, stops, joins, checkpoints
 	$(BIN)/pytest -q tests/train
 
 .PHONY: test-run
-test-run: setup ## `edgetrain run` on a terminal: power cuts by key, stops, failures, links with a rate
+test-run: setup $(STAMPS)/bytecode ## `edgetrain run` on a terminal: power cuts by key, stops, failures, links with a rate
 	$(BIN)/pytest -q tests/run
 
 .PHONY: test-frameworks
-test-frameworks: setup $(STAMPS)/frameworks ## Scripts of Hugging Face and Lightning, in groups that lose and get members
+test-frameworks: setup $(STAMPS)/frameworks $(STAMPS)/bytecode ## Scripts of Hugging Face and Lightning, in groups that lose and get members
 	$(BIN)/pytest -q tests/frameworks
 
 .PHONY: test-api
@@ -166,7 +166,7 @@ clean: ## Remove the virtual environment and caches; the lab's cache stays
 setup: $(STAMPS)/packages ## Python packages, in .venv
 
 .PHONY: lab-setup
-lab-setup: setup ## Debian packages and Kubernetes' binaries for the lab (root)
+lab-setup: setup $(STAMPS)/bytecode ## Debian packages and Kubernetes' binaries for the lab (root)
 	@$(BIN)/edgelab setup
 
 $(STAMPS)/uv:
@@ -193,9 +193,15 @@ $(STAMPS)/frameworks: trainer-image/frameworks.txt $(STAMPS)/packages
 	@$(UV) install --quiet --no-deps -r trainer-image/frameworks.txt
 	@touch $@
 
-# Bytecode of all packages: pods of the lab mount them read-only, and would compile torch at every start. Not by uv,
-# which compiles nothing where it installs none but our own. Some packages carry files for other Pythons, which fail.
+# Bytecode of what a run needs, so that its workers do not all compile the same at once.
 $(STAMPS)/packages: $(STAMPS)/torch $(PACKAGES:%=%/pyproject.toml)
 	@$(UV) install --quiet --no-deps $(PACKAGES:%=-e %)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import sklearn.datasets, edgetrain_local.run, edgetrain.session, \
+	    edgetrain.supervisor.main, edgetrain.profiler.main"
+	@touch $@
+
+# Of all packages: pods of the lab mount them read-only, and would compile torch at every start. Not by uv, which
+# compiles nothing where it installs none but our own. Some packages carry files for other Pythons, which fail.
+$(STAMPS)/bytecode: $(STAMPS)/packages
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@touch $@
