@@ -222,3 +222,47 @@ def test_who_is_lost_in_an_epochs_last_step_costs_no_step_more(tmp_path: Path, e
         assert group.committed() == 8
         for name, value in model_of(group, "a").items():
             torch.testing.assert_close(value, right[name], rtol=1e-5, atol=1e-6)
+
+
+LEFT_EARLY = """
+import time
+model.seen = torch.nn.Parameter(torch.zeros(48))
+second = torch.optim.SGD(model.parameters(), lr=0.01)
+one = DataLoader(TensorDataset(x, y), batch_size=24)
+two = DataLoader(TensorDataset(x[:48], -y[:48], torch.arange(48)), batch_size=12)
+*_, one, two = session.prepare(model, optimizer, second, one, two)
+for _ in session.epochs(3):
+    for bx, by in one:
+        optimizer.zero_grad()
+        (model(bx) - by).square().mean().backward()
+        optimizer.step()
+        if session.committed.step == 2:
+            break
+    break
+mark("between")
+while worker != "b" and not Path(__file__).with_name("go").exists():
+    time.sleep(0.01)
+for _ in session.epochs(2):
+    for bx, by, numbers in two:
+        if worker == "b":
+            mark("second")
+        second.zero_grad()
+        ((model(bx) - by).square().mean() + model.seen[numbers].mean()).backward()
+        mark(" ".join(map(str, model.seen.grad.nonzero().flatten().tolist())))
+        second.step()
+session.save(model)
+"""
+
+
+def test_who_is_lost_where_others_have_begun_the_next_loop_leaves_no_sample_out(tmp_path: Path) -> None:
+    """One of those who are left has its batch of the next loop in hand already; the aggregator has not."""
+    with running(tmp_path, LEFT_EARLY) as group:
+        lost = group.members[2]
+        group.until(lambda: "second" in marks(group, "b") and marks(group, "a") and marks(group, "c"))
+        lost.signal(signal.SIGKILL)
+        group.until(group.broken)
+        (tmp_path / "go").touch()
+        group.reform()
+        end_alike(group)
+        trained_on = [int(mark) for mark in marks(group, "b") if mark.isdigit()]
+        assert sorted(trained_on) == sorted([*range(48)] * 2)

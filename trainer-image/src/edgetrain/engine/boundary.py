@@ -119,6 +119,8 @@ class Boundary:
         """The program has been through the data of a loop for the last time."""
         if not self._places.elsewhere:
             self._keeping.at_the_end()
+            # What the program does now may end it without another word.
+            self._speaker.flush()
 
     def next_turn(self, over: Over) -> StepAssignment | None:
         """Wait at the boundary for the next step of this epoch; None when there is none, or the program is to

@@ -74,6 +74,8 @@ class Entering:
             committed=replica.position.committed,
             in_sync=int(replica.in_sync),
             cut_number=ledger.cut_in.number if ledger.cut_in else 0,
+            epochs=ledger.epochs,
+            epoch=ledger.cut.epoch if ledger.cut else ledger.record.epoch,
             layout=layout_number(self._layout),
             holder=replica.incarnation,
             in_hand=checksum(replica.in_hand),

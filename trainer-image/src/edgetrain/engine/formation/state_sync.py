@@ -27,6 +27,10 @@ class Standing:
     """Its parameters are known to be those of `committed`: fetched, or shared in a formation before."""
     cut_number: int
     """Number of the formation that cut its step in hand; 0 where there is none."""
+    epochs: int
+    """Of all loops up to that in which it was cut, and ..."""
+    epoch: int
+    """... its epoch: who has left a loop early cuts the next one's first step."""
     layout: int
     holder: int
     """Its incarnation."""
@@ -34,6 +38,11 @@ class Standing:
     """Checksum of the batch that its program has been given, 0 if none: what it can still bring in."""
     factors: int
     """Checksum of what low rank begins with, 0 if nothing."""
+
+    @property
+    def knows(self) -> tuple[int, ...]:
+        """More than a member with less of it."""
+        return self.in_sync, self.cut_number, self.epochs, self.epoch
 
 
 def checksum(positions: Sequence[int] | None) -> int:
@@ -122,7 +131,7 @@ def leader(standings: Sequence[Standing], aggregator: int) -> int:
     """
     return max(
         range(len(standings)),
-        key=lambda rank: (standings[rank].in_sync, standings[rank].cut_number, rank == aggregator, -rank),
+        key=lambda rank: (*standings[rank].knows, rank == aggregator, -rank),
     )
 
 
