@@ -59,6 +59,7 @@ def test_a_pass_outside_of_a_loop_over_epochs_is_a_loop_of_its_own(session: Sess
             batches.append(batch[0])
         assert session.committed is not None
         passes.append((session.committed.epoch, torch.cat(batches)))
+        assert session._program.running.engine.meter.progress.percent == 0, "nobody else knows how many"
     assert [(epoch, len(x)) for epoch, x in passes] == [(0, 16), (1, 16), (2, 16)]
     assert not torch.equal(passes[0][1], passes[1][1])
 

@@ -78,6 +78,15 @@ def test_what_programs_log_is_told_as_their_main_member_says() -> None:
     assert JobStatus.model_validate(world.status.to_wire()).progress.metrics == {"accuracy": 0.5}
 
 
+def test_how_far_a_job_is_is_not_said_where_nobody_knows() -> None:
+    world = trained("a", "b")
+    for node in "ab":
+        world.say(node, TrainerState.TRAINING, step=100, percent=0.0, steps_per_second=2.0)
+    world.settle()
+    progress = world.status.progress
+    assert (progress.summary, progress.eta_seconds) == ("step 100", None)
+
+
 def test_how_many_samples_stay_on_a_node_is_told() -> None:
     world = trained("a", "b")
     world.say("a", TrainerState.TRAINING, local_samples=120, local_labels={"0": 100, "1": 20})

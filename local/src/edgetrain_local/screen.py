@@ -70,7 +70,8 @@ class Screen:
 def summary(status: JobStatus) -> str:
     """One line."""
     at, counts = status.progress, status.workers
-    parts = [f"{at.percent:.0f} %", f"step {at.step:,}", f"epoch {at.epoch}"] if at.step else [status.phase]
+    done = [f"{at.percent:.0f} %"] if at.percent else []
+    parts = [*done, f"step {at.step:,}", f"epoch {at.epoch}"] if at.step else [status.phase]
     if at.loss is not None:
         parts.append(f"loss {at.loss:.4g}")
     if at.samples_per_second:

@@ -129,7 +129,7 @@ class TrainingPart(OfHistory):
     joinable: Many[Name] = Field((), max_length=1000)
     step: Count = 0
     epoch: Count = 0
-    percent: float = Field(0.0, ge=0, le=100)
+    percent: float = Field(0.0, ge=0, le=100, description="0 also where the program alone knows.")
     loss: float | None = None
     loss_not_finite_since: Count | None = Field(
         None, description="The first of the last steps in a row whose loss was not finite."

@@ -94,7 +94,7 @@ class JobProgress(Tolerant):
     epoch: int = 0
     """Epochs begun, from 0."""
     percent: Figure = 0.0
-    """Of the steps that the program means to take."""
+    """Of the steps that the program means to take; 0 where it keeps a loop of its own and alone knows."""
     loss: OptionalFigure = None
     """Mean of the last step."""
     metrics: dict[ShortText, Figure] = Field(default_factory=dict, max_length=MOST_LOGGED)
@@ -109,7 +109,8 @@ class JobProgress(Tolerant):
     @computed_field(description="percent and step, for people.")  # type: ignore[prop-decorator]
     @property
     def summary(self) -> ShortText:
-        return f"{self.percent:.0f}% step {self.step}"
+        unknown = self.step > 0 and self.percent == 0
+        return f"step {self.step}" if unknown else f"{self.percent:.0f}% step {self.step}"
 
 
 class GroupStatus(Tolerant):

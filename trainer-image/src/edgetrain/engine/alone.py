@@ -80,7 +80,7 @@ class Alone:
         step, ledger = self.step, self._ledger
 
         def described() -> Progress:
-            done = 100.0 * ledger.record.part_done(ledger.epochs)
+            done = 0.0 if self._places.own_loop else 100.0 * ledger.record.part_done(ledger.epochs)
             return Progress(None, "", step, turn.epoch, percent=done, loss=loss)
 
         self.meter.committed(described, computed)

@@ -109,7 +109,8 @@ class Boundary:
     def go_over(self, ledger: Ledger) -> None:
         """The program is about to pass through these data, the same on all members."""
         with self._monitor:
-            self._replica.loop, self._stepping.entering.counted = ledger, self._places.counts
+            self._replica.loop, self._replica.open_ended = ledger, self._places.own_loop
+            self._stepping.entering.counted = self._places.counts
 
     def take_back(self) -> None:
         """The state of a call that was given up, where the program has not been at a boundary since."""

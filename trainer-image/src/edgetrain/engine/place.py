@@ -48,6 +48,8 @@ class Places:
         """Where the state at hand was taken; None where it is this program's own."""
         self.counts = False
         """The program counts its batches: which one it has is part of where it is."""
+        self.own_loop = False
+        """It passes through its data in a loop of its own, and alone knows how many passes it has."""
 
     @property
     def elsewhere(self) -> bool:

@@ -23,6 +23,8 @@ class ReplicaState:
         self.ledger = ledger
         self.loop: Ledger | None = None
         """At the start of the loop in which the program is; None in its first."""
+        self.open_ended = False
+        """How much that loop has is the program's to know."""
         self.carried = NOTHING_CARRIED
         self.in_sync = False
         """Its parameters are known to be those of `position.committed` in its history."""

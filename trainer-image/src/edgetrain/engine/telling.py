@@ -33,6 +33,7 @@ class Telling:
             carried: bytes by scope, see `link.Totals`.
         """
         ledger, share = self._replica.ledger, self._replica.share
+        total = None if self._replica.open_ended else ledger.epochs
 
         def described() -> Progress:
             return Progress(
@@ -40,7 +41,7 @@ class Telling:
                 phase="",
                 step=step.number,
                 epoch=step.epoch,
-                percent=100.0 * ledger.record.part_done(ledger.epochs),
+                percent=100.0 * ledger.record.part_done(total) if total else 0.0,
                 loss=step.loss,
                 not_finite_since=ledger.not_finite_since,
                 samples=ledger.samples,

@@ -28,6 +28,7 @@ class Progress:
     """Committed steps."""
     epoch: int = 0
     percent: float = 0.0
+    """0 also where the program alone knows how much there is to do."""
     loss: float | None = None
     """None also where it was not finite."""
     not_finite_since: int | None = None

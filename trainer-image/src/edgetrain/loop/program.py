@@ -108,6 +108,7 @@ class Program:
         """The batches of what is left of an epoch."""
         loops = self.loops
         with self.reported():
+            self.places.own_loop = not loops.walking
             if not loops.walking:
                 self._take_back()
                 loops.begin(1)

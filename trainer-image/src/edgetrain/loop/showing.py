@@ -83,7 +83,8 @@ class Showing:
 
 def line(told: Progress, members: int) -> str:
     """For a log."""
-    return f"step {told.step}, epoch {told.epoch + 1}, {told.percent:.0f} %, {_rates(told, members)}"
+    done = f"{told.percent:.0f} %, " if told.percent else ""
+    return f"step {told.step}, epoch {told.epoch + 1}, {done}{_rates(told, members)}"
 
 
 def _rates(told: Progress, members: int) -> str:
