@@ -64,7 +64,8 @@ def test_a_group_comes_to_the_model_of_one_process(
         stop_all(group)
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Not by torch's compiler once more, which takes each process ten seconds.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "tied"])
 def test_members_come_and_go_at_any_moment_and_all_have_one_model(tmp_path: Path, name: str) -> None:
     chance = random.Random(f"{name} {SEED}")
     with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.4) as group:
