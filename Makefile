@@ -178,15 +178,20 @@ $(STAMPS)/uv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@mkdir -p $(@D) && touch $@
 
-$(STAMPS)/requirements: requirements.txt $(STAMPS)/uv
-	@$(UV) install --quiet -r requirements.txt
+# Beside it, whether a CPU build of torch is in reach: the answer may take as long as the packages.
+$(STAMPS)/requirements: requirements.txt trainer-image/torch.txt $(STAMPS)/uv
+	@rm -f $(STAMPS)/cpu-torch; \
+	{ timeout $(TORCH_INDEX_SECONDS) $(BIN)/uv pip install --quiet --dry-run --no-deps --torch-backend cpu \
+	    --target $(VENV)/none $(TORCH) >/dev/null 2>&1 && touch $(STAMPS)/cpu-torch; } & \
+	$(UV) install --quiet -r requirements.txt && wait
 	@touch $@
 
 $(STAMPS)/torch: trainer-image/torch.txt $(STAMPS)/requirements
-	@timeout $(TORCH_INDEX_SECONDS) $(BIN)/uv pip install --quiet --dry-run --no-deps --torch-backend cpu \
-	    --python $(BIN)/python --reinstall $(TORCH) >/dev/null 2>&1 \
-	  && { echo "torch: CPU build"; $(UV) install --quiet --torch-backend cpu $(TORCH); } \
-	  || { echo "torch: default build (no index with a CPU build in reach)"; $(UV) install --quiet $(TORCH); }
+	@if [ -e $(STAMPS)/cpu-torch ]; then \
+	  echo "torch: CPU build"; $(UV) install --quiet --torch-backend cpu $(TORCH); \
+	else \
+	  echo "torch: default build (no index with a CPU build in reach)"; $(UV) install --quiet $(TORCH); \
+	fi
 	@touch $@
 
 $(STAMPS)/frameworks: trainer-image/frameworks.txt $(STAMPS)/packages
