@@ -184,6 +184,7 @@ $(STAMPS)/requirements: requirements.txt trainer-image/torch.txt $(STAMPS)/uv
 	{ timeout $(TORCH_INDEX_SECONDS) $(BIN)/uv pip install --quiet --dry-run --no-deps --torch-backend cpu \
 	    --target $(VENV)/none $(TORCH) >/dev/null 2>&1 && touch $(STAMPS)/cpu-torch; } & \
 	$(UV) install --quiet -r requirements.txt && wait
+	@rm -rf $(VENV)/none
 	@touch $@
 
 $(STAMPS)/torch: trainer-image/torch.txt $(STAMPS)/requirements
