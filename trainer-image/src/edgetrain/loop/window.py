@@ -45,6 +45,8 @@ class GradientWindow:
         return self._unused() if self._before is None else self._before
 
     def _unused(self) -> dict[str, Tensor]:
+        if not self._open:
+            return {}
         wanted = {parameter for optimizer in self._open for parameter in self._all[optimizer]}
         made = {
             str(n): p.grad for n, p in enumerate(self._flat.trained) if id(p) in wanted and p.grad is not None
