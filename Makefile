@@ -174,8 +174,11 @@ $(STAMPS)/uv:
 	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo "Install one and say where: make PYTHON=/usr/bin/python3.12 ..." >&2; exit 1; }
 	@echo "setting up Python packages in $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@if $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	  $(PYTHON) -m venv --without-pip $(VENV); pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	else \
+	  $(PYTHON) -m venv $(VENV); pip="$(BIN)/python -m pip"; \
+	fi; $$pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@mkdir -p $(@D) && touch $@
 
 # Beside it, whether a CPU build of torch is in reach: the answer may take as long as the packages.

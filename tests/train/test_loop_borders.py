@@ -188,7 +188,8 @@ def test_a_newcomer_does_not_leave_loops_by_what_has_not_moved_while_it_catches_
 LAST_STEP = """
 import time
 scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps={updates})
-model, optimizer, scheduler = session.prepare(model, optimizer, scheduler)
+scaler = torch.amp.GradScaler("cpu", enabled={scaled})
+model, optimizer, scheduler, scaler = session.prepare(model, optimizer, scheduler, scaler)
 loader = session.loader(DataLoader(TensorDataset(x, y), batch_size=24, shuffle=True))
 session.state["batches"] = 0
 for epoch in session.epochs(2):
@@ -197,10 +198,12 @@ for epoch in session.epochs(2):
         if {dies} and worker == "b" and session.state["batches"] == 3:
             mark("last")
             time.sleep(60)
-        loss.backward()
+        scaler.scale(loss).backward()
+        assert sum(p.grad.norm() for p in model.parameters()) > 0
         session.state["batches"] += 1
         if session.state["batches"] % {every} == 0:
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad()
             scheduler.step()
 assert scheduler.last_epoch == {updates}, scheduler.last_epoch
@@ -208,10 +211,16 @@ session.save(model)
 """
 
 
-@pytest.mark.parametrize("every", [1, 2], ids=["plain", "gradients summed up over two batches"])
-def test_who_is_lost_in_an_epochs_last_step_costs_no_step_more(tmp_path: Path, every: int) -> None:
+@pytest.mark.parametrize(
+    ("every", "scaled"),
+    [(1, False), (2, False), (1, True)],
+    ids=["plain", "gradients summed up over two batches", "a scaler"],
+)
+def test_who_is_lost_in_an_epochs_last_step_costs_no_step_more(
+    tmp_path: Path, every: int, scaled: bool
+) -> None:
     """The others give their batch up, and share the same one out anew."""
-    values = {"every": every, "updates": 8 // every}
+    values = {"every": every, "updates": 8 // every, "scaled": scaled}
     with running(tmp_path / "undisturbed", LAST_STEP.format(dies=False, **values)) as group:
         end_alike(group)
         right = model_of(group, "a")

@@ -1,14 +1,19 @@
 """What a program may go through in its loops: loaders, samplers, streams, data of its own."""
 
+import io
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, WeightedRandomSampler
 
 from edgetrain.engine.errors import BadProgram, EmptyDataset, TrainingError
+from edgetrain.loop.own_data import OwnData
+from edgetrain.loop.source import source_of
 from edgetrain.session import Session
 from tests.support.alone import DATA, alone, prepared, train, trained_on
 
@@ -65,6 +70,37 @@ class Alike:
         return 5
 
 
+class ByPython:
+    """Shuffles by Python's and numpy's random numbers, which differ between members elsewhere."""
+
+    def __init__(self) -> None:
+        self.inner = torch.utils.data.RandomSampler(range(12), generator=torch.Generator())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(self.inner)
+        random.shuffle(order)
+        np.random.shuffle(order)
+        return iter([order[start : start + 3] for start in range(0, 12, 3)])
+
+    def __len__(self) -> int:
+        return 4
+
+
+def test_what_a_sampler_draws_is_the_same_on_all_workers_and_moves_nothing_else() -> None:
+    loaders = [DataLoader(TensorDataset(torch.arange(12)), batch_sampler=ByPython()) for _ in range(2)]
+    drawn = []
+    for worker, loader in enumerate(loaders):
+        source = source_of(loader, None, None, seed=0)
+        random.seed(worker)
+        np.random.seed(worker)
+        before = random.getstate()
+        # The second worker comes in the third epoch.
+        drawn.append([source.order.indices(epoch, range(12)) for epoch in range(2 * worker, 3)])
+        assert random.getstate() == before
+    assert drawn[0][-1] == drawn[1][-1]
+    assert sorted(drawn[0][0]) == list(range(12))
+
+
 def test_a_batch_sampler_of_ones_own_says_which_samples_go_together(session: Session) -> None:
     model, _ = prepared(session)
     loader = session.loader(DataLoader(TensorDataset(torch.arange(20)), batch_sampler=Alike()))
@@ -85,6 +121,33 @@ def test_a_set_of_ones_own_may_grow_while_it_trains(session: Session) -> None:
     assert seen == [[[0, 1], [2, 3]], [[0, 1], [2, 3], [4]], [[0, 1], [2, 3], [4, 5]]]
 
 
+class Lines(IterableDataset[int]):
+    """Of one open file: it can be read by one pass at a time alone. Shuffled within, by Python's numbers."""
+
+    def __init__(self, count: int) -> None:
+        self.file, self.count = io.StringIO("\n".join(map(str, range(count)))), count
+
+    def __iter__(self) -> Iterator[int]:
+        self.file.seek(0)
+        for line in self.file:
+            yield int(line) * 1000 + random.randrange(1000)
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def test_a_stream_is_read_once_at_a_time_and_gives_what_was_left_behind() -> None:
+    source = source_of(DataLoader(Lines(70), batch_size=8, drop_last=True), None, None, 0)
+    assert source.samples == 64
+    ahead = source.fetch([*range(40, 50)])
+    assert [int(one) // 1000 for one in ahead] == [*range(40, 50)]
+    mixed = source.fetch([30, 31, 50, 51, 52])
+    assert [int(one) // 1000 for one in mixed] == [30, 31, 50, 51, 52]
+    # What lies too far behind begins the stream anew, and is what it was.
+    assert source.fetch([*range(40, 50)]).tolist() == ahead.tolist()
+    assert source.fetch([2]).tolist() != source.fetch([64 + 2]).tolist()
+
+
 def test_own_data_are_counted_by_label(session: Session) -> None:
     model, _ = prepared(session)
     data = TensorDataset(torch.arange(40), torch.arange(40).clamp(max=35))
@@ -95,6 +158,13 @@ def test_own_data_are_counted_by_label(session: Session) -> None:
     told = session._program.running.engine.meter.progress
     assert told.local_samples == sum(told.local_labels.values()) == 40
     assert (told.local_labels["35"], told.local_labels["others"], len(told.local_labels)) == (5, 5, 32)
+    others: list[dict[str, int]] = []
+    counted = OwnData(lambda batch: batch, lambda samples, labels: others.append(labels))
+    counted.add(["others"] * 100 + [f"\udc80{number}" for number in range(40)])
+    counted.pass_ended()
+    assert sum(others[0].values()) == 140
+    assert others[0]["others"] == 110
+    assert "?1" in others[0]
     with pytest.raises(BadProgram, match="which are of local data: add local=True"):
         session.loader(DataLoader(data, batch_size=8), labels=lambda batch: batch[1])
 

@@ -33,6 +33,7 @@ def test_variables_of_a_function_cannot_be_kept(session: Session) -> None:
         (lambda x, y: nn.functional.mse_loss(x, y, reduction="sum"), True),
         (lambda x, y: (x - y).square().sum(), True),
         (lambda x, y: (x - y).square().sum() / len(y), False),
+        (lambda x, y: torch.stack([(x - y).square().mean(), x.abs().mean()]).sum(), False),
         (nn.functional.mse_loss, False),
     ],
 )

@@ -37,6 +37,8 @@ class SamplerState:
     """Of the whole set; 0 where the block is all of it."""
     returned: tuple[int, ...] = ()
     """Handed out, then lost with a member before their step was committed: they go out again first."""
+    at_once: bool = False
+    """... all of them with the next step."""
 
     def __post_init__(self) -> None:
         if self.block.start >= self.block.stop:
@@ -115,7 +117,8 @@ def cut(
     ahead = record.block.stop - record.cursor
     fresh = _take(ahead, batch)
     steps = steps_of(ahead, batch)
-    more = -(-len(record.returned) // steps) if steps else _take(len(record.returned), batch)
+    there = len(record.returned)
+    more = there if record.at_once else -(-there // steps) if steps else _take(there, batch)
     again, rest = record.returned[:more], record.returned[more:]
     stop = record.cursor + fresh
     positions = again + tuple(range(record.cursor, stop))

@@ -57,7 +57,7 @@ class Boundary:
         objects: Sequence[Stateful],
         places: Places,
     ) -> None:
-        self._places, self._flat = places, flat
+        self._places = places
         self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
         self._stepping = StepEngine(
@@ -168,7 +168,8 @@ class Boundary:
         self._stepping.abandon_step(why)
 
     def reduce_step(self, turn: StepAssignment, loss: float, computed: int) -> None:
-        """Make the gradients of `turn` the group's committed mean, or empty where this member has none.
+        """Make the gradients of `turn` the group's committed mean. Where this member has none of it they stay
+        its own, until its state is another one at the next boundary.
 
         Raises:
             SystemExit, ModelMismatch: as next_turn.
@@ -176,11 +177,10 @@ class Boundary:
         try:
             self._stepping.reduce_step(turn, loss, computed)
         except Rewound:
-            # Before its gradients go: what the program had summed up before this step is part of its state.
+            # The program goes on with its own gradients, since it looks for some; what comes of it is undone.
             self._resting.remember()
-            self._flat.clear_gradients()
         except Superseded:
-            self._flat.clear_gradients()
+            pass
 
     @property
     def last(self) -> Step | None:

@@ -96,7 +96,7 @@ class Committing:
             return
         if self.give(entry):
             self._spoilt += 1
-            self._meter.logged({"stepsNotFinite": float(self._spoilt)})
+            self._meter.noted("stepsNotFinite", self._spoilt)
         if entry.kind is StepKind.BATCH:
             self._batch = entry
             self._tell(entry, cut)

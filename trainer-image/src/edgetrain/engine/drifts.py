@@ -34,7 +34,7 @@ class Drifts:
         self._times, self._calm = self._times + 1, 0
         text = f"this member's parameters were {apart:.2g} of the largest off and were mended: {CAUSE}"
         log.warning("%s", text)
-        self._meter.logged({"parametersDiffered": float(self._times)})
+        self._meter.noted("parametersDiffered", self._times)
         if self._times >= TOLD_FROM:
             self._send(Warned(REASON, f"{text} ({self._times} times so far)"))
 

@@ -13,6 +13,8 @@ from edgetrain_protocol.base import MOST_LOGGED
 from edgetrain_protocol.names import SHARED_PHASES
 
 LONGEST_NAME = 63
+MOST_NAMES = MOST_LOGGED - 4
+"""Of the program's own: the others are for what is counted beside them."""
 
 
 class Rates(NamedTuple):
@@ -38,6 +40,7 @@ class Meter:
         self._rates = Rates()
         self._totals = Totals()
         self._metrics: dict[str, float | None] = {}
+        self._logged = set[str]()
         self._own_data: tuple[int, dict[str, int]] = (0, {})
         self._described: Callable[[], Progress] = lambda: Progress(formation=None, phase="wait", step=0)
 
@@ -109,18 +112,29 @@ class Meter:
         self._changed()
 
     def logged(self, values: Mapping[str, float]) -> None:
-        """What the program logged, or what is counted beside it.
+        """What the program logs.
 
         Raises:
-            BadProgram: there are more names than anybody can be told of, or longer ones.
+            BadProgram: there are more names than anybody can be told of, or others than can be told.
         """
-        metrics = {**self._metrics, **values}
-        if len(metrics) > MOST_LOGGED or any(len(name) > LONGEST_NAME for name in values):
-            raise BadProgram(
-                f"session.log got {len(metrics)} names, one of {max(map(len, metrics))} characters: give at "
-                f"most {MOST_LOGGED}, a few of which are taken, of {LONGEST_NAME} characters"
-            )
-        self._metrics = metrics
+        names = {*self._logged, *values}
+        for name in values:
+            if len(name) > LONGEST_NAME or not name.isprintable():
+                raise BadProgram(
+                    f"session.log got the name {name[:LONGEST_NAME]!r}: give it at most {LONGEST_NAME} "
+                    "characters that can be printed"
+                )
+        if len(names) > MOST_NAMES:
+            raise BadProgram(f"session.log got {len(names)} names: give it at most {MOST_NAMES}")
+        self._logged = names
+        self._add(values)
+
+    def noted(self, name: str, value: float) -> None:
+        """What is counted beside what the program logs."""
+        self._add({name: value})
+
+    def _add(self, values: Mapping[str, float]) -> None:
+        self._metrics = {**self._metrics, **values}
         self._changed()
 
     def counted(self, samples: int, labels: dict[str, int]) -> None:

@@ -32,12 +32,12 @@ def leads_to(root: torch.Tensor, parameters: Collection[int]) -> bool:
     return False
 
 
-def is_a_sum(root: torch.Tensor) -> bool:
-    """Whether it surely is a sum over a batch, as of a loss with reduction="sum"; one that is divided by
-    something, or multiplied, may be a mean all the same."""
+def is_a_sum(root: torch.Tensor, samples: int) -> bool:
+    """Whether it surely is a sum over a batch of so many samples, as of a loss with reduction="sum"; one that
+    is divided by something, or multiplied, may be a mean all the same."""
     node = root.grad_fn
     if node is None or root.numel() != 1:
         return False
     if type(node).__name__ == "SumBackward0":
-        return True
+        return bool(node._saved_self_sym_sizes[:1] == (samples,))  # type: ignore[attr-defined]
     return getattr(node, "_saved_reduction", None) == _SUM

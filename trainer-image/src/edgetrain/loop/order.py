@@ -1,6 +1,6 @@
 """The order in which samples come in an epoch, the same on every worker."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ import torch
 
 from edgetrain.engine.errors import BadProgram
 from edgetrain.epoch_order import EpochOrder
+from edgetrain.loop.random_numbers import SharedNumbers
 
 
 class Order(Protocol):
@@ -75,8 +76,20 @@ def drawn_by(sampler: Any, seed: int, epoch: int) -> list[Any]:
     """What a sampler gives in an epoch, the same on all workers."""
     if hasattr(sampler, "set_epoch"):
         sampler.set_epoch(epoch)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed * 1_000_003 + epoch)
-        if (own := getattr(sampler, "generator", None)) is not None:
-            own.manual_seed(seed * 1_000_003 + epoch)
+    for own in _generators(sampler):
+        own.manual_seed(seed_in(seed, epoch))
+    with SharedNumbers(seed_in(seed, epoch)).in_use():
         return list(sampler)
+
+
+def seed_in(seed: int, epoch: int) -> int:
+    return seed * 1_000_003 + epoch
+
+
+def _generators(sampler: Any, depth: int = 3) -> Iterator[torch.Generator]:
+    """Its own, and those of samplers that it goes by."""
+    for part in vars(sampler).values() if depth and hasattr(sampler, "__dict__") else ():
+        if isinstance(part, torch.Generator):
+            yield part
+        elif hasattr(part, "__iter__"):
+            yield from _generators(part, depth - 1)

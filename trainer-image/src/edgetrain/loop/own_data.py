@@ -29,7 +29,7 @@ class OwnData:
         if self._labels:
             found = self._labels(batch)
             values = found.flatten().tolist() if isinstance(found, torch.Tensor) else found
-            self._by_label.update(str(value)[:LONGEST] for value in values)
+            self._by_label.update(_text(value) for value in values)
 
     def pass_ended(self) -> None:
         if self._samples:
@@ -56,4 +56,10 @@ def _most(by_label: Counter[str]) -> dict[str, int]:
     if len(by_label) <= MOST_LABELS:
         return dict(by_label)
     named = dict(by_label.most_common(MOST_LABELS - 1))
-    return {**named, OTHERS: by_label.total() - sum(named.values())}
+    rest = by_label.total() - sum(named.values())
+    return {**named, OTHERS: rest + named.get(OTHERS, 0)}
+
+
+def _text(label: Any) -> str:
+    """As it can be sent; of names of files, for one, Python makes what cannot."""
+    return str(label)[:LONGEST].encode(errors="replace").decode()

@@ -7,6 +7,9 @@ else: a member that goes on from another's state, or from a checkpoint, needs to
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,3 +37,36 @@ def seed_epoch(seed: int) -> None:
 def generator(*parts: object) -> torch.Generator:
     """One that gives the same numbers wherever it is made of the same parts."""
     return torch.Generator().manual_seed(seed_of(*parts))
+
+
+class SharedNumbers:
+    """Those that all members draw alike where they read their data: torch's, Python's and numpy's, beside the
+    program's, which differ."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._states: tuple[Any, ...] | None = None
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        before = _states()
+        if self._states is None:
+            torch.default_generator.manual_seed(self._seed)
+            seed_epoch(self._seed)
+        else:
+            _set_states(self._states)
+        try:
+            yield
+        finally:
+            self._states = _states()
+            _set_states(before)
+
+
+def _states() -> tuple[Any, ...]:
+    return torch.get_rng_state(), random.getstate(), np.random.get_state()
+
+
+def _set_states(states: tuple[Any, ...]) -> None:
+    torch.set_rng_state(states[0])
+    random.setstate(states[1])
+    np.random.set_state(states[2])

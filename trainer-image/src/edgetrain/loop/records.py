@@ -1,10 +1,15 @@
 """A stream that gives its samples one after another, the same to each worker, read by the sample's number."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from edgetrain.engine.errors import BadProgram
+from edgetrain.loop.order import seed_in
+from edgetrain.loop.random_numbers import SharedNumbers
 
+KEPT_BATCHES = 4
+"""That are behind: what a lost worker had in hand goes out with the next step."""
 _END = object()
 
 
@@ -19,51 +24,51 @@ class Counted:
         return [epoch * self._samples + position for position in positions]
 
 
-class _Reader:
-    """One pass through the stream."""
+class Records:
+    """Each epoch begins the stream anew. A worker reads over the samples of others, and keeps some in case
+    they are left to it. There is one pass through the stream at a time: many can only be read once."""
 
-    def __init__(self, stream: Iterable[Any]) -> None:
-        self._left: Iterator[Any] = iter(stream)
-        self.next = 0
-        """The number of the sample that it gives next, in its epoch."""
+    def __init__(self, stream: Iterable[Any], samples: int, batch_size: int, seed: int) -> None:
+        """`samples` of an epoch."""
+        self._stream, self._samples, self._seed = stream, samples, seed
+        self._behind: deque[Any] = deque(maxlen=KEPT_BATCHES * batch_size)
+        self._epoch, self._next = -1, 0
+        self._left: Iterator[Any] = iter(())
+        self._numbers = SharedNumbers(0)
 
-    def to(self, number: int) -> Any:
+    def read(self, indices: Sequence[int]) -> list[Any]:
         """
         Raises:
-            BadProgram: the stream ends before this sample.
+            BadProgram: the stream ends before one of them.
         """
-        sample = _END
-        while self.next <= number:
-            if (sample := next(self._left, _END)) is _END:
-                raise BadProgram(
-                    f"the stream ended after {self.next} samples, and an epoch has more by steps=... of "
-                    "session.loader: give it fewer steps"
-                )
-            self.next += 1
-        return sample
-
-
-class Records:
-    """Each epoch begins the stream anew. A worker reads over the samples of others; for those that a lost one
-    leaves to the rest, which lie behind, it goes through the stream once more."""
-
-    def __init__(self, stream: Iterable[Any], samples: int) -> None:
-        """`samples` of an epoch."""
-        self._stream, self._samples = stream, samples
-        self._epoch = -1
-        self._readers: list[_Reader] = []
-        """The one that is furthest, and one behind it."""
-
-    def __getitem__(self, index: int) -> Any:
-        epoch, number = divmod(index, self._samples)
+        epoch = indices[0] // self._samples
         if epoch != self._epoch:
-            self._epoch, self._readers = epoch, []
-        return self._reader(number).to(number)
+            self._begin(epoch)
+        return [self._sample(index % self._samples) for index in indices]
 
-    def _reader(self, number: int) -> _Reader:
-        ready = [reader for reader in self._readers if reader.next <= number]
-        if not ready:
-            # Who was behind last is further than this now: it is of no more use than a new one.
-            self._readers = [*self._readers[:1], _Reader(self._stream)]
-            return self._readers[-1]
-        return max(ready, key=lambda reader: reader.next)
+    def _begin(self, epoch: int) -> None:
+        self._epoch, self._next = epoch, 0
+        self._behind.clear()
+        self._numbers = SharedNumbers(seed_in(self._seed, epoch))
+        with self._numbers.in_use():
+            self._left = iter(self._stream)
+
+    def _sample(self, number: int) -> Any:
+        back = self._next - number
+        if back > len(self._behind):
+            self._begin(self._epoch)
+        elif back > 0:
+            return self._behind[-back]
+        with self._numbers.in_use():
+            while self._next <= number:
+                self._behind.append(self._following())
+                self._next += 1
+        return self._behind[-1]
+
+    def _following(self) -> Any:
+        if (sample := next(self._left, _END)) is _END:
+            raise BadProgram(
+                f"the stream ended after {self._next} samples, and an epoch has more by its length or by "
+                "steps=... of session.loader: give it fewer steps"
+            )
+        return sample

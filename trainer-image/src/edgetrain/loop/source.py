@@ -41,6 +41,8 @@ class Source:
     """A batch of these samples."""
     workers: "DataLoader[Any] | None" = None
     """Whose processes fetch batches ahead; None where the program's own process fetches them."""
+    at_once: bool = False
+    """What lay behind cannot be had for long: what a lost worker had in hand goes out with the next step."""
     described: str = ""
     """For the comparison with the other workers' programs."""
 
@@ -64,7 +66,7 @@ def source_of(
                 "session.loader got a DataLoader and batch_size or shuffle: give them to the DataLoader"
             )
         if isinstance(data.dataset, IterableDataset):
-            return _of_stream(data, steps)
+            return _of_stream(data, steps, seed)
         _check_no_steps(steps)
         return _of_loader(data, seed)
     _check_no_steps(steps)
@@ -78,7 +80,7 @@ def _check_no_steps(steps: int | None) -> None:
         raise BadProgram("session.loader got steps=... for data that have a length: leave it out")
 
 
-def _of_stream(loader: "DataLoader[Any]", steps: int | None) -> Source:
+def _of_stream(loader: "DataLoader[Any]", steps: int | None, seed: int) -> Source:
     stream, size = cast(Any, loader.dataset), loader.batch_size
     if size is None:
         raise BadProgram(WITHOUT_BATCHES)
@@ -93,12 +95,17 @@ def _of_stream(loader: "DataLoader[Any]", steps: int | None) -> Source:
             "its __iter__ make a new iterator, or give each worker a stream of its own by local=True"
         )
     samples = steps * size if steps is not None else _length_of(stream)
-    records = Records(stream, samples)
+    if loader.drop_last:
+        samples -= samples % size
+    if not samples:
+        raise EmptyDataset(f"the stream has less than one batch of {size} samples")
+    records = Records(stream, samples, size, seed)
     return Source(
         samples,
         size,
         Counted(samples),
-        lambda indices: loader.collate_fn([records[index] for index in indices]),
+        lambda indices: loader.collate_fn(records.read(indices)),
+        at_once=True,
         described=f"a stream, {samples} samples an epoch, batch_size {size}",
     )
 

@@ -154,7 +154,7 @@ class Steps:
             log.info(
                 "%d samples were passed over: no backward was called of their batch", len(turn.positions)
             )
-            self.engine.meter.logged({"samplesPassedOver": float(self.skipped)})
+            self.engine.meter.noted("samplesPassedOver", self.skipped)
         found = self.engine.pass_over(turn, self.supply.over)
         if self.places.counts and found and found.done:
             raise BadProgram(
@@ -240,7 +240,7 @@ class Steps:
     def _look(self, root: torch.Tensor, turn: StepAssignment) -> None:
         """Once: of what kind the program's losses are."""
         self._looked = True
-        if turn.weight is None and is_a_sum(root):
+        if turn.weight is None and is_a_sum(root, self._computed):
             warnings.warn(A_SUM, stacklevel=2)
 
     def _belongs_to(self) -> StepAssignment | None:

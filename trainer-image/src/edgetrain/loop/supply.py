@@ -74,7 +74,8 @@ class Shared:
         self._tried = 0
 
     def ledger(self, epochs: int, first: int) -> Ledger:
-        record = replace(SamplerState.fresh(self._source.samples, 0), epoch=first)
+        fresh = SamplerState.fresh(self._source.samples, 0)
+        record = replace(fresh, epoch=first, at_once=self._source.at_once)
         return Ledger(record, self._source.batch_size, epochs)
 
     def begin_epoch(self, foreseen: Foreseen, agreed: Callable[[float], list[float]]) -> None:

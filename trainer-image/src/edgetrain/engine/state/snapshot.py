@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -186,6 +187,8 @@ def _changed(value: Any, where: str, change: Callable[[Tensor], Tensor]) -> Any:
     """Another one like `value`, of what weights_only can read back, with other tensors."""
     if isinstance(value, Tensor) and value.layout is torch.strided and not value.is_quantized:
         return change(value)
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, Mapping):
         items = {key: _changed(item, f"{where}[{key!r}]", change) for key, item in value.items()}
         return Counter(items) if isinstance(value, Counter) else items
