@@ -3,12 +3,14 @@
 import itertools
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetrain.epoch_order import PIECE, EpochOrder
+from edgetrain.loop.order import Shuffled
 
 
 @given(st.integers(1, 200) | st.integers(PIECE - 2, 3 * PIECE), st.integers(0, 9), st.integers(0, 9))
@@ -49,3 +51,17 @@ def test_a_hundred_million_samples_take_no_room() -> None:
     finally:
         tracemalloc.stop()
     assert len(set(found)) == 64 and most < 1 << 20
+
+
+def test_a_loader_looks_the_same_indices_up() -> None:
+    order, shuffled = EpochOrder(3 * PIECE + 5, 7, 0), Shuffled(EpochOrder(3 * PIECE + 5, 7, 0))
+    batches = [
+        range(8),
+        range(PIECE - 3, PIECE + 3),
+        (PIECE + 9, 4, PIECE + 10),
+        range(3 * PIECE, 3 * PIECE + 5),
+        (),
+    ]
+    for epoch in (0, 1, 0):
+        for positions in batches:
+            assert shuffled.indices(epoch, positions) == replace(order, epoch=epoch).indices(positions)

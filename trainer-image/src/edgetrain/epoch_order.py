@@ -28,6 +28,11 @@ class EpochOrder:
     seed: int
     epoch: int
 
+    def piece(self, number: int) -> list[int]:
+        """Indices at PIECE positions, or those that are left, from this multiple of it on."""
+        found: list[int] = _piece(self, number).tolist()
+        return found
+
     def indices(self, positions: Collection[int]) -> list[int]:
         """Indices of the data set at these positions."""
         wanted = np.fromiter(positions, np.int64, len(positions))

@@ -22,6 +22,8 @@ def apportion(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     Everybody gets at least SMALLEST where `total` allows it; else the heaviest do and the others
     nothing. Ties go to the smaller name, so that all members cut alike. Weights are positive.
     """
+    if len(weights) == 1:
+        return dict.fromkeys(weights, total)
     by_weight = sorted(weights, key=lambda name: (-weights[name], name))
     counts = dict.fromkeys(sorted(weights), 0)
     open_names, left = by_weight[: max(1, total // SMALLEST)], total

@@ -38,7 +38,9 @@ class Meter:
         self._speed = Speed()
         self._warm = False
         self._rates = Rates()
-        self._totals = Totals()
+        self._steps = self._samples = 0
+        self._phases: dict[str, float] = {}
+        self._carried: Mapping[str, list[int]] = {}
         self._metrics: dict[str, float | None] = {}
         self._logged = set[str]()
         self._own_data: tuple[int, dict[str, int]] = (0, {})
@@ -105,7 +107,7 @@ class Meter:
             step_seconds,
             self._seconds,
         )
-        self._totals = self._added(step_samples, carried or {})
+        self._add_up(step_samples, carried or {})
         self._described = described
         self._seconds = {}
         self._phase = "apply"
@@ -142,12 +144,18 @@ class Meter:
         self._own_data = samples, labels
         self._changed()
 
-    def _added(self, samples: int, carried: Mapping[str, list[int]]) -> Totals:
-        before = self._totals
-        phases = dict(before.phase_seconds)
+    def _add_up(self, samples: int, carried: Mapping[str, list[int]]) -> None:
+        self._steps += samples > 0
+        self._samples += samples
+        self._carried = carried
+        phases = self._phases
         for phase, seconds in self._seconds.items():
-            phases[phase] = round(phases.get(phase, 0.0) + seconds, 6)
-        return Totals(before.steps + (samples > 0), before.samples + samples, phases, dict(carried))
+            phases[phase] = phases.get(phase, 0.0) + seconds
+
+    @property
+    def _totals(self) -> Totals:
+        phases = {phase: round(seconds, 6) for phase, seconds in self._phases.copy().items()}
+        return Totals(self._steps, self._samples, phases, dict(self._carried))
 
     def _turn_over(self) -> float:
         now = self._clock()

@@ -1,13 +1,13 @@
 """The order in which samples come in an epoch, the same on every worker."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 
 from edgetrain.engine.errors import BadProgram
-from edgetrain.epoch_order import EpochOrder
+from edgetrain.epoch_order import PIECE, EpochOrder
 from edgetrain.loop.random_numbers import SharedNumbers
 
 
@@ -18,14 +18,25 @@ class Order(Protocol):
         """Indices of the data set at these positions."""
 
 
-@dataclass(frozen=True)
 class Shuffled:
     """Another order in each epoch, never held as a whole."""
 
-    order: EpochOrder
+    def __init__(self, order: EpochOrder) -> None:
+        self._order = order
+        self._held = (-1, -1)
+        """Epoch and number of the piece at hand."""
+        self._piece: list[int] = []
 
     def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
-        return replace(self.order, epoch=epoch).indices(positions)
+        number = min(positions, default=0) // PIECE
+        if (epoch, number) != self._held:
+            self._held = epoch, number
+            self._piece = replace(self._order, epoch=epoch).piece(number)
+        start = number * PIECE
+        if max(positions, default=0) < start + PIECE:
+            # Most batches lie within a piece, and a handful of numbers is looked up sooner than by arrays.
+            return [self._piece[position - start] for position in positions]
+        return replace(self._order, epoch=epoch).indices(positions)
 
 
 class InOrder:
