@@ -86,6 +86,7 @@ def test_the_guide_leads_to_a_model_and_back(environment: Environment) -> None:
     ended = {c.type: c.status for c in status(environment).conditions}
     assert (ended[ConditionType.COMPLETE], ended[ConditionType.FAILED]) == ("True", "False")
     assert accuracy(environment) >= ACCURACY_GOAL
+    assert status(environment).progress.metrics["accuracy"] == pytest.approx(accuracy(environment), abs=1e-3)
     guide.follow("Upgrade")
     guide.follow("Remove it")
     with pytest.raises(LabError, match="NotFound"):
