@@ -13,13 +13,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples import conversions
+
 from benchmarks.harness import Goal, Row, end_when_told, median_row, publish
 from edgetrain import link
-from tests.support.group import ROOT
 from tests.support.trainers import coordinating, stop_all
 
-BEFORE = Path(os.environ.get("BEFORE", ROOT / "examples" / "before"))
-AFTER = [Path(os.environ["AFTER"])] if "AFTER" in os.environ else [*ROOT.glob("examples/[sf][cr]*")]
+BEFORE = Path(os.environ.get("BEFORE", conversions.BEFORE))
+AFTER = [Path(os.environ["AFTER"])] if "AFTER" in os.environ else conversions.AFTER
 NAMES = os.environ.get("SCRIPTS", "").split(",") if os.environ.get("SCRIPTS") else None
 ROUNDED = {"closures", "mixed"}
 """Whose line search, or bf16, makes more of sums that come in another order."""
@@ -59,8 +60,7 @@ def pairs() -> list[Pair]:
     """Those whose packages are here."""
     missing = [name for name in FRAMEWORKS if importlib.util.find_spec(name) is None]
     found = []
-    for before in sorted(BEFORE.glob("*.py")):
-        after = next(path for folder in AFTER if (path := folder / before.name).exists())
+    for before, after in conversions.pairs(BEFORE, AFTER):
         if NAMES is not None and before.stem not in NAMES:
             continue
         if lacking := [name for name in missing if name in after.read_text()]:

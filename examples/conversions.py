@@ -2,7 +2,7 @@
 
 import ast
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -16,10 +16,13 @@ become, alone and in groups that lose and get members; `make bench NAME=scripts`
 """
 
 
-def pairs() -> Iterator[tuple[Path, Path]]:
-    """Each script before, and what it becomes."""
-    for before in sorted((HERE / "before").glob("*.py")):
-        yield before, next(path for path in HERE.glob(f"[!b]*/{before.name}"))
+BEFORE, AFTER = HERE / "before", (HERE / "scripts", HERE / "frameworks")
+
+
+def pairs(before: Path = BEFORE, after: Sequence[Path] = AFTER) -> Iterator[tuple[Path, Path]]:
+    """Each script before, and what it becomes, from one of the directories `after`."""
+    for script in sorted(before.glob("*.py")):
+        yield script, next(path for folder in after if (path := folder / script.name).exists())
 
 
 def code(path: Path) -> list[str]:

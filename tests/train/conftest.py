@@ -1,10 +1,12 @@
-"""A group to a test."""
+"""A group, or a session, to a test."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from edgetrain.session import Session
+from tests.support.alone import alone
 from tests.support.fake_group import ENDLESS, Start, pretending
 from tests.support.group import LocalGroup
 
@@ -25,3 +27,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for group in groups:
         group.close()
         group.check_history()
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    """Of a program that runs alone."""
+    return alone(tmp_path)

@@ -9,12 +9,7 @@ from torch.utils.data import DataLoader
 
 from edgetrain.engine.errors import BadProgram
 from edgetrain.session import Session
-from tests.support.alone import DATA, X, alone, loss_of, prepared, train
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return alone(tmp_path)
+from tests.support.alone import DATA, X, loss_of, prepared, train
 
 
 def test_alone_it_does_what_the_plain_loop_does(session: Session) -> None:

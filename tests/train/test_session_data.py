@@ -3,7 +3,6 @@
 import io
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,7 @@ from edgetrain.engine.errors import BadProgram, EmptyDataset, TrainingError
 from edgetrain.loop.own_data import OwnData
 from edgetrain.loop.source import source_of
 from edgetrain.session import Session
-from tests.support.alone import DATA, alone, prepared, train, trained_on
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return alone(tmp_path)
+from tests.support.alone import DATA, prepared, train, trained_on
 
 
 class Doubled(Dataset[int]):

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,12 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from edgetrain.engine.errors import BadProgram
 from edgetrain.session import Session
-from tests.support.alone import DATA, alone, loss_of, prepared, train
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return alone(tmp_path)
+from tests.support.alone import DATA, loss_of, prepared, train
 
 
 def test_variables_of_a_function_cannot_be_kept(session: Session) -> None:

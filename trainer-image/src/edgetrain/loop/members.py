@@ -75,5 +75,6 @@ class Members:
 
 
 def number_of(value: float | torch.Tensor) -> float:
+    """As a plain number, whatever a program has it in."""
     # Detached first: torch warns of a number taken from a tensor that is part of a graph, as a loss is.
     return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)

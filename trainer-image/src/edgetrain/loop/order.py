@@ -61,26 +61,23 @@ class Sampled:
         return [self._drawn[position] for position in positions]
 
     def _draw(self, epoch: int) -> list[int]:
-        drawn = [int(index) for index in drawn_by(self._sampler, self._seed, epoch)]
+        drawn = [int(index) for index in self._flat(drawn_by(self._sampler, self._seed, epoch))]
         if len(drawn) != self._samples:
             raise BadProgram(
                 f"the sampler {type(self._sampler).__name__} says that it has {self._samples} samples "
-                f"and gave {len(drawn)}: its __len__ has to be right"
+                f"and gave {len(drawn)}: its __len__ has to be right, and the same in each epoch"
             )
+        return drawn
+
+    def _flat(self, drawn: list[Any]) -> list[Any]:
         return drawn
 
 
 class Batched(Sampled):
     """As a batch sampler of the program's own says."""
 
-    def _draw(self, epoch: int) -> list[int]:
-        drawn = [int(index) for batch in drawn_by(self._sampler, self._seed, epoch) for index in batch]
-        if len(drawn) != self._samples:
-            raise BadProgram(
-                f"the batch sampler {type(self._sampler).__name__} gave {self._samples} samples in one epoch "
-                f"and {len(drawn)} in another: let it give as many in each"
-            )
-        return drawn
+    def _flat(self, drawn: list[Any]) -> list[Any]:
+        return [index for batch in drawn for index in batch]
 
 
 def drawn_by(sampler: Any, seed: int, epoch: int) -> list[Any]:
@@ -94,6 +91,7 @@ def drawn_by(sampler: Any, seed: int, epoch: int) -> list[Any]:
 
 
 def seed_in(seed: int, epoch: int) -> int:
+    """What random numbers begin with in an epoch, on all workers."""
     return seed * 1_000_003 + epoch
 
 

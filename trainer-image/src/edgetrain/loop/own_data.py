@@ -25,6 +25,7 @@ class OwnData:
         self._samples, self._by_label = 0, Counter[str]()
 
     def add(self, batch: Any) -> None:
+        """The program is given this batch."""
         self._samples += round(samples_of(batch))
         if self._labels:
             found = self._labels(batch)
@@ -32,6 +33,7 @@ class OwnData:
             self._by_label.update(_text(value) for value in values)
 
     def pass_ended(self) -> None:
+        """The data come from the start again: what they have come to is told."""
         if self._samples:
             self._tell(self._samples, _most(self._by_label))
         self._samples, self._by_label = 0, Counter()

@@ -49,6 +49,7 @@ class SharedNumbers:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
+        """Meanwhile they are drawn, from where they were left; the program's are as before afterwards."""
         before = _states()
         if self._states is None:
             torch.default_generator.manual_seed(self._seed)

@@ -41,10 +41,13 @@ class Records:
         Raises:
             BadProgram: the stream ends before one of them.
         """
-        epoch = indices[0] // self._samples
-        if epoch != self._epoch:
+        epoch, numbers = indices[0] // self._samples, [index % self._samples for index in indices]
+        if epoch != self._epoch or self._next - min(numbers) > len(self._behind):
             self._begin(epoch)
-        return [self._sample(index % self._samples) for index in indices]
+        # Once for all of them, since states of random numbers are large.
+        with self._numbers.in_use():
+            found = {number: self._sample(number) for number in sorted(numbers)}
+        return [found[number] for number in numbers]
 
     def _begin(self, epoch: int) -> None:
         self._epoch, self._next = epoch, 0
@@ -54,15 +57,12 @@ class Records:
             self._left = iter(self._stream)
 
     def _sample(self, number: int) -> Any:
-        back = self._next - number
-        if back > len(self._behind):
-            self._begin(self._epoch)
-        elif back > 0:
-            return self._behind[-back]
-        with self._numbers.in_use():
-            while self._next <= number:
-                self._behind.append(self._following())
-                self._next += 1
+        """In ascending order: what is behind is looked up before more is read."""
+        if number < self._next:
+            return self._behind[number - self._next]
+        while self._next <= number:
+            self._behind.append(self._following())
+            self._next += 1
         return self._behind[-1]
 
     def _following(self) -> Any:

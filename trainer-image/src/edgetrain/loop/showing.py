@@ -44,13 +44,14 @@ class Showing:
         """A batch's step is committed: the `batch`-th of an epoch of `batches`."""
         if self._board and engine.last and engine.standing[0] == 0:
             self._board.add_scalar("loss", engine.last.loss, engine.last.number)
-        if not self.wanted or (self._clock() < self._due and batch < batches):
+        if not self.wanted:
             return
-        if self._on_terminal:
-            self._due = self._clock() + DRAW_SECONDS
+        now = self._clock()
+        if self._on_terminal and (now >= self._due or batch >= batches):
+            self._due = now + DRAW_SECONDS
             self._draw(engine, batch, batches)
-        elif self._clock() >= self._due:
-            self._due = self._clock() + LINE_SECONDS
+        elif not self._on_terminal and now >= self._due:
+            self._due = now + LINE_SECONDS
             if engine.standing[0] == 0:
                 print(f"edgetrain: {line(engine.meter.progress, engine.standing[1])}", file=self._stream)
 

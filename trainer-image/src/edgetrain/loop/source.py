@@ -94,7 +94,7 @@ def _of_stream(loader: "DataLoader[Any]", steps: int | None, seed: int) -> Sourc
             "session.loader got a stream that cannot be begun anew, as for an epoch or after a loss: let "
             "its __iter__ make a new iterator, or give each worker a stream of its own by local=True"
         )
-    samples = steps * size if steps is not None else _length_of(stream)
+    samples = steps * size if steps is not None else length_of(stream, "a stream")
     if loader.drop_last:
         samples -= samples % size
     if not samples:
@@ -110,12 +110,16 @@ def _of_stream(loader: "DataLoader[Any]", steps: int | None, seed: int) -> Sourc
     )
 
 
-def _length_of(stream: Any) -> int:
+def length_of(data: Any, what: str) -> int:
+    """
+    Raises:
+        BadProgram: it has none; `what` it is, for the one who reads that.
+    """
     try:
-        return len(stream)
+        return len(data)
     except TypeError as error:
         raise BadProgram(
-            "session.loader got a stream without a length: say how many steps an epoch has, by steps=..."
+            f"session.loader got {what} without a length: say how many steps an epoch has, by steps=..."
         ) from error
 
 

@@ -7,17 +7,18 @@ from typing import Any, Protocol
 
 from edgetrain.data import Block, SamplerState, steps_of
 from edgetrain.engine.assignment import StepAssignment
-from edgetrain.engine.errors import BadProgram, EmptyDataset
+from edgetrain.engine.errors import EmptyDataset
 from edgetrain.engine.place import Place
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.loop.fetching import Fetching, Foreseen
 from edgetrain.loop.own_data import OwnData, samples_of
-from edgetrain.loop.source import Source
+from edgetrain.loop.source import Source, length_of
 
 STAND_IN = 2
 """Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
 ALL_STEPS = 1 << 40
 """More than any epoch has: where it ends is the program's to say."""
+LOCAL = "local data"
 
 
 _NONE = object()
@@ -143,7 +144,8 @@ class Own:
         self._data, self._length, self._epoch = data, length, epoch
         self._steps, self._counted = steps, counted
         if steps is None:
-            _length_of(data)
+            # Where the loader is made, and not when an epoch begins, it is said that there is none.
+            length_of(data, LOCAL)
         self.described = f"data of each worker's own, {steps or 'all'} steps an epoch"
         self._left: Iterator[Any] = iter(())
         self._given: Any = None
@@ -185,7 +187,7 @@ class Own:
 
     @property
     def _own_steps(self) -> int:
-        return _length_of(self._data) if self._steps is None else self._steps
+        return length_of(self._data, LOCAL) if self._steps is None else self._steps
 
     def _next(self) -> Any:
         batch = next(self._left, _NONE)
@@ -231,12 +233,3 @@ class Numbers:
 
     def __len__(self) -> int:
         return self._count
-
-
-def _length_of(data: Any) -> int:
-    try:
-        return len(data)
-    except TypeError as error:
-        raise BadProgram(
-            "session.loader got local data without a length: say how many steps an epoch has, by steps=..."
-        ) from error
