@@ -5,7 +5,7 @@ what a lost member held in hand goes back into the record by the very commit tha
 Positions count along the epoch's order; `epoch_order` turns them into indices of the data set.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -65,6 +65,13 @@ class SamplerState:
         block = Block(*part.bounds(self.samples or self.block.stop))
         return replace(self, epoch=self.epoch + (not self.left), block=block, cursor=block.start)
 
+    def in_epoch(self, epoch: int) -> Self:
+        """In this epoch or a later one: what was left of one before is left out."""
+        rolled = self.rolled()
+        if rolled.epoch >= epoch:
+            return rolled
+        return replace(self, epoch=epoch, cursor=self.block.start, returned=())
+
     def over(self, epochs: int) -> bool:
         """Whether `epochs` epochs are done."""
         return self.rolled().epoch >= epochs
@@ -116,16 +123,14 @@ def cut(
     record = record.rolled(part)
     ahead = record.block.stop - record.cursor
     fresh = _take(ahead, batch)
-    steps = steps_of(ahead, batch)
-    there = len(record.returned)
-    more = there if record.at_once else -(-there // steps) if steps else _take(there, batch)
+    more = _more(record, ahead, batch) if record.returned else 0
     again, rest = record.returned[:more], record.returned[more:]
     stop = record.cursor + fresh
     positions = again + tuple(range(record.cursor, stop))
     counts = apportion(len(positions), weights)
     return BatchPartition(
         epoch=record.epoch,
-        slices=dict(zip(counts, _split(positions, counts.values()), strict=True)),
+        slices=_split(positions, counts),
         after=replace(record, cursor=stop, returned=rest),
     )
 
@@ -144,6 +149,14 @@ def _take(there: int, most: int) -> int:
     return take
 
 
+def _more(record: SamplerState, ahead: int, batch: int) -> int:
+    """Of what was returned, so much goes with the next step; `ahead`: samples that were never handed out."""
+    there, steps = len(record.returned), steps_of(ahead, batch)
+    if record.at_once:
+        return there
+    return -(-there // steps) if steps else _take(there, batch)
+
+
 def steps_of(samples: int, batch: int) -> int:
     """In how many steps `cut` hands so many samples out."""
     whole, rest = divmod(samples, batch)
@@ -152,8 +165,9 @@ def steps_of(samples: int, batch: int) -> int:
     return whole + (rest > 0)
 
 
-def _split(positions: tuple[int, ...], counts: Iterable[int]) -> Iterable[tuple[int, ...]]:
-    start = 0
-    for count in counts:
-        yield positions[start : start + count]
+def _split(positions: tuple[int, ...], counts: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    start, slices = 0, {}
+    for holder, count in counts.items():
+        slices[holder] = positions[start : start + count]
         start += count
+    return slices

@@ -4,33 +4,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from edgetrain.data import Over
+from edgetrain.data import BatchPartition, Over, cut, step_for_all
 from edgetrain.engine.assignment import Step, StepAssignment
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.place import OVER, Places
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.step_kind import StepKind
-from edgetrain.link import FormationId, Message, Progress
-from edgetrain_protocol.history import NO_HISTORY
+from edgetrain.link import Message, Progress
 
-NOBODY = FormationId(NO_HISTORY, 0)
 ME = "alone"
+ALL_MINE = {ME: 1.0}
 
 
 class Alone:
-    """Cuts the same batches as a job with one member; gradients stay as they are."""
+    """Cuts the same batches as a job with one member; gradients stay as they are.
+
+    A small model's step takes less than what a job's ledger takes to follow it: the record is all that is
+    kept of that here.
+    """
 
     def __init__(self, ledger: Ledger, places: Places) -> None:
-        self._ledger, self._places = ledger, places
+        self._loop, self._places = ledger, places
+        """As at the start of the loop; what has become of it since is in the record."""
+        self._record = ledger.record
+        self._in_hand: BatchPartition | None = None
         self.last: Step | None = None
         self.step = 0
         self.loss: float | None = None
         """It is the program's own already."""
         self.standing = (0, 1)
-        self.meter = Meter(lambda: None)
+        self.meter = Meter(lambda: None, phases=False)
+        self.early = False
 
     def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        return self._ledger.foreseen(ME)
+        return replace(self._loop, record=self._record, cut=self._in_hand).foreseen(ME)
 
     def send(self, message: Message) -> None:
         """There is nobody to be told."""
@@ -39,7 +46,8 @@ class Alone:
         """Its own state is all there is."""
 
     def go_over(self, ledger: Ledger) -> None:
-        self._ledger = self._ledger.in_loop(ledger)
+        if self._loop.epochs < ledger.epochs:
+            self._loop, self._record, self._in_hand = ledger, ledger.record, None
 
     def take_back(self) -> None:
         """It gives up no step."""
@@ -52,16 +60,19 @@ class Alone:
         raise AssertionError
 
     def next_turn(self, over: Over) -> StepAssignment | None:
-        if self._ledger.record.over(self._places.here.epoch + 1) or over(self._ledger.record):
+        epoch, loop = self._places.here.epoch, self._loop
+        record = self._record.in_epoch(epoch)
+        if record.epoch > epoch or over(self._record):
             return None
-        self._ledger = self._ledger.in_epoch(self._places.here.epoch).share_out(NOBODY, [ME])
-        cut = self._ledger.cut
-        return StepAssignment(cut.epoch, cut.slices[ME], self._ledger.record.rolled().cursor) if cut else None
+        self._record = record
+        part = step_for_all(record, [ME]) if loop.common else cut(record, loop.batch, ALL_MINE)
+        self._in_hand = part
+        return StepAssignment(part.epoch, part.slices[ME], record.cursor)
 
     def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None:
         """As if it had not been there."""
-        if self._ledger.cut:
-            self._ledger = replace(self._ledger, record=self._ledger.cut.after, cut=None, cut_in=None)
+        if self._in_hand:
+            self._record = self._in_hand.after
         return self.next_turn(over)
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None:
@@ -74,13 +85,15 @@ class Alone:
         self.step += 1
         if turn.kind is not StepKind.BATCH:
             return
+        assert self._in_hand
         self.meter.computed(computed)
-        self._ledger = self._ledger.committed(self.step, loss, computed)
+        record = self._record = self._in_hand.after
+        self._in_hand = None
         self.last = Step(self.step, turn.epoch, loss, turn.positions, 1)
-        step, ledger = self.step, self._ledger
+        step, epochs = self.step, self._loop.epochs
 
         def described() -> Progress:
-            done = 0.0 if self._places.own_loop else 100.0 * ledger.record.part_done(ledger.epochs)
+            done = 0.0 if self._places.own_loop else 100.0 * record.part_done(epochs)
             return Progress(None, "", step, turn.epoch, percent=done, loss=loss)
 
         self.meter.committed(described, computed)

@@ -1,14 +1,13 @@
 """One pass through the program's loop, and what came of it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain_protocol.history import NO_HISTORY, History
 
 
-@dataclass(frozen=True)
-class StepAssignment:
+class StepAssignment(NamedTuple):
     """One pass through the program's loop."""
 
     epoch: int
@@ -27,8 +26,7 @@ class StepAssignment:
     """What this member brings into a step of numbers."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A committed step, as this member saw it."""
 
     number: int

@@ -5,7 +5,7 @@ Owns the member of the job and what serves it: the reader of orders, the state s
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn
 
 from edgetrain.data import Over
@@ -57,7 +57,7 @@ class Boundary:
         objects: Sequence[Stateful],
         places: Places,
     ) -> None:
-        self._places = places
+        self._places, self.early = places, True
         self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
         self._stepping = StepEngine(
@@ -155,9 +155,9 @@ class Boundary:
         gradients. If nobody does, there was no step.
         """
         if turn.done is None:
-            self.reduce_step(replace(turn, positions=()), 0.0, 0)
+            self.reduce_step(turn._replace(positions=()), 0.0, 0)
         done = turn.done or self._stepping.committing.with_gradients
-        return self.next_turn(over) if done is None else replace(turn, positions=(), replay=None, done=done)
+        return self.next_turn(over) if done is None else turn._replace(positions=(), replay=None, done=done)
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None:
         """Before backward: what it makes may be on its way to the others while it still runs."""

@@ -29,8 +29,20 @@ class Rates(NamedTuple):
 class Meter:
     """Times the phases of a step. For the program's thread; any other may ask for `progress`."""
 
-    def __init__(self, changed: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """`changed` is called whenever `progress` is another one."""
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        phases: bool = True,
+    ) -> None:
+        """
+        Args:
+            changed: called whenever `progress` is another one.
+            phases: somebody asks for them. To time each takes longer than all else that a step costs a
+                program that runs alone.
+        """
+        self._phased = phases
         self._changed, self._clock = changed, clock
         self._phase, self._since = "wait", clock()
         self._last_commit = self._since
@@ -70,12 +82,16 @@ class Meter:
 
     def enter(self, phase: str) -> None:
         """From now on it is this phase."""
+        if not self._phased:
+            return
         self._turn_over()
         self._phase = phase
         self._changed()
 
     def computed(self, samples: int) -> None:
         """This member's own part of a step is done: `samples` went through the model."""
+        if not self._phased:
+            return
         self._turn_over()
         busy = sum(seconds for phase, seconds in self._seconds.items() if phase not in SHARED_PHASES)
         # The first step allocates and warms up; it says nothing about the next.

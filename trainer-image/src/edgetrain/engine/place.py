@@ -6,12 +6,10 @@ that state was taken, and only there the state becomes its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A pass through the data, or the end of all loops."""
 
     epoch: int = 0
@@ -25,7 +23,7 @@ class Place:
     """Which of the program's loaders it goes through, by the order in which they were made."""
 
     def to_document(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self | None:
@@ -67,15 +65,15 @@ class Places:
 
     def _seen_from(self, wanted: Place) -> Place:
         """Where the program is, but for the number of its batches; an older version has named no loader."""
-        return replace(self.here, passed=wanted.passed, loader=self.here.loader if wanted.loader else 0)
+        return self.here._replace(passed=wanted.passed, loader=self.here.loader if wanted.loader else 0)
 
     def enter(self, loader: int = 0) -> None:
         """The program is about to go through the data."""
-        self.here = replace(self.here, inside=True, passed=0, loader=loader)
+        self.here = self.here._replace(inside=True, passed=0, loader=loader)
 
     def given(self) -> None:
         """A batch."""
-        self.here = replace(self.here, passed=self.here.passed + 1)
+        self.here = self.here._replace(passed=self.here.passed + 1)
 
     def after(self, epoch: int) -> Place:
         """Where the loop over epochs goes from this one."""

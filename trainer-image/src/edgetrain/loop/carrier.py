@@ -14,6 +14,8 @@ class Engine(Protocol):
     """What carries the steps: a member of a job, or nothing but this process."""
 
     meter: Meter
+    early: bool
+    """It takes gradients while backward still runs: whether it makes any has to be known before."""
 
     @property
     def last(self) -> Step | None: ...

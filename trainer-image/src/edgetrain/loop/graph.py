@@ -26,9 +26,10 @@ def leads_to(root: torch.Tensor, parameters: Collection[int]) -> bool:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if id(getattr(node, "variable", None)) in parameters:
+        if following := node.next_functions:
+            left.extend(one for one, _ in following)
+        elif id(getattr(node, "variable", None)) in parameters:
             return True
-        left.extend(following for following, _ in node.next_functions)
     return False
 
 

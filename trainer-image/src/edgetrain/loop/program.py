@@ -1,7 +1,7 @@
 """A program on its way through its loops, and the engine that carries its steps."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -26,6 +26,23 @@ from edgetrain.loop.supply import EpochLength, Supply
 from edgetrain.loop.user_state import UserState
 from edgetrain.loop.window import GradientWindow
 
+
+class Reporting:
+    """Around what a program asks of its session, several times a step: a class, since a generator's frame
+    takes longer than many a step's part. It has no state of its own, so that it may be nested."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self._tell = tell
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TrainingError):
+            self._tell(Failed(error.reason, str(error)))
+        elif isinstance(error, SystemExit):
+            self._tell()
+
+
 _END = object()
 FOR_EVER = 1 << 30
 """Passes that are over for one that comes when all are."""
@@ -40,6 +57,7 @@ class Program:
         self.length = EpochLength()
         self.loops = Loops()
         self.showing = showing
+        self._reporting = Reporting(self._tell)
         self.supplies: list[Supply] = []
         """In the order in which the program has named them, which is that of its loops."""
         self.loaders = 0
@@ -181,16 +199,16 @@ class Program:
 
     # --- what torch tells
 
-    @contextlib.contextmanager
-    def around_backward(self, root: torch.Tensor, *, kept: bool, differentiable: bool) -> Iterator[None]:
+    def backward(
+        self, run: Callable[[], None], root: torch.Tensor, *, kept: bool, differentiable: bool
+    ) -> None:
         with self.reported():
             if differentiable:
                 raise BadProgram(
                     "backward was asked for gradients with a graph (create_graph=True), which the others' "
                     "have not: take them by torch.autograd.grad, and call backward of what is made of them"
                 )
-            with self.running.around_backward(root, kept=kept):
-                yield
+            self.running.backward(run, root, kept=kept)
 
     def before_step(self, optimizer: Optimizer) -> None:
         with self.reported():
@@ -201,17 +219,9 @@ class Program:
 
     # --- what the supervisor is told
 
-    @contextlib.contextmanager
-    def reported(self) -> Iterator[None]:
+    def reported(self) -> Reporting:
         """Tell the supervisor by which name the job's condition shall call what went wrong."""
-        try:
-            yield
-        except SystemExit:
-            self._tell()
-            raise
-        except TrainingError as error:
-            self._tell(Failed(error.reason, str(error)))
-            raise
+        return self._reporting
 
     def _tell(self, *messages: Message) -> None:
         """These, after all that was said before; returns once they have been handed over."""

@@ -4,10 +4,11 @@ where they were asked for. The main member's alone, since all know the same."""
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, TextIO
 
 from edgetrain.engine.errors import BadProgram
+from edgetrain.engine.place import Place
 from edgetrain.link import Progress
 from edgetrain.loop.carrier import Engine
 from edgetrain_protocol.names import PROGRESS
@@ -40,16 +41,16 @@ class Showing:
         self._bar: Any = None
         self._board = _board(board) if board else None
 
-    def step(self, engine: Engine, batch: int, batches: int) -> None:
-        """A batch's step is committed: the `batch`-th of an epoch of `batches`."""
+    def step(self, engine: Engine, here: Place, batches: Sized) -> None:
+        """A batch's step is committed: the last that was given at this place, of an epoch of `batches`."""
         if self._board and engine.last and engine.standing[0] == 0:
             self._board.add_scalar("loss", engine.last.loss, engine.last.number)
         if not self.wanted:
             return
         now = self._clock()
-        if self._on_terminal and (now >= self._due or batch >= batches):
+        if self._on_terminal and (now >= self._due or here.passed >= len(batches)):
             self._due = now + DRAW_SECONDS
-            self._draw(engine, batch, batches)
+            self._draw(engine, here.passed, len(batches))
         elif not self._on_terminal and now >= self._due:
             self._due = now + LINE_SECONDS
             if engine.standing[0] == 0:

@@ -1,10 +1,8 @@
 """What a program does with its batches, told to the engine: which backward belongs to which step."""
 
-import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -170,7 +168,7 @@ class Steps:
         batch = self.supply.batch(turn)
         weight = self.supply.weight(batch) if turn.positions else None
         self._computed = len(turn.positions) if weight is None else round(weight)
-        self._turn = replace(turn, weight=weight)
+        self._turn = turn if weight is None else turn._replace(weight=weight)
         self.engine.meter.enter("forward")
         return batch
 
@@ -196,7 +194,7 @@ class Steps:
             )
         if not weight >= 0:
             raise BadProgram(f"session.weigh got {weight}: give it 0 or more, such as the number of tokens")
-        self._turn = replace(self._turn, weight=float(weight))
+        self._turn = self._turn._replace(weight=float(weight))
 
     @property
     def unused(self) -> bool:
@@ -205,28 +203,31 @@ class Steps:
 
     # --- what torch tells
 
-    @contextlib.contextmanager
-    def around_backward(self, root: torch.Tensor, *, kept: bool) -> Iterator[None]:
-        """Make the gradients that come of it the group's; and `root`, unless its graph is `kept`, their
+    def backward(self, run: Callable[[], None], root: torch.Tensor, *, kept: bool) -> None:
+        """Make the gradients that `run` makes the group's; and `root`, unless its graph is `kept`, their
         loss."""
-        if turn := self._belongs_to():
-            with self._window.kept():
-                yield from self._carried(turn, root, kept)
-        else:
-            yield
+        turn = self._belongs_to()
+        if turn is None:
+            run()
+            return
+        self._window.keep()
+        try:
+            self._carried(run, turn, root, kept)
+        finally:
+            self._window.let_go()
 
-    def _carried(self, turn: StepAssignment, root: torch.Tensor, kept: bool) -> Iterator[None]:
+    def _carried(self, run: Callable[[], None], turn: StepAssignment, root: torch.Tensor, kept: bool) -> None:
         if not self._looked:
             self._look(root, turn)
-        scale, engine = self._parts.scale(), self.engine
-        loss = float(root.detach().mean()) / scale
-        sure = leads_to(root, self._flat.trained_ids)
+        scale, engine = self._parts.scale() if self._flat.scaled else 1.0, self.engine
+        loss = (root.item() if root.numel() == 1 else float(root.detach().mean())) / scale
+        sure = engine.early and leads_to(root, self._flat.trained_ids)
         before = [] if sure else self._marks()
         engine.meter.enter("backward")
         if sure:
             engine.begin_step(turn, loss)
         try:
-            yield
+            run()
         except BaseException as error:
             engine.abandon_step(f"the program failed in backward: {error!r}")
             raise
@@ -257,17 +258,18 @@ class Steps:
         self.engine.reduce_step(turn, loss, self._computed)
         self._window.open()
         if turn.kind is StepKind.BATCH:
-            self._showing.step(self.engine, self.places.here.passed, len(self.supply))
+            self._showing.step(self.engine, self.places.here, self.supply)
         self.engine.meter.enter("apply")
 
     def _marks(self) -> list[tuple[torch.Tensor | None, int]]:
         return [(p.grad, -1 if p.grad is None else p.grad._version) for p in self._flat.trained]
 
     def _moved(self, before: list[tuple[torch.Tensor | None, int]]) -> bool:
-        now = self._marks()
-        return any(
-            grad is not was or version != old for (grad, version), (was, old) in zip(now, before, strict=True)
-        )
+        for parameter, (was, version) in zip(self._flat.trained, before, strict=True):
+            grad = parameter.grad
+            if grad is not was or (grad is not None and grad._version != version):
+                return True
+        return False
 
     def before_step(self, optimizer: Optimizer) -> None:
         """Raises BadProgram: it would make this member drift from the others."""

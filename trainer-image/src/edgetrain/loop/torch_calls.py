@@ -9,7 +9,6 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
@@ -23,11 +22,12 @@ from torch.optim.optimizer import (
 class Listener(Protocol):
     """Called in the thread that has begun to listen, alone."""
 
-    def around_backward(
-        self, root: torch.Tensor, *, kept: bool, differentiable: bool
-    ) -> AbstractContextManager[None]:
+    def backward(
+        self, run: Callable[[], None], root: torch.Tensor, *, kept: bool, differentiable: bool
+    ) -> None:
         """
         Args:
+            run: makes the gradients.
             root: what backward was called of.
             kept: its graph is kept for another one.
             differentiable: gradients are to have a graph of their own.
@@ -51,8 +51,8 @@ def listen(listener: Listener) -> None:
     global _listening, _thread, _inside
     if _listening is None:
         torch.autograd.backward = _wrapped(torch.autograd.backward)
-        register_optimizer_step_pre_hook(lambda optimizer, *_: _tell_before(optimizer))
-        register_optimizer_step_post_hook(lambda optimizer, *_: _tell_after(optimizer))
+        register_optimizer_step_pre_hook(_tell_before)
+        register_optimizer_step_post_hook(_tell_after)
     _listening, _thread, _inside = weakref.ref(listener), threading.get_ident(), False
 
 
@@ -65,12 +65,12 @@ def _listener() -> Listener | None:
     return _listening() if _listening and threading.get_ident() == _thread else None
 
 
-def _tell_before(optimizer: Optimizer) -> None:
+def _tell_before(optimizer: Optimizer, *_: Any) -> None:
     if listener := _listener():
         listener.before_step(optimizer)
 
 
-def _tell_after(optimizer: Optimizer) -> None:
+def _tell_after(optimizer: Optimizer, *_: Any) -> None:
     if listener := _listener():
         listener.after_step(optimizer)
 
@@ -92,8 +92,12 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
             return
         _inside, root = True, tensors if isinstance(tensors, torch.Tensor) else tensors[0]
         try:
-            with listener.around_backward(root, kept=bool(retain_graph), differentiable=create_graph):
-                original(tensors, grad_tensors, retain_graph, create_graph, *args, **kwargs)
+            listener.backward(
+                lambda: original(tensors, grad_tensors, retain_graph, create_graph, *args, **kwargs),
+                root,
+                kept=bool(retain_graph),
+                differentiable=create_graph,
+            )
         finally:
             _inside = False
 

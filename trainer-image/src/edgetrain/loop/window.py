@@ -1,7 +1,6 @@
 """Gradients that a program has summed up and not used yet, as it does over several batches."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -22,15 +21,14 @@ class GradientWindow:
         self._before: dict[str, Tensor] | None = None
         """What was summed up before the backward that is under way."""
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """While a backward is under way, which adds this member's own gradients to what is there."""
+    def keep(self) -> None:
+        """A backward begins, which adds this member's own gradients to what is there."""
         if self._gives_up:
             self._before = {place: grad.clone() for place, grad in self._unused().items()}
-        try:
-            yield
-        finally:
-            self._before = None
+
+    def let_go(self) -> None:
+        """It is over."""
+        self._before = None
 
     def open(self) -> None:
         """Gradients were made."""

@@ -63,8 +63,7 @@ class Ledger:
         """For a program that is in this epoch: what it has left of one before is left out."""
         if self.record.rolled().epoch >= epoch:
             return self
-        record = replace(self.record, epoch=epoch, cursor=self.record.block.start, returned=())
-        return replace(self, record=record, cut=None, cut_in=None)
+        return replace(self, record=self.record.in_epoch(epoch), cut=None, cut_in=None)
 
     def in_loop(self, fresh: Self) -> Self:
         """For a program that is in a later loop, of which nothing is trained yet: over those data."""
