@@ -37,14 +37,19 @@ def running(
     pause: float = 0.0,
     *,
     workers: Sequence[str] = "abc",
+    later: Sequence[str] = "",
     resume: link.Resume | None = None,
 ) -> Iterator[Coordinator]:
-    """Workers run a script that begins with the head."""
+    """Workers run a script that begins with the head; those who come `later` are ready, in no group yet."""
     root.mkdir(exist_ok=True)
     script = root / "script.py"
     script.write_text(HEAD + text)
     with coordinating(root, script=str(script), pause=pause) as group:
-        group.start(group.spawn_all(*workers), resume)
+        first = group.spawn_all(*workers)
+        # Before the others begin: on a busy machine they could be through before it has started.
+        for worker in later:
+            group.spawn(worker, pause=0.0)
+        group.start(first, resume)
         yield group
 
 

@@ -109,7 +109,8 @@ class Coordinator:
         self.trainers: list[Trainer] = []
         self.members: list[Trainer] = []
         self.number = 0
-        self.decisions: list[Decision] = []
+        self.decisions: list[tuple[Decision, int]] = []
+        """With the step that each is about."""
         self.generation = 1
         self._joined = 0
         """Number of the last formation that took in a newcomer."""
@@ -139,6 +140,10 @@ class Coordinator:
         self.until(lambda: all(t.last(link.Ready) or not t.alive for t in some))
         return some
 
+    def called(self, worker: str) -> Trainer:
+        """The one of this name."""
+        return next(trainer for trainer in self.trainers if trainer.worker == worker)
+
     def start(self, trainers: list[Trainer], resume: link.Resume | None = None) -> None:
         """Begin the generation with these, all of whose states count for the same."""
         for trainer in trainers:
@@ -163,7 +168,7 @@ class Coordinator:
     def form(self, decision: Decision, step: int, current: list[Trainer], **settings: Any) -> FormationId:
         self.number += 1
         formation = self.formation
-        self.decisions.append(decision)
+        self.decisions.append((decision, step))
         peers = [t.peer for t in self.members]
         every = self.options.get("checkpoint_every", 3600.0)
         payload = Payload(self.payload)
@@ -308,7 +313,7 @@ class Coordinator:
                     other.send(message)
 
     def _story(self) -> str:
-        lines = [f"decisions {[str(d) for d in self.decisions]}"]
+        lines = [f"decisions {[f'{decision} {step}' for decision, step in self.decisions]}"]
         for t in self.trainers:
             said = [m for m in t.said if not isinstance(m, (link.Progress, link.StoreSet))]
             lines.append(f"{t.worker} alive={t.alive} {t.last(link.Progress)}")
@@ -348,6 +353,16 @@ def coordinating(root: Path, **options: Any) -> Iterator[Coordinator]:
     finally:
         for trainer in coordinator.trainers:
             trainer.end()
+
+
+def decided(group: Coordinator, step: int) -> Decision:
+    """What became of this step, over which the first formation broke."""
+    decision, about = group.decisions[1]
+    if (decision, about) == (Decision.APPLY, step - 1):
+        # Somebody still waited for the votes of the step before: this one was nobody's yet.
+        return Decision.REDO
+    assert about == step
+    return decision
 
 
 def check_exact(group: Coordinator) -> None:

@@ -70,8 +70,8 @@ def test_no_sample_goes_over_the_wire(tmp_path: Path) -> None:
     """Nor with the state that a newcomer gets, which is sealed there: it is looked at in checkpoints."""
     seen = bytearray()
     try:
-        with watched(seen), running(tmp_path, PROGRAM, pause=0.05) as group:
-            newcomer = group.spawn("d", pause=0.0)
+        with watched(seen), running(tmp_path, PROGRAM, pause=0.05, later="d") as group:
+            newcomer = group.called("d")
             group.until(lambda: group.committed() >= 6)
             group.join(newcomer)
             end_alike(group)

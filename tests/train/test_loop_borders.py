@@ -71,8 +71,8 @@ session.save(model)
 
 @pytest.mark.parametrize("leave", [True, False], ids=["left early", "whole"])
 def test_who_comes_between_two_loops_does_what_is_between_them_once(tmp_path: Path, leave: bool) -> None:
-    with running(tmp_path, BETWEEN.format(leave=leave), pause=0.1) as group:
-        newcomer = group.spawn("d", pause=0.0)
+    with running(tmp_path, BETWEEN.format(leave=leave), pause=0.1, later="d") as group:
+        newcomer = group.called("d")
         group.until(lambda: marks(group, "a"))
         group.join(newcomer)
         end_alike(group)
@@ -98,9 +98,9 @@ session.save(model)
 
 def test_a_new_generation_begins_from_one_who_waits_in_a_call_before_an_epoch(tmp_path: Path) -> None:
     """Others take its state while it stands there."""
-    with running(tmp_path, CALL_BEFORE_DATA, workers="ab") as group:
+    with running(tmp_path, CALL_BEFORE_DATA, workers="ab", later="d") as group:
         waits, away = group.members
-        newcomer = group.spawn("d")
+        newcomer = group.called("d")
         group.until(lambda: marks(group, "b"))
         away.signal(signal.SIGKILL)
         group.until(lambda: not away.alive)
@@ -127,9 +127,9 @@ session.save(model)
 
 
 def test_what_all_had_passed_over_is_no_step_for_who_comes_by_it_later(tmp_path: Path) -> None:
-    with running(tmp_path, ALL_PASS_OVER, pause=0.15, workers="a") as group:
+    with running(tmp_path, ALL_PASS_OVER, pause=0.15, workers="a", later="d") as group:
+        newcomer = group.called("d")
         group.until(lambda: group.committed() >= 4)
-        newcomer = group.spawn("d", pause=0.0)
         group.fetch(newcomer)
         group.until(lambda: group.committed() >= 17)
         group.join(newcomer)
@@ -177,8 +177,8 @@ session.save(model)
 
 
 def test_a_newcomer_does_not_leave_loops_by_what_has_not_moved_while_it_catches_up(tmp_path: Path) -> None:
-    with running(tmp_path, STOPS_EARLY, pause=0.15) as group:
-        newcomer = group.spawn("d", pause=0.0)
+    with running(tmp_path, STOPS_EARLY, pause=0.15, later="d") as group:
+        newcomer = group.called("d")
         group.until(lambda: group.committed() >= 20)
         group.join(newcomer)
         end_alike(group)

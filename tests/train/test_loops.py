@@ -124,8 +124,8 @@ session.save(model)
 
 
 def test_a_newcomer_comes_by_calls_wherever_they_stand(tmp_path: Path) -> None:
-    with running(tmp_path, CALLS_BEFORE_BACKWARD, pause=0.5) as group:
-        newcomer = group.spawn("d", pause=0.0)
+    with running(tmp_path, CALLS_BEFORE_BACKWARD, pause=0.5, later="d") as group:
+        newcomer = group.called("d")
         group.until(lambda: group.committed() >= 5)
         group.lose(group.members[2])
         group.join(newcomer)
@@ -186,8 +186,8 @@ session.save(model)
 
 def test_a_newcomer_has_the_step_numbers_of_the_others(tmp_path: Path) -> None:
     """Also of a step that others had begun with a call."""
-    with running(tmp_path, SCHEDULE_OF_ITS_OWN, pause=0.4) as group:
-        newcomer = group.spawn("d", pause=0.0)
+    with running(tmp_path, SCHEDULE_OF_ITS_OWN, pause=0.4, later="d") as group:
+        newcomer = group.called("d")
         group.until(lambda: group.committed() >= 5)
         group.join(newcomer)
         end_alike(group)
@@ -211,8 +211,8 @@ session.save(model)
 def test_a_newcomer_counts_batches_as_the_others_do(tmp_path: Path) -> None:
     """Its loop has the numbers that theirs have, though they were within an epoch when it came, and between
     two steps of the optimiser."""
-    with running(tmp_path, COUNTED, pause=0.3) as group:
-        newcomer = group.spawn("d", pause=0.0)
+    with running(tmp_path, COUNTED, pause=0.3, later="d") as group:
+        newcomer = group.called("d")
         group.until(lambda: group.committed() >= 27)
         group.lose(group.members[0])
         group.join(newcomer)
@@ -296,8 +296,8 @@ session.save(model)
 
 def test_a_stream_is_shared_out_and_variables_go_along(tmp_path: Path) -> None:
     """Each sample of each epoch is in one step, whoever comes and goes."""
-    with running(tmp_path, STREAM, pause=0.2) as group:
-        newcomer = group.spawn("d", pause=0.0)
+    with running(tmp_path, STREAM, pause=0.2, later="d") as group:
+        newcomer = group.called("d")
         group.until(lambda: group.committed() >= 5)
         group.lose(group.members[0])
         group.join(newcomer)

@@ -10,7 +10,7 @@ import pytest
 
 from edgetrain import link
 from edgetrain.link import Decision
-from tests.support.trainers import Coordinator, check_exact, coordinating, stop_all
+from tests.support.trainers import Coordinator, check_exact, coordinating, decided, stop_all
 
 PACKED = ["bf16", "int8", "lowRank"]
 WAYS = [("ring", "int8"), ("star", "int8"), ("ring", "lowRank"), ("star", "lowRank"), ("star", "bf16")]
@@ -68,7 +68,7 @@ def test_what_a_step_leaves_out_counts_once_however_the_step_went(
     with coordinating(tmp_path, reduction=reduction, payload=payload, **options) as group:
         group.start(group.spawn_all("a", "b", "c", options=fault))
         group.run()
-        assert group.decisions[1] is decision
+        assert decided(group, 4) is decision
         check_balance(group)
         stop_all(group)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from edgetrain.engine.allocator import keep_freed_memory
 from edgetrain.engine.alone import Alone
 from edgetrain.engine.boundary import Boundary
 from edgetrain.engine.errors import BadProgram, TrainingError
@@ -174,6 +175,8 @@ class Program:
         if self.steps is None:
             self.seed = torch.initial_seed()
             flat = self.parts.flat()
+            # Not before: what a program needs while it reads its data in, it may not need again.
+            keep_freed_memory()
             window = GradientWindow(flat, self.parts.optimizers, gives_up=self.link is not None)
             engine = self._engine(flat, supply, window)
             self.steps = Steps(
