@@ -6,8 +6,10 @@ Positions count along the epoch's order; `epoch_order` turns them into indices o
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edgetrain.data_part import WHOLE, DataPart
 from edgetrain.shares import SMALLEST, apportion
@@ -20,8 +22,7 @@ class Block(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True)
-class SamplerState:
+class SamplerState(Struct, frozen=True):
     """What of the current epoch has been trained on, in committed steps.
 
     Raises:
@@ -86,8 +87,7 @@ Over = Callable[[SamplerState], bool]
 """Whether an epoch is over, where its record does not tell: of data that each worker has for itself."""
 
 
-@dataclass(frozen=True)
-class BatchPartition:
+class BatchPartition(Struct, frozen=True):
     """One step's batch, shared out. Becomes part of the record when the step commits."""
 
     epoch: int

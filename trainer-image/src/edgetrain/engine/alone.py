@@ -1,8 +1,9 @@
 """The same loop without a supervisor: a program on a laptop."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NoReturn
+
+from msgspec.structs import replace
 
 from edgetrain.data import BatchPartition, Over, cut, step_for_all
 from edgetrain.engine.assignment import Step, StepAssignment

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
+from msgspec import structs
 
 from edgetrain.engine.agreeing import place_number
 from edgetrain.engine.assignment import StepAssignment
@@ -191,7 +192,7 @@ class Attempts:
         """
         spoilt = bool(attempt.packing and attempt.packing.finish())
         self._early_forbidden = self._early_forbidden or spoilt
-        whole = replace(own, again=spoilt)
+        whole = structs.replace(own, again=spoilt) if spoilt else own
         try:
             return self._formations.conclude(
                 attempt.active, attempt.operation, settle, release=lambda: attempt.job.finish(whole)

@@ -11,6 +11,7 @@ from typing import NoReturn
 from edgetrain.data import Over
 from edgetrain.engine.assignment import Rewound, Step, StepAssignment, Superseded
 from edgetrain.engine.boundary_jobs import BoundaryJobs, Job
+from edgetrain.engine.buckets import SMALLEST_BYTES
 from edgetrain.engine.calls import Calls
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import held
@@ -57,7 +58,7 @@ class Boundary:
         objects: Sequence[Stateful],
         places: Places,
     ) -> None:
-        self._places, self.early = places, True
+        self._places, self.early = places, flat.bytes > SMALLEST_BYTES
         self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
         self._stepping = StepEngine(

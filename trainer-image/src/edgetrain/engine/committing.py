@@ -1,5 +1,7 @@
 """What a committed step changes here, and gives to the program."""
 
+from itertools import chain
+
 import torch
 
 from edgetrain.data import BatchPartition
@@ -108,7 +110,7 @@ class Committing:
 
     def _tell(self, entry: Entry, cut: BatchPartition | None) -> None:
         parts = [part for part in cut.slices.values() if part] if cut else []
-        positions = tuple(position for part in parts for position in part)
+        positions = tuple(chain.from_iterable(parts))
         epoch, history = entry.ledger.record.epoch, entry.formation.history
         self.last = Step(entry.step, epoch, self.loss, positions, len(parts), history)
         own = cut is not None and entry.ledger.common

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor, mul, tensor
+from torch import Tensor, cat, float32, mul, tensor
 
 from edgetrain.engine.buckets import Buckets
 from edgetrain.engine.state.flat_model import FlatModel
+
+SMALL = 1 << 16
+"""Numbers of a bucket that is packed in one piece: more are passed over once, parameter by parameter."""
 
 
 class Packing:
@@ -26,6 +29,7 @@ class Packing:
             ready: called with each bucket's place, once, when its values are all there.
         """
         self._flat, self._buckets, self._part, self._ready = flat, buckets, part, ready
+        self._into = into
         self._rooms, self._presence = flat.rooms(into), flat.presence(into)
         self._missing = [len(bucket.parameters) for bucket in buckets.each]
         # The last one waits for what only the end of backward tells.
@@ -65,8 +69,24 @@ class Packing:
         self._pack_tail()
 
     def _pack_all(self, places: Sequence[int]) -> None:
+        if len(places) > 1 and self._packed_together(places):
+            return
         for place in places:
             _pack(self._flat.trained[place].grad, self._part, self._rooms[place])
+
+    def _packed_together(self, places: Sequence[int]) -> bool:
+        """Whether it could be done at once, as of a small model's gradients, whose number costs more than
+        their size."""
+        start = self._rooms[places[0]].storage_offset()
+        stop = self._rooms[places[-1]].storage_offset() + self._rooms[places[-1]].numel()
+        gradients = [self._flat.trained[place].grad for place in places]
+        if not self._part or stop - start > SMALL or sum(map(_numbers, gradients)) != stop - start:
+            return False
+        begin = self._into.storage_offset()
+        room = self._into[start - begin : stop - begin]
+        cat([gradient.detach().reshape(-1) for gradient in gradients if gradient is not None], out=room)
+        room.mul_(self._part)
+        return True
 
     def _pack_tail(self) -> None:
         """What goes with the last bucket, which no parameter can complete before this."""
@@ -74,11 +94,21 @@ class Packing:
         for buffer, room in zip(flat.float_buffers, self._rooms[len(flat.trained) :], strict=True):
             _pack(buffer, self._part, room)
         made = [0.0 if parameter.grad is None else self._part for parameter in flat.trained]
-        self._presence.copy_(tensor(made))
+        if 0.0 in made:
+            self._presence.copy_(tensor(made))
+        else:
+            self._presence.fill_(self._part)
 
     def _send(self, bucket: int) -> None:
         self._sent[bucket] = True
         self._ready(bucket)
+
+
+def _numbers(gradient: Tensor | None) -> int:
+    """That can be packed as they are."""
+    if gradient is None or gradient.is_sparse or gradient.dtype != float32 or gradient.device.type != "cpu":
+        return 0
+    return gradient.numel()
 
 
 def _pack(value: Tensor | None, part: float, room: Tensor) -> None:

@@ -2,8 +2,9 @@
 worker's own, or a number."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from edgetrain.data import Block, SamplerState, steps_of
 from edgetrain.engine.assignment import StepAssignment

@@ -1,15 +1,15 @@
 """The vote on a step: a member that has all votes knows that every member has prepared the step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+
+from msgspec import Struct
 
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.formation.reducer import Gather, Reducer
 from edgetrain.engine.step_kind import StepKind
 
 
-@dataclass(frozen=True)
-class CommitVote:
+class CommitVote(Struct, frozen=True):
     """What one member puts into the vote."""
 
     step: int
@@ -34,8 +34,7 @@ class CommitVote:
         return [self.step, int(self.kind), self.place, self.hold_revision, *flags, *measured, self.digest]
 
 
-@dataclass(frozen=True)
-class VoteOutcome:
+class VoteOutcome(Struct, frozen=True):
     """What all members read from it alike."""
 
     held: int
@@ -57,9 +56,13 @@ class VoteOutcome:
     """Of the member whose sum took longest."""
 
 
+NUMBERS = len(CommitVote.__struct_fields__)
+"""Of each member's row."""
+
+
 def expect_votes(reducer: Reducer) -> Gather:
     """Make room for them, before the sum: they come without a further round trip then."""
-    return reducer.expect_rows(len(fields(CommitVote)))
+    return reducer.expect_rows(NUMBERS)
 
 
 def vote(gather: Gather, own: CommitVote) -> VoteOutcome:

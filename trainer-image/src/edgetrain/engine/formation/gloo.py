@@ -131,7 +131,7 @@ class ProcessGroup:
         options = dist.ProcessGroupGloo._Options()
         options._timeout = timedelta(seconds=build_seconds)
         options._threads = 2
-        with _reported():
+        with _REPORTED:
             # Raises where `address` is not one of this node's.
             options._devices = [dist.ProcessGroupGloo.create_device(hostname=address, lazy_init=False)]
             self._gloo = dist.ProcessGroupGloo(store, rank, size, options)
@@ -140,29 +140,29 @@ class ProcessGroup:
         """Begin to sum `tensor` over all ranks, in place, by a ring: all end with the same bits."""
         options = dist.AllreduceOptions()
         options.timeout = OPERATION_TIMEOUT
-        with _reported():
+        with _REPORTED:
             work: Work = self._gloo.allreduce([tensor], options)
             return work
 
     def broadcast(self, tensor: torch.Tensor, root: int) -> None:
         options = dist.BroadcastOptions()
         options.rootRank, options.rootTensor, options.timeout = root, 0, OPERATION_TIMEOUT
-        with _reported():
+        with _REPORTED:
             self._gloo.broadcast([tensor], options).wait()
 
     def send(self, tensor: torch.Tensor, to: int, tag: int) -> Work:
         """Begin to send; `wait_for` the result before the tensor is touched again."""
-        with _reported():
+        with _REPORTED:
             work: Work = self._gloo.send([tensor], to, tag)
             return work
 
     def receive(self, tensor: torch.Tensor, source: int, tag: int) -> Work:
-        with _reported():
+        with _REPORTED:
             work: Work = self._gloo.recv([tensor], source, tag)
             return work
 
     def wait_for(self, work: Work) -> None:
-        with _reported():
+        with _REPORTED:
             work.wait(OPERATION_TIMEOUT)
 
     def connections(self) -> list[socket.socket]:
@@ -216,14 +216,19 @@ def _connections(store: AddressStore, rank: int) -> Iterator[socket.socket]:
     return (connection for _, connection in open_sockets(of_group))
 
 
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error)
-        named = frozenset(re.findall(r"\[([0-9a-fA-F.:]+)\]:\d+", text))
-        raise GroupBroken(_terse(text), named) from error
+class _Reported:
+    """Gloo's errors as ours; a class, since a generator's frame takes longer than what it is around."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RuntimeError):
+            text = str(error)
+            named = frozenset(re.findall(r"\[([0-9a-fA-F.:]+)\]:\d+", text))
+            raise GroupBroken(_terse(text), named) from error
+
+
+_REPORTED = _Reported()
 
 
 def _terse(text: str) -> str:

@@ -1,15 +1,14 @@
 """Numbers that the program asks for: each member's row, on every member of the formation."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import torch
 
-from edgetrain.engine.formation.commit_vote import CommitVote
+from edgetrain.engine.formation.commit_vote import NUMBERS
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.formation.reducer import Reducer
 
-MOST = len(fields(CommitVote)) - 1
+MOST = NUMBERS - 1
 """Numbers that go at once. A row is as long as a vote: should a member's program be at another place, it
 reads one for the other, and nobody gets more than it expects, which Gloo would end its process for."""
 

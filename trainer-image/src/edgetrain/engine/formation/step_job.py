@@ -3,7 +3,8 @@
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome, expect_votes, vote
 from edgetrain.engine.formation.gloo import GroupBroken

@@ -9,6 +9,7 @@ of has none afterwards, and optimisers leave it alone, as they do in one process
 """
 
 import hashlib
+import math
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -123,7 +124,7 @@ class FlatModel:
         if not weight:
             self.clear_gradients()
             return False
-        spoilt = not self.scaled and not bool((total[: self.gradients].sum() + total[-2]).isfinite())
+        spoilt = not self.scaled and not self._is_finite(total)
         if spoilt:
             present = [0.0] * len(present)
         rooms = self.rooms(total)
@@ -139,6 +140,10 @@ class FlatModel:
             if parameter.grad is not None:
                 parameter.grad = parameter.grad.to_sparse(1)
         return spoilt
+
+    def _is_finite(self, total: Tensor) -> bool:
+        # By their sum, which is one pass without room for results.
+        return math.isfinite(total[: self.gradients].sum().item() + total[-2].item())
 
     def clear_gradients(self) -> None:
         """No gradients, for a step that is to change nothing."""

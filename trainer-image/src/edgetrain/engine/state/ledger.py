@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Self
 
 import msgspec
+from msgspec.structs import replace
 
 from edgetrain.data import BatchPartition, SamplerState, cut, step_for_all
 from edgetrain.data_part import WHOLE, DataPart
@@ -13,8 +13,7 @@ from edgetrain.link import FormationId
 from edgetrain.shares import equal, follow_speeds
 
 
-@dataclass(frozen=True)
-class Ledger:
+class Ledger(msgspec.Struct, frozen=True):
     """Moves with each commit, on every member in the same way. Holders are members' incarnations."""
 
     record: SamplerState
@@ -23,7 +22,7 @@ class Ledger:
     epochs: int
     common: bool = False
     """Each holder brings in a batch of its own: a position is a step, and everybody's."""
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = msgspec.field(default_factory=dict)
     """Of the batch, by holder, summing to 1."""
     samples: int = 0
     """In committed steps."""
@@ -108,8 +107,8 @@ class Ledger:
         since = self.not_finite_since
         if self.cut.samples:
             since = None if math.isfinite(loss) else since or step
-        rest = replace(self, record=self.cut.after, samples=done, cut=None, cut_in=None)
-        return replace(rest, not_finite_since=since)
+        after = self.cut.after
+        return replace(self, record=after, samples=done, not_finite_since=since, cut=None, cut_in=None)
 
     def with_speeds(self, speeds: Mapping[str, float], *, alike: bool) -> Self:
         """With the next shares, from the members' samples a second; `alike`: equal ones."""

@@ -4,9 +4,9 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
+from msgspec import Struct
 
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.step_kind import StepKind
@@ -16,8 +16,7 @@ KEEP_BYTES = 64 * 1024 * 1024
 KEEP_AT_LEAST = 1
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One committed step: applying `total` takes any member from step - 1 to step."""
 
     step: int
