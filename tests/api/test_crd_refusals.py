@@ -100,6 +100,7 @@ def test_a_job_with_everything_in_it_is_accepted(api: ApiServer, namespace: str)
         "elastic": {"joinDelaySeconds": 1, "leaveGraceSeconds": 2, "offlineGraceSeconds": 3},
         "runPolicy": {
             "activeDeadlineSeconds": 60,
+            "startDeadlineSeconds": 59,
             "backoffLimit": 0,
             "failureRules": [
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},

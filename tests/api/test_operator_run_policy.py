@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from edgetrain_operator.core.hindrances import PATIENCE_SECONDS
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, program
-from tests.support.replicas import condition, pod_on, settle
+from tests.support.replicas import Replica, condition, pod_on, settle, with_replicas
 from tests.support.scripted_fleet import ScriptedFleet
 
 
@@ -67,3 +68,49 @@ def test_an_eviction_is_no_failure_and_its_worker_gets_another_pod(api: ApiServe
     settle(api, fleet, namespace)
     assert condition(api, namespace, "Failed")["status"] == "False"
     assert pod_on(api, namespace, "edge-a")["metadata"]["name"] != before
+
+
+def later(api: ApiServer, fleet: ScriptedFleet, namespace: str, seconds: float) -> None:
+    """What an operator makes of it by a clock that is so far ahead."""
+
+    async def look(replica: Replica) -> None:
+        replica.ahead = seconds
+        await replica.settle(namespace)
+
+    with_replicas(api, fleet, look)
+
+
+def waits(api: ApiServer, namespace: str, node: str, reason: str, message: str) -> None:
+    trainer = {"name": "trainer", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
+    state = {"state": {"waiting": {"reason": reason, "message": message}}}
+    kubelet_says(api, namespace, node, phase="Pending", containerStatuses=[{**trainer, **state}])
+
+
+def test_a_job_whose_image_no_node_can_have_fails_and_one_of_two_fails_nothing(
+    api: ApiServer, namespace: str
+) -> None:
+    fleet = running(api, namespace, "edge-a", "edge-b")
+    said = "rpc error: code = NotFound desc = failed to resolve reference: not found"
+    waits(api, namespace, "edge-a", "ErrImagePull", said)
+    settle(api, fleet, namespace)
+    later(api, fleet, namespace, PATIENCE_SECONDS + 5)
+    assert condition(api, namespace, "Failed")["status"] == "False"
+    waits(api, namespace, "edge-b", "ErrImagePull", said)
+    settle(api, fleet, namespace)
+    later(api, fleet, namespace, PATIENCE_SECONDS + 5)
+    failed = condition(api, namespace, "Failed")
+    assert (failed["status"], failed["reason"]) == ("True", "ImagePullFailed")
+    assert failed["message"].endswith("waiting does not mend it: 0 nodes are left, spec.nodes.min is 1")
+
+
+def test_a_job_without_room_waits_for_its_start_deadline(api: ApiServer, namespace: str) -> None:
+    fleet = running(api, namespace, "edge-a", startDeadlineSeconds=600)
+    room = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}
+    kubelet_says(api, namespace, "edge-a", phase="Pending", conditions=[room])
+    settle(api, fleet, namespace)
+    later(api, fleet, namespace, 590)
+    assert condition(api, namespace, "Failed")["status"] == "False"
+    later(api, fleet, namespace, 601)
+    failed = condition(api, namespace, "Failed")
+    assert (failed["status"], failed["reason"]) == ("True", "StartDeadlineExceeded")
+    assert "PodUnschedulable: edge-a: no cpu" in failed["message"]

@@ -181,6 +181,20 @@ def test_an_eviction_ends_the_job_where_a_rule_says_so() -> None:
     )
 
 
+def test_the_words_of_a_thousand_that_end_the_job_together_fit_the_document() -> None:
+    nodes = tuple(f"n{number}" for number in range(1000))
+    world = World.of(
+        *nodes, nodes={"max": 1000}, runPolicy={"failureRules": [{"action": "FailJob"} | on_code(3)]}
+    )
+    world.settle()
+    for node in nodes:
+        said = {"error": "x" * 4000, "error_reason": "ProgramFailed", "exit_code": 3}
+        world.say(node, TrainerState.FAILED, **said)
+    world.step()
+    assert failed(world)
+    assert sum(bool(record.fatal) for record in world.stored.workers.values()) == 1
+
+
 def test_rules_that_come_later_are_for_later_ends() -> None:
     world = job()
     fail(world, "a", 42)

@@ -98,9 +98,25 @@ class FailureRule(Document):
 class RunPolicy(Document):
     """When the job ends, and what is kept. Mutable."""
 
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            rule(
+                "!has(self.startDeadlineSeconds) || !has(self.activeDeadlineSeconds)"
+                " || self.startDeadlineSeconds < self.activeDeadlineSeconds",
+                "runPolicy.activeDeadlineSeconds ends the job before startDeadlineSeconds could: lower "
+                "startDeadlineSeconds, or leave one of them out",
+                field="startDeadlineSeconds",
+            ),
+        )
+    )
+
     active_deadline_seconds: int | None = Field(None, ge=1, le=31536000)
     """The job has failed if it runs longer than this. Time that it is suspended does not count, and it begins
     anew when it goes on."""
+    start_deadline_seconds: int | None = Field(None, ge=1, le=31536000)
+    """The job has failed if no step was trained by so long after its start, be it for want of nodes, room,
+    images or answers. What waiting does not mend ends it earlier, where fewer than nodes.min nodes are left
+    without such trouble: an image that is not there, a name that is none, a missing key."""
     backoff_limit: int = Field(6, ge=0, le=1000)
     """Failures of the program, over all workers but those left out, before the job has failed. What ends it
     on several members of one formation counts once. A drain, a preemption, an eviction, a power cut or a node

@@ -49,9 +49,14 @@ class Ruling:
 def judged(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str, WorkerRecord]:
     """The records, with the ends that are new in them judged. By worker."""
     pods = {pod.uid: pod for pod in seen.pods}
-    return {
+    found = {
         worker: _judged(seen, record, seen.stored.workers.get(worker), pods.get(record.pod_uid))
         for worker, record in records.items()
+    }
+    # Of one alone: the last words of a thousand that end so together have no room in the document.
+    _, *more = [worker for worker in sorted(found) if found[worker].fatal] or [""]
+    return {
+        w: record.model_copy(update={"fatal": ""}) if w in more else record for w, record in found.items()
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgetrain_operator.core import starting
 from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
@@ -180,6 +181,10 @@ def _failed(scene: DecisionContext) -> Verdict | None:
     if deadline is not None and started and scene.now - started >= deadline:
         text = f"not complete after runPolicy.activeDeadlineSeconds ({deadline})"
         return Verdict(End.FAILED, "DeadlineExceeded", text)
+    if late := starting.overdue(scene):
+        return Verdict(End.FAILED, starting.START_DEADLINE, late)
+    if hopeless := starting.in_vain(scene):
+        return Verdict(End.FAILED, hopeless.reason, hopeless.message)
     if in_vain := _in_vain(scene):
         return in_vain
     if by_rule := fatal(scene.records):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
+from edgetrain_operator.core.hindrance import Hindrance
 from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_protocol.base import Count, LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, History, OfHistory
@@ -109,6 +110,8 @@ class WorkerRecord(Tolerant):
     """And when the time before."""
     silent_since: float = 0.0
     """When it was last heard before it fell silent; 0 while it is heard."""
+    hindrance: Hindrance | None = None
+    """What keeps its newest pod from starting and is not mended by waiting."""
     sighting: Sighting | None = None
     """Of its newest pod that was seen."""
     last_ends: dict[ShortText, LastEnd] = Field(default_factory=dict, max_length=4)
