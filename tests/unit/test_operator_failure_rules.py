@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from edgetrain_operator.core.model import ContainerEnd
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.report import TrainerState
-from edgetrain_protocol.run_policy import FailureRule
+from edgetrain_protocol.run_policy import FailureAction, FailureRule
 from tests.support.world import World, trained
 
 DISRUPTED = {"DisruptionTarget": "True"}
@@ -114,6 +114,14 @@ def test_memory_has_one_meaning_whoever_tells_of_it() -> None:
         assert world.status.failures == 0
         fail(world, "c")
         assert world.status.failures == 1
+
+
+@pytest.mark.parametrize("tell", [fail, crash])
+@pytest.mark.parametrize(("reason", "counts"), [("ProgramFailed", 0), ("Error", 1)])
+def test_a_reason_means_the_same_whoever_tells_of_it_first(tell: Any, reason: str, counts: int) -> None:
+    world = job({"action": "Ignore", "onReasons": [reason]})
+    tell(world, "a", 3)
+    assert world.status.failures == counts
 
 
 def test_a_reason_of_ours_ends_the_job() -> None:
@@ -280,3 +288,39 @@ def test_every_exit_code_is_in_or_not_in(code: int, values: set[int]) -> None:
 def test_a_code_that_is_none_is_refused(code: int) -> None:
     with pytest.raises(ValidationError):
         FailureRule.model_validate({"action": "Count"} | on_code(code))
+
+
+HAPPENS = st.sampled_from(["fails", "crashes", "is drained", "is evicted", "is deleted", "comes back"])
+
+
+@settings(max_examples=50)
+@given(RULES, st.lists(st.tuples(st.sampled_from("ab"), HAPPENS, st.integers(1, 6)), max_size=10))
+def test_counts_are_sound_whatever_happens_in_whatever_order(
+    rules: list[FailureRule], happenings: list[tuple[str, str, int]]
+) -> None:
+    written = [rule.to_wire() for rule in rules if rule.action is not FailureAction.FAIL_JOB]
+    world = trained("a", "b", runPolicy={"backoffLimit": 1000, "failureRules": written})
+    ends = 0
+    for node, happens, code in happenings:
+        if happens == "comes back" or not any(p.node == node and p.living for p in world.pods.values()):
+            for _ in range(2):  # once its pod is seen gone, and once the next may be made
+                world.finish_deletions()
+                world.pass_time(1000)
+                world.settle()
+            continue
+        ends += happens != "is deleted"
+        match happens:
+            case "fails":
+                fail(world, node, code)
+            case "crashes":
+                crash(world, node, code, times=world.pod(node).crashes + 1)
+            case "is drained":
+                world.change_pod(node, conditions=DISRUPTED)
+            case "is evicted":
+                world.change_pod(node, phase="Failed", ends=(ContainerEnd("pod", "A"),))
+            case "is deleted":
+                world.change_pod(node, deleting=True)
+        world.settle()
+        for record in world.stored.workers.values():
+            assert 0 <= record.common <= record.judged_failures <= record.failures
+        assert 0 <= world.status.failures <= ends

@@ -92,6 +92,32 @@ def test_a_name_that_is_none_ends_the_job_at_once() -> None:
     assert failed(world) == "ImagePullFailed" and "InvalidImageName" in world.condition("Failed").message
 
 
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [
+        ("docker.io/library/nope:1: not found", True),
+        ("pull access denied, repository does not exist or may require authorization: server message: "
+         "insufficient_scope: authorization failed", True),
+        ("reading manifest 1 in docker.io/library/nope: manifest unknown", True),
+        ("unauthorized: authentication required", True),
+        ("no match for platform in manifest: not found", True),
+        ('failed to do request: Head "https://r.example/v2/": dial tcp 10.0.0.1:443: i/o timeout', False),
+        ("dial tcp: lookup r.example on 10.0.0.10:53: no such host", False),
+        ("dial tcp 10.0.0.1:443: connect: connection refused", False),
+        ("unexpected status from HEAD request to https://r.example/v2/: 503 Service Unavailable", False),
+        ("429 Too Many Requests - toomanyrequests: You have reached your pull rate limit", False),
+        ("http://mirror.local: not found; https://r.example: dial tcp: i/o timeout", False),
+        ("x509: certificate signed by unknown authority", False),
+        ("write /var/lib/containerd/blob: no space left on device", False),
+    ],
+)  # fmt: skip
+def test_what_a_registry_answers_is_told_from_one_that_is_not_reached(answer: str, ends: bool) -> None:
+    world = starting("a")
+    hinder(world, ContainerTrouble("trainer", "ErrImagePull", f"rpc error: code = X desc = {answer}"), "a")
+    wait(world)
+    assert bool(failed(world)) is ends
+
+
 @pytest.mark.parametrize("trouble", [NO_WAY, NO_ROOM, NO_SECRET, OLD_BACK_OFF, None])
 def test_what_may_get_better_is_waited_for(trouble: ContainerTrouble | None) -> None:
     world = starting("a", "b")

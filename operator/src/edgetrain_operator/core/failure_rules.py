@@ -21,6 +21,8 @@ EXIT_CODE = 1
 """Of a program of which none is told: what Python ends with after an exception, and a trainer of the version
 before whatever its program ended with."""
 TEXT_MAX = 1000
+ANY_ERROR = "Error"
+"""The kubelet's word for any end with an error: a supervisor, which mostly is first, has none for that."""
 SAME = frozenset({OUT_OF_MEMORY, "OutOfMemory"})
 """The kubelet's word, and that of a supervisor which has outlived its program."""
 
@@ -138,7 +140,7 @@ def _of_program(seen: Observed, pod: PodView) -> End:
         words = f"{said.error_reason or 'ProgramFailed'}: {said.error or ''}"
     elif end is not None:
         reason, told = words_of(end)
-        reasons, code, words = {reason, end.reason} - {""}, end.exit_code, f"{reason}: {told}"
+        reasons, code, words = {reason, end.reason} - {"", ANY_ERROR}, end.exit_code, f"{reason}: {told}"
     else:
         reasons, code, words = {"ProgramFailed"}, EXIT_CODE, "its program failed"
     return End(frozenset(reasons | (SAME if SAME & reasons else set())), code, pod.conditions, words)

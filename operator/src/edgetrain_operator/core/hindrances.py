@@ -3,6 +3,8 @@
 An image may be on its way, a processor may become free, a Secret may still be made: those are waited for.
 """
 
+from collections.abc import Iterable
+
 from edgetrain_operator.core.hindrance import Hindrance
 from edgetrain_operator.core.model import ContainerTrouble, PodView
 
@@ -17,6 +19,10 @@ NOT_THERE = (
 )  # fmt: skip
 """What registries answer, in the words of container runtimes: they were reached, and have no such image, or
 none for this caller or this architecture. All else is said of the way there."""
+ON_THE_WAY = (
+    "timeout", "no such host", "refused", "reset", "unreachable", "toomanyrequests", "Too Many Requests",
+)  # fmt: skip
+"""A runtime tries several mirrors and says what each answered: the one that was not reached may have it."""
 NO_KEY = "couldn't find key"
 """Of a Secret or ConfigMap that is there."""
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
@@ -48,7 +54,11 @@ def _says_nothing(why: ContainerTrouble) -> bool:
 
 def _lasting(why: ContainerTrouble) -> bool:
     if why.reason in _PULL:
-        return any(words in why.message for words in NOT_THERE)
+        return _says(why, NOT_THERE) and not _says(why, ON_THE_WAY)
     if why.reason == "CreateContainerConfigError":
         return NO_KEY in why.message
     return why.reason in (INVALID, "ErrImageNeverPull")
+
+
+def _says(why: ContainerTrouble, any_of: Iterable[str]) -> bool:
+    return any(words in why.message for words in any_of)
