@@ -139,6 +139,20 @@ def test_an_image_that_comes_in_time_is_no_trouble() -> None:
     assert not failed(world)
 
 
+def test_a_node_that_goes_dark_after_its_first_try_begins_anew_when_it_is_back() -> None:
+    world = starting("a")
+    hinder(world, NO_IMAGE, "a")
+    world.nodes["a"] = replace(world.nodes["a"], ready=False)
+    wait(world, 10_000)
+    assert not failed(world), "nobody has tried since"
+    world.nodes["a"] = replace(world.nodes["a"], ready=True)
+    world.settle()
+    wait(world, PATIENCE_SECONDS - 1)
+    assert not failed(world)
+    wait(world, 1)
+    assert failed(world) == "ImagePullFailed"
+
+
 def test_one_node_of_many_with_a_broken_registry_ends_nothing() -> None:
     world = starting("a", "b", "c", nodes={"min": 2})
     hinder(world, NO_IMAGE, "a")
@@ -280,6 +294,20 @@ def test_time_that_the_job_is_suspended_does_not_count_for_its_start() -> None:
     assert not failed(world)
     wait(world, 2)
     assert failed(world) == "StartDeadlineExceeded"
+
+
+def test_a_job_that_has_gone_back_to_its_beginning_has_begun() -> None:
+    world = trained("a", **DEADLINE)
+    world.spec |= {"suspend": True}
+    world.settle()
+    world.remove_pod("a")
+    world.spec |= {"suspend": False}
+    world.settle()
+    world.say("a")
+    world.settle()
+    assert (world.plan.generation, world.plan.origin) == (2, None)
+    wait(world, 100_000)
+    assert not failed(world)
 
 
 def test_a_job_that_has_a_checkpoint_has_begun() -> None:

@@ -18,7 +18,9 @@ START_DEADLINE = "StartDeadlineExceeded"
 
 def with_hindrances(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str, WorkerRecord]:
     """The records, with what keeps their pods from starting. By worker."""
-    pods = {} if begun(seen) else {pod.uid: pod for pod in seen.pods}
+    # A kubelet that is not heard tries nothing, for all that is known, whatever it has said last.
+    heard = {node.name for node in seen.nodes.values() if node.ready}
+    pods = {} if begun(seen) else {pod.uid: pod for pod in seen.pods if pod.node in heard}
     return {
         worker: record.model_copy(
             update={"hindrance": hindrance(record.hindrance, pods.get(record.pod_uid), seen.now)}
@@ -28,7 +30,8 @@ def with_hindrances(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict
 
 
 def begun(seen: Observed) -> bool:
-    """Whether a step is known to have been trained. status says so where the ConfigMap was lost."""
+    """Whether a step is known to have been trained, or may have been: a later generation may have gone back
+    to the program's beginning. status says so where the ConfigMap was lost."""
     plan, groups = seen.stored.plan, seen.stored.groups.values()
     in_plan = plan is not None and any(of.begun or of.generation > 1 for of in plan.groups)
     return in_plan or any(group.durable for group in groups) or seen.job.status.progress.step > 0
