@@ -1,11 +1,11 @@
 """Before the first step: what the job waits for, whether that can be mended by waiting, and for how long."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.hindrances import hindrance, lasts
-from edgetrain_operator.core.model import Observed, Trouble
+from edgetrain_operator.core.model import Observed, PodView, Trouble
 from edgetrain_operator.core.observe import unix_time
 from edgetrain_operator.core.placement import can_run, matches
 from edgetrain_operator.core.report_view import TAKE_OVER_SECONDS
@@ -21,12 +21,12 @@ def with_hindrances(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict
     # A kubelet that is not heard tries nothing, for all that is known, whatever it has said last.
     heard = {node.name for node in seen.nodes.values() if node.ready}
     pods = {} if begun(seen) else {pod.uid: pod for pod in seen.pods if pod.node in heard}
-    return {
-        worker: record.model_copy(
-            update={"hindrance": hindrance(record.hindrance, pods.get(record.pod_uid), seen.now)}
-        )
-        for worker, record in records.items()
-    }
+    return {w: _with_hindrance(record, pods.get(record.pod_uid), seen.now) for w, record in records.items()}
+
+
+def _with_hindrance(record: WorkerRecord, pod: PodView | None, now: float) -> WorkerRecord:
+    found = hindrance(record.hindrance, pod, now)
+    return record if found == record.hindrance else record.model_copy(update={"hindrance": found})
 
 
 def begun(seen: Observed) -> bool:
@@ -42,21 +42,24 @@ def in_vain(scene: DecisionContext) -> Trouble | None:
     found = _hindered(scene)
     if not found or _has_begun(scene):
         return None
-    spec, nodes = scene.seen.job.spec, scene.seen.nodes.values()
-    out = {record.node for record in scene.records.values() if record.left_out}
-    able = len(scene.placement.wanted - found.keys())
-    if len(found) == 1:
-        # What is wrong on one node alone may be that node's, so others may come that are away now.
-        able = sum(matches(n, spec) and can_run(n) and n.name not in out for n in nodes) - len(found)
-    able = min(able, spec.nodes.max - len(found))
+    able, least = _able(scene, found), scene.seen.job.spec.nodes.min
     # Where it would be too few without that as well, more nodes are waited for anyway.
-    if able > 0 and not able < spec.nodes.min <= able + len(found):
+    if able > 0 and not able < least <= able + len(found):
         return None
     first, *more = (found[node] for node in sorted(found))
-    left = f"{max(able, 0)} nodes are left, spec.nodes.min is {spec.nodes.min}"
-    return replace(
-        first, message=f"{first.message}{others([first, *more])}; waiting does not mend it: {left}"
-    )
+    left = f"waiting does not mend it: {able} nodes are left, spec.nodes.min is {least}"
+    return replace(first, message=f"{first.message}{others([first, *more])}; {left}")
+
+
+def _able(scene: DecisionContext, found: Collection[str]) -> int:
+    """How many workers there may still be without these nodes."""
+    spec = scene.seen.job.spec
+    able = set(scene.placement.wanted)
+    if len(found) == 1:
+        # What is wrong on one node alone may be that node's, so others may come that are away now.
+        out = {record.node for record in scene.records.values() if record.left_out}
+        able = {n.name for n in scene.seen.nodes.values() if matches(n, spec) and can_run(n)} - out
+    return max(min(len(able - set(found)), spec.nodes.max - len(found)), 0)
 
 
 def overdue(scene: DecisionContext) -> str:
