@@ -98,7 +98,20 @@ def test_a_job_with_everything_in_it_is_accepted(api: ApiServer, namespace: str)
         "storage": {"checkpoint": {"claim": {"size": 1073741824}}, "model": {"volume": {"emptyDir": {}}}},
         "strategy": {"preset": "ddp", "reduction": "star", "shares": "equal", "checkpointEverySeconds": 5},
         "elastic": {"joinDelaySeconds": 1, "leaveGraceSeconds": 2, "offlineGraceSeconds": 3},
-        "runPolicy": {"activeDeadlineSeconds": 60, "backoffLimit": 0, "ttlSecondsAfterFinished": 0},
+        "runPolicy": {
+            "activeDeadlineSeconds": 60,
+            "startDeadlineSeconds": 59,
+            "backoffLimit": 0,
+            "failureRules": [
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+                {
+                    "action": "FailJob",
+                    "onExitCodes": {"containerName": "trainer", "operator": "NotIn", "values": [1, 2]},
+                },
+                {"action": "Count", "onReasons": ["OOMKilled", "Evicted"]},
+            ],
+            "ttlSecondsAfterFinished": 0,
+        },
     }
     job = {
         "apiVersion": "edgetrain.io/v1alpha1",

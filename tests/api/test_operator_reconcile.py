@@ -338,10 +338,17 @@ def test_a_new_ca_reaches_the_workers(api: ApiServer, namespace: str) -> None:
 
 def test_a_job_of_another_controller_is_left_alone(api: ApiServer, namespace: str) -> None:
     make_node(api, "edge-a")
-    api.apply(job(namespace, managedBy="kueue.x-k8s.io/multikueue"))
+    policy = {"ttlSecondsAfterFinished": 0, "startDeadlineSeconds": 1}
+    api.apply(job(namespace, managedBy="kueue.x-k8s.io/multikueue", runPolicy=policy))
     settle(api, ScriptedFleet(), namespace)
     assert items(api, "pods", namespace) == []
     assert "status" not in get(api, "etj", "digits", namespace)
+    ended = {"lastTransitionTime": "2026-01-01T00:00:00Z", "reason": "Finished", "message": ""}
+    theirs = {"conditions": [{"type": "Complete", "status": "True", **ended}]}
+    patch_status(api, "etj", "digits", namespace, {"status": theirs})
+    settle(api, ScriptedFleet(), namespace)
+    assert get(api, "etj", "digits", namespace)["status"] == theirs
+    assert [c["metadata"]["name"] for c in items(api, "configmaps", namespace)] == ["program"]
 
 
 def test_a_finished_job_is_complete_and_deleted_after_its_time(api: ApiServer, namespace: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 from edgetrain_operator.core.failure_limits import limit_per_node
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.history import ALL
-from edgetrain_protocol.job import RunPolicy
 from edgetrain_protocol.report import Checkpoint, TrainerState
+from edgetrain_protocol.run_policy import RunPolicy
 from tests.support.world import World, edge_node, trained
 
 CAMERA = "cannot open /dev/camera0: no such device"

@@ -1,5 +1,6 @@
 """Ports for servers that are started as programs of their own."""
 
+import atexit
 import errno
 import itertools
 import os
@@ -68,6 +69,7 @@ def _claim(first: int) -> socket.socket:
     except OSError:
         claim.close()
         raise
+    atexit.register(claim.close)
     return claim
 
 

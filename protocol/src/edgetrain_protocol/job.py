@@ -13,6 +13,7 @@ from edgetrain_protocol.base import Document, LongText, ShortText
 from edgetrain_protocol.names import MANAGED_BY
 from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override, Store, Template
 from edgetrain_protocol.rules import UNIQUE, checked, immutable, keyed, one_of, rule
+from edgetrain_protocol.run_policy import RunPolicy
 from edgetrain_protocol.strategy import Grouping, Payload, Preset, Reduction, Shares
 
 
@@ -157,40 +158,6 @@ class Elastic(Document):
     """A member that alone of its group is silent this long leaves the plan."""
     offline_grace_seconds: int = Field(86400, ge=0, le=31536000)
     """A group of which nobody is heard stays in the plan this long."""
-
-
-class CleanPodPolicy(StrEnum):
-    NONE = "None"
-    RUNNING = "Running"
-    ALL = "All"
-
-
-class OnNonFiniteLoss(StrEnum):
-    CONTINUE = "continue"
-    FAIL = "fail"
-
-
-class RunPolicy(Document):
-    """When the job ends, and what is kept. Mutable."""
-
-    active_deadline_seconds: int | None = Field(None, ge=1, le=31536000)
-    """The job has failed if it runs longer than this."""
-    backoff_limit: int = Field(6, ge=0, le=1000)
-    """Failures of the program, over all workers but those left out, before the job has failed. What ends it
-    on several members of one formation counts once."""
-    backoff_limit_per_node: int | None = Field(None, ge=0, le=1000)
-    """Failures of the program on one node before that node is left out, while nodes.min others are there;
-    half of backoffLimit, rounded up, where unset. No less than backoffLimit: no node is left out."""
-    on_non_finite_loss: OnNonFiniteLoss = OnNonFiniteLoss.CONTINUE
-    """What becomes of a job whose loss was NaN or infinite in three steps in a row. Each such step is skipped
-    by all workers, unless the program has a scaler, and counted.
-    continue: it trains on and says so. fail: the job has failed. The checkpoints from before are kept."""
-    ttl_seconds_after_finished: int | None = Field(None, ge=0, le=31536000)
-    """The job is deleted this long after its end; never where unset."""
-    clean_pod_policy: CleanPodPolicy = CleanPodPolicy.RUNNING
-    """Which pods are deleted once the job has ended and they had 30 s to end by themselves. Running: those
-    that still run; the others stay, with their logs. All: these too. None: none, and one that does not
-    end by itself goes on starting again."""
 
 
 # Of JobSpec and not of Program, whose default has nothing to run and would break its own rule.

@@ -30,6 +30,9 @@ FLEET_SERVER_NAME = "fleet.edgetrain.io"
 
 DISK_EXIT_STATUS = 74
 """Of a trainer container that cannot keep its votes, or has lost them: no doing of the program's."""
+NEVER_FAILURES = frozenset({137, 143, 255, DISK_EXIT_STATUS})
+"""Exit codes of SIGKILL and SIGTERM, of a container lost with its node's power, of a lost or full disk: no
+failure of the program."""
 
 IDENTITY_DIR = "/etc/edgetrain/identity"
 """The pod's token and certificate."""

@@ -177,6 +177,9 @@ class TrainingPart(OfHistory):
     error_reason: ShortText | None = Field(
         None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint..."
     )
+    exit_code: int | None = Field(
+        None, ge=0, le=255, description="With which the program ended, where it has ended with an error."
+    )
     warning: LongText | None = Field(None, description="What is wrong now though training survives it.")
     warning_reason: ShortText | None = Field(
         None, description="CamelCase: CheckpointNotSaved, BadCheckpoint, ModelNotSaved..."

@@ -39,14 +39,16 @@ def immutable(field: str, where: str, *, optional: bool = False) -> dict[str, st
     )
 
 
-def one_of(fields: Iterable[str], what: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Exactly one of the optional fields is given."""
+def one_of(
+    fields: Iterable[str], what: str, otherwise: str = "leave it out"
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Exactly one of the optional fields is given; `otherwise`: what else may be done where none is."""
     names = list(fields)
     count = f"[{', '.join(f'has(self.{n})' for n in names)}].filter(given, given).size()"
     listed = ", ".join(names)
     return (
         rule(f"{count} <= 1", f"{what} takes one of {listed}: remove the others"),
-        rule(f"{count} >= 1", f"{what} is empty: give one of {listed}, or leave it out"),
+        rule(f"{count} >= 1", f"{what} is empty: give one of {listed}, or {otherwise}"),
     )
 
 

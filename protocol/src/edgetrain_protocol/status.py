@@ -223,9 +223,9 @@ class JobStatus(Tolerant):
     election: ElectionStatus | None = None
     """The last election."""
     start_time: ShortText | None = None
-    """When the operator first saw the job."""
+    """When the operator first saw the job, or when it went on after a suspension."""
     completion_time: ShortText | None = None
-    """When the job was complete."""
+    """When the job ended, be it complete or failed."""
     failures: int = 0
     """Failures of the program that count against runPolicy.backoffLimit."""
     model: LongText | None = None

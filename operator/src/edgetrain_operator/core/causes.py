@@ -17,7 +17,7 @@ def attributed(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str,
     known = dict(records)
     for worker in sorted(known):
         before = seen.stored.workers.get(worker)
-        if known[worker].failures > (before.failures if before else 0):
+        if known[worker].judged_failures > (before.judged_failures if before else 0):
             _attribute(known, worker, _formation(seen, worker))
     return known
 

@@ -7,6 +7,7 @@ from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.causes import attributed
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
+from edgetrain_operator.core.failure_rules import judged
 from edgetrain_operator.core.grouping import gated, grouped, with_group
 from edgetrain_operator.core.groups.membership import why_leaves
 from edgetrain_operator.core.lifecycle import Verdict
@@ -28,6 +29,7 @@ from edgetrain_operator.core.placement import Placement, place
 from edgetrain_operator.core.planning import Planned, plan_next
 from edgetrain_operator.core.pods import worker_pod
 from edgetrain_operator.core.refusals import of_kind
+from edgetrain_operator.core.starting import with_hindrances
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.words import remembered
@@ -74,7 +76,8 @@ def status_unwritten(seen: Observed) -> JobStatus:
 
 def _look(seen: Observed) -> tuple[DecisionContext, Verdict | None]:
     """What is there, and why no worker shall train, if none shall."""
-    records = grouped(seen, limited(seen, attributed(seen, remembered(seen, attempts.noted(seen)))))
+    noted = with_hindrances(seen, judged(seen, remembered(seen, attempts.noted(seen))))
+    records = grouped(seen, limited(seen, attributed(seen, noted)))
     scene = DecisionContext(seen, records, _placement(seen, left_out(records)))
     found = lifecycle.verdict(scene)
     return (scene, None) if found is None else (DecisionContext(seen, records, Placement()), found)

@@ -13,7 +13,7 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, can_run, matches
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.core.troubles import LAST_WORDS_MAX, left_out_trouble, node_trouble
-from edgetrain_protocol.job import RunPolicy
+from edgetrain_protocol.run_policy import RunPolicy
 
 
 def limit_per_node(policy: RunPolicy) -> int | None:

@@ -4,15 +4,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgetrain_operator.core import starting
 from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
+from edgetrain_operator.core.failure_rules import FAILURE_RULE, fatal
 from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget, PodView
 from edgetrain_operator.core.observe import unix_time
 from edgetrain_operator.core.troubles import failure_trouble, node_trouble
-from edgetrain_protocol.job import CleanPodPolicy, JobSpec, OnNonFiniteLoss
+from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.run_policy import CleanPodPolicy, OnNonFiniteLoss
 from edgetrain_protocol.status import ConditionType, JobStatus
 
 MODEL_NOT_SAVED = "ModelNotSaved"
@@ -178,8 +181,14 @@ def _failed(scene: DecisionContext) -> Verdict | None:
     if deadline is not None and started and scene.now - started >= deadline:
         text = f"not complete after runPolicy.activeDeadlineSeconds ({deadline})"
         return Verdict(End.FAILED, "DeadlineExceeded", text)
+    if late := starting.overdue(scene):
+        return Verdict(End.FAILED, starting.START_DEADLINE, late)
+    if hopeless := starting.in_vain(scene):
+        return Verdict(End.FAILED, hopeless.reason, hopeless.message)
     if in_vain := _in_vain(scene):
         return in_vain
+    if by_rule := fatal(scene.records):
+        return Verdict(End.FAILED, FAILURE_RULE, by_rule)
     count = failures(scene)
     if count <= policy.backoff_limit:
         return None

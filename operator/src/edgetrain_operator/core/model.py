@@ -15,6 +15,8 @@ from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.status import JobStatus
 
 Manifest = dict[str, Any]
+DISRUPTED = "DisruptionTarget"
+"""Condition of a pod that is drained, preempted or evicted."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class PodView:
     ends: tuple[ContainerEnd, ...] = ()
     idle: bool = False
     """Its trainer has ended and waits to be started again."""
+    conditions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Type -> status."""
     fleet_address: str = ""
     """host:port that it dials; what was the installation's when it was made."""
     created: float = 0.0
@@ -97,6 +101,12 @@ class PodView:
     def ended(self) -> bool:
         """By the kubelet's word; it will not run again."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def taken_away(self) -> bool:
+        """Ended from outside: drained, preempted, evicted, refused by its kubelet. A program that fails is
+        started again in its pod, which never fails by it."""
+        return self.phase == "Failed" or self.conditions.get(DISRUPTED) == "True"
 
     @property
     def living(self) -> bool:

@@ -10,16 +10,13 @@ from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodVi
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import (
     ATTEMPT_LABEL,
-    DISK_EXIT_STATUS,
+    NEVER_FAILURES,
     NODE_ANNOTATION,
     TRAINER_CONTAINER,
     Env,
 )
 from edgetrain_protocol.status import JobStatus
 
-NOT_THE_PROGRAMS_DOING = frozenset({0, 137, 143, 255, DISK_EXIT_STATUS})
-"""Exit codes of a clean end, of SIGKILL and SIGTERM, of a container lost with its node's power, of a lost or
-full disk."""
 OTHER_ARCHITECTURE = "exec format error"
 """What the kernel says of a program that is built for another one."""
 STARTING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
@@ -103,6 +100,7 @@ def pod_view(raw: Raw) -> PodView:
         trouble=_container_trouble(status) or _not_scheduled(conditions),
         ends=container_ends(raw),
         idle=_idle(status),
+        conditions={kind: c.get("status", "Unknown") for kind, c in conditions.items()},
         fleet_address=_fleet_address(raw),
         created=unix_time(meta.get("creationTimestamp")),
     )
@@ -115,7 +113,7 @@ def _crashes(status: Raw) -> int:
     for container in status.get("containerStatuses") or ():
         if container["name"] == TRAINER_CONTAINER:
             end = (container.get("lastState") or {}).get("terminated") or {}
-            blameless = end.get("exitCode", 0) in NOT_THE_PROGRAMS_DOING and end.get("reason") != "OOMKilled"
+            blameless = end.get("exitCode", 0) in (0, *NEVER_FAILURES) and end.get("reason") != "OOMKilled"
             return 0 if blameless else int(container.get("restartCount", 0))
     return 0
 

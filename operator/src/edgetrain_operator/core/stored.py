@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
+from edgetrain_operator.core.hindrance import Hindrance
 from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_protocol.base import Count, LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, History, OfHistory
@@ -57,6 +58,12 @@ class Sighting(Tolerant):
     ended_well: bool = False
 
 
+_COUNTS = (
+    *("crashes", "pod_crashes", "failed_incarnations", "taken_away"),
+    *("ignored", "common", "stands_for"),
+)
+
+
 class WorkerRecord(Tolerant):
     """A node's worker through all its pods."""
 
@@ -87,6 +94,14 @@ class WorkerRecord(Tolerant):
     """Its failures that other members of the same formation had as well: no fault of the node."""
     stands_for: int = 0
     """Those of them for which it counts once against the job's limit."""
+    ignored: int = 0
+    """Its failures that count against no limit, by runPolicy.failureRules or for want of one."""
+    taken_away: int = 0
+    """Its pods that were ended from outside, where a rule counts that."""
+    taken_pod: ShortText = ""
+    """Uid of the last pod that was ended from outside: each is judged once."""
+    fatal: LongText = ""
+    """Why the job has failed by what ended here, where a rule says so."""
     left_out: LongText = ""
     """The program's last words, where the node is left out because it failed too often."""
     left_at: float = 0.0
@@ -95,6 +110,8 @@ class WorkerRecord(Tolerant):
     """And when the time before."""
     silent_since: float = 0.0
     """When it was last heard before it fell silent; 0 while it is heard."""
+    hindrance: Hindrance | None = None
+    """What keeps its newest pod from starting and is not mended by waiting."""
     sighting: Sighting | None = None
     """Of its newest pod that was seen."""
     last_ends: dict[ShortText, LastEnd] = Field(default_factory=dict, max_length=4)
@@ -109,12 +126,22 @@ class WorkerRecord(Tolerant):
     @property
     def failures(self) -> int:
         """A failure may be seen in the pod, in a report, or in both: counted once."""
-        return max(self.crashes + self.pod_crashes, self.failed_incarnations)
+        return max(self.restarts, self.failed_incarnations) + self.taken_away
+
+    @property
+    def restarts(self) -> int:
+        """For failures of its program, as kubelets have counted them."""
+        return self.crashes + self.pod_crashes
+
+    @property
+    def judged_failures(self) -> int:
+        """Those that count, be it against the node or against the job."""
+        return self.failures - self.ignored
 
     @property
     def own_failures(self) -> int:
         """Those that count against the node."""
-        return self.failures - self.common
+        return self.judged_failures - self.common
 
     @property
     def counted_failures(self) -> int:
@@ -123,8 +150,7 @@ class WorkerRecord(Tolerant):
 
     def forgiven(self) -> "WorkerRecord":
         """With nothing against it."""
-        counts = dict.fromkeys(("crashes", "pod_crashes", "failed_incarnations", "common", "stands_for"), 0)
-        return self.model_copy(update={**counts, "left_out": ""})
+        return self.model_copy(update={**dict.fromkeys(_COUNTS, 0), "left_out": ""})
 
 
 class AggregatorTenure(Tolerant):

@@ -111,7 +111,7 @@ def node_trouble(scene: DecisionContext, worker: str) -> Trouble | None:
     pod = scene.pods.get(record.pod_uid)
     return (
         _reported(scene, worker)
-        or (_of_pod(scene, pod) if pod else None)
+        or (of_pod(scene, pod) if pod else None)
         or _warned(scene, worker)
         or _last_ended(record, settled=False)
         or (silent(scene, record, pod) if pod else None)
@@ -226,7 +226,8 @@ def _told(container: str, end: LastEnd) -> str:
     return f"profiler: {words}" if container == PROFILER_CONTAINER else words
 
 
-def _of_pod(scene: DecisionContext, pod: PodView) -> Trouble | None:
+def of_pod(scene: DecisionContext, pod: PodView) -> Trouble | None:
+    """Why its containers do not run, by its kubelet or the scheduler."""
     if pod.trouble is None or not pod.living:
         return None
     why, node = pod.trouble, pod.node

@@ -27,7 +27,7 @@ from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
 from edgetrain.supervisor.termination_log import leave_word
 from edgetrain.supervisor.training import is_news, training_part
-from edgetrain_protocol.names import DISK_EXIT_STATUS
+from edgetrain_protocol.names import DISK_EXIT_STATUS, NEVER_FAILURES
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import PROGRAM_DIFFERS, TrainingPart
 from edgetrain_protocol.signed_plan import SignedPlan
@@ -103,7 +103,7 @@ class Supervisor:
             if self._facts.finished or self._stopping or status == 0:
                 return self._ended_well(status)
             if status != RESTART_STATUS and status > 0:
-                return self._failed(*self._last_words(program, status))
+                return self._failed(*self._last_words(program, status), _exit_code(status))
             if status == -signal.SIGKILL and (memory := self._killings.new()):
                 return self._failed("OutOfMemory", f"the kernel killed the program for memory: {memory}")
             if status == RESTART_STATUS:
@@ -147,6 +147,7 @@ class Supervisor:
     def _failed(self, reason: str, text: str, status: int = 1) -> int:
         log.error("%s: %s", reason, text)
         self._facts.error_reason, self._facts.error = reason, text[:4000]
+        self._facts.exit_code = status
         leave_word(f"{reason}: {text}")
         self._changed()
         return status
@@ -265,3 +266,8 @@ class Supervisor:
             log.warning("cannot tell the profiler to hand over its reports: %s", error)
             return
         await self._last_waits.until(drained.exists, DRAIN_SECONDS + 2)
+
+
+def _exit_code(status: int) -> int:
+    """The container's: that of its program, but for those by which a container was ended from outside."""
+    return 1 if status in NEVER_FAILURES else status

@@ -46,6 +46,7 @@ _NEWS = (
     "checkpoint",
     "model",
     "error_reason",
+    "exit_code",
     "warning_reason",
     "revision_held",
     "history",
@@ -76,6 +77,8 @@ class Facts:
     finished: bool = False
     error: str | None = None
     error_reason: str | None = None
+    exit_code: int | None = None
+    """Of its program, once that has ended with an error."""
     warnings: dict[str, str] = field(default_factory=dict)
     """Reason -> text, of what training survives; the first came first."""
     broken_since: float | None = None
@@ -182,6 +185,7 @@ def training_part(
         model=facts.model,
         error=error,
         error_reason=reason,
+        exit_code=facts.exit_code,
         warning=next((text[:TEXT_MAX] for text in facts.warnings.values()), None),
         warning_reason=next(iter(facts.warnings), None),
     )
