@@ -58,6 +58,9 @@ class Group:
             self.committed += 1
 
 
+PATIENCE = 20.0
+"""Seconds, on a busy machine."""
+
 known = cache(kept_credentials)
 
 
@@ -134,7 +137,7 @@ def test_who_replays_slower_than_the_group_trains_catches_up(monkeypatch: pytest
         while group.committed < follower_module.FAR // 2:
             group.log.after(group.committed, 1)
         newcomer.follow(donor.port, Position(FIRST_HISTORY, FORMATION, 0))
-        assert newcomer.replay(group, 5) < follower_module.FAR // 2
+        assert newcomer.replay(group, PATIENCE) < follower_module.FAR // 2
     assert group.snapshots == 1
 
 
@@ -145,11 +148,12 @@ def test_who_replays_slower_than_the_group_trains_falls_behind_no_further(
     newcomer = Newcomer(step_seconds=0.03)
     with training(every=0.01) as (group, donor):
         newcomer.follow(donor.port)
-        worst, end = 0, time.monotonic() + 3
-        while time.monotonic() < end:
+        worst, end = 0, time.monotonic() + 20
+        # By steps: two thirds of these are not replayed, however fast the machine is.
+        while group.committed < 250:
+            assert time.monotonic() < end
             newcomer.go_on()
             worst = max(worst, group.committed - newcomer.committed) if newcomer.committed else 0
-        assert group.committed > 150, "two thirds of the steps are not replayed"
     assert group.snapshots > 2
     assert worst < 100
 
@@ -158,10 +162,10 @@ def test_to_be_asked_again_does_not_begin_anew() -> None:
     newcomer = Newcomer(step_seconds=0.002)
     with training(every=0.02) as (group, donor):
         newcomer.follow(donor.port)
-        newcomer.replay(group, 5)
+        newcomer.replay(group, PATIENCE)
         newcomer.said.clear()
         newcomer.follow(donor.port)
-        newcomer.replay(group, 5)
+        newcomer.replay(group, PATIENCE)
     assert group.snapshots == 1
 
 
@@ -172,11 +176,11 @@ def test_a_donor_that_is_not_at_its_boundary_is_waited_for(monkeypatch: pytest.M
     with training(every=0.02) as (group, donor):
         group.boundary.clear()
         newcomer.follow(donor.port)
-        wait_for(lambda: group.committed > 60, 5)
+        wait_for(lambda: group.committed > 60, PATIENCE)
         newcomer.go_on()
         assert not newcomer.said
         group.boundary.set()
-        newcomer.replay(group, 5)
+        newcomer.replay(group, PATIENCE)
     assert group.snapshots == 1
 
 
