@@ -29,9 +29,11 @@ class Throttle(threading.Thread):
         while not self._ended.is_set():
             self._look()
             tell(self._pids, signal.SIGCONT)
+            began = time.monotonic()
             self._ended.wait(PERIOD_SECONDS * self._share)
             tell(self._pids, signal.SIGSTOP)
-            self._ended.wait(PERIOD_SECONDS * (1 - self._share))
+            # By how long it ran: on a busy machine this thread comes late to stop it.
+            self._ended.wait((time.monotonic() - began) * (1 - self._share) / self._share)
         tell(self._pids, signal.SIGCONT)
 
     def close(self) -> None:
