@@ -1,0 +1,261 @@
+"""What a job says of its pods under core/v1's names, and what the pods come to."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgetrain.supervisor.settings import BadSetting
+from edgetrain.supervisor.settings import Settings as SupervisorSettings
+from edgetrain_operator.core.allowed import Allowed, not_allowed
+from edgetrain_operator.core.model import Defaults, Job, NodeView
+from edgetrain_operator.core.pods import worker_pod
+from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.names import EDGE_NODE_LABEL, OWN_VOLUMES, Env
+from edgetrain_protocol.pods import EnvVar
+from edgetrain_protocol.status import JobStatus
+from tests.support.world import trained
+
+DEFAULTS = Defaults("registry.example/edgetrain:1", "fleet.example:8443")
+NODE = NodeView("edge-a", {EDGE_NODE_LABEL: ""}, memory=4 << 30)
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+Json = dict[str, Any]
+
+
+def spec_of(template: Json | None = None, defaults: Defaults = DEFAULTS, **spec: Any) -> Json:
+    """Of the pod of a job with this template.spec."""
+    document = JobSpec.model_validate({**spec, "template": {"spec": template or {}}})
+    job = Job("digits", "default", "uid-1", 1, document, JobStatus())
+    return dict(worker_pod(job, NODE, 1, defaults)["spec"])
+
+
+def containers(spec: Json) -> dict[str, Json]:
+    return {c["name"]: c for c in (*spec["initContainers"], *spec["containers"])}
+
+
+def env(container: Json) -> dict[str, str | None]:
+    return {variable["name"]: variable.get("value") for variable in container["env"]}
+
+
+def mounts(container: Json) -> dict[str, str]:
+    return {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+
+
+def on(name: str, **says: Any) -> Json:
+    return {"containers": [{"name": name, **says}]}
+
+
+# --- as whom it runs
+
+
+def test_a_pod_passes_restricted_where_nothing_is_said() -> None:
+    spec = spec_of()
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert [c["securityContext"] for c in containers(spec).values()] == [RESTRICTED] * 2
+
+
+def test_a_pod_runs_as_whoever_owns_its_volumes() -> None:
+    says = {
+        "runAsUser": 1000,
+        "fsGroup": 2000,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "supplementalGroups": [3000],
+    }
+    found = spec_of({"securityContext": says})["securityContext"]
+    assert found.items() >= {**says, "runAsNonRoot": True, "runAsGroup": 65532}.items()
+    assert found["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_a_container_may_differ_from_its_pod_and_keeps_what_it_does_not_name() -> None:
+    says = {"runAsUser": 1000, "capabilities": {"add": ["NET_BIND_SERVICE"]}, "readOnlyRootFilesystem": False}
+    found = containers(spec_of(on("trainer", securityContext=says)))
+    assert found["trainer"]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": False,
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
+    }
+    assert found["profiler"]["securityContext"] == RESTRICTED
+
+
+def test_root_is_not_told_to_be_nobody() -> None:
+    """The kubelet would not start it; whether it may be root is the chart's and the namespace's to say."""
+    assert spec_of({"securityContext": {"runAsUser": 0}})["securityContext"]["runAsNonRoot"] is False
+    init = {"initContainers": [{"name": "chown", "securityContext": {"runAsUser": 0}}]}
+    spec = spec_of(init)
+    assert containers(spec)["chown"]["securityContext"]["runAsNonRoot"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+
+
+@pytest.mark.parametrize(
+    ("users", "taken"), [(["*"], False), (["0"], True), (["1000", "0"], True), ([], False)]
+)
+def test_root_has_to_be_named_by_the_chart(users: list[str], taken: bool) -> None:
+    spec = JobSpec.model_validate({"template": {"spec": {"securityContext": {"runAsUser": 0}}}})
+    assert (not_allowed(spec, Allowed.model_validate({"users": users})) == "") is taken
+
+
+# --- how it ends
+
+
+@pytest.mark.parametrize(
+    ("template", "spec", "seconds", "for_the_program"),
+    [
+        ({}, {}, 30, 20),
+        ({}, {"storage": {"checkpoint": {"claim": {}}}}, 120, 110),
+        ({"terminationGracePeriodSeconds": 600}, {}, 600, 590),
+        ({"terminationGracePeriodSeconds": 4}, {"storage": {"checkpoint": {"claim": {}}}}, 4, 2),
+    ],
+)
+def test_a_program_has_nearly_all_of_its_pods_grace_for_a_last_checkpoint(
+    template: Json, spec: Json, seconds: int, for_the_program: float
+) -> None:
+    made = spec_of(template, **spec)
+    assert made["terminationGracePeriodSeconds"] == seconds
+    told = {**env(containers(made)["trainer"]), Env.POD: "p", Env.POD_UID: "u", Env.POD_IP: "10.0.0.1"}
+    read = SupervisorSettings.from_env({key: value for key, value in told.items() if value})
+    assert read.stop_seconds == for_the_program
+
+
+def test_a_supervisor_of_an_operator_from_before_has_what_it_had() -> None:
+    told: dict[str, str] = {Env.WORKER: "w", Env.POD_UID: "u", Env.POD_IP: "10.0.0.1"}
+    assert SupervisorSettings.from_env(told).stop_seconds == 20
+    with pytest.raises(BadSetting, match="EDGETRAIN_GRACE_SECONDS='soon'"):
+        SupervisorSettings.from_env({**told, Env.GRACE_SECONDS: "soon"})
+
+
+def test_a_suspended_job_waits_for_its_members_as_long_as_their_pods_have() -> None:
+    world = trained("a", "b", template={"spec": {"terminationGracePeriodSeconds": 300}})
+    world.spec = {**world.spec, "suspend": True}
+    world.settle()
+    world.now += 299
+    world.step()
+    assert not any(pod.deleting for pod in world.pods.values())
+    world.now += 2
+    world.step()
+    assert all(pod.deleting for pod in world.pods.values())
+
+
+# --- memory that processes share
+
+
+def test_loaders_may_hand_over_more_than_a_runtime_gives() -> None:
+    spec = spec_of()
+    assert {"name": "shared-memory", "emptyDir": {"medium": "Memory"}} in spec["volumes"]
+    assert mounts(containers(spec)["trainer"])["/dev/shm"] == "shared-memory"
+    assert "/dev/shm" not in mounts(containers(spec)["profiler"])
+
+
+def test_a_job_that_mounts_its_own_there_has_that() -> None:
+    own = {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}
+    mine = on("trainer", volumeMounts=[{"name": "dshm", "mountPath": "/dev/shm/"}])
+    spec = spec_of({"volumes": [own], **mine})
+    assert [v["name"] for v in spec["volumes"] if v.get("emptyDir")] == ["dshm"]
+    assert mounts(containers(spec)["trainer"])["/dev/shm/"] == "dshm"
+    assert "/dev/shm" not in mounts(containers(spec)["trainer"])
+
+
+def test_all_volumes_of_the_operators_are_known_to_the_jobs_schema() -> None:
+    spec = spec_of(program={"source": {"configMap": {"name": "program"}}})
+    assert {volume["name"] for volume in spec["volumes"]} == set(OWN_VOLUMES)
+
+
+# --- what else runs in it
+
+
+FETCH = {
+    "name": "fetch",
+    "image": "fetch:1",
+    "command": ["get"],
+    "args": ["it"],
+    "env": [{"name": "FROM", "value": "there"}],
+    "resources": {"limits": {"memory": "64Mi"}},
+    "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+}
+
+
+def test_containers_of_the_jobs_own_run_before_the_trainer_in_its_order() -> None:
+    spec = spec_of(
+        {
+            "initContainers": [FETCH, {"name": "check"}],
+            "volumes": [{"name": "cache", "emptyDir": {}}],
+        },
+        program={"image": "job:1", "source": {"configMap": {"name": "program"}}},
+    )
+    assert [c["name"] for c in spec["initContainers"]] == ["profiler", "fetch", "check"]
+    _, fetch, check = spec["initContainers"]
+    assert {key: fetch[key] for key in ("image", "command", "args", "resources")} == {
+        key: FETCH[key] for key in ("image", "command", "args", "resources")
+    }
+    assert (check["image"], "command" in check, "restartPolicy" in check) == ("job:1", False, False)
+    assert env(fetch)["FROM"] == "there" and env(fetch)[Env.NODE] == "edge-a"
+    assert mounts(fetch)["/cache"] == "cache"
+    assert mounts(fetch)[str(env(fetch)[Env.DATA_DIR])] == "data" and mounts(fetch)["/program"] == "program"
+    assert fetch["securityContext"] == RESTRICTED
+
+
+def test_one_that_is_no_worker_has_not_what_the_worker_is_known_by() -> None:
+    (_, fetch) = spec_of({"initContainers": [{"name": "fetch"}]})["initContainers"]
+    assert not {"identity", "state", "run", "ca"} & set(mounts(fetch).values())
+
+
+def test_one_may_run_on_beside_the_trainer() -> None:
+    made = spec_of({"initContainers": [{"name": "logs", "image": "l", "restartPolicy": "Always"}]})
+    assert containers(made)["logs"]["restartPolicy"] == "Always"
+
+
+# --- environment of the installation
+
+
+def test_what_the_installation_says_holds_for_all_containers_until_the_job_says_otherwise() -> None:
+    said = (EnvVar(name="TZ", value="UTC"), EnvVar(name="HTTPS_PROXY", value="http://proxy:3128"))
+    own = {
+        "containers": [{"name": "trainer", "env": [{"name": "TZ", "value": "CET"}]}],
+        "initContainers": [FETCH],
+    }
+    found = containers(spec_of(own, replace(DEFAULTS, trainer_env=said)))
+    assert {name: env(c)["TZ"] for name, c in found.items()} == {
+        "profiler": "UTC",
+        "fetch": "UTC",
+        "trainer": "CET",
+    }
+    assert {env(c)["HTTPS_PROXY"] for c in found.values()} == {"http://proxy:3128"}
+
+
+# --- devices
+
+
+def test_a_trainer_has_its_devices_and_its_runtime() -> None:
+    gpu = {"limits": {"nvidia.com/gpu": 1}}
+    spec = spec_of({"runtimeClassName": "nvidia", **on("trainer", resources=gpu)}, replace(DEFAULTS))
+    assert spec["runtimeClassName"] == "nvidia"
+    found = containers(spec)
+    assert found["trainer"]["resources"] == {
+        "limits": {"nvidia.com/gpu": 1, "memory": "3276Mi"},
+        "requests": {"memory": "0"},
+    }
+    assert "nvidia.com/gpu" not in found["profiler"]["resources"]["limits"]
+
+
+def test_a_class_of_nodes_may_have_devices_that_others_have_not() -> None:
+    gpu = {"limits": {"nvidia.com/gpu": 1, "memory": "8Gi"}}
+    has = {"matchLabels": {"nvidia.com/gpu.present": "true"}}
+    job = JobSpec.model_validate({"overrides": [{"selector": has, "resources": gpu}]})
+    made = Job("digits", "default", "uid-1", 1, job, JobStatus())
+    able = replace(NODE, labels={**NODE.labels, "nvidia.com/gpu.present": "true"})
+    limits = [
+        worker_pod(made, node, 1, DEFAULTS)["spec"]["containers"][0]["resources"]["limits"]
+        for node in (able, NODE)
+    ]
+    assert limits == [gpu["limits"], {"memory": "3276Mi"}]
