@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +66,12 @@ def operator_process(
     name: str = "operator-a",
     kubeconfig: str = "",
     files: str = "",
+    around: Mapping[str, str] | None = None,
     **env: str,
 ) -> Iterator[OperatorProcess]:
     """Start one that looks after `namespace` and keeps its Lease there; wait until it is healthy.
 
-    `files`: how many it may have open, where not as many as we.
+    `files`: how many it may have open, where not as many as we. `around`: variables besides its settings.
     """
     metrics_port, fleet_port = free_ports(2)
     settings = {
@@ -88,7 +89,10 @@ def operator_process(
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [*limited, sys.executable, "-m", "edgetrain_operator"],
-            env=os.environ | {"KUBECONFIG": kubeconfig or str(api.kubeconfig)} | variables,
+            env=os.environ
+            | dict(around or {})
+            | {"KUBECONFIG": kubeconfig or str(api.kubeconfig)}
+            | variables,
             stdout=stream,
             stderr=stream,
         )
