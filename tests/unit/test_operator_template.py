@@ -8,13 +8,13 @@ import pytest
 from edgetrain.supervisor.settings import BadSetting
 from edgetrain.supervisor.settings import Settings as SupervisorSettings
 from edgetrain_operator.core.allowed import Allowed, not_allowed
-from edgetrain_operator.core.model import Defaults, Job, NodeView
+from edgetrain_operator.core.model import ContainerTrouble, Defaults, Job, NodeView
 from edgetrain_operator.core.pods import worker_pod
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import EDGE_NODE_LABEL, OWN_VOLUMES, Env
 from edgetrain_protocol.pods import EnvVar
 from edgetrain_protocol.status import JobStatus
-from tests.support.world import trained
+from tests.support.world import World, trained
 
 DEFAULTS = Defaults("registry.example/edgetrain:1", "fleet.example:8443")
 NODE = NodeView("edge-a", {EDGE_NODE_LABEL: ""}, memory=4 << 30)
@@ -231,6 +231,37 @@ def test_what_the_installation_says_holds_for_all_containers_until_the_job_says_
         "trainer": "CET",
     }
     assert {env(c)["HTTPS_PROXY"] for c in found.values()} == {"http://proxy:3128"}
+
+
+# --- on the nodes' own network
+
+
+NO_PORTS = (
+    "0/3 nodes are available: 1 node(s) didn't have free ports for the requested pod ports, "
+    "2 node(s) didn't match Pod's node affinity/selector."
+)
+
+
+def test_a_pod_whose_ports_another_has_makes_way_for_one_with_others() -> None:
+    world = World.of("a", template={"spec": {"hostNetwork": True}})
+    world.settle()
+    world.change_pod("a", trouble=ContainerTrouble("", "Unschedulable", NO_PORTS))
+    world.settle()
+    assert world.pod("a").deleting
+    world.finish_deletions()
+    world.settle()
+    assert (world.pod("a").attempt, world.pod("a").deleting) == (2, False)
+
+
+def test_one_that_waits_for_something_else_is_left_alone() -> None:
+    world = World.of("a", template={"spec": {"hostNetwork": True}})
+    world.settle()
+    world.change_pod(
+        "a", trouble=ContainerTrouble("", "Unschedulable", "0/1 nodes: Insufficient nvidia.com/gpu.")
+    )
+    world.settle()
+    assert not world.pod("a").deleting
+    assert "Insufficient nvidia.com/gpu" in world.condition("Degraded").message
 
 
 # --- devices

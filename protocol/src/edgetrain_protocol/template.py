@@ -125,8 +125,8 @@ class TemplateSpec(Document):
     runtime_class_name: ObjectName | None = None
     """The pods' runtime class."""
     host_network: bool = False
-    """Use the node's own network; the namespace must allow it. Each pod has ports of its own then, from
-    20000 to 29999, and makes way for none that has them already."""
+    """Use the node's own network; the namespace must allow it. Each pod has five ports of its own then, from
+    20000 to 29999; one whose ports another pod on its node has is made anew with others."""
 
 
 class Template(Document):

@@ -21,6 +21,7 @@ from edgetrain_operator.core.model import (
     Event,
     MarkOver,
     Observed,
+    PodView,
     Subject,
 )
 from edgetrain_operator.core.naming import worker_name
@@ -36,6 +37,8 @@ from edgetrain_protocol.status import JobStatus
 
 BUSY_SECONDS = 1.0
 """Between looks while somebody is silent: silence makes no event."""
+NO_FREE_PORTS = "didn't have free ports"
+"""What the scheduler says where another pod has one of this one's; no node but its own comes that far."""
 STEADY_SECONDS = 5.0
 """Between looks while all are heard: one who falls silent is seen after this at the latest."""
 
@@ -122,7 +125,7 @@ def _deletions(scene: DecisionContext) -> list[DeletePod]:
     """Living pods that the job no longer wants: on nodes that it left, given up, or superseded."""
     found = []
     for pod in scene.seen.pods:
-        why = _why_delete(scene, pod.node, pod.uid, pod.attempt)
+        why = _why_delete(scene, pod)
         if pod.living and why:
             found.append(DeletePod(pod.name, pod.uid, why))
     return [action for action in found if scene.seen.barred_until(SERVER, action.subject) is None]
@@ -133,15 +136,17 @@ def _deletions_due(seen: Observed) -> float | None:
     return min((at for at in due if at > seen.now), default=None)
 
 
-def _why_delete(scene: DecisionContext, node: str, uid: str, attempt: int) -> str:
-    worker = worker_name(node)
+def _why_delete(scene: DecisionContext, pod: PodView) -> str:
+    worker = worker_name(pod.node)
     record = scene.records.get(worker)
-    if why := scene.placement.remove.get(node):
+    if why := scene.placement.remove.get(pod.node):
         return why
-    if record and attempt < record.attempt:
+    if record and pod.attempt < record.attempt:
         return f"attempt {record.attempt} has taken its place"
-    if record is None or record.pod_uid != uid:
+    if record is None or record.pod_uid != pod.uid:
         return ""
+    if pod.trouble and NO_FREE_PORTS in pod.trouble.message:
+        return "its ports are taken on the node, and the next pod has others"
     part = scene.reports.training(worker)
     if part and part.error_reason == VOTES_LOST:
         return "its votes are lost with its volumes, so only a new pod can take part"
