@@ -1,110 +1,19 @@
 """What a job says of its pods under core/v1's names, and what the pods come to."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from edgetrain.supervisor.settings import BadSetting
 from edgetrain.supervisor.settings import Settings as SupervisorSettings
-from edgetrain_operator.core.allowed import Allowed, not_allowed
-from edgetrain_operator.core.model import ContainerTrouble, Defaults, Job, NodeView
+from edgetrain_operator.core.model import ContainerEnd, ContainerTrouble, Job
 from edgetrain_operator.core.pods import worker_pod
 from edgetrain_protocol.job import JobSpec
-from edgetrain_protocol.names import EDGE_NODE_LABEL, OWN_VOLUMES, Env
+from edgetrain_protocol.names import OWN_VOLUMES, Env
 from edgetrain_protocol.pods import EnvVar
 from edgetrain_protocol.status import JobStatus
+from tests.support.manifests import DEFAULTS, NODE, Json, containers, env, mounts, on, spec_of
 from tests.support.world import World, trained
-
-DEFAULTS = Defaults("registry.example/edgetrain:1", "fleet.example:8443")
-NODE = NodeView("edge-a", {EDGE_NODE_LABEL: ""}, memory=4 << 30)
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-Json = dict[str, Any]
-
-
-def spec_of(template: Json | None = None, defaults: Defaults = DEFAULTS, **spec: Any) -> Json:
-    """Of the pod of a job with this template.spec."""
-    document = JobSpec.model_validate({**spec, "template": {"spec": template or {}}})
-    job = Job("digits", "default", "uid-1", 1, document, JobStatus())
-    return dict(worker_pod(job, NODE, 1, defaults)["spec"])
-
-
-def containers(spec: Json) -> dict[str, Json]:
-    return {c["name"]: c for c in (*spec["initContainers"], *spec["containers"])}
-
-
-def env(container: Json) -> dict[str, str | None]:
-    return {variable["name"]: variable.get("value") for variable in container["env"]}
-
-
-def mounts(container: Json) -> dict[str, str]:
-    return {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
-
-
-def on(name: str, **says: Any) -> Json:
-    return {"containers": [{"name": name, **says}]}
-
-
-# --- as whom it runs
-
-
-def test_a_pod_passes_restricted_where_nothing_is_said() -> None:
-    spec = spec_of()
-    assert spec["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "runAsGroup": 65532,
-        "fsGroup": 65532,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert [c["securityContext"] for c in containers(spec).values()] == [RESTRICTED] * 2
-
-
-def test_a_pod_runs_as_whoever_owns_its_volumes() -> None:
-    says = {
-        "runAsUser": 1000,
-        "fsGroup": 2000,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "supplementalGroups": [3000],
-    }
-    found = spec_of({"securityContext": says})["securityContext"]
-    assert found.items() >= {**says, "runAsNonRoot": True, "runAsGroup": 65532}.items()
-    assert found["seccompProfile"] == {"type": "RuntimeDefault"}
-
-
-def test_a_container_may_differ_from_its_pod_and_keeps_what_it_does_not_name() -> None:
-    says = {"runAsUser": 1000, "capabilities": {"add": ["NET_BIND_SERVICE"]}, "readOnlyRootFilesystem": False}
-    found = containers(spec_of(on("trainer", securityContext=says)))
-    assert found["trainer"]["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": False,
-        "runAsNonRoot": True,
-        "runAsUser": 1000,
-        "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
-    }
-    assert found["profiler"]["securityContext"] == RESTRICTED
-
-
-def test_root_is_not_told_to_be_nobody() -> None:
-    """The kubelet would not start it; whether it may be root is the chart's and the namespace's to say."""
-    assert spec_of({"securityContext": {"runAsUser": 0}})["securityContext"]["runAsNonRoot"] is False
-    init = {"initContainers": [{"name": "chown", "securityContext": {"runAsUser": 0}}]}
-    spec = spec_of(init)
-    assert containers(spec)["chown"]["securityContext"]["runAsNonRoot"] is False
-    assert spec["securityContext"]["runAsNonRoot"] is True
-
-
-@pytest.mark.parametrize(
-    ("users", "taken"), [(["*"], False), (["0"], True), (["1000", "0"], True), ([], False)]
-)
-def test_root_has_to_be_named_by_the_chart(users: list[str], taken: bool) -> None:
-    spec = JobSpec.model_validate({"template": {"spec": {"securityContext": {"runAsUser": 0}}}})
-    assert (not_allowed(spec, Allowed.model_validate({"users": users})) == "") is taken
-
 
 # --- how it ends
 
@@ -202,7 +111,7 @@ def test_containers_of_the_jobs_own_run_before_the_trainer_in_its_order() -> Non
     assert env(fetch)["FROM"] == "there" and env(fetch)[Env.NODE] == "edge-a"
     assert mounts(fetch)["/cache"] == "cache"
     assert mounts(fetch)[str(env(fetch)[Env.DATA_DIR])] == "data" and mounts(fetch)["/program"] == "program"
-    assert fetch["securityContext"] == RESTRICTED
+    assert fetch["securityContext"] == containers(spec_of())["trainer"]["securityContext"]
 
 
 def test_one_that_is_no_worker_has_not_what_the_worker_is_known_by() -> None:
@@ -242,10 +151,22 @@ NO_PORTS = (
 )
 
 
-def test_a_pod_whose_ports_another_has_makes_way_for_one_with_others() -> None:
+TAKEN = "OSError: [Errno 98] Address already in use (while attempting to bind on address ('', 21001))"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"trouble": ContainerTrouble("", "Unschedulable", NO_PORTS)},
+        {"ends": (ContainerEnd("profiler", "Error", 1, f"Traceback\n{TAKEN}"),)},
+        {"ends": (ContainerEnd("trainer", "Error", 1, f"ProgramFailed: ended with status 1: {TAKEN}"),)},
+    ],
+    ids=["by another pod", "by what is no pod, of the profiler's", "of the trainer's"],
+)
+def test_a_pod_whose_ports_are_taken_makes_way_for_one_with_others(seen: Json) -> None:
     world = World.of("a", template={"spec": {"hostNetwork": True}})
     world.settle()
-    world.change_pod("a", trouble=ContainerTrouble("", "Unschedulable", NO_PORTS))
+    world.change_pod("a", **seen)
     world.settle()
     assert world.pod("a").deleting
     world.finish_deletions()
