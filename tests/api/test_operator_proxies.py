@@ -7,16 +7,15 @@ from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, items, job, make_node, program, set_ready
 from tests.support.operator_process import operator_process
 
-NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+NOWHERE = "http://127.0.0.1:9"
 
 
 def test_it_leads_watches_and_writes_without_them(api: ApiServer, namespace: str, tmp_path: Path) -> None:
     """Nobody listens where they are said to be."""
-    nowhere = dict.fromkeys(NAMES, "http://127.0.0.1:9")
     program(api, namespace, "main.py")
     make_node(api, "edge-a", ready=False)
     try:
-        with operator_process(api, namespace, tmp_path, around=nowhere) as operator:
+        with operator_process(api, namespace, tmp_path, proxy=NOWHERE) as operator:
             wait_for(operator.leads)
             api.apply(job(namespace))
             set_ready(api, "edge-a")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from edgetrain_local.ports import free_ports
 from tests.support.apiserver import ApiServer
 
 START_SECONDS = 30.0
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ def operator_process(
     name: str = "operator-a",
     kubeconfig: str = "",
     files: str = "",
-    around: Mapping[str, str] | None = None,
+    proxy: str = "",
     **env: str,
 ) -> Iterator[OperatorProcess]:
     """Start one that looks after `namespace` and keeps its Lease there; wait until it is healthy.
 
-    `files`: how many it may have open, where not as many as we. `around`: variables besides its settings.
+    `files`: how many it may have open, where not as many as we. `proxy`: what its environment names.
     """
     metrics_port, fleet_port = free_ports(2)
     settings = {
@@ -90,7 +91,7 @@ def operator_process(
         process = subprocess.Popen(
             [*limited, sys.executable, "-m", "edgetrain_operator"],
             env=os.environ
-            | dict(around or {})
+            | dict.fromkeys(PROXIES if proxy else (), proxy)
             | {"KUBECONFIG": kubeconfig or str(api.kubeconfig)}
             | variables,
             stdout=stream,
