@@ -169,6 +169,10 @@ def test_value_alone_makes_a_difference(value: str) -> None:
         ("trainer.image.digest=latest", "digest"),
         ("trainer.resources.limits=512Mi", "limits"),
         ("trainer.memoryLimitPercent=101", "memoryLimitPercent"),
+        ("trainer.env[0].name=EDGETRAIN_NODE", "env"),
+        ("operator.env[0].names=TZ", "env"),
+        ("proxy.http=proxy.example.org:3128", "http"),
+        ("jobs.allowed.users={root}", "users"),
         ("serviceAccount.create=false", "serviceAccount"),
         ("metrics.serviceMonitor.interval=often", "interval"),
         ("operator.logLevel=LOUD", "logLevel"),
@@ -197,7 +201,11 @@ def test_operator_understands_its_environment(values: Path) -> None:
     (container,) = pod["containers"]
     env = {e["name"]: str(e.get("value", "given by the kubelet")) for e in container["env"]}
     settings = Settings.from_env(env)
-    assert len({name for name in env if name.startswith("EDGETRAIN_OPERATOR_")}) == len(env)
+    others = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "TZ"}
+    assert {name for name in env if not name.startswith("EDGETRAIN_OPERATOR_")} <= others
+    assert len(env) == len(container["env"])
+    given = {variable.name for variable in settings.trainer_env}
+    assert given == {name for name in env if name in others}
     assert settings.trainer_image.startswith(
         ("edgetrain/trainer:dev", "registry.example.org/trainer@sha256:")
     )
@@ -216,6 +224,25 @@ def test_operator_understands_its_environment(values: Path) -> None:
     roles = of_kind(rendered(values), "Role")
     named = {name for m in roles for rule in m["rules"] for name in rule.get("resourceNames", ())}
     assert named == {settings.lease_name, settings.keyring_secret}
+
+
+def test_what_is_near_is_dialled_without_a_proxy_by_programs_too() -> None:
+    """Our own clients use none whatever is said here."""
+    pod = find(rendered(EVERYTHING), "Deployment", "edgetrain-operator")["spec"]["template"]["spec"]
+    env = {e["name"]: e.get("value", "") for e in pod["containers"][0]["env"]}
+    workers = {v.name: v.value for v in Settings.from_env(env).trainer_env}
+    near = {".svc", ".cluster.local", "localhost", "127.0.0.1", "198.51.100.7", "10.0.0.0/8"}
+    assert near <= set(str(workers["NO_PROXY"]).split(","))
+    assert near | {"$(KUBERNETES_SERVICE_HOST)"} <= set(env["no_proxy"].split(","))
+
+
+def test_a_workers_environment_is_passed_on_as_it_is() -> None:
+    """A kubelet puts in the values of what it finds in the operator's pod, and takes one of two $ away."""
+    says = ("--set-json", 'trainer.env=[{"name": "WHERE", "value": "$(EDGETRAIN_OPERATOR_LEASE_NAME)"}]')
+    pod = find(render(DEFAULT, *says), "Deployment", "edgetrain-operator")["spec"]["template"]["spec"]
+    env = {e["name"]: e.get("value", "") for e in pod["containers"][0]["env"]}
+    assert '"$$(EDGETRAIN_OPERATOR_LEASE_NAME)"' in env["EDGETRAIN_OPERATOR_TRAINER_ENV"]
+    assert "NO_PROXY" not in env, "nothing of proxies where there is none"
 
 
 def test_rights_in_other_namespaces_only_where_jobs_are() -> None:

@@ -46,6 +46,18 @@ def with_program(**changes: Any) -> Json:
     return {"program": {"source": {"configMap": {"name": "program"}}, **changes}}
 
 
+def pod_context(**says: Any) -> Json:
+    return spec(securityContext=says)
+
+
+def context(name: str, **says: Any) -> Json:
+    return spec(containers=[{"name": name, "securityContext": says}])
+
+
+def context_before(**says: Any) -> Json:
+    return spec(initContainers=[{"name": "fetch"}, {"name": "chown", "securityContext": says}])
+
+
 def projected(**source: Any) -> Json:
     return volume(projected={"sources": [{"downwardAPI": {}}, source]})
 
@@ -55,6 +67,7 @@ READS: dict[str, Callable[[str], Json]] = {
     "class": lambda secret: {"overrides": [{"selector": EVERYWHERE, "env": env(secret)}]},
     "container": lambda secret: spec(containers=[{"name": "profiler", "env": env(secret)}]),
     "volume": lambda secret: volume(secret={"secretName": secret}),
+    "init": lambda secret: spec(initContainers=[{"name": "fetch", "env": env(secret)}]),
     "store": lambda secret: {"storage": {"data": {"volume": {"secret": {"secretName": secret}}}}},
     "projected": lambda secret: projected(secret={"name": secret}),
     "driver": lambda secret: volume(csi={"driver": "d", "nodePublishSecretRef": {"name": secret}}),
@@ -72,6 +85,7 @@ REFUSED = {
         "image a/b",
         "registries",
     ),
+    "image-before": (spec(initContainers=[{"name": "a", "image": "a/d"}]), "image a/d", "registries"),
     "volumes-image": (volume(image={"reference": "a/c"}), "image a/c", "registries"),
     "tag": (
         with_program(image="registry.example.org/x:1"),
@@ -106,6 +120,44 @@ REFUSED = {
         "projected source podCert",
         "serviceAccountTokens",
     ),
+    "root": (pod_context(runAsUser=0), "user 0 ", "users"),
+    "root-in-trainer": (context("trainer", runAsUser=0), "user 0 ", "users"),
+    "root-before": (context_before(runAsUser=0), "user 0 ", "users"),
+    "other-user": (pod_context(runAsUser=1001), "user 1001 ", "users"),
+    "roots-group": (pod_context(supplementalGroups=[1000, 0]), "group 0 ", "groups"),
+    "roots-group-in-profiler": (context("profiler", runAsGroup=0), "group 0 ", "groups"),
+    "roots-volumes": (pod_context(fsGroup=0), "group 0 ", "groups"),
+    "other-group": (context_before(runAsGroup=10000), "group 10000 ", "groups"),
+    "capability": (
+        context("trainer", capabilities={"add": ["SYS_ADMIN"]}),
+        "capability SYS_",
+        "capabilities",
+    ),
+    "capability-before": (
+        context_before(capabilities={"add": ["NET_RAW"]}),
+        "capability NET_RAW",
+        "capabilities",
+    ),
+    "lesser-capability": (
+        context("trainer", capabilities={"add": ["NET_BIND_SERVICE"]}),
+        "capability NET_BIND",
+        "capabilities",
+    ),
+    "unconfined": (
+        pod_context(seccompProfile={"type": "Unconfined"}),
+        "seccomp profile Unc",
+        "seccompProfiles",
+    ),
+    "unconfined-before": (
+        context_before(seccompProfile={"type": "Unconfined"}),
+        "seccomp profile Unc",
+        "seccompProfiles",
+    ),
+    "profile-of-nodes": (
+        context("trainer", seccompProfile={"type": "Localhost", "localhostProfile": "x.json"}),
+        "seccomp profile Localhost/x.json",
+        "seccompProfiles",
+    ),
     "label": ({"template": {"metadata": {"labels": {"app": "billing"}}}}, "label app", "labels"),
     "annotation": (
         {"template": {"metadata": {"annotations": {"example.org/a": "b"}}}},
@@ -120,6 +172,16 @@ ALWAYS = {
     "certificate",
     "keyring",
     "key-of-the-fleet",
+    "root",
+    "root-in-trainer",
+    "root-before",
+    "roots-group",
+    "roots-group-in-profiler",
+    "roots-volumes",
+    "capability",
+    "capability-before",
+    "unconfined",
+    "unconfined-before",
     *(f"identity-{way}" for way in READS),
 }
 """By any values, of those."""
@@ -147,6 +209,24 @@ TAKEN: dict[str, Json] = {
         "storage": {"data": {"volume": {"hostPath": {"path": "/srv/data/set"}}}, "model": {"claim": {}}},
     },
     "label": {"template": {"metadata": {"labels": {"example.org/team": "a"}}}},
+    "user": {
+        **spec(
+            securityContext={
+                "runAsUser": 1000,
+                "fsGroup": 1000,
+                "supplementalGroups": [65532],
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            initContainers=[
+                {
+                    "name": "fetch",
+                    "image": f"registry.example.org/team/fetch{DIGEST}",
+                    "env": env("jobs-own"),
+                    "securityContext": {"runAsUser": 65532, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        )
+    },
     "name-like-an-identity": with_program(env=env("jobs-identity")),
 }
 MALFORMED = {

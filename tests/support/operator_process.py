@@ -15,6 +15,7 @@ from edgetrain_local.ports import free_ports
 from tests.support.apiserver import ApiServer
 
 START_SECONDS = 30.0
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,12 @@ def operator_process(
     name: str = "operator-a",
     kubeconfig: str = "",
     files: str = "",
+    proxy: str = "",
     **env: str,
 ) -> Iterator[OperatorProcess]:
     """Start one that looks after `namespace` and keeps its Lease there; wait until it is healthy.
 
-    `files`: how many it may have open, where not as many as we.
+    `files`: how many it may have open, where not as many as we. `proxy`: what its environment names.
     """
     metrics_port, fleet_port = free_ports(2)
     settings = {
@@ -88,7 +90,10 @@ def operator_process(
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [*limited, sys.executable, "-m", "edgetrain_operator"],
-            env=os.environ | {"KUBECONFIG": kubeconfig or str(api.kubeconfig)} | variables,
+            env=os.environ
+            | dict.fromkeys(PROXIES if proxy else (), proxy)
+            | {"KUBECONFIG": kubeconfig or str(api.kubeconfig)}
+            | variables,
             stdout=stream,
             stderr=stream,
         )

@@ -36,7 +36,7 @@ def env_of(container: dict[str, Any]) -> dict[str, Any]:
 
 def scraped_port(pod: dict[str, Any]) -> int:
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
-    (port,) = [p for c in containers for p in c.get("ports", ()) if p["name"] == METRICS_PORT_NAME]
+    (port,) = [p for c in containers for p in c.get("ports", ()) if p.get("name") == METRICS_PORT_NAME]
     return int(port["containerPort"])
 
 
@@ -182,6 +182,11 @@ def test_on_the_nodes_own_network_each_job_has_its_ports() -> None:
     told = {**env, Env.POD: "pod", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
     read = [SupervisorSettings.from_env(told).metrics_port, ProfilerSettings.from_env(told).metrics_port]
     assert read == [int(env[Env.TRAINER_METRICS_PORT]), int(env[Env.PROFILER_PORT])], "two jobs share a node"
+    taken = {scraped_port(pod), *(port["hostPort"] for port in trainer_of(pod)["ports"])}
+    assert taken == {int(port) for port in ports}, "the scheduler knows of them all"
+    again = env_of(trainer_of(worker_pod(a_job(template=host), NODE, 2, DEFAULTS)))
+    assert not ports & {again[key] for key in again if key.endswith("_PORT")}, "the next attempt has others"
+    assert "ports" not in trainer_of(worker_pod(a_job(), NODE, 1, DEFAULTS))
 
 
 def test_prometheus_finds_the_profiler_by_its_ports_name() -> None:

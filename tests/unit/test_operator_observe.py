@@ -203,6 +203,7 @@ def test_settings_have_defaults_for_all_that_may_be_left_out() -> None:
         ("TRAINER_RESOURCES", "512Mi", "a container's resources"),
         ("TRAINER_RESOURCES", '{"limits": "512Mi"}', "a container's resources"),
         ("TRAINER_MEMORY_PERCENT", "101", "from 0 to 100"),
+        ("TRAINER_ENV", '[{"name": "A", "values": "b"}]', "(?s)container's environment.*values"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_be(name: str, value: str, text: str) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from edgetrain_operator.core.containers import image_of
 from edgetrain_operator.core.model import Defaults, Job, NodeView
 from edgetrain_operator.core.overrides import Overridden, overridden
-from edgetrain_operator.core.pods import image_of, worker_pod
+from edgetrain_operator.core.pods import worker_pod
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import EDGE_NODE_LABEL
 from edgetrain_protocol.status import JobStatus

@@ -1,13 +1,18 @@
-"""What a container runs first can be told to end while it is still importing."""
+"""What a container runs first can be told to end while it still imports, and ends its program in time."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.waiting import wait_for
+from edgetrain_local.ports import free_ports
+from edgetrain_protocol.names import Env
+from tests.support.identities import write_identity
 
 SLOW_MODULE = "prometheus_client"
 """What both import, as on a device on which that takes seconds."""
@@ -26,5 +31,38 @@ def test_one_that_still_imports_ends_when_told_to(process: str, tmp_path: Path) 
             started.terminate()
             # Not ended by the signal itself, which the first process of a container would not be.
             assert started.wait(10) == 128 + 15
+        finally:
+            started.kill()
+
+
+HANGS = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+
+
+def test_a_program_that_hangs_is_killed_before_its_pods_grace_is_over(tmp_path: Path) -> None:
+    """After half of six seconds. It was asked by its link, of which this one knows nothing."""
+    begun, identity = tmp_path / "begun", write_identity(tmp_path / "identity", "w-a")
+    control, metrics = free_ports(2)
+    pod: dict[str, str] = {
+        Env.WORKER: "w-a",
+        Env.POD_UID: "pod-w-a",
+        Env.POD_IP: "127.0.0.1",
+        Env.JOB_UID: "job",
+        Env.FLEET_ADDRESS: "127.0.0.1:9",
+        Env.IDENTITY_DIR: str(identity),
+        Env.CA_FILE: str(identity / "authorities.crt"),
+        Env.RUN_DIR: str(tmp_path),
+        Env.STATE_DIR: str(tmp_path),
+        Env.CONTROL_PORT: str(control),
+        Env.TRAINER_METRICS_PORT: str(metrics),
+        Env.GRACE_SECONDS: "6",
+    }
+    command = [sys.executable, "-m", "edgetrain.supervisor", "--", sys.executable, "-c", HANGS, str(begun)]
+    with subprocess.Popen(command, env={**os.environ, **pod}) as started:
+        try:
+            wait_for(begun.exists, 20, "the program to begin")
+            told = time.monotonic()
+            started.send_signal(signal.SIGTERM)
+            started.wait(15)
+            assert 3 <= time.monotonic() - told < 6
         finally:
             started.kill()

@@ -29,6 +29,23 @@ app.kubernetes.io/name: edgetrain-operator
 {{ include "edgetrain.common" . }}
 {{- end }}
 
+{{/* Environment, as JSON. In small letters too: programs differ in which they read. */}}
+{{- define "edgetrain.proxyEnv" -}}
+{{- $env := list }}
+{{- with .root.Values.proxy }}
+{{- if or .http .https }}
+{{- $fleet := regexReplaceAll ":[0-9]+$" (include "edgetrain.fleetAddress" $.root) "" }}
+{{- $near := concat (list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" $fleet) $.near .noProxy | uniq | join "," }}
+{{- range $name, $value := dict "HTTP_PROXY" .http "HTTPS_PROXY" .https "NO_PROXY" $near }}
+{{- if $value }}
+{{- $env = concat $env (list (dict "name" $name "value" $value) (dict "name" (lower $name) "value" $value)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $env }}
+{{- end }}
+
 {{- define "edgetrain.fleetAddress" -}}
 {{- .Values.fleet.address | default (printf "%s-fleet.%s.svc:%v" (include "edgetrain.name" .) .Release.Namespace .Values.fleet.service.port) -}}
 {{- end }}

@@ -10,7 +10,7 @@ from edgetrain_local.pod import Manifest, Place, Pod
 from edgetrain_local.ports import free_ports
 from edgetrain_local.wish import WorkerWish
 from edgetrain_operator.core.model import NodeView
-from edgetrain_operator.core.pods import USUAL_PORTS
+from edgetrain_operator.core.worker_env import USUAL_PORTS
 from edgetrain_protocol import names
 
 Say = Callable[[str, str], None]

@@ -15,8 +15,6 @@ from edgetrain_local.output import Say
 from edgetrain_protocol import names
 from edgetrain_protocol.names import Env
 
-STOP_SECONDS = 30.0
-"""For containers to end by themselves."""
 OF_THE_NODE = ("checkpoint", "model")
 """Volumes that outlive the pod."""
 
@@ -48,6 +46,7 @@ class Pod:
         self._own = place.directory / self.name
         self.identity, self.authorities = self._own / "identity", self._own / "ca" / "ca.crt"
         spec = manifest["spec"]
+        self._grace_seconds = float(spec["terminationGracePeriodSeconds"])
         self._profiler = self._container(spec["initContainers"][0], lambda line: None, always=True)
         self._trainer = self._container(spec["containers"][0], say)
 
@@ -71,7 +70,7 @@ class Pod:
 
     def poll(self, now: float) -> bool:
         """Look after its containers; True where something changed."""
-        if self._stopped_at and now > self._stopped_at + STOP_SECONDS:
+        if self._stopped_at and now > self._stopped_at + self._grace_seconds:
             self.cut()
         changed = self._profiler.poll(now) if not self._trainer.over else self._profiler.running
         if self._trainer.over:

@@ -17,7 +17,7 @@ from edgetrain_local.errors import RunError
 from edgetrain_local.pod import Place
 from edgetrain_local.processes import end_with_parent
 from edgetrain_local.wish import WorkerWish
-from edgetrain_operator.core.pods import USUAL_PORTS
+from edgetrain_operator.core.worker_env import USUAL_PORTS
 
 HUB = "10.77.0.1"
 INSIDE = "EDGETRAIN_RUN_INSIDE"

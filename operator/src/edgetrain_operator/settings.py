@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edgetrain_operator.core.allowed import Allowed
 from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_protocol.base import Document
 from edgetrain_protocol.names import FLEET_PORT, OPERATOR_METRICS_PORT
+from edgetrain_protocol.pods import EnvVar
 
 PREFIX = "EDGETRAIN_OPERATOR_"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -54,6 +55,9 @@ class Settings:
     trainer_memory_percent: int = 80
     """Their memory limit where nothing is said of memory, of what the node has for pods:
     TRAINER_MEMORY_PERCENT. 0 for none."""
+    trainer_env: tuple[EnvVar, ...] = ()
+    """Environment of all containers of workers, where a job does not say otherwise, as in a container and in
+    JSON: TRAINER_ENV."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     allowed: Allowed = field(default_factory=Allowed)
@@ -103,6 +107,7 @@ class Settings:
             trainer_memory_percent=int(
                 _number(given, "TRAINER_MEMORY_PERCENT", cls.trainer_memory_percent, 0, 100)
             ),
+            trainer_env=_environment(given, "TRAINER_ENV"),
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
             allowed=_values(given, "JOBS_ALLOWED", "jobs.allowed", Allowed),
             feature_gates=_values(given, "FEATURE_GATES", "featureGates", FeatureGates),
@@ -146,6 +151,13 @@ def _resources(given: Mapping[str, str], name: str) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(amounts, dict) for amounts in found.values()):
         raise BadSetting(f"{PREFIX}{name} is {given[name]!r}: it must be a container's resources, in JSON")
     return found
+
+
+def _environment(given: Mapping[str, str], name: str) -> tuple[EnvVar, ...]:
+    try:
+        return TypeAdapter(tuple[EnvVar, ...]).validate_json(given.get(name) or "[]")
+    except ValidationError as error:
+        raise BadSetting(f"{PREFIX}{name} is no container's environment, in JSON: {error}") from error
 
 
 def _values(given: Mapping[str, str], name: str, path: str, kind: type[D]) -> D:

@@ -11,10 +11,11 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from edgetrain_protocol.base import Document, LongText, ShortText
 from edgetrain_protocol.names import MANAGED_BY
-from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override, Store, Template
+from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override, Store
 from edgetrain_protocol.rules import UNIQUE, checked, immutable, keyed, one_of, rule
 from edgetrain_protocol.run_policy import RunPolicy
 from edgetrain_protocol.strategy import Grouping, Payload, Preset, Reduction, Shares
+from edgetrain_protocol.template import Template
 
 
 class ConfigMapSource(Document):

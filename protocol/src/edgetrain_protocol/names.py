@@ -47,6 +47,12 @@ CHECKPOINT_DIR = "/var/lib/edgetrain-storage/checkpoint"
 MODEL_DIR = "/var/lib/edgetrain-storage/model"
 DATA_DIR = "/var/lib/edgetrain-storage/data"
 PROGRAM_DIR = "/program"
+SHARED_MEMORY_DIR = "/dev/shm"
+OWN_VOLUMES = (
+    *("identity", "ca", "run", "state", "tmp", "shared-memory"),
+    *("checkpoint", "model", "data", "program"),
+)
+"""Names of a worker pod's volumes that the operator gives it."""
 
 CONTROL_PORT = 7070
 """A supervisor's control channel."""
@@ -91,6 +97,8 @@ class Env(StrEnum):
     CHECKPOINT_DIR = "EDGETRAIN_CHECKPOINT_DIR"
     MODEL_DIR = "EDGETRAIN_MODEL_DIR"
     DATA_DIR = "EDGETRAIN_DATA_DIR"
+    GRACE_SECONDS = "EDGETRAIN_GRACE_SECONDS"
+    """The pod's terminationGracePeriodSeconds."""
     DATA_POLICY = "EDGETRAIN_DATA_POLICY"
     """`local` where each worker's data are its own; unset otherwise."""
     LINK_FD = "EDGETRAIN_LINK_FD"

@@ -1,13 +1,12 @@
-"""Parts of a job that follow the Kubernetes API's own shapes: selectors, environment, pod template."""
+"""Parts of a job that follow the Kubernetes API's own shapes: selectors, environment, volumes, stores."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from edgetrain_protocol import shapes
 from edgetrain_protocol.base import Document, LongText, ShortText
-from edgetrain_protocol.names import GROUP
 from edgetrain_protocol.rules import checked, keyed, one_of, rule
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -124,69 +123,6 @@ class Override(Document):
     """Requests and limits of the trainer container, in place of the template's, as a whole."""
     tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
     """Added to the pod's tolerations."""
-
-
-_OUR_LABEL = rule(
-    f"self.all(key, !key.startsWith('{GROUP}/'))",
-    f"keys that begin with {GROUP}/ are set by the operator: choose another key",
-)
-
-
-class TemplateMetadata(Document):
-    """Labels and annotations of the worker pods."""
-
-    labels: dict[str, LabelValue] = Field(
-        default_factory=dict, max_length=32, json_schema_extra=checked(_OUR_LABEL)
-    )
-    """Labels added to the pods."""
-    annotations: dict[str, LongText] = Field(
-        default_factory=dict, max_length=32, json_schema_extra=checked(_OUR_LABEL)
-    )
-    """Annotations added to the pods."""
-
-
-class TemplateContainer(Document):
-    """What is added to one of our two containers."""
-
-    name: Literal["trainer", "profiler"]
-    """Which of the two."""
-    env: list[EnvVar] = Field(default_factory=list, max_length=64, json_schema_extra=keyed("name"))
-    """Environment added to it."""
-    resources: Resources | None = None
-    """Its requests and limits. Where nothing is said of the trainer's memory, a part of its node's is the
-    limit."""
-    volume_mounts: list[VolumeMount] = Field(default_factory=list, max_length=16)
-    """Mounts of `volumes`, as in a pod."""
-
-
-class TemplateSpec(Document):
-    """Parts of the pods' spec."""
-
-    containers: list[TemplateContainer] = Field(
-        default_factory=list, max_length=2, json_schema_extra=keyed("name")
-    )
-    """What is added to our containers; there are no others."""
-    volumes: list[Volume] = Field(default_factory=list, max_length=16)
-    """Volumes added to the pod."""
-    tolerations: list[Toleration] = Field(default_factory=list, max_length=16)
-    """Tolerations added to the pod."""
-    image_pull_secrets: list[SecretReference] = Field(default_factory=list, max_length=8)
-    """Secrets for pulling the images, as in a pod."""
-    priority_class_name: ObjectName | None = None
-    """The pods' priority class."""
-    runtime_class_name: ObjectName | None = None
-    """The pods' runtime class."""
-    host_network: bool = False
-    """Use the node's own network; the namespace must allow it."""
-
-
-class Template(Document):
-    """Parts of the worker's pod; its containers `trainer` and `profiler` are ours."""
-
-    metadata: TemplateMetadata = Field(default_factory=TemplateMetadata)
-    """Labels and annotations."""
-    spec: TemplateSpec = Field(default_factory=TemplateSpec)
-    """The rest."""
 
 
 class Claim(Document):

@@ -8,6 +8,8 @@ CEL rule takes free-form objects for equal whose keys differ, so that `{emptyDir
 
 from typing import Any
 
+from edgetrain_protocol.rules import checked, rule
+
 Shape = dict[str, Any]
 
 QUANTITY: Shape = {
@@ -56,7 +58,16 @@ VALUE_FROM = shape(
 )
 
 _AMOUNTS = {"type": "object", "maxProperties": 32, "additionalProperties": QUANTITY}
-RESOURCES = shape("ResourceRequirements", {"limits": _AMOUNTS, "requests": _AMOUNTS})
+_DEVICES = rule(
+    "!has(self.requests) || self.requests.all(name, !name.contains('/') || (has(self.limits)"
+    " && name in self.limits && string(self.limits[name]) == string(self.requests[name])))",
+    "devices such as nvidia.com/gpu are asked for by limits: leave them out of requests, or say the same",
+)
+"""The API server says so too, but of the pods, which come later."""
+RESOURCES = {
+    **shape("ResourceRequirements", {"limits": _AMOUNTS, "requests": _AMOUNTS}),
+    **checked(_DEVICES),
+}
 
 TOLERATION = shape(
     "Toleration",

@@ -14,6 +14,8 @@ from edgetrain_operator.core.naming import OWN_SECRETS
 from edgetrain_protocol.base import Document
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.pods import EnvVar
+from edgetrain_protocol.security import PodSecurityContext, SecurityContext
+from edgetrain_protocol.template import InitContainer, TemplateContainer
 
 SHOWN_MAX = 5
 TOLD_MAX = 5
@@ -44,6 +46,14 @@ class Allowed(Document):
     image_pull_secrets: Entries = ("*",)
     service_account_tokens: bool = False
     """By a projected volume; a worker's pod has none by itself."""
+    users: Entries = ("*",)
+    """Numbers that containers may run as. The * stands for none that is root's."""
+    groups: Entries = ("*",)
+    """The same of groups, those of volumes too."""
+    capabilities: Entries = ("NET_BIND_SERVICE",)
+    """What containers may have of root's rights without being root."""
+    seccomp_profiles: Entries = ("*",)
+    """Types; of type Localhost, Localhost/PROFILE. The * does not stand for Unconfined."""
     labels: Entries = ("*",)
     """Keys of the template's."""
     annotations: Entries = ("*",)
@@ -93,6 +103,7 @@ def _shown(said: Entries | bool) -> str:
 
 def _images(spec: JobSpec) -> Iterator[str]:
     yield from filter(None, [spec.program.image, *(override.image for override in spec.overrides)])
+    yield from filter(None, (container.image for container in spec.template.spec.init_containers))
     yield from _texts(_volumes(spec), "image", "reference")
 
 
@@ -118,7 +129,39 @@ def _identities(spec: JobSpec) -> Iterator[str]:
 def _env(spec: JobSpec) -> Iterator[EnvVar]:
     yield from spec.program.env
     yield from (variable for override in spec.overrides for variable in override.env)
-    yield from (variable for container in spec.template.spec.containers for variable in container.env)
+    yield from (variable for container in _containers(spec) for variable in container.env)
+
+
+def _containers(spec: JobSpec) -> list[TemplateContainer | InitContainer]:
+    return [*spec.template.spec.containers, *spec.template.spec.init_containers]
+
+
+def _contexts(spec: JobSpec) -> list[PodSecurityContext | SecurityContext]:
+    found = [spec.template.spec.security_context, *(c.security_context for c in _containers(spec))]
+    return [context for context in found if context]
+
+
+def _users(spec: JobSpec) -> Iterator[str]:
+    return (str(c.run_as_user) for c in _contexts(spec) if c.run_as_user is not None)
+
+
+def _groups(spec: JobSpec) -> Iterator[str]:
+    contexts = _contexts(spec)
+    pods = [c for c in contexts if isinstance(c, PodSecurityContext)]
+    yield from (str(c.run_as_group) for c in contexts if c.run_as_group is not None)
+    yield from (str(c.fs_group) for c in pods if c.fs_group is not None)
+    yield from (str(group) for c in pods for group in c.supplemental_groups)
+
+
+def _capabilities(spec: JobSpec) -> Iterator[str]:
+    contexts = (c.security_context for c in _containers(spec) if c.security_context)
+    return (name for c in contexts if c.capabilities for name in c.capabilities.add)
+
+
+def _seccomp_profiles(spec: JobSpec) -> Iterator[str]:
+    for profile in (c.seccomp_profile for c in _contexts(spec) if c.seccomp_profile):
+        below = f"/{profile.localhost_profile}" if profile.localhost_profile else ""
+        yield f"{profile.type}{below}"
 
 
 def _volumes(spec: JobSpec) -> list[dict[str, Any]]:
@@ -177,6 +220,16 @@ _RULES = (
         lambda spec: _texts(spec.template.spec.image_pull_secrets, "name"),
     ),
     _Rule("service_account_tokens", "projected source", _identities),
+    _Rule("users", "user", _users, reserved="^0$", note=", where * does not stand for 0, which is root"),
+    _Rule("groups", "group", _groups, reserved="^0$", note=", where * does not stand for 0, which is root's"),
+    _Rule("capabilities", "capability", _capabilities),
+    _Rule(
+        "seccomp_profiles",
+        "seccomp profile",
+        _seccomp_profiles,
+        reserved="^Unconfined$",
+        note=", where * does not stand for Unconfined",
+    ),
     _Rule("labels", "label", lambda spec: spec.template.metadata.labels),
     _Rule("annotations", "annotation", lambda spec: spec.template.metadata.annotations),
 )

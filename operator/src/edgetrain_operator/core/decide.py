@@ -22,6 +22,7 @@ from edgetrain_operator.core.model import (
     Event,
     MarkOver,
     Observed,
+    PodView,
     Subject,
 )
 from edgetrain_operator.core.naming import worker_name
@@ -38,6 +39,10 @@ from edgetrain_protocol.status import JobStatus
 
 BUSY_SECONDS = 1.0
 """Between looks while somebody is silent: silence makes no event."""
+NO_FREE_PORTS = "didn't have free ports"
+"""What the scheduler says where another pod has one of this one's; no node but its own comes that far."""
+PORT_TAKEN = "Address already in use (while attempting to bind"
+"""What Python says where something has it that is no pod."""
 STEADY_SECONDS = 5.0
 """Between looks while all are heard: one who falls silent is seen after this at the latest."""
 
@@ -125,7 +130,7 @@ def _deletions(scene: DecisionContext) -> list[DeletePod]:
     """Living pods that the job no longer wants: on nodes that it left, given up, or superseded."""
     found = []
     for pod in scene.seen.pods:
-        why = _why_delete(scene, pod.node, pod.uid, pod.attempt)
+        why = _why_delete(scene, pod)
         if pod.living and why:
             found.append(DeletePod(pod.name, pod.uid, why))
     return [action for action in found if scene.seen.barred_until(SERVER, action.subject) is None]
@@ -136,19 +141,28 @@ def _deletions_due(seen: Observed) -> float | None:
     return min((at for at in due if at > seen.now), default=None)
 
 
-def _why_delete(scene: DecisionContext, node: str, uid: str, attempt: int) -> str:
-    worker = worker_name(node)
+def _why_delete(scene: DecisionContext, pod: PodView) -> str:
+    worker = worker_name(pod.node)
     record = scene.records.get(worker)
-    if why := scene.placement.remove.get(node):
+    if why := scene.placement.remove.get(pod.node):
         return why
-    if record and attempt < record.attempt:
+    if record and pod.attempt < record.attempt:
         return f"attempt {record.attempt} has taken its place"
-    if record is None or record.pod_uid != uid:
+    if record is None or record.pod_uid != pod.uid:
         return ""
+    if scene.seen.job.spec.template.spec.host_network and _ports_taken(pod, record):
+        return "its ports are taken on the node, and the next pod has others"
     part = scene.reports.training(worker)
     if part and part.error_reason == VOTES_LOST:
         return "its votes are lost with its volumes, so only a new pod can take part"
     return "silent for longer than elastic.offlineGraceSeconds" if scene.given_up(worker) else ""
+
+
+def _ports_taken(pod: PodView, record: WorkerRecord) -> bool:
+    """By another pod, which the scheduler knows; or by something else, which a container finds."""
+    known = pod.trouble is not None and NO_FREE_PORTS in pod.trouble.message
+    ends = (e for e in record.last_ends.values() if e.pod_uid == pod.uid and not e.settled)
+    return known or any(PORT_TAKEN in end.words for end in ends)
 
 
 def _over(scene: DecisionContext) -> list[MarkOver]:

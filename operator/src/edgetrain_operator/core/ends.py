@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgetrain_operator.core.model import ContainerEnd
+from edgetrain_protocol.names import PROFILER_CONTAINER, TRAINER_CONTAINER
 
 FROM_OUTSIDE = frozenset({0, 137, 143, 255})
 """Exit codes of a clean end, of SIGKILL and SIGTERM, of a container lost with its node's power: they say
@@ -11,6 +12,7 @@ nothing that anybody could mend."""
 OUT_OF_MEMORY = "OOMKilled"
 POD = "pod"
 """In the place of a container's name: the pod as a whole."""
+OWN = frozenset({TRAINER_CONTAINER, PROFILER_CONTAINER})
 
 Raw = Mapping[str, Any]
 
@@ -28,7 +30,7 @@ def _of_pod(status: Raw) -> Iterator[ContainerEnd]:
 
 def _of_containers(raw: Raw, status: Raw) -> Iterator[ContainerEnd]:
     limits = _memory_limits(raw.get("spec") or {})
-    for container in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())):
+    for container in _of_interest(status):
         name, restarts = container["name"], int(container.get("restartCount", 0))
         # A container that has ended has not been counted as restarted yet.
         for state, ordinal in (
@@ -46,6 +48,31 @@ def _of_containers(raw: Raw, status: Raw) -> Iterator[ContainerEnd]:
                     limits.get(name, ""),
                 )
                 break
+
+
+def waits_for_others(status: Raw) -> bool:
+    """Whether the trainer has not begun because init containers come before it."""
+    trainer: Raw = next((c for c in _containers(status) if c["name"] == TRAINER_CONTAINER), {})
+    return ((trainer.get("state") or {}).get("waiting") or {}).get("reason") == "PodInitializing"
+
+
+def _of_interest(status: Raw) -> Iterator[Raw]:
+    """Ours; and others before the trainer that keep it from beginning. What others, such as a service mesh,
+    run beside it is their own affair."""
+    yield from (c for c in _containers(status) if c["name"] in OWN)
+    if waits_for_others(status):
+        others = (c for c in status.get("initContainerStatuses") or () if c["name"] not in OWN)
+        yield from (c for c in others if not _ended_well(c))
+
+
+def _containers(status: Raw) -> Iterator[Raw]:
+    yield from status.get("containerStatuses") or ()
+    yield from status.get("initContainerStatuses") or ()
+
+
+def _ended_well(container: Raw) -> bool:
+    end = (container.get("state") or {}).get("terminated") or {"exitCode": 1}
+    return bool(end.get("exitCode", 0) == 0)
 
 
 def _of_note(end: Raw) -> bool:

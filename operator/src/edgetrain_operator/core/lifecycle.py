@@ -9,6 +9,7 @@ from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.failure_rules import FAILURE_RULE, fatal
+from edgetrain_operator.core.grace import grace_seconds
 from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget, PodView
 from edgetrain_operator.core.observe import unix_time
 from edgetrain_operator.core.troubles import failure_trouble, node_trouble
@@ -89,7 +90,7 @@ def _leaving(scene: DecisionContext) -> list[PodView]:
         case CleanPodPolicy.NONE:
             return []
         case CleanPodPolicy.RUNNING:
-            return [pod for pod in scene.seen.pods if pod.living]
+            return [pod for pod in scene.seen.pods if pod.living or (pod.lingers and not pod.deleting)]
         case CleanPodPolicy.ALL:
             return [pod for pod in scene.seen.pods if not pod.deleting]
 
@@ -97,7 +98,7 @@ def _leaving(scene: DecisionContext) -> list[PodView]:
 def _suspend(scene: DecisionContext) -> tuple[tuple[Action, ...], float | None]:
     """Members stop together at a boundary, save, and say what they have saved: a pod deleted at once
     would be gone with what it has not said."""
-    due = _suspended_since(scene) + WIND_DOWN_SECONDS
+    due = _suspended_since(scene) + grace_seconds(scene.seen.job.spec)
     saving = {pod.uid for pod in scene.member_pods if pod.living and scene.now < due}
     leave = [pod for pod in scene.seen.pods if not pod.deleting and pod.uid not in saving]
     return tuple(DeletePod(p.name, p.uid, "the job is suspended") for p in leave), due if saving else None

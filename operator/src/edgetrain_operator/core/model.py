@@ -12,6 +12,7 @@ from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import History
 from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.pods import EnvVar
 from edgetrain_protocol.status import JobStatus
 
 Manifest = dict[str, Any]
@@ -50,6 +51,8 @@ class ContainerTrouble:
     container: str
     reason: str
     message: str
+    image: str = ""
+    """Of a container that is none of the operator's."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ class PodView:
     """Its trainer has ended and waits to be started again."""
     conditions: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Type -> status."""
+    lingers: bool = False
+    """Its trainer has ended for good, and a container that somebody else has put into it runs on."""
+    preparing: str = ""
+    """The init container that its trainer waits for."""
     fleet_address: str = ""
     """host:port that it dials; what was the installation's when it was made."""
     created: float = 0.0
@@ -141,6 +148,8 @@ class Defaults:
     trainer_memory_percent: int = 80
     """Its memory limit, of what the node has for pods, where nothing is said of memory; 0 for none."""
     feature_gates: FeatureGates = field(default_factory=FeatureGates)
+    trainer_env: tuple[EnvVar, ...] = ()
+    """Of all containers of all workers, where the job does not say otherwise."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from edgetrain_operator.core.ends import container_ends
+from edgetrain_operator.core.ends import OWN, container_ends, waits_for_others
 from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodView, Taint
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import (
@@ -88,12 +88,14 @@ def _memory(quantity: str) -> int:
 def pod_view(raw: Raw) -> PodView:
     meta, status = raw["metadata"], raw.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    lingers = _lingers(status)
     return PodView(
         name=meta["name"],
         uid=meta["uid"],
         node=(meta.get("annotations") or {}).get(NODE_ANNOTATION, ""),
         attempt=int((meta.get("labels") or {}).get(ATTEMPT_LABEL, 0)),
-        phase=status.get("phase", "Pending"),
+        # Somebody else's container that runs on changes nothing of what has come of the worker.
+        phase="Succeeded" if lingers else status.get("phase", "Pending"),
         deleting="deletionTimestamp" in meta,
         ready=conditions.get("Ready", {}).get("status") == "True",
         crashes=_crashes(status),
@@ -101,6 +103,8 @@ def pod_view(raw: Raw) -> PodView:
         ends=container_ends(raw),
         idle=_idle(status),
         conditions={kind: c.get("status", "Unknown") for kind, c in conditions.items()},
+        lingers=lingers,
+        preparing=_preparing(raw, status),
         fleet_address=_fleet_address(raw),
         created=unix_time(meta.get("creationTimestamp")),
     )
@@ -127,25 +131,47 @@ def _idle(status: Raw) -> bool:
     return False
 
 
+def _lingers(status: Raw) -> bool:
+    found = {c["name"]: c.get("state") or {} for c in status.get("containerStatuses") or ()}
+    end = found.pop(TRAINER_CONTAINER, {}).get("terminated") or {"exitCode": 1}
+    return end.get("exitCode", 0) == 0 and any("running" in state for state in found.values())
+
+
+def _preparing(raw: Raw, status: Raw) -> str:
+    if not waits_for_others(status):
+        return ""
+    sidecars = {c["name"] for c in _spec(raw, "initContainers") if c.get("restartPolicy") == "Always"}
+    before = (c for c in status.get("initContainerStatuses") or () if c["name"] not in sidecars)
+    return next((c["name"] for c in before if "terminated" not in (c.get("state") or {})), "")
+
+
+def _spec(raw: Raw, kind: str) -> Iterable[Raw]:
+    return (raw.get("spec") or {}).get(kind) or ()
+
+
 def _fleet_address(raw: Raw) -> str:
-    containers = (raw.get("spec") or {}).get("containers") or ()
-    variables = (v for c in containers if c["name"] == TRAINER_CONTAINER for v in c.get("env") or ())
+    variables = (
+        v for c in _spec(raw, "containers") if c["name"] == TRAINER_CONTAINER for v in c.get("env") or ()
+    )
     return next((v.get("value", "") for v in variables if v["name"] == Env.FLEET_ADDRESS), "")
 
 
 def _container_trouble(status: Raw) -> ContainerTrouble | None:
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    for container in containers:
+    trains = any(c["name"] == TRAINER_CONTAINER and "running" in (c.get("state") or {}) for c in containers)
+    # Of others' no more than what keeps ours from running.
+    for container in (c for c in containers if c["name"] in OWN or not trains):
         state, last = container.get("state") or {}, container.get("lastState") or {}
+        image = "" if container["name"] in OWN else container.get("image", "")
         waiting = state.get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason and reason not in STARTING_NORMALLY:
-            return ContainerTrouble(container["name"], reason, waiting.get("message", ""))
+            return ContainerTrouble(container["name"], reason, waiting.get("message", ""), image)
         before = {} if "running" in state else last.get("terminated") or {}
         for end in (state.get("terminated") or {}, before):
             message = end.get("message", "")
             if end.get("reason") in ENDS_OF_NOTE or OTHER_ARCHITECTURE in message:
-                return ContainerTrouble(container["name"], end["reason"], message)
+                return ContainerTrouble(container["name"], end["reason"], message, image)
     return None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from edgetrain_operator.core import refusals
+from edgetrain_operator.core.containers import command_of, image_of
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
@@ -10,7 +11,6 @@ from edgetrain_operator.core.model import ContainerTrouble, PodView, Trouble
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.placement import matches
-from edgetrain_operator.core.pods import command_of, image_of
 from edgetrain_operator.core.program_pin import differs
 from edgetrain_operator.core.stored import LastEnd, WorkerRecord
 from edgetrain_operator.core.unheard import silent
@@ -48,13 +48,14 @@ MENDS = {
     "OutOfMemory": "raise the container's memory limit in template.spec.containers or overrides, or use less",
     "CommandNotFound": "check program.command and what program.image holds",
     "ModelMismatch": "all workers must run the same program with the same settings",
+    "InitContainerFailed": "see `kubectl logs` of its pod, and template.spec.initContainers",
     "EmptyDataset": "check storage.data and the program's data set on this node",
     "NoData": "see whether packets of full size pass both ways: a tunnel's MTU, a firewall, a NAT",
     "VolumesGone": "delete its pod when the group can spare it: the next one has volumes again",
     DISK_SILENT: "see whether the node's disk or card is worn out or overloaded",
     DISK_FAILED: "the next start takes part again if the disk can be written then",
     PROGRAM_DIFFERS: "undo the edit of the program's ConfigMap or image, or make a new job",
-    "VolumeNotWritable": "workers run as user 65532: check spec.storage and the directory on the node",
+    "VolumeNotWritable": "check spec.storage, and as whom template.spec.securityContext has workers run",
     "ParametersDiffer": "keep such numbers in session.state, and prepare all that has state",
     "ModelNotSaved": "make room on spec.storage.model, or check who owns its directory",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
@@ -232,12 +233,13 @@ def of_pod(scene: DecisionContext, pod: PodView) -> Trouble | None:
         return None
     why, node = pod.trouble, pod.node
     text = clipped(why.message, TEXT_MAX)
-    image = image_of(scene.seen.job, scene.seen.nodes.get(node), scene.seen.defaults)
+    image = why.image or image_of(scene.seen.job, scene.seen.nodes.get(node), scene.seen.defaults)
     if any(words in why.message for words in NO_PLATFORM):
         return Trouble("NoImageForArchitecture", f"{node}: {_foreign(scene, node, image)}: {text}", node)
     if why.reason in IMAGE:
         had = f"image {image} cannot be had ({why.reason}: {text})"
-        return Trouble("ImagePullFailed", f"{node}: {had}; {IMAGE_MEND}", node)
+        mend = f"it is container {why.container}'s" if why.image else IMAGE_MEND
+        return Trouble("ImagePullFailed", f"{node}: {had}; {mend}", node)
     if why.reason in START:
         return Trouble("CommandNotFound", f"{node}: {_start_text(scene, why, image)}: {text}", node)
     if why.reason == "Unschedulable":
@@ -253,5 +255,7 @@ def _foreign(scene: DecisionContext, node: str, image: str) -> str:
 
 
 def _start_text(scene: DecisionContext, why: ContainerTrouble, image: str) -> str:
+    if why.image:
+        return f"container {why.container} of image {image} does not start: check its command"
     command = " ".join(command_of(scene.seen.job))[:200]
     return f"{why.container} of image {image} does not start with command {command}"

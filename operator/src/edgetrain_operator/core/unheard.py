@@ -30,6 +30,9 @@ def _not_started(scene: DecisionContext, record: WorkerRecord, pod: PodView) -> 
     view = scene.seen.nodes.get(pod.node)
     if view is not None and not view.ready:
         return Trouble("NodeNotReady", f"{pod.node}: its pod waits for the node to be Ready", pod.node)
+    if pod.preparing:
+        text = f"{pod.node}: its trainer waits for init container {pod.preparing}"
+        return Trouble("NotStarted", f"{text}; `kubectl logs {pod.name} -c {pod.preparing}`", pod.node)
     text = f"no container runs {waited // 60 * 60:.0f} s after the pod was made: it may be fetching its image"
     return Trouble("NotStarted", f"{pod.node}: {text}; `kubectl describe pod {pod.name}` says more", pod.node)
 

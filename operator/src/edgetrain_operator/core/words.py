@@ -6,7 +6,7 @@ A pod that goes takes its log along; a report is gone with the operator that hea
 import re
 from collections.abc import Iterator, Mapping
 
-from edgetrain_operator.core.ends import OUT_OF_MEMORY, POD
+from edgetrain_operator.core.ends import OUT_OF_MEMORY, OWN, POD
 from edgetrain_operator.core.model import ContainerEnd, Observed, PodView
 from edgetrain_operator.core.report_view import HEARD_SECONDS, READY
 from edgetrain_operator.core.stored import WORDS_MAX, LastEnd, Sighting, WorkerRecord
@@ -17,6 +17,9 @@ from edgetrain_protocol.report import TrainerState, TrainingPart
 KEPT = 100
 """Workers whose last words are kept, the newest; of the others the reason alone. It is one document."""
 ENDS_WELL = READY | {TrainerState.FINISHED}
+
+INIT = "init"
+"""Under which the last words of init containers are kept, whatever their names: one runs at a time."""
 
 _PREFIXED = re.compile(r"([A-Z][A-Za-z]{1,60}): (.+)", re.DOTALL)
 _NAMES_OF_EXCEPTIONS = ("Error", "Exception", "Warning", "Interrupt", "Exit")
@@ -47,6 +50,9 @@ def words_of(end: ContainerEnd) -> tuple[str, str]:
     """The reason of an end, as in conditions, and the words to it."""
     if end.container == POD:
         return end.reason, end.message
+    if end.container not in OWN and end.reason != OUT_OF_MEMORY:
+        words = end.message or f"it ended with status {end.exit_code}, without a word"
+        return "InitContainerFailed", f"{end.container}: {words}"
     said = _PREFIXED.fullmatch(end.message)
     if said and not said[1].endswith(_NAMES_OF_EXCEPTIONS):
         return said[1], said[2]
@@ -80,7 +86,7 @@ def _ends(
     for end in kubelets:
         reason, words = words_of(end)
         yield (
-            end.container,
+            end.container if end.container in (*OWN, POD) else INIT,
             LastEnd(
                 reason=reason,
                 words=clipped(words, WORDS_MAX),

@@ -53,7 +53,9 @@ class Kube:
         """Raises:
         kubernetes.config.ConfigException: there is no way to log in; the text says what was missing.
         """
-        configuration = Configuration()
+        # Never through a proxy that the environment names, which is for the world outside: the client's own
+        # way sends what the watches dial directly to it. One that a kubeconfig names is used.
+        configuration = Configuration(client_session_kwargs={"trust_env": False})
         if credentials.kubeconfig:
             await config.load_kube_config(credentials.kubeconfig, client_configuration=configuration)
         else:

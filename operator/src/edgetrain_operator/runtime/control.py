@@ -42,6 +42,7 @@ class Control:
             settings.trainer_resources,
             settings.trainer_memory_percent,
             settings.feature_gates,
+            settings.trainer_env,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)

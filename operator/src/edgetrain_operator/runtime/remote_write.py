@@ -77,7 +77,9 @@ class RemoteWriter:
     def _client(self) -> aiohttp.ClientSession:
         # Made at the first use: a session belongs to the running loop.
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS))
+            # By the proxy that the environment names: the one thing that the operator dials outside.
+            timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
         return self._session
 
 

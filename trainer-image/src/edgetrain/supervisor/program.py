@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from edgetrain.link import Message, Ping, Pong, Stop
 from edgetrain.link.codec import BadMessage, decode, encode
+from edgetrain.supervisor.home import lacking
 from edgetrain.supervisor.last_words import LastWords
 from edgetrain_protocol.names import Env
 
@@ -93,7 +94,13 @@ class Program:
     async def _spawn(self, command: Sequence[str], link: socket.socket, stderr: int) -> Process:
         """`stderr` is a pipe of ours: by one of asyncio's own a process has ended only once all whom it has
         started, and who write there too, have ended as well."""
-        environment = {**WAITING, **os.environ, Env.LINK_FD: str(link.fileno()), "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **WAITING,
+            **os.environ,
+            **lacking(os.environ),
+            Env.LINK_FD: str(link.fileno()),
+            "PYTHONUNBUFFERED": "1",
+        }
         return await asyncio.create_subprocess_exec(
             *command, pass_fds=[link.fileno()], env=environment, stderr=stderr, start_new_session=True
         )

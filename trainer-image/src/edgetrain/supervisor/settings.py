@@ -13,6 +13,10 @@ from edgetrain_protocol.names import Env
 
 PLAN_FILE = "EDGETRAIN_PLAN_FILE"
 """A SignedPlan as JSON, watched, in place of FLEET_ADDRESS: to run a group by hand."""
+USUAL_GRACE_SECONDS = 30
+"""Of pods that an operator made which does not say."""
+GOODBYE_SECONDS = 10
+"""Of a pod's grace period, for what comes after the program: last words to peers and to the operator."""
 
 
 class BadSetting(ValueError):
@@ -31,6 +35,8 @@ class Settings:
     state_port: int
     probe_port: int
     metrics_port: int
+    stop_seconds: float
+    """For a last checkpoint, before the program is killed."""
     credentials: Credentials
     state_dir: Path
     run_dir: Path
@@ -56,6 +62,9 @@ class Settings:
                 raise BadSetting(f"{name}={text!r} is no port: give a number from 1 to 65535")
             return int(text)
 
+        grace = env.get(Env.GRACE_SECONDS, str(USUAL_GRACE_SECONDS))
+        if not grace.isdigit():
+            raise BadSetting(f"{Env.GRACE_SECONDS}={grace!r} is no time: give whole seconds")
         return cls(
             worker=need(Env.WORKER),
             pod_uid=need(Env.POD_UID),
@@ -66,6 +75,7 @@ class Settings:
             state_port=port(Env.STATE_PORT, names.STATE_PORT),
             probe_port=port(Env.PROBE_PORT, names.PROBE_PORT),
             metrics_port=port(Env.TRAINER_METRICS_PORT, names.TRAINER_METRICS_PORT),
+            stop_seconds=max(int(grace) - GOODBYE_SECONDS, int(grace) / 2),
             credentials=Credentials.from_env(env),
             state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
             run_dir=run_dir_of(env),

@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 
 STARTS, STARTS_SECONDS = 5, 600.0
 """So often a program ended by a signal is started again in this pod; then the pod fails."""
-STOP_SECONDS = 20.0
-"""For a last checkpoint, before the program is killed."""
 DRAIN_SECONDS, PROGRESS_SECONDS = 10.0, 0.25
 
 
@@ -228,7 +226,7 @@ class Supervisor:
             log.info("stopping: %s", why)
             self._stopping = why
             self._tell(Stop())
-            self._loop.call_later(STOP_SECONDS, self._kill)
+            self._loop.call_later(self._settings.stop_seconds, self._kill)
             self._wake.set()
 
     def _kill(self) -> None:

@@ -10,8 +10,9 @@ from edgetrain.durable_files import write_through
 from edgetrain.engine.errors import VolumeNotWritable
 
 _MENDS = {
-    errno.EACCES: "a hostPath directory belongs to root, and the program runs as user {user}: "
-    "let that user own it on the node, or use a claim",
+    errno.EACCES: "it is user {owner}'s and group {group}'s, and the program runs as user {user}: set "
+    "template.spec.securityContext.runAsUser or .supplementalGroups to who may write there (fsGroup, for a "
+    "claim), or let user {user} own it",
     errno.EROFS: "mount it writable",
     errno.ENOSPC: "make room on it",
     errno.EDQUOT: "raise its quota, or make room on it",
@@ -30,9 +31,14 @@ def try_volumes(volumes: Mapping[str, Path]) -> None:
     """
     for field, directory in volumes.items():
         try:
-            _try(next(place for place in (directory, *directory.absolute().parents) if place.exists()))
+            _try(_there(directory))
         except OSError as error:
             raise VolumeNotWritable(_text(field, directory, error)) from error
+
+
+def _there(directory: Path) -> Path:
+    """It, or where it would be made."""
+    return next(place for place in (directory, *directory.absolute().parents) if place.exists())
 
 
 def _try(directory: Path) -> None:
@@ -45,6 +51,14 @@ def _try(directory: Path) -> None:
 
 def _text(field: str, directory: Path, error: OSError) -> str:
     number = errno.EACCES if error.errno == errno.EPERM else error.errno or 0
-    mend = _MENDS.get(number, "see to it").format(user=os.getuid())
+    mend = _MENDS.get(number, "see to it").format(user=os.getuid(), **_ownership(directory))
     name = errno.errorcode.get(error.errno or 0, "no errno")
     return f"{field}: {directory} cannot be written ({name}: {error.strerror}): {mend}"
+
+
+def _ownership(directory: Path) -> dict[str, int | str]:
+    try:
+        found = _there(directory).stat()
+    except OSError:  # One above it may not be entered.
+        return {"owner": "another", "group": "another"}
+    return {"owner": found.st_uid, "group": found.st_gid}
