@@ -12,7 +12,6 @@ EVERY_ORDER = [
     (3, False, CouncilBounds(calls=2, proposals=0)),
     (3, False, CouncilBounds(calls=1, proposals=1, restarts=1)),
     (2, False, CouncilBounds(calls=3, proposals=1)),
-    (3, True, CouncilBounds(calls=1, proposals=1)),
     (3, True, CouncilBounds(calls=2, proposals=0, most=1)),
 ]
 BY_TERMS = [
@@ -24,6 +23,7 @@ BY_TERMS = [
     (4, True, CouncilBounds(calls=2, proposals=0, by_terms=True)),
 ]
 DEEP = [
+    (3, True, CouncilBounds(calls=1, proposals=1)),
     (3, False, CouncilBounds(calls=2, proposals=1)),
     (3, True, CouncilBounds(calls=2, proposals=0, losses=1)),
     (3, False, CouncilBounds(calls=3, proposals=1, by_terms=True)),

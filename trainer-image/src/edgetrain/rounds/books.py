@@ -35,7 +35,7 @@ class BookRules:
 
     def on_the_books(self, books: "Books", history: History) -> bool:
         """Whether it is a group, and this its generation."""
-        return any(group.history == history for group in books.groups)
+        return books.has(history)
 
     def leases(self, books: "Books", contribution: Contribution) -> DataRecord:
         """The data once it is merged.
@@ -66,12 +66,18 @@ class OnBooks:
 class Books:
     data: DataRecord
     version: int = 0
+    digest: str = ""
+    """Of the newest version's merged update."""
     groups: tuple[OnBooks, ...] = ()
     """In order."""
     settings: Settings = NO_SETTINGS
     durable: int = 0
     last: bool = False
     rules: BookRules = field(default_factory=BookRules, compare=False, hash=False)
+
+    def has(self, history: History) -> bool:
+        """Whether it is on the books."""
+        return any(group.history == history for group in self.groups)
 
     def group(self, history: History) -> OnBooks:
         """
@@ -139,7 +145,7 @@ class Books:
         books = self
         for contribution in merge.contributions:
             books = books._named(contribution, merge.version)
-        return replace(books, version=merge.version)._leased(*merge.leases)
+        return replace(books, version=merge.version, digest=merge.digest)._leased(*merge.leases)
 
     def _named(self, contribution: Contribution, version: int) -> Self:
         history, rules = contribution.key.history, self.rules

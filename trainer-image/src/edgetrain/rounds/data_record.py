@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple, Self
 
 from edgetrain.data import Block
+from edgetrain.rounds.blocks import count
 from edgetrain_protocol.history import History
 
 
@@ -105,11 +106,6 @@ class DataRecord:
         for block in blocks:
             parts = tuple(_cut_out(parts, block, giver, taker))
         return replace(self, parts=_joined(parts))
-
-
-def count(blocks: Iterable[Block]) -> int:
-    """How many positions they contain."""
-    return sum(block.stop - block.start for block in blocks)
 
 
 def _cut_out(parts: tuple[Part, ...], block: Block, giver: Owner, taker: Owner) -> Iterable[Part]:
