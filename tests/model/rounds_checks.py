@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.data_record import Fate
-from edgetrain.rounds.entries import Body, Merge, UpdateKey
+from edgetrain.rounds.entries import Body, Merge, Return, UpdateKey
 from tests.model.crew import Crew, Mass, work
 from tests.model.search import Violation
 
@@ -27,7 +27,7 @@ def check(world: RoundsWorld, state: RoundsState) -> None:
         parameters_are_a_version_and_the_work_since(world, state, crew)
         if books.has(crew.history):
             no_work_is_dropped_before_it_is_settled(books, crew)
-    no_position_is_trained_by_two(books, crews, model)
+    no_position_is_trained_by_two(books, crews, log)
 
 
 def each_merged_step_counts_one_part_in_all_groups(books: Books, log: Iterable[Body], model: Mass) -> None:
@@ -58,15 +58,26 @@ def no_work_is_dropped_before_it_is_settled(books: Books, crew: Crew) -> None:
         raise Violation(f"{lost} is neither merged nor returned, and its group has it no more")
 
 
-def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], model: Mass) -> None:
-    """I5, I13, I14: what a group on the books has in hand is no other's, and not merged."""
-    merged = {step.position for step, _ in model.parts}
+def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], log: Iterable[Body]) -> None:
+    """I5, I13, I14: what a group on the books has in hand was leased to it by the log, and is no other's,
+    unless the log says that it was returned."""
+    returned = {
+        (back.history, position)
+        for back in log
+        if isinstance(back, Return)
+        for start, stop in back.blocks
+        for position in range(start, stop)
+    }
     held: Counter[int] = Counter()
     for crew in crews:
         if books.has(crew.history) and crew.living:
+            leased = {p for start, stop in books.data.of(crew.history) for p in range(start, stop)}
             settled = books.group(crew.history).settled
-            held.update(step.position for step, _ in work(crew.ledger).parts if step.seq > settled)
-    if twice := [position for position, count in held.items() if count > 1 or position in merged]:
+            in_hand = {step.position for step, _ in work(crew.ledger).parts if step.seq > settled}
+            if strange := [p for p in in_hand - leased if (crew.history, p) not in returned]:
+                raise Violation(f"{crew.history} trains on {strange}, which the log has not leased to it")
+            held.update(in_hand & leased)
+    if twice := [position for position, count in held.items() if count > 1]:
         raise Violation(f"positions {twice} are trained by two")
 
 

@@ -55,6 +55,7 @@ class RoundsState(NamedTuple):
     crashes: int = 0
     regroups: int = 0
     settings: int = 0
+    reissues: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class RoundsBounds:
     regroups: int = 0
     """Generations that are founded anew, and splits."""
     settings: int = 0
+    reissues: int = 0
+    """Groups that are taken for gone too long, which may be so or not."""
     mates: int = 1
     """Of group a; group b has one."""
     turn_by_turn: bool = False
@@ -228,6 +231,9 @@ class RoundsWorld(Numbers):
             free = books.data.next_free(1)
             if free and books.data.count(group.history) < 2:
                 yield f"proposes {free} for {group.history}", self._propose(state, Lease(group.history, free))
+            back = self.thing(state.desk).lead.reissue(group.history, books)
+            if back is not None and state.reissues < self.bounds.reissues:
+                yield f"proposes {back}", self._propose(state._replace(reissues=state.reissues + 1), back)
         if state.settings < self.bounds.settings:
             after = state._replace(settings=state.settings + 1)
             yield "proposes settings", self._propose(after, Settings(books.settings.number + 1, ""))

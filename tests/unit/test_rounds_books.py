@@ -122,6 +122,18 @@ def test_a_fold_takes_a_group_with_nothing_unmerged_off_the_books() -> None:
     assert not books.refuses(merge(2, update(B, 1, SECOND), groups=1))
 
 
+def test_who_begins_anew_from_a_version_has_the_data_as_of_that_one() -> None:
+    bodies: list[Body] = [merge(1, update(A, 1, FIRST)), merge(2, update(B, 1, SECOND)), Last(2)]
+    books = LEASED.as_of(1, bodies)
+    assert (books.version, books.groups, books.last) == (1, (), False)
+    assert books.data.of(Fate.FREE) == (SECOND,)
+    anew = History(2, "a", 1)
+    books = books.fold([Group(anew, Change.FORMED), Lease(anew, (SECOND,))])
+    assert books.after(merge(2, update(anew, 1, SECOND, base=1), groups=1)).data.done
+    with pytest.raises(NotAdmissible, match="no version 3"):
+        LEASED.as_of(3, bodies)
+
+
 def test_after_the_last_version_nothing_is_merged_or_leased() -> None:
     done = LEASED.after(merge(1, update(A, 1, FIRST), update(B, 1, SECOND)))
     books = done.fold([Last(1), Opened("h1"), Durable(1, ("n1",))])

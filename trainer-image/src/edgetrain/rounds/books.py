@@ -94,6 +94,21 @@ class Books:
         """
         return reduce(lambda books, body: books.after(body), bodies, self)
 
+    def as_of(self, version: int, bodies: Iterable[Body]) -> Self:
+        """What is begun anew from `version`, where nothing newer is left: what was leased then is free again,
+        and no group is on the books. `self` are the books before the first of `bodies`.
+
+        Raises:
+            NotAdmissible: no such version follows from them.
+        """
+        books = self
+        for body in bodies:
+            if books.version == version:
+                break
+            books = books.after(body)
+        _needs(books.version == version, f"there is no version {version}")
+        return reduce(lambda left, group: left._without(group.history), books.groups, books)
+
     def refuses(self, body: Body) -> str:
         """Why it must not be the next entry; empty if it may."""
         try:

@@ -12,6 +12,7 @@ from typing import Self
 from edgetrain.rounds.blocks import without
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.entries import Body, Contribution, Last, Lease, Merge, Return, UpdateKey, Why
+from edgetrain_protocol.history import History
 
 
 class LeadRules:
@@ -95,6 +96,12 @@ class Lead:
                 back = without(update.blocks, strange)
                 return Return(key.history, back, Why.REFUSED, key.seq)
         return None
+
+    def reissue(self, history: History, books: Books) -> Return | None:
+        """For a group that is away for too long, where the job would rather see data twice than wait for it:
+        all that is leased to it. What it pushes next is not merged any more."""
+        blocks = books.data.of(history)
+        return Return(history, blocks, Why.REISSUED, books.group(history).settled + 1) if blocks else None
 
     def last(self, books: Books) -> Body | None:
         """The end, once all data are merged."""
