@@ -24,8 +24,8 @@ BY_TERMS = [
 ]
 DEEP = [
     (3, True, CouncilBounds(calls=1, proposals=1)),
-    (3, False, CouncilBounds(calls=2, proposals=1)),
-    (3, True, CouncilBounds(calls=2, proposals=0, losses=1)),
+    (3, False, CouncilBounds(calls=2, proposals=1, most=1)),
+    (3, True, CouncilBounds(calls=2, proposals=0, losses=1, most=1)),
     (3, False, CouncilBounds(calls=3, proposals=1, by_terms=True)),
     (3, True, CouncilBounds(calls=3, proposals=1, by_terms=True)),
     (3, False, CouncilBounds(calls=3, proposals=1, losses=1, by_terms=True)),

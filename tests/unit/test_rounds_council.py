@@ -136,6 +136,12 @@ def test_a_refusal_that_leaves_a_gap_is_passed_over() -> None:
     assert member.on_message(Refusal(0, (entry,)))[0].log == Log()
 
 
+@pytest.mark.parametrize("indices", [(2,), (1, 3), (1, 1)])
+def test_entries_that_are_not_in_a_row_are_refused(indices: tuple[int, ...]) -> None:
+    with pytest.raises(Contradiction, match="do not follow 0"):
+        Log().store([Entry(1, index, "", Settings(1, "")) for index in indices])
+
+
 def test_a_committed_entry_is_not_overwritten() -> None:
     log = Log(1).append(Settings(1, ""), "").commit(1)
     with pytest.raises(Contradiction, match="entry 1 is committed in term 1"):

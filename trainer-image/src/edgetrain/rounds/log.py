@@ -40,7 +40,7 @@ class Entry:
 
 
 class Contradiction(ValueError):
-    """Somebody would have a committed entry overwritten: never by the rules."""
+    """Somebody would have a committed entry overwritten, or leave a gap: never by the rules."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,11 @@ class Log:
         What they do not contradict stays, also beyond their end: they may have come late, and more since.
 
         Raises:
-            Contradiction: a committed entry would be overwritten.
+            Contradiction: a committed entry would be overwritten, or they are not in a row with the log.
         """
+        begin = entries[0].index if entries else 1
+        if begin > len(self.entries) + 1 or any(entry.index != begin + i for i, entry in enumerate(entries)):
+            raise Contradiction(f"entries {[e.index for e in entries]} do not follow {len(self.entries)}")
         stored = self.entries
         for entry in entries:
             if self.at(entry.index) == entry.stamp:
