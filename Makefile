@@ -49,7 +49,7 @@ test-observe: setup $(STAMPS)/bytecode ## promtool on rules and metrics, remote 
 	$(BIN)/pytest -q tests/observe
 
 .PHONY: test-model
-test-model: setup $(STAMPS)/bytecode ## Explore the group's protocol exhaustively
+test-model: setup $(STAMPS)/bytecode ## Explore the protocols of groups and rounds exhaustively
 	$(BIN)/pytest -q -n auto tests/model
 
 .PHONY: test-train

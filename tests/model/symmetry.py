@@ -6,6 +6,7 @@ from typing import Any
 
 from edgetrain.group.members import Member
 from edgetrain.group.rules import Rules
+from tests.model.numbers_of import Numbers
 from tests.model.world import State, World
 
 Renaming = tuple[int, ...]
@@ -17,7 +18,7 @@ class Symmetry:
         self._world = world
         rest = range(1, world.size)
         self._renamings: list[Renaming] = [(0, *order) for order in permutations(rest)]
-        self._memo: dict[tuple[Renaming, int], int] = {}
+        self._thing = Renamed(world)
 
     def canonical(self, state: State) -> State:
         """The same for all states that differ by names only."""
@@ -40,10 +41,18 @@ class Symmetry:
             nodes=nodes, facts=frozenset(facts), messages=frozenset(messages), history=history
         )
 
-    def _thing(self, renaming: Renaming, number: int) -> int:
+
+class Renamed:
+    """The number of a thing once all are renamed in it."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+        self._memo: dict[tuple[Renaming, int], int] = {}
+
+    def __call__(self, renaming: Renaming, number: int) -> int:
         key = (renaming, number)
         if key not in self._memo:
-            self._memo[key] = self._world.number(_rename(renaming, self._world.thing(number)))
+            self._memo[key] = self._numbers.number(_rename(renaming, self._numbers.thing(number)))
         return self._memo[key]
 
 

@@ -14,7 +14,8 @@ from edgetrain.group.rules import Rules
 from edgetrain.group.set_aside import SetAsideRecords
 from edgetrain.group.status import PlanView
 from tests.model.explore import explore
-from tests.model.world import Bounds, Violation, World
+from tests.model.search import Violation
+from tests.model.world import Bounds, World
 
 EVERY_ORDER = [
     (2, Bounds(calls=2, steps=2, slow_halt=True)),

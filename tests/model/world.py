@@ -23,13 +23,11 @@ from edgetrain.group.set_aside import SetAsideRecords
 from edgetrain.group.status import PlanView
 from edgetrain.group.voter import Action, Actions, Forming, Persist, Stopping, Tell, Voter
 from edgetrain.link.messages import Decision, FormationId, Position, Prepared
+from tests.model.numbers_of import Numbers
+from tests.model.search import Violation
 from tests.support.histories import FIRST
 
 HISTORY = FIRST
-
-
-class Violation(AssertionError):
-    """The protocol did what it must never do."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Bounds:
 
 
 @dataclass
-class World:
+class World(Numbers):
     size: int
     bounds: Bounds
     rules: Rules = field(default_factory=Rules)
@@ -101,22 +99,9 @@ class World:
     """How many of the pods are founders; 0: all. The rest are newcomers."""
 
     def __post_init__(self) -> None:
-        self._numbers: dict[Any, int] = {}
-        self._things: list[Any] = []
+        super().__init__()
         self._ables: dict[int, Training | None] = {}
         self._memo: dict[tuple[int, Any], tuple[int, tuple[tuple[int, int], ...]]] = {}
-
-    # --- numbering
-
-    def number(self, thing: Any) -> int:
-        found = self._numbers.get(thing)
-        if found is None:
-            found = self._numbers[thing] = len(self._things)
-            self._things.append(thing)
-        return found
-
-    def thing(self, number: int) -> Any:
-        return self._things[number]
 
     def node(self, state: State, pod: int) -> Node:
         node: Node = self._things[state.nodes[pod]]

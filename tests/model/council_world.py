@@ -1,0 +1,282 @@
+"""A council around the very members that are to run, small enough to explore all of it.
+
+Asynchrony does the faults' work, as in `world`. What was said stays on the wire, so that each message may
+come never, late, twice and in any order: links that fail, one that is stopped and wakes, and a lead that has
+been superseded and does not know it are all among these histories.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain, combinations, permutations
+from typing import Any, NamedTuple
+
+from edgetrain.rounds.council import CouncilMember, Leading, Tell
+from edgetrain.rounds.council_messages import Call, Message, Refusal, Store, Stored, Vote
+from edgetrain.rounds.council_rules import CouncilRules
+from edgetrain.rounds.entries import Settings
+from edgetrain.rounds.log import Contradiction, Entry
+from tests.model.numbers_of import Numbers
+from tests.model.search import Violation
+from tests.model.symmetry import Renamed
+
+BODY = Settings(1, "")
+"""Which does not matter: entries are told apart by their stamps."""
+
+
+class CouncilState(NamedTuple):
+    members: tuple[int, ...]
+    messages: frozenset[tuple[int, int]] = frozenset()
+    """(number of the member it is for, number of the message)"""
+    history: tuple[int, ...] = ()
+    """Numbers of what was committed: (entry, highest term in which a member found that)."""
+    calls: int = 0
+    proposals: int = 0
+    restarts: int = 0
+    losses: int = 0
+
+
+@dataclass(frozen=True)
+class CouncilBounds:
+    calls: int
+    proposals: int
+    restarts: int = 0
+    losses: int = 0
+    """Members that lose their disks."""
+    most: int = 2
+    """Entries in one message, or fewer."""
+    by_terms: bool = False
+    """Terms one after another, each message with its answer: see `_blocks`."""
+
+
+@dataclass
+class CouncilWorld(Numbers):
+    size: int
+    bounds: CouncilBounds
+    rules: CouncilRules = field(default_factory=CouncilRules)
+    witness: bool = False
+    """The last member is one."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._memo: dict[tuple[int, Any], tuple[int, tuple[tuple[int, int], ...]]] = {}
+        self._renamed = Renamed(self)
+        last = (self.size - 1,) if self.witness else ()
+        self._renamings = [(*order, *last) for order in permutations(range(self.size - self.witness))]
+
+    def member(self, state: CouncilState, index: int) -> CouncilMember:
+        member: CouncilMember = self.thing(state.members[index])
+        return member
+
+    def founding(self) -> CouncilState:
+        names = [f"w{i}" for i in range(self.size)]
+        members = [
+            CouncilMember(
+                name, frozenset(names), witness=self.witness and name == names[-1], rules=self.rules
+            )
+            for name in names
+        ]
+        return CouncilState(tuple(self.number(member) for member in members))
+
+    # --- what can happen
+
+    def successors(self, state: CouncilState) -> Iterator[tuple[str, CouncilState]]:
+        for message in state.messages:
+            yield f"w{message[0]} gets {self.thing(message[1])}", self.deliver(state, message)
+        for index in range(self.size):
+            yield from self._own(state, index)
+            yield from self._faults(state, index)
+        if state.calls < self.bounds.calls:
+            counted = state._replace(calls=state.calls + 1)
+            for index in range(self.size):
+                yield from self._calls(counted, index)
+
+    def _own(self, state: CouncilState, index: int) -> Iterator[tuple[str, CouncilState]]:
+        member = self.member(state, index)
+        if not member.leads:
+            return
+        if self.bounds.by_terms and member.log.promised < self._highest(state):
+            return
+        if state.proposals < self.bounds.proposals:
+            counted = state._replace(proposals=state.proposals + 1)
+            yield f"w{index} proposes", self._act(counted, index, ("propose",))
+        for other in range(self.size):
+            if other != index:
+                for most in range(1, self.bounds.most + 1):
+                    told = self._act(state, index, ("tell", other, most))
+                    outcomes = self._exchanged(told) if self.bounds.by_terms else [told]
+                    yield from ((f"w{index} tells w{other} {most}", outcome) for outcome in outcomes)
+
+    def _exchanged(self, told: CouncilState) -> Iterator[CouncilState]:
+        """Messages and answers, of which each may be lost.
+
+        A member heeds terms in their order, and what is said in a term connects only members that heed it:
+        any history can be put in the order of terms without any member noticing. Within one, a message that
+        comes late comes to one that has heard the same or more from the same lead since, or nothing at all.
+        """
+        for heard in _subsets(told.messages):
+            after = told._replace(messages=frozenset())
+            for message in heard:
+                after = self.deliver(after, message)
+            for answers in _subsets(after.messages):
+                answered = after._replace(messages=frozenset())
+                for message in answers:
+                    answered = self.deliver(answered, message)
+                yield answered._replace(messages=frozenset())
+
+    def _highest(self, state: CouncilState) -> int:
+        return max(self.member(state, i).log.promised for i in range(self.size))
+
+    def _faults(self, state: CouncilState, index: int) -> Iterator[tuple[str, CouncilState]]:
+        if state.restarts < self.bounds.restarts:
+            yield (
+                f"w{index} restarts",
+                self._act(state, index, ("restart",))._replace(restarts=state.restarts + 1),
+            )
+        if state.losses < self.bounds.losses:
+            yield (
+                f"w{index} loses its disk",
+                self._act(state, index, ("lose",))._replace(losses=state.losses + 1),
+            )
+
+    def _calls(self, state: CouncilState, index: int) -> Iterator[tuple[str, CouncilState]]:
+        member = self.member(state, index)
+        if member.witness or not self.takes_part(member):
+            return
+        highest = self._highest(state)
+        by_terms = self.bounds.by_terms
+        for term in {highest + 1} if by_terms else {member.log.promised + 1, highest + 1}:
+            before = self._all_follow(state) if by_terms else state
+            called = self._act(before, index, ("call", term))
+            outcomes = self._exchanged(called) if by_terms else [called]
+            yield from ((f"w{index} calls {term}", outcome) for outcome in outcomes)
+
+    def _all_follow(self, state: CouncilState) -> CouncilState:
+        """Who led or called in a term that is over does nothing more."""
+        for index in range(self.size):
+            state = self._act(state, index, ("restart",))
+        return state
+
+    def takes_part(self, member: CouncilMember) -> bool:
+        return not member.stranger or self.rules.votes_after_loss()
+
+    # --- carrying out
+
+    def deliver(self, state: CouncilState, message: tuple[int, int]) -> CouncilState:
+        index, number = message
+        return self._act(state, index, ("message", number))
+
+    def _act(self, state: CouncilState, index: int, event: tuple[Any, ...]) -> CouncilState:
+        before = state.members[index]
+        key = (before, event)
+        if key not in self._memo:
+            after, told = self._local(self.thing(before), event)
+            sent = tuple((int(to[1:]), self.number(message)) for to, message in told)
+            self._memo[key] = (self.number(after), sent)
+        number, sent = self._memo[key]
+        members = (*state.members[:index], number, *state.members[index + 1 :])
+        messages = state.messages.union(sent)
+        if number != before:
+            state = self._watched(state, self.thing(before), self.thing(number), lost=event == ("lose",))
+        kept = frozenset(m for m in messages if self._matters(self.thing(members[m[0]]), self.thing(m[1])))
+        return state._replace(members=members, messages=kept)
+
+    def _local(self, member: CouncilMember, event: tuple[Any, ...]) -> tuple[CouncilMember, tuple[Tell, ...]]:
+        kind, *rest = event
+        match kind:
+            case "message":
+                try:
+                    return member.on_message(self.thing(rest[0]))
+                except Contradiction as why:
+                    raise Violation(f"overwritten: {why}") from why
+            case "call":
+                return member.call(rest[0])
+            case "propose":
+                return member.propose(BODY, ""), ()
+            case "tell":
+                return member, member.tell(f"w{rest[0]}", rest[1])
+            case "restart":
+                return member.restarted(), ()
+        return member.lost(), ()
+
+    def _matters(self, member: CouncilMember, message: Message) -> bool:
+        """False for what this member will never heed again: its delivery changes nothing."""
+        log = member.log
+        match message:
+            case Call(term):
+                return self.rules.votes(term, log.promised) and self.takes_part(member)
+            case Vote(term):
+                return term == log.promised and not isinstance(member.part, Leading)
+            case Refusal(_, entries):
+                # One that brings no entries and never arrives allows all that one that does.
+                return bool(entries) and entries[-1].body is not None and entries[-1].stamp > log.last
+            case Store(term, _, after, entries, committed):
+                if not self.rules.heeds(term, log.promised) or not self.takes_part(member):
+                    return False
+                last = entries[-1].stamp if entries else after
+                # What is stored already was answered then, and the answer is still on the wire.
+                same = log.at(last.index) == last and (
+                    not entries or log.entries[last.index - 1] == entries[-1]
+                )
+                return term != log.promised or not same or log.committed < committed
+            case Stored(term, holder, index):
+                if not isinstance(member.part, Leading):
+                    return not self.rules.counts_stored(term, term + 1) or term == log.promised
+                return self.rules.counts_stored(term, log.promised) and member.part.up_to(holder) < index
+
+    # --- what must never happen
+
+    def _watched(
+        self, state: CouncilState, before: CouncilMember, after: CouncilMember, lost: bool
+    ) -> CouncilState:
+        if not lost and (after.log.promised, after.log.committed) < (
+            before.log.promised,
+            before.log.committed,
+        ):
+            raise Violation(f"{after.name} takes back what it has said")
+        history = [self.thing(number) for number in state.history]
+        for entry in after.log.entries[before.log.committed : after.log.committed]:
+            found: tuple[Entry, int] = (entry.bare, after.log.promised)
+            if entry.index > len(history):
+                history.append(found)
+            elif history[entry.index - 1][0] != entry.bare:
+                raise Violation(f"two entries {entry.index} are committed")
+            else:
+                history[entry.index - 1] = min(history[entry.index - 1], found, key=lambda one: one[1])
+        if after.leads and not before.leads:
+            self._leads_with_all(after, history)
+        return state._replace(history=tuple(self.number(found) for found in history))
+
+    def _leads_with_all(self, lead: CouncilMember, history: list[tuple[Entry, int]]) -> None:
+        own = [entry.bare for entry in lead.log.entries]
+        for entry, term in history:
+            if term < lead.log.promised and entry not in own:
+                raise Violation(f"{lead.name} leads without committed entry {entry.index}")
+
+    # --- states that differ by names
+
+    def canonical(self, state: CouncilState) -> CouncilState:
+        if len(self._renamings) == 1:
+            return state
+        images = [(self._members(renaming, state), renaming) for renaming in self._renamings]
+        least = min(members for members, _ in images)
+        return min(
+            (self._image(renaming, members, state) for members, renaming in images if members == least),
+            key=lambda image: (sorted(image.messages), image.history),
+        )
+
+    def _members(self, renaming: tuple[int, ...], state: CouncilState) -> tuple[int, ...]:
+        members = [0] * self.size
+        for old, new in enumerate(renaming):
+            members[new] = self._renamed(renaming, state.members[old])
+        return tuple(members)
+
+    def _image(
+        self, renaming: tuple[int, ...], members: tuple[int, ...], state: CouncilState
+    ) -> CouncilState:
+        messages = frozenset((renaming[to], self._renamed(renaming, number)) for to, number in state.messages)
+        history = tuple(self._renamed(renaming, number) for number in state.history)
+        return state._replace(members=members, messages=messages, history=history)
+
+
+def _subsets(of: frozenset[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], ...]]:
+    return chain.from_iterable(combinations(sorted(of), count) for count in range(len(of) + 1))

@@ -1,0 +1,88 @@
+"""What must hold in each state of groups, envoys and log: the invariants, one predicate each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from edgetrain.rounds.books import Books
+from edgetrain.rounds.data_record import Fate
+from edgetrain.rounds.entries import Body, Merge, Return, UpdateKey
+from tests.model.crew import Crew, Mass, work
+from tests.model.search import Violation
+
+if TYPE_CHECKING:
+    from tests.model.rounds_world import RoundsState, RoundsWorld
+
+
+def check(world: RoundsWorld, state: RoundsState) -> None:
+    books = world.folded(state.log)
+    crews: list[Crew] = [world.thing(number) for number in state.crews]
+    model = world.model(state, books.version, books.digest)
+    log = [world.thing(number) for number in state.log]
+    each_merged_step_counts_one_part_in_all_groups(books, log, model)
+    for crew in crews:
+        parameters_are_a_version_and_the_work_since(world, state, crew)
+        if books.has(crew.history):
+            no_work_is_dropped_before_it_is_settled(books, crew)
+    no_position_is_trained_by_two(books, crews, log)
+
+
+def each_merged_step_counts_one_part_in_all_groups(books: Books, log: Iterable[Body], model: Mass) -> None:
+    """I7, and I15 with it: the last version contains every position once."""
+    merged = Counter(p for start, stop in books.data.of(Fate.MERGED) for p in range(start, stop))
+    if Counter(step.position for step, _ in model.parts) != merged:
+        raise Violation("a version contains other positions than its books say")
+    merges = [body for body in log if isinstance(body, Merge)]
+    groups = {c.key: merge.groups for merge in merges for c in merge.contributions}
+    if any(part != Fraction(1, groups[UpdateKey(s.history, s.seq)]) for s, part in model.parts):
+        raise Violation("a step was not merged as one part in all groups")
+
+
+def parameters_are_a_version_and_the_work_since(world: RoundsWorld, state: RoundsState, crew: Crew) -> None:
+    """I7 within a group, and I8: whoever has applied a version has that one."""
+    for mate in crew.living:
+        if mate.theta != world.committed_model(state, mate.ledger.base) + work(mate.ledger):
+            raise Violation(
+                f"parameters of {crew.history} are not version {mate.ledger.base} and the work since"
+            )
+
+
+def no_work_is_dropped_before_it_is_settled(books: Books, crew: Crew) -> None:
+    """I4. A turn in doubt that all who are left hold is as good as done."""
+    settled, here = books.group(crew.history).settled, {step for step, _ in work(crew.ledger).parts}
+    lost = [step for step in crew.trained if step.seq > settled and step not in here]
+    if lost and crew.living and not crew.resumed:
+        raise Violation(f"{lost} is neither merged nor returned, and its group has it no more")
+
+
+def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], log: Iterable[Body]) -> None:
+    """I5, I13, I14: what a group on the books has in hand was leased to it by the log, and is no other's,
+    unless the log says that it was returned."""
+    returned = {
+        (back.history, position)
+        for back in log
+        if isinstance(back, Return)
+        for start, stop in back.blocks
+        for position in range(start, stop)
+    }
+    held: Counter[int] = Counter()
+    for crew in crews:
+        if books.has(crew.history) and crew.living:
+            leased = {p for start, stop in books.data.of(crew.history) for p in range(start, stop)}
+            settled = books.group(crew.history).settled
+            in_hand = {step.position for step, _ in work(crew.ledger).parts if step.seq > settled}
+            if strange := [p for p in in_hand - leased if (crew.history, p) not in returned]:
+                raise Violation(f"{crew.history} trains on {strange}, which the log has not leased to it")
+            held.update(in_hand & leased)
+    if twice := [position for position, count in held.items() if count > 1]:
+        raise Violation(f"positions {twice} are trained by two")
+
+
+def check_bytes(there: frozenset[tuple[UpdateKey, str, int, str]], merge: Merge) -> None:
+    """I3: all parts of what is merged are of the update that the entry names."""
+    for contribution in merge.contributions:
+        if any((k, d) == (contribution.key, contribution.digest) and a != d for k, d, _, a in there):
+            raise Violation(f"{contribution.digest} is merged with bytes of another push")

@@ -1,0 +1,159 @@
+"""Single histories of a council, where one tells more than all of them."""
+
+import pytest
+
+from edgetrain.rounds.council import CouncilMember, Tell
+from edgetrain.rounds.council_messages import Refusal, Stored
+from edgetrain.rounds.council_rules import CouncilRules
+from edgetrain.rounds.entries import Settings
+from edgetrain.rounds.log import Contradiction, Entry, Log, Stamp
+from edgetrain.rounds.succession import CALL_SECONDS, calls_at
+
+
+class Council:
+    def __init__(self, names: str, rules: CouncilRules | None = None, witness: str = "") -> None:
+        self.members = {
+            name: CouncilMember(
+                name, frozenset(names), witness=name == witness, rules=rules or CouncilRules()
+            )
+            for name in names
+        }
+
+    def __getitem__(self, name: str) -> CouncilMember:
+        return self.members[name]
+
+    def call(self, caller: str, term: int, heard_by: str) -> None:
+        self.members[caller], told = self[caller].call(term)
+        self.pass_on(told, heard_by + caller)
+
+    def propose(self, lead: str) -> None:
+        self.members[lead] = self[lead].propose(Settings(1, ""), "")
+
+    def tell(self, lead: str, holder: str, answers: bool = True) -> None:
+        self.pass_on(self[lead].tell(holder), holder + lead * answers)
+
+    def pass_on(self, told: tuple[Tell, ...], heard_by: str) -> None:
+        for to, message in told:
+            if to in heard_by:
+                self.members[to], more = self[to].on_message(message)
+                self.pass_on(more, heard_by)
+
+    def log(self, name: str) -> list[Stamp]:
+        return [entry.stamp for entry in self[name].log.entries]
+
+
+class CountsOldAnswers(CouncilRules):
+    def counts_stored(self, stored_in: int, term: int) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("rules", "committed"), [(CouncilRules(), 0), (CountsOldAnswers(), 2)])
+def test_what_was_stored_in_an_old_term_is_not_counted(rules: CouncilRules, committed: int) -> None:
+    """It takes five: of three, whatever one other has stored, a majority has. With the rule broken a later
+    lead lacks a committed entry."""
+    council = Council("abcde", rules)
+    council.call("a", 1, "bc")
+    council.propose("a")
+    council.tell("a", "c", answers=False)
+    council.call("e", 2, "bd")
+    council.tell("e", "c")
+    assert council.log("c") == [Stamp(2, 1)]
+    council.call("a", 3, "c")
+    council.call("a", 4, "bd")
+    council.pass_on((Tell("a", Stored(1, "c", 2)),), "a")
+    council.tell("a", "b")
+    assert council["a"].log.committed == committed
+    council.call("e", 5, "cd")
+    assert council["e"].leads
+    assert council.log("e") == [Stamp(2, 1), Stamp(5, 2)]
+    assert council.log("a") == [Stamp(2, 1), Stamp(4, 2)]
+
+
+def test_two_without_a_witness_commit_only_together() -> None:
+    council = Council("ab")
+    council.call("a", 1, "b")
+    council.propose("a")
+    assert council["a"].log.committed == 0
+    council.tell("a", "b")
+    assert council["a"].log.committed == 2
+    council.call("b", 2, "")
+    assert not council["b"].leads
+
+
+def test_a_witness_lets_one_of_two_go_on_and_the_other_not_before_it_knows_all() -> None:
+    council = Council("abw", witness="w")
+    council.call("a", 1, "w")
+    council.propose("a")
+    council.tell("a", "w")
+    assert council["a"].log.committed == 2
+    assert [entry.body for entry in council["w"].log.entries] == [None, None]
+    council.call("b", 2, "w")
+    assert not council["b"].leads
+    council.call("b", 3, "a")
+    assert council.log("b") == council.log("a")
+    council.call("b", 4, "w")
+    assert council["b"].leads
+    with pytest.raises(ValueError, match="cannot call"):
+        council["w"].call(9)
+
+
+def test_what_one_holder_has_committed_with_the_witness_alone_is_not_gone_on_without() -> None:
+    council = Council("abw", witness="w")
+    council.call("a", 1, "w")
+    council.propose("a")
+    council.tell("a", "w")
+    council.members["a"] = council["a"].lost()
+    council.call("b", 2, "aw")
+    assert not council["b"].leads
+    assert council.log("b") == []
+
+
+def test_a_lead_that_was_superseded_learns_so_and_writes_nothing_more() -> None:
+    council = Council("abc")
+    council.call("a", 1, "b")
+    council.call("b", 2, "c")
+    assert council["a"].leads
+    council.tell("a", "c")
+    assert not council["a"].leads
+    assert council.log("c") == []
+    with pytest.raises(ValueError, match="does not lead"):
+        council.propose("a")
+
+
+def test_who_has_lost_its_disk_says_nothing() -> None:
+    council = Council("abc")
+    council.members["c"] = council["c"].lost()
+    council.call("a", 1, "c")
+    assert not council["a"].leads
+    council.call("a", 2, "b")
+    council.tell("a", "c")
+    assert council.log("c") == []
+
+
+def test_a_refusal_that_leaves_a_gap_is_passed_over() -> None:
+    member = Council("abc")["a"]
+    entry = Entry(3, 2, "", Settings(1, ""))
+    assert member.on_message(Refusal(0, (entry,)))[0].log == Log()
+
+
+@pytest.mark.parametrize("indices", [(2,), (1, 3), (1, 1)])
+def test_entries_that_are_not_in_a_row_are_refused(indices: tuple[int, ...]) -> None:
+    with pytest.raises(Contradiction, match="do not follow 0"):
+        Log().store([Entry(1, index, "", Settings(1, "")) for index in indices])
+
+
+def test_a_committed_entry_is_not_overwritten() -> None:
+    log = Log(1).append(Settings(1, ""), "").commit(1)
+    with pytest.raises(Contradiction, match="entry 1 is committed in term 1"):
+        log.store([Entry(2, 1, "", Settings(1, ""))])
+
+
+@pytest.mark.parametrize(
+    ("name", "heard", "at"),
+    [("a", "bc", 1), ("b", "ac", 2), ("b", "cw", 1), ("c", "ab", 3), ("a", "", None), ("c", "w", None)],
+)
+def test_each_in_the_line_waits_for_those_before_it_that_it_hears(
+    name: str, heard: str, at: int | None
+) -> None:
+    due = calls_at(name, "abc", heard, 4, 100.0)
+    assert due == (None if at is None else 100.0 + at * CALL_SECONDS)

@@ -1,0 +1,219 @@
+"""A member of the council: it votes for who leads, and stores what the lead says.
+
+A frozen state; each method returns the next one with what to tell whom. The log is to be durable before any
+of it is sent. When to call is decided elsewhere: whoever calls, in whatever order messages come, nothing that
+was committed is lost, and no two entries of one index are ever committed.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
+
+from edgetrain.rounds.council_messages import Call, Message, Refusal, Store, Stored, Vote
+from edgetrain.rounds.council_rules import CouncilRules
+from edgetrain.rounds.entries import Body, Opened
+from edgetrain.rounds.log import Log
+
+EMPTY = Log()
+MOST_ENTRIES = 256
+"""In one message."""
+
+
+class Tell(NamedTuple):
+    to: str
+    message: Message
+
+
+@dataclass(frozen=True)
+class Following:
+    """What the others decide."""
+
+
+FOLLOWING = Following()
+
+
+@dataclass(frozen=True)
+class Calling:
+    """For the term that is promised to itself."""
+
+    votes: frozenset[Vote]
+
+
+@dataclass(frozen=True)
+class Leading:
+    stored: frozenset[tuple[str, int]]
+    """Of each of the others that was heard in this term: up to where its log is this one."""
+
+    def up_to(self, holder: str) -> int:
+        return dict(self.stored).get(holder, 0)
+
+    def has(self, holder: str, index: int) -> Self:
+        if index < self.up_to(holder):
+            return self
+        return replace(self, stored=frozenset({**dict(self.stored), holder: index}.items()))
+
+
+Next = tuple["CouncilMember", tuple[Tell, ...]]
+
+
+@dataclass(frozen=True)
+class CouncilMember:
+    name: str
+    council: frozenset[str]
+    log: Log = EMPTY
+    part: Following | Calling | Leading = FOLLOWING
+    """Forgotten with a restart."""
+    witness: bool = False
+    """It has room for stamps, not for models: it never leads."""
+    stranger: bool = False
+    """It was in the council before, and has lost its disk since."""
+    rules: CouncilRules = field(default_factory=CouncilRules, compare=False, hash=False)
+
+    @property
+    def leads(self) -> bool:
+        """As far as it knows: another may lead a higher term."""
+        return isinstance(self.part, Leading)
+
+    # --- what it does by itself
+
+    def call(self, term: int) -> Next:
+        """Ask the others for their votes.
+
+        Raises:
+            ValueError: it must not lead, or has promised this term.
+        """
+        if self.witness or not self._takes_part or term <= self.log.promised:
+            raise ValueError(f"{self.name} cannot call term {term}")
+        log = self.log.promise(term)
+        asking = Call(term, self.name, log.last, log.committed)
+        calling = replace(self, log=log, part=Calling(frozenset()))
+        after, told = calling._count_votes()
+        return after, (*(Tell(other, asking) for other in sorted(self._others)), *told)
+
+    def propose(self, body: Body, digest: str) -> Self:
+        """Write an entry, as the lead; it is then to be stored by others.
+
+        Raises:
+            ValueError: it does not lead.
+        """
+        if not isinstance(self.part, Leading):
+            raise ValueError(f"{self.name} does not lead")
+        return replace(self, log=self.log.append(body, digest))._count_stored(self.part)
+
+    def tell(self, holder: str, most: int = MOST_ENTRIES) -> tuple[Tell, ...]:
+        """The first `most` entries that `holder` lacks, as far as the lead knows; to be said again while it
+        does not answer."""
+        if not isinstance(self.part, Leading):
+            return ()
+        after, log = self.part.up_to(holder), self.log
+        stamp = log.at(after)
+        assert stamp is not None
+        return (
+            Tell(
+                holder,
+                Store(log.promised, self.name, stamp, log.entries[after : after + most], log.committed),
+            ),
+        )
+
+    def restarted(self) -> Self:
+        """As it is read from disk."""
+        return replace(self, part=FOLLOWING)
+
+    def lost(self) -> Self:
+        """With a new disk."""
+        return replace(self, log=EMPTY, part=FOLLOWING, stranger=True)
+
+    # --- messages
+
+    def on_message(self, message: Message) -> Next:
+        match message:
+            case Call():
+                return self.on_call(message)
+            case Vote():
+                return self.on_vote(message)
+            case Refusal():
+                return self.on_refusal(message)
+            case Store():
+                return self.on_store(message)
+            case Stored():
+                return self.on_stored(message)
+
+    def on_call(self, call: Call) -> Next:
+        log, rules = self.log, self.rules
+        if not self._takes_part:
+            return self, ()
+        if not rules.may_lead(call.last, log.last):
+            return self, (Tell(call.caller, Refusal(log.promised, log.entries[call.committed :])),)
+        if not rules.votes(call.term, log.promised):
+            return self, (Tell(call.caller, Refusal(log.promised)),)
+        voted = replace(self, log=log.promise(call.term), part=FOLLOWING)
+        return voted, (Tell(call.caller, Vote(call.term, self.name, log.committed)),)
+
+    def on_vote(self, vote: Vote) -> Next:
+        if not isinstance(self.part, Calling) or vote.term != self.log.promised:
+            return self, ()
+        return replace(self, part=Calling(self.part.votes | {vote}))._count_votes()
+
+    def on_refusal(self, refusal: Refusal) -> Next:
+        """Whoever has promised a higher term would refuse us again: the next call is above it."""
+        overtaken = refusal.promised > self.log.promised
+        after = replace(self, log=self.log.promise(refusal.promised))
+        after = replace(after, part=FOLLOWING) if overtaken else after
+        return after._with(refusal), ()
+
+    def on_store(self, store: Store) -> Next:
+        if not self._takes_part:
+            return self, ()
+        if not self.rules.heeds(store.term, self.log.promised):
+            return self, (Tell(store.lead, Refusal(self.log.promised)),)
+        log, index = self.log.promise(store.term), self.log.committed
+        if log.at(store.after.index) == store.after:
+            index = store.after.index + len(store.entries)
+            log = log.store([entry.bare for entry in store.entries] if self.witness else store.entries)
+        # Not what lies beyond `index`: it may be of another lead.
+        log = log.commit(min(store.committed, index))
+        following = replace(self, log=log, part=FOLLOWING)
+        return following, (Tell(store.lead, Stored(store.term, self.name, index)),)
+
+    def on_stored(self, stored: Stored) -> Next:
+        if not isinstance(self.part, Leading) or not self.rules.counts_stored(stored.term, self.log.promised):
+            return self, ()
+        return self._count_stored(self.part.has(stored.holder, stored.index)), ()
+
+    # --- within
+
+    @property
+    def _others(self) -> frozenset[str]:
+        return self.council - {self.name}
+
+    @property
+    def _takes_part(self) -> bool:
+        return not self.stranger or self.rules.votes_after_loss()
+
+    def _with(self, refusal: Refusal) -> Self:
+        """With the entries of a log that counts more. All that is committed is in it, or in ours as well."""
+        entries = refusal.entries
+        if not entries or any(entry.body is None for entry in entries) or entries[-1].stamp <= self.log.last:
+            return self
+        if entries[0].index > self.log.committed + 1:
+            return self
+        return replace(self, log=self.log.store(entries).promise(entries[-1].term), part=FOLLOWING)
+
+    def _count_votes(self) -> Next:
+        assert isinstance(self.part, Calling)
+        voters = {self.name, *(vote.voter for vote in self.part.votes)}
+        if not self.rules.wins(voters, self.council):
+            return self, ()
+        leading = Leading(frozenset((vote.voter, vote.committed) for vote in self.part.votes))
+        opened = replace(self, part=leading).propose(Opened(self.name), self.name)
+        return opened, ()
+
+    def _count_stored(self, leading: Leading) -> Self:
+        log = self.log
+        for entry in reversed(log.entries[log.committed :]):
+            here = {self.name, *(holder for holder, index in leading.stored if index >= entry.index)}
+            if self.rules.commits(entry.term, log.promised) and self.rules.stored_by_enough(
+                here, self.council
+            ):
+                log = log.commit(entry.index)
+                break
+        return replace(self, log=log, part=leading)

@@ -1,0 +1,50 @@
+"""When a term is won, and when an entry is committed.
+
+Those of Ongaro and Ousterhout, "In search of an understandable consensus algorithm" (USENIX ATC 2014),
+section 5. What is added: a witness, which votes and stores stamps without bodies, after Paris, "Voting with
+witnesses" (ICDCS 1986), and a caller that lacks entries is given them with the refusal.
+"""
+
+from collections.abc import Collection
+
+from edgetrain.rounds.log import Stamp
+
+
+class CouncilRules:
+    """The rules, one method each, so that a test can break one and see that the exploration notices."""
+
+    def heeds(self, term: int, promised: int) -> bool:
+        """Whether an entry of this term's lead is stored."""
+        return term >= promised
+
+    def votes(self, term: int, promised: int) -> bool:
+        """Whether a call for this term is answered with a vote: once, and for none below."""
+        return term > promised
+
+    def may_lead(self, callers: Stamp, ours: Stamp) -> bool:
+        """Whether a log that ends so has all that a voter has that may be committed."""
+        return callers >= ours
+
+    def wins(self, voters: Collection[str], council: Collection[str]) -> bool:
+        """More than half, witness included: any two such sets have somebody in common."""
+        return 2 * len(voters) > len(council)
+
+    def stored_by_enough(self, here: Collection[str], council: Collection[str]) -> bool:
+        """More than half again, so that whoever wins the next term has asked one of them."""
+        return 2 * len(here) > len(council)
+
+    def counts_stored(self, stored_in: int, term: int) -> bool:
+        """Whether the lead of `term` counts what was stored then: it may have been overwritten since."""
+        return stored_in == term
+
+    def commits(self, entry: int, term: int) -> bool:
+        """Whether the lead of `term` may count who has stored an entry of that term.
+
+        Not one of a term before, though a majority may have it: a log that ends with a term between may still
+        win. It is committed with the first of its own behind it.
+        """
+        return entry == term
+
+    def votes_after_loss(self) -> bool:
+        """Whether one that has lost its disk votes and stores: what it had promised nobody knows."""
+        return False

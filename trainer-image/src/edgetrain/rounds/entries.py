@@ -1,0 +1,122 @@
+"""What the log of merges says. Entries are small: vectors are files of their own, named by their hash."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from edgetrain.data import Block
+from edgetrain_protocol.history import History
+
+
+class UpdateKey(NamedTuple):
+    """Names one update of a group for good: whoever encodes it, however often it is pushed."""
+
+    history: History
+    seq: int
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One update, as it is merged."""
+
+    key: UpdateKey
+    digest: str
+    """Of the bytes that were merged. A successor of the one who encoded them may have pushed others."""
+    base: int
+    """The version that its group's work is measured from."""
+    blocks: tuple[Block, ...]
+    """Of the run's positions: what was trained on."""
+    steps: int
+    """That the optimiser took, skipped ones left out."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The group alone may train on these, until they are merged or returned."""
+
+    history: History
+    blocks: tuple[Block, ...]
+
+
+class Why(Enum):
+    UNUSED = "unused"
+    """Its group gives them back as they are. For any other reason samples may be seen twice."""
+    REFUSED = "the update that contains them cannot be merged"
+    REISSUED = "the group is away for too long"
+
+
+@dataclass(frozen=True)
+class Return:
+    """They are free again."""
+
+    history: History
+    blocks: tuple[Block, ...]
+    why: Why
+    seq: int = 0
+    """The update that will never be merged, whoever gets its data: else a lease of the same data to the same
+    group would make it admissible again. 0: none, as they are unused."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Version `version` is version `parent` and these updates."""
+
+    version: int
+    parent: int
+    contributions: tuple[Contribution, ...]
+    groups: int
+    """On the books: each contribution counts one part in so many, whoever else is present."""
+    settings: int
+    """Number of those by which it was made."""
+    digest: str
+    """Of the merged update: who applies it to the parent has the version, byte for byte."""
+    leases: tuple[Lease, ...] = ()
+    """Rides along: the normal way to get data."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    number: int
+    text: str
+    """Rule, policy, payload and local steps, as the plan has them: those who act by them read them."""
+
+
+class Change(Enum):
+    FORMED = "formed"
+    """From the newest version. A generation after another ends that one: what it had not merged is lost."""
+    SPLIT = "split off another"
+    """Which goes on with all unmerged work of both; this one has none."""
+    FOLDED = "folded into another"
+    """With nothing unmerged: its members enter the other one as newcomers."""
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True)
+class Group:
+    history: History
+    change: Change
+    other: History | None = None
+    """Of a split and a fold."""
+
+
+@dataclass(frozen=True)
+class Durable:
+    version: int
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Last:
+    """All data are merged: nothing comes after this version."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A term begins. With it the entries before it are committed: its lead may not count those alone."""
+
+    lead: str
+
+
+Body = Merge | Lease | Return | Settings | Group | Durable | Last | Opened

@@ -1,0 +1,108 @@
+"""What the lead of the rounds has in hand, and what it writes next. All of it is forgotten with its term:
+groups push again.
+
+It proposes; the council commits. Books are those of the whole log, entries included that are not committed
+yet.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from edgetrain.rounds.blocks import without
+from edgetrain.rounds.books import Books
+from edgetrain.rounds.entries import Body, Contribution, Last, Lease, Merge, Return, UpdateKey, Why
+from edgetrain_protocol.history import History
+
+
+class LeadRules:
+    """The rules, one method each, so that a test can break one and see that the exploration notices."""
+
+    def same(self, one: Contribution, other: Contribution) -> bool:
+        """Whether parts of two pushes make up one update: not where a successor has encoded it anew."""
+        return one == other
+
+    def shows(self, body: Body, committed: bool) -> bool:
+        """Whether groups are told of an entry. One that is not committed may yet be another."""
+        return committed
+
+
+@dataclass(frozen=True)
+class Staged:
+    update: Contribution
+    parts: frozenset[int]
+    """Which shards' holders have theirs whole."""
+
+
+@dataclass(frozen=True)
+class Lead:
+    shards: int
+    staged: tuple[Staged, ...] = ()
+    """In order of arrival."""
+    rules: LeadRules = field(default_factory=LeadRules, compare=False, hash=False)
+
+    # --- updates
+
+    def on_part(self, update: Contribution, part: int, books: Books) -> Self:
+        """A shard's holder has its part of a push whole. What is settled is dropped: it may have come
+        late."""
+        known = next(
+            (s for s in self.staged if self.rules.same(s.update, update)), Staged(update, frozenset())
+        )
+        rest = tuple(s for s in self.staged if s.update != known.update)
+        after = replace(self, staged=(*rest, replace(known, parts=known.parts | {part})))
+        return after.settle(books)
+
+    def whole(self, key: UpdateKey) -> Contribution | None:
+        """One attempt at it that all shards hold; of several the first."""
+        found = (s.update for s in self.staged if s.update.key == key and len(s.parts) == self.shards)
+        return next(found, None)
+
+    def arrived(self) -> tuple[UpdateKey, ...]:
+        """Updates that are whole, in order of arrival."""
+        return tuple(dict.fromkeys(s.update.key for s in self.staged if self.whole(s.update.key)))
+
+    def settle(self, books: Books) -> Self:
+        """Without what is merged, refused, or of a generation that is over."""
+        open_ = {(group.history, group.settled + 1) for group in books.groups}
+        return replace(self, staged=tuple(s for s in self.staged if s.update.key in open_))
+
+    # --- entries
+
+    def merge(
+        self, keys: Collection[UpdateKey], books: Books, digest: str, leases: tuple[Lease, ...] = ()
+    ) -> Merge:
+        """The entry that closes a round with these.
+
+        Raises:
+            ValueError: one of them is not whole.
+        """
+        updates = [self.whole(key) for key in sorted(keys)]
+        contributions = tuple(update for update in updates if update)
+        if len(contributions) < len(updates):
+            raise ValueError("an update that is not whole cannot be merged")
+        version, settings = books.version, books.settings.number
+        return Merge(version + 1, version, contributions, len(books.groups), settings, digest, leases)
+
+    def refusal(self, books: Books, most_behind: int) -> Return | None:
+        """For an update that cannot be merged any more: its base is too old, or its data are another's. What
+        it contains that is still leased to its group is free again."""
+        for key in self.arrived():
+            update = self.whole(key)
+            assert update is not None
+            mine = books.data.of(key.history)
+            strange = without(update.blocks, mine)
+            if strange or books.version - update.base > most_behind:
+                back = without(update.blocks, strange)
+                return Return(key.history, back, Why.REFUSED, key.seq)
+        return None
+
+    def reissue(self, history: History, books: Books) -> Return | None:
+        """For a group that is away for too long, where the job would rather see data twice than wait for it:
+        all that is leased to it. What it pushes next is not merged any more."""
+        blocks = books.data.of(history)
+        return Return(history, blocks, Why.REISSUED, books.group(history).settled + 1) if blocks else None
+
+    def last(self, books: Books) -> Body | None:
+        """The end, once all data are merged."""
+        return Last(books.version) if books.data.done and not books.last else None
