@@ -21,6 +21,7 @@ LOUD = {**LARGE, "loud": 1000.0}
 PACKS = {
     "engine.buckets.FIRST_BYTES": 512,
     "engine.buckets.LARGEST_BYTES": 1024,
+    "engine.buckets.QUICK_SECONDS": 0,
     "engine.formation.ring.SMALL_BYTES": 0,
     "engine.formation.star.PIECE_BYTES": 256,
     "payload.low_rank.RANK": 1,

@@ -12,6 +12,8 @@ GROWTH = 4
 """A small first bucket is on its way early in backward."""
 SECONDS = 0.05
 """So long one is under way where a sum is slow: several times what its messages cost."""
+QUICK_SECONDS = 0.03
+"""A vector whose sum takes less goes out at once: its messages would cost more than what they hide."""
 MOST, SMALLEST_BYTES = 64, 64 << 10
 """Messages that carry less cost more than that: where processors are busy they make the sum slow."""
 
@@ -34,11 +36,13 @@ class Buckets(NamedTuple):
 
 
 def largest_bytes(vector_bytes: int, sum_seconds: float) -> int:
-    """How large buckets grow: a power of two, so that noise seldom changes it.
+    """How large buckets grow: a power of two, so that noise seldom changes it; 0: all is one bucket.
 
     Args:
         sum_seconds: that the vector takes to be summed; 0 where that is not known.
     """
+    if 0 < sum_seconds < QUICK_SECONDS:
+        return 0
     each = vector_bytes * max(SECONDS / sum_seconds, 1 / MOST) if sum_seconds else LARGEST_BYTES
     return min(LARGEST_BYTES, max(SMALLEST_BYTES, 1 << int(each).bit_length() - 1))
 
@@ -48,8 +52,10 @@ def cut(sizes: Sequence[int], whole: int, largest: int) -> Buckets:
     Args:
         sizes: numbers of each trained parameter's gradient, in the order in which backward makes them.
         whole: numbers of the vector; what follows the gradients goes with the last of them.
-        largest: bytes at which a bucket is full; one parameter may be more.
+        largest: bytes at which a bucket is full, see `largest_bytes`; one parameter may be more.
     """
+    if not largest:
+        return Buckets((Bucket(0, whole, range(len(sizes))),), [0] * len(sizes))
     found: list[Bucket] = []
     limit, start, stop, first = min(FIRST_BYTES, largest), 0, 0, 0
     for place, size in enumerate(sizes):
