@@ -224,6 +224,9 @@ class JobStatus(Tolerant):
     """The last election."""
     start_time: ShortText | None = None
     """When the operator first saw the job, or when it went on after a suspension."""
+    trained_seconds: int = 0
+    """For which the condition Training has held, up to when it last ceased to. While it holds, the time since
+    its lastTransitionTime comes on top."""
     completion_time: ShortText | None = None
     """When the job ended, be it complete or failed."""
     failures: int = 0

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from edgetrain_operator.core import stop_conditions
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.groups.membership import Membership, membership
 from edgetrain_operator.core.groups.planning import PlannedGroup, plan_group, stopped_group
@@ -34,19 +35,20 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     if stop:
         return _stopping(scene)
     found = {group.name: membership(group) for group in scene.groups}
-    stored = _remember(scene, found)
+    stored, stops = _remember(scene, found), stop_conditions.newly_met(scene)
     wait = _wait_for_first(scene, stored, found)
     if wait is not None:
         found = {name: Membership((), (), of.left) for name, of in found.items()}
     members = {member.worker for of in found.values() for member in of.members}
     if scene.plan is None and not members:
         return Planned(stored, requeue_at=() if wait is None else (wait,))
-    groups = _groups(scene, found, members)
-    plan = _plan(scene, groups, members)
+    groups, stopped = _groups(scene, found, members), stops or stored.stop_condition
+    plan = _plan(scene, groups, members, finish=bool(stopped))
     stored = with_program(scene, stored)
-    stored = stored.model_copy(update={"plan": plan, "groups": _kept(groups)})
+    kept = {"plan": plan, "groups": _kept(groups), "stop_condition": stopped}
     timers = chain(() if wait is None else (wait,), *(group.requeue_at for group in groups))
-    return Planned(stored, tuple(chain.from_iterable(group.events for group in groups)), tuple(timers))
+    events = chain(stop_conditions.events(stops), *(group.events for group in groups))
+    return Planned(stored.model_copy(update=kept), tuple(events), tuple(timers))
 
 
 def _groups(
@@ -112,7 +114,9 @@ def _wait_for_first(
     return due if coming and scene.now < due else None
 
 
-def _plan(scene: DecisionContext, groups: Collection[PlannedGroup], members: Collection[str]) -> JobPlan:
+def _plan(
+    scene: DecisionContext, groups: Collection[PlannedGroup], members: Collection[str], *, finish: bool
+) -> JobPlan:
     spec, before = scene.seen.job.spec, scene.plan
     names = [group.plan.name for group in groups if group.plan.group]
     plan = JobPlan(
@@ -120,6 +124,7 @@ def _plan(scene: DecisionContext, groups: Collection[PlannedGroup], members: Col
         lineage=scene.lineage,
         revision=before.revision if before else 1,
         phase=Phase.TRAIN if len(members) >= spec.nodes.min else Phase.WAIT,
+        finish=finish,
         groups=tuple(_with_data(group.plan, names) for group in groups),
         homes={w: r.group for w, r in scene.records.items() if r.group != ALL and w not in members},
         shares=spec.strategy.shares,

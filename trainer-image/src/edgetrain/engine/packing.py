@@ -22,11 +22,14 @@ class Packing:
         part: float,
         loss: float,
         ready: Callable[[int], None],
+        *,
+        finish: bool = False,
     ) -> None:
         """
         Args:
             part: by which this member's values are weighed: its part of the step's samples, 0 to 1.
             ready: called with each bucket's place, once, when its values are all there.
+            finish: this member was told to end its loops.
         """
         self._flat, self._buckets, self._part, self._ready = flat, buckets, part, ready
         self._into = into
@@ -38,7 +41,7 @@ class Packing:
         self._sent = [False] * len(buckets.each)
         self.spoilt = False
         """A gradient has changed after its bucket was sent: backward came by twice."""
-        flat.set_loss(into, part, loss)
+        flat.set_loss(into, part, loss, finish=finish)
 
     def arrived(self, place: int) -> None:
         """Backward has made the gradient of the trained parameter at this place."""

@@ -259,6 +259,12 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """Ask the others, in the next step, that no further epoch begins in their loops. The program goes on
+    behind them: it saves its model, and says Finished."""
+
+
+@dataclass(frozen=True)
 class Stop:
     """Save and exit with 0."""
 
@@ -272,6 +278,6 @@ class Ping:
 Message = (
     Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | Loaded
     | FetchFailed | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet
-    | Form | Halt | Reform | Hold | Fetch | Start | Stop | TryLinks | Ping
+    | Form | Halt | Reform | Hold | Fetch | Start | Finish | Stop | TryLinks | Ping
 )
 # fmt: on
