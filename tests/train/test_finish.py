@@ -9,7 +9,7 @@ import pytest
 
 from edgetrain import link
 from tests.support.loops import end_alike, marks, running
-from tests.support.trainers import Coordinator
+from tests.support.trainers import Coordinator, coordinating, stop_all
 
 EPOCHS = """
 model, optimizer = session.prepare(model, optimizer)
@@ -151,3 +151,19 @@ def test_a_loop_of_the_programs_own_may_be_left_by_it_within_an_epoch(tmp_path: 
         group.members[1].send(link.Finish())
         assert told < finish(group) < told + 12, "at once, and not where the epoch ends"
         assert len({tuple(marks(group, worker)) for worker in "abcd"}) == 1
+
+
+@pytest.mark.parametrize("fault", [{"after_vote": 1}, {"before_reduce": 1}], ids=["applied", "summed again"])
+def test_the_step_that_says_so_says_it_also_to_who_never_learns_of_its_vote(
+    tmp_path: Path, fault: dict[str, int]
+) -> None:
+    """An epoch has five steps, of three epochs."""
+    with coordinating(tmp_path) as group:
+        members = group.spawn_all("a", "b", "c", options={"c": {"break": fault}})
+        members[0].send(link.Finish())
+        group.start(members)
+        group.run()
+        assert group.decisions[1:], "the formation did not break"
+        assert {member.last(link.Progress).step for member in members} == {5}
+        assert len({member.last(link.Finished).digest for member in members}) == 1
+        stop_all(group)
