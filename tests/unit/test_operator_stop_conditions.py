@@ -76,9 +76,11 @@ def test_one_epoch_is_wanted_from_the_first_step_on() -> None:
 
 
 def test_steps_are_those_that_are_committed() -> None:
-    world = stopping("a", "b", steps=100)
-    assert goes_on(world, "a", "b", step=99)
-    assert not goes_on(world, "a", "b", step=100)
+    world, rate = stopping("a", "b", steps=100), {"percent": 10.0, "steps_per_second": 9.0}
+    assert goes_on(world, "a", "b", step=90, **rate)
+    assert world.status.progress.eta_seconds == 90
+    assert not goes_on(world, "a", "b", step=100, **rate)
+    assert world.status.progress.eta_seconds is None, "it ends earlier"
 
 
 def test_one_of_several_conditions_is_enough() -> None:
