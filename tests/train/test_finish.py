@@ -167,3 +167,14 @@ def test_the_step_that_says_so_says_it_also_to_who_never_learns_of_its_vote(
         assert {member.last(link.Progress).step for member in members} == {5}
         assert len({member.last(link.Finished).digest for member in members}) == 1
         stop_all(group)
+
+
+def test_who_is_told_otherwise_before_its_first_step_goes_on(tmp_path: Path) -> None:
+    with coordinating(tmp_path) as group:
+        (member,) = group.spawn_all("a")
+        member.send(link.Finish())
+        member.send(link.Finish(wanted=False))
+        group.start([member])
+        group.run()
+        assert member.last(link.Progress).step == 15
+        stop_all(group)

@@ -61,6 +61,7 @@ MESSAGES: list[link.Message] = [
     link.Start(of_generation(2), link.Resume(40, FIRST_HISTORY, "digest")),
     link.Start(FIRST_HISTORY),
     link.Finish(),
+    link.Finish(wanted=False),
     link.Stop(),
     link.Ping(),
 ]

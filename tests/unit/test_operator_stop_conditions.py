@@ -125,6 +125,23 @@ def test_what_was_met_once_is_not_taken_back() -> None:
     assert world.stored.stop_condition == said and world.told.count("StopConditionMet") == 1
 
 
+def test_a_job_that_has_lost_all_its_state_is_judged_anew() -> None:
+    world = stopping("a", "b", metric={"name": "accuracy", "atLeast": 0.9})
+    assert not goes_on(world, "a", "b", step=120, metrics={"accuracy": 0.95})
+    world.remove_pod("a", "b")
+    world.settle()
+    for node in "ab":
+        world.say(node)
+    world.settle()
+    assert (world.plan.generation, world.plan.origin) == (2, None)
+    assert (world.plan.finish, world.stored.stop_condition) == (False, "")
+    assert (world.status.progress.step, world.status.progress.metrics) == (0, {})
+    world.train("a", "b", step=10)
+    assert goes_on(world, "a", "b", step=20, metrics={"accuracy": 0.5})
+    assert not goes_on(world, "a", "b", step=90, metrics={"accuracy": 0.91})
+    assert world.stored.stop_condition.startswith("accuracy is 0.91")
+
+
 def test_a_condition_that_is_added_while_the_job_runs_counts() -> None:
     world = trained("a")
     assert goes_on(world, step=40)

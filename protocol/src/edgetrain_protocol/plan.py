@@ -102,7 +102,8 @@ class Plan(Tolerant):
     own."""
     phase: Phase = Phase.TRAIN
     finish: bool = False
-    """The job ends early: no further epoch begins, and programs save their models. Never taken back."""
+    """The job ends early: no further epoch begins, and programs save their models. Taken back only where
+    all state is lost, and a generation starts from the program's own beginning."""
     groups: tuple[Group, ...] = Field(max_length=1000)
     """That group, and no other; empty where it is without this worker."""
     shares: Shares = Shares.SPEED

@@ -35,19 +35,21 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     if stop:
         return _stopping(scene)
     found = {group.name: membership(group) for group in scene.groups}
-    stored, stops = _remember(scene, found), stop_conditions.newly_met(scene)
+    stored = _remember(scene, found)
     wait = _wait_for_first(scene, stored, found)
     if wait is not None:
         found = {name: Membership((), (), of.left) for name, of in found.items()}
     members = {member.worker for of in found.values() for member in of.members}
     if scene.plan is None and not members:
         return Planned(stored, requeue_at=() if wait is None else (wait,))
-    groups, stopped = _groups(scene, found, members), stops or stored.stop_condition
-    plan = _plan(scene, groups, members, finish=bool(stopped))
+    groups = _groups(scene, found, members)
+    met = _stop_condition(scene, groups)
+    plan = _plan(scene, groups, members, finish=bool(met))
     stored = with_program(scene, stored)
-    kept = {"plan": plan, "groups": _kept(groups), "stop_condition": stopped}
+    kept = {"plan": plan, "groups": _kept(groups), "stop_condition": met}
     timers = chain(() if wait is None else (wait,), *(group.requeue_at for group in groups))
-    events = chain(stop_conditions.events(stops), *(group.events for group in groups))
+    news = met if met != scene.stored.stop_condition else ""
+    events = chain(stop_conditions.events(news), *(group.events for group in groups))
     return Planned(stored.model_copy(update=kept), tuple(events), tuple(timers))
 
 
@@ -60,6 +62,19 @@ def _groups(
     return [
         plan_group(group, found[group.name], trains=trains, enough_heard=enough) for group in scene.groups
     ]
+
+
+def _stop_condition(scene: DecisionContext, groups: Collection[PlannedGroup]) -> str:
+    """Which one is met. None where all state is lost, and training begins anew: what was said of that state
+    says nothing of the next one."""
+    if any(_begins_anew(scene, group.plan) for group in groups):
+        return ""
+    return scene.stored.stop_condition or stop_conditions.newly_met(scene)
+
+
+def _begins_anew(scene: DecisionContext, of: GroupPlan) -> bool:
+    before = scene.plan.find(of.name) if scene.plan else None
+    return before is not None and of.generation > before.generation and of.origin is None
 
 
 def _kept(groups: Collection[PlannedGroup]) -> dict[str, GroupRecord]:

@@ -75,7 +75,9 @@ def _told_before(scene: GroupContext, plan: GroupPlan) -> JobProgress:
     if plan.generation == told.generation:
         return told.progress
     step = min(plan.origin.step if plan.origin else 0, told.progress.step)
-    percent = told.progress.percent * step / told.progress.step if step else 0.0
+    if not step:
+        return JobProgress()
+    percent = told.progress.percent * step / told.progress.step
     return told.progress.model_copy(update={"step": step, "percent": round(percent, 2)})
 
 

@@ -13,9 +13,9 @@ STOP_CONDITION_MET = "StopConditionMet"
 
 
 def newly_met(scene: DecisionContext) -> str:
-    """The first condition that is met, and by what; empty where none is, or one was before."""
+    """The first condition that is met now, and by what; empty where none is."""
     wanted = scene.seen.job.spec.run_policy.stop_when
-    if not wanted or scene.plan is None or scene.stored.stop_condition:
+    if not wanted or scene.plan is None:
         return ""
     progress = job_progress([group_status(group, scene.stored, trains=True) for group in scene.groups])
     seconds = trained_seconds(scene.seen.job.status, scene.now)

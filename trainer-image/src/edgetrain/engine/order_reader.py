@@ -78,7 +78,7 @@ class _OrderReader:
                 self._orders.reform = True
             case Hold():
                 self._orders.hold_revision = message.revision
-            case Finish():
-                self._orders.finish = True
+            case Finish(wanted):
+                self._orders.finish = wanted
             case Stop():
                 self._orders.stop = True

@@ -263,6 +263,9 @@ class Finish:
     """Ask the others, in the next step, that no further epoch begins in their loops. The program goes on
     behind them: it saves its model, and says Finished."""
 
+    wanted: bool = True
+    """False: no more, since training begins anew. What a step has said stays said in its history."""
+
 
 @dataclass(frozen=True)
 class Stop:

@@ -57,7 +57,7 @@ class GroupShell:
         self._deeds = Deeds(self.group, disk, self.peers, self._book, tell_trainer, self._connect)
         self._beat = Beat()
         self._alarm = Alarm(lambda: self.do(self.group.on_time(self._now())))
-        self._hung_up = False
+        self._hung_up = self._told_to_finish = False
 
     @property
     def plan(self) -> Plan | None:
@@ -152,8 +152,10 @@ class GroupShell:
 
     def _tell_to_finish(self) -> None:
         """Anew with each plan, and each start of the program, which remembers it at most by a checkpoint."""
-        if self.plan and self.plan.finish:
-            self._tell(Finish())
+        wanted = self.plan is not None and self.plan.finish
+        if wanted or self._told_to_finish:
+            self._tell(Finish(wanted))
+        self._told_to_finish = wanted
 
     def ended(self, member: Member) -> None:
         self._beat = Beat()
