@@ -129,6 +129,13 @@ def test_a_job_with_everything_in_it_is_accepted(api: ApiServer, namespace: str)
         "runPolicy": {
             "activeDeadlineSeconds": 60,
             "startDeadlineSeconds": 59,
+            "stopWhen": [
+                {"metric": {"name": "accuracy", "atLeast": 0.97}},
+                {"metric": {"name": "loss", "atMost": 0}},
+                {"epochs": 5},
+                {"steps": 1000},
+                {"trainingSeconds": 3600},
+            ],
             "backoffLimit": 0,
             "failureRules": [
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from edgetrain_operator.core.hindrances import PATIENCE_SECONDS
+from edgetrain_operator.core.job_plan import JobPlan
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_protocol.report import Formation, TrainerState
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node, patch_status, program
 from tests.support.replicas import Replica, condition, pod_on, settle, with_replicas
@@ -114,3 +117,44 @@ def test_a_job_without_room_waits_for_its_start_deadline(api: ApiServer, namespa
     failed = condition(api, namespace, "Failed")
     assert (failed["status"], failed["reason"]) == ("True", "StartDeadlineExceeded")
     assert "PodUnschedulable: edge-a: no cpu" in failed["message"]
+
+
+def test_a_job_whose_metric_is_good_enough_ends_as_a_success(api: ApiServer, namespace: str) -> None:
+    enough = [{"metric": {"name": "accuracy", "atLeast": 0.97}}, {"epochs": 1000}]
+    fleet = running(api, namespace, "edge-a", stopWhen=enough)
+    fleet.say(pod_on(api, namespace, "edge-a"))
+    settle(api, fleet, namespace)
+    plan, worker = plans_of(fleet)[-1], worker_name("edge-a")
+    formation = Formation(
+        **plan.slice_for(worker).history._asdict(),
+        revision=plan.revision,
+        number=1,
+        aggregator=worker,
+        members=(worker,),
+    )
+
+    def trains(step: int, accuracy: float) -> None:
+        said = {"formation": formation, "step": step, "metrics": {"accuracy": accuracy}}
+        fleet.say(pod_on(api, namespace, "edge-a"), TrainerState.TRAINING, **said)
+        settle(api, fleet, namespace)
+
+    trains(20, 0.9)
+    assert not plans_of(fleet)[-1].finish
+    trains(40, 0.98)
+    assert plans_of(fleet)[-1].finish
+    trains(60, 0.5)
+    assert plans_of(fleet)[-1].finish, "another operator, and another number, take nothing back"
+    assert condition(api, namespace, "Training")["reason"] == "Finishing"
+    fleet.say(pod_on(api, namespace, "edge-a"), TrainerState.FINISHED, step=64, model="/models/m")
+    settle(api, fleet, namespace)
+    complete = condition(api, namespace, "Complete")
+    assert (complete["status"], complete["reason"]) == ("True", "StopConditionMet")
+    assert complete["message"].startswith("accuracy is 0.98, runPolicy.stopWhen says atLeast: 0.97; ")
+    assert get(api, "etj", "digits", namespace)["status"]["model"] == "edge-a:/models/m"
+    assert "StopConditionMet" in {event["reason"] for event in items(api, "events", namespace)}
+
+
+def plans_of(fleet: ScriptedFleet) -> list[JobPlan]:
+    """Of its only job, as they were served."""
+    (plans,) = fleet.plans.values()
+    return plans

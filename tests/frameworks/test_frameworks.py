@@ -79,3 +79,19 @@ def test_the_main_member_writes_for_tensorboard(tmp_path: Path) -> None:
     losses = [event.value for event in read.Scalars("loss")]
     assert len(losses) == 16
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(("name", "steps"), [("hugging_face", 12), ("lightning_trainer", 8)])
+def test_a_job_that_ends_early_ends_with_the_epoch_that_is_under_way(
+    tmp_path: Path, name: str, steps: int
+) -> None:
+    """The first one, of so many batches: each framework would go on with more."""
+    with coordinating(tmp_path, script=str(SCRIPTS / f"{name}.py"), pause=0.3) as group:
+        group.start(group.spawn_all("a", "b"))
+        group.members[1].send(link.Finish())
+        group.until(group.finished)
+        told = [member.last(link.Progress) for member in group.members]
+        assert {progress.epoch for progress in told} == {0}
+        assert len({member.last(link.Finished).digest for member in group.members}) == 1
+        assert all(progress.step >= steps for progress in told)
+        stop_all(group)

@@ -6,15 +6,12 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgetrain_operator.core.actions import Create, Decision, DeletePod, MarkOver
 from edgetrain_operator.core.decide import decide
 from edgetrain_operator.core.model import (
     ContainerEnd,
-    Create,
-    Decision,
     Defaults,
-    DeletePod,
     Job,
-    MarkOver,
     NodeView,
     Observed,
     PodView,

@@ -38,6 +38,7 @@ def test_what_only_a_group_needs_works_alone(session: Session) -> None:
     next(iter(session.loader(DataLoader(DATA, batch_size=8))))
     assert (session.mean(3), session.sum(3), session.gather(3), session.agree(True)) == (3, 3, [3], True)
     assert (session.rank, session.size, session.is_main, session.alone) == (0, 1, True, True)
+    assert not session.finishing
     session.barrier()
     assert torch.equal(torch.rand(3, generator=session.rng(7)), torch.rand(3, generator=session.rng(7)))
     assert not torch.equal(torch.rand(3, generator=session.rng(7)), torch.rand(3, generator=session.rng(8)))

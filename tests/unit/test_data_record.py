@@ -119,6 +119,18 @@ def test_a_record_of_before_groups_has_all_samples() -> None:
     assert epoch_of(Ledger.from_json(json.dumps(document)).record, DataPart(1, 2)) == [5, 6, 7, 8, 9]
 
 
+def test_that_the_job_finishes_is_kept_for_good_and_unknown_to_an_older_record() -> None:
+    fresh = Ledger(SamplerState.fresh(10, 0), 4, 1)
+    document = json.loads(fresh.to_json())
+    del document["finishing"]
+    assert not Ledger.from_json(json.dumps(document)).finishing
+    told = fresh.told_to_finish()
+    later = told.share_out(FormationId(FIRST, 1), ["a", "b"]).kept_by({"a"}).committed(1, 0.5)
+    assert later.finishing and Ledger.from_json(later.at_rest().to_json()).finishing
+    another_loop = Ledger(SamplerState.fresh(6, 0), 2, 5)
+    assert later.in_loop(another_loop).in_epoch(1).finishing
+
+
 def epoch_of(record: SamplerState, part: DataPart) -> list[int]:
     """The positions of one epoch, from the next step on."""
     step = cut(record, 3, {"a": 1.0}, part)

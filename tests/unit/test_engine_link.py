@@ -60,6 +60,8 @@ MESSAGES: list[link.Message] = [
     link.Fetch(link.Peer("a", "10.0.0.1", 7074)),
     link.Start(of_generation(2), link.Resume(40, FIRST_HISTORY, "digest")),
     link.Start(FIRST_HISTORY),
+    link.Finish(),
+    link.Finish(wanted=False),
     link.Stop(),
     link.Ping(),
 ]

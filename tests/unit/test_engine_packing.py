@@ -51,11 +51,12 @@ def packed(net: Net, part: float = PART) -> tuple[FlatModel, torch.Tensor, list[
 
 
 def expected(net: Net, part: float) -> torch.Tensor:
-    """From the last gradient to the first; then buffers, whose gradients there are, loss and weight."""
+    """From the last gradient to the first; then buffers, whose gradients there are, whether to finish, loss
+    and weight."""
     parameters = [*net.parameters()][::-1]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     floats = [b for b in net.buffers() if b.is_floating_point()]
-    tail = [*[float(p.grad is not None) for p in parameters], LOSS, 1.0]
+    tail = [*[float(p.grad is not None) for p in parameters], 0.0, LOSS, 1.0]
     return torch.cat([t.reshape(-1) for t in [*gradients, *floats, torch.tensor(tail)]]) * part
 
 
@@ -101,8 +102,25 @@ def test_what_changes_after_it_was_sent_is_noticed_and_packed_again() -> None:
         net(torch.randn(8, 4)).square().mean().backward()
     packing.finish()
     assert packing.spoilt
+    into *= 3  # As the first sum of three members leaves it.
     packing.again()
     torch.testing.assert_close(into, expected(net, PART))
+
+
+@pytest.mark.parametrize("told", [[], [0], [1], [0, 1]])
+def test_a_step_finishes_where_any_member_was_told_to_be_its_part_none(told: list[int]) -> None:
+    total = torch.zeros(flat_of(Net()).size)
+    for number, part in enumerate([1.0, 0.0]):
+        net = Net()
+        flat = flat_of(net)
+        into = torch.full((flat.size,), torch.nan)
+        buckets_of_it = flat.buckets(256)
+        packing = Packing(flat, buckets_of_it, into, part, LOSS, lambda _: None, finish=number in told)
+        net(torch.randn(8, 4)).square().mean().backward()
+        packing.finish()
+        total += into
+    assert FlatModel.finish(total) is bool(told)
+    assert (FlatModel.loss(total), FlatModel.weight(total)) == (LOSS, 1.0)
 
 
 def summed(nets: list[Net], x: torch.Tensor, cut: list[int], parts: list[float]) -> FlatModel:

@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgetrain_operator.core.actions import Create
 from edgetrain_operator.core.allowed import Allowed, not_allowed
-from edgetrain_operator.core.model import Create, Defaults
+from edgetrain_operator.core.model import Defaults
 from edgetrain_operator.core.naming import identity_secret_name, pod_name
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.settings import Settings

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from edgetrain_operator.core.actions import DeleteJob, DeletePod, Forget
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
-from edgetrain_operator.core.model import ContainerTrouble, DeleteJob, DeletePod, Forget
+from edgetrain_operator.core.model import ContainerTrouble
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.report_view import HEARD_SECONDS
 from edgetrain_protocol.names import EDGE_NODE_LABEL

@@ -4,8 +4,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from edgetrain_operator.core.actions import Create, DeletePod
 from edgetrain_operator.core.decide import decide
-from edgetrain_operator.core.model import Create, DeletePod
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.plan import Phase

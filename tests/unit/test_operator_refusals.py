@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from edgetrain_operator.core.model import IDENTITY, PLAN, SERVER, Create, DeletePod, Refusal, Subject
+from edgetrain_operator.core.actions import Create, DeletePod
+from edgetrain_operator.core.model import IDENTITY, PLAN, SERVER, Refusal, Subject
 from edgetrain_operator.core.refusals import told
 from edgetrain_operator.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Refused, from_status
 from tests.support.world import World, trained

@@ -2,8 +2,8 @@
 
 import pytest
 
+from edgetrain_operator.core.actions import DeleteJob
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
-from edgetrain_operator.core.model import DeleteJob
 from edgetrain_protocol.report import TrainerState
 from tests.support.world import World, trained
 

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from edgetrain_operator.core.model import Create, Defaults, DeletePod
+from edgetrain_operator.core.actions import Create, DeletePod
+from edgetrain_operator.core.model import Defaults
 from tests.support.world import START, World, edge_node, trained
 
 OTHERS = Defaults("registry.example/edgetrain:2", "198.51.100.7:30443", "Always")

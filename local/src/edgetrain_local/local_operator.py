@@ -8,18 +8,9 @@ from dataclasses import replace
 from edgetrain_local.keep import Kept
 from edgetrain_local.node import Node
 from edgetrain_local.wish import Wish, job_of
+from edgetrain_operator.core.actions import Action, Create, Decision, DeletePod, Event, Forget, MarkOver
 from edgetrain_operator.core.decide import decide
-from edgetrain_operator.core.model import (
-    Action,
-    Create,
-    Decision,
-    Defaults,
-    DeletePod,
-    Event,
-    Forget,
-    MarkOver,
-    Observed,
-)
+from edgetrain_operator.core.model import Defaults, Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import pod_view
 from edgetrain_operator.core.status import status_due

@@ -20,8 +20,8 @@ from edgetrain_local.screen import Screen
 from edgetrain_local.throttle import Throttle
 from edgetrain_local.wires import HUB, Wires
 from edgetrain_local.wish import Wish, WorkerWish
+from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.lifecycle import is_over
-from edgetrain_operator.core.model import Event
 from edgetrain_protocol.names import Env
 from edgetrain_protocol.status import ConditionType, JobStatus
 

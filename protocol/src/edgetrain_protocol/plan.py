@@ -101,6 +101,9 @@ class Plan(Tolerant):
     """A step was committed in this generation: no pod may begin it again that remembers no vote of its
     own."""
     phase: Phase = Phase.TRAIN
+    finish: bool = False
+    """The job ends early: no further epoch begins, and programs save their models. Taken back only where
+    all state is lost, and a generation starts from the program's own beginning."""
     groups: tuple[Group, ...] = Field(max_length=1000)
     """That group, and no other; empty where it is without this worker."""
     shares: Shares = Shares.SPEED

@@ -59,3 +59,5 @@ def keyed(field: str) -> dict[str, Any]:
 
 UNIQUE: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+ATOMIC_MAP: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
+"""A map that becomes empty: key by key, server-side apply would leave null, which is refused."""

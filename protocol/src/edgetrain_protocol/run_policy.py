@@ -95,6 +95,44 @@ class FailureRule(Document):
     EmptyDataset), and the kubelet's (OOMKilled, Evicted)."""
 
 
+class MetricBound(Document):
+    """What a number of the job's progress has to come to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            *one_of(("atLeast", "atMost"), "a metric of stopWhen", "remove the whole condition")
+        )
+    )
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    """As status.progress.metrics has it, which is what the main member gives to `session.log`. `loss`, where
+    the program logs none by that name: the mean of the last step alone, status.progress.loss."""
+    at_least: float | None = None
+    """Met from this value up."""
+    at_most: float | None = None
+    """Met from this value down."""
+
+
+class StopCondition(Document):
+    """What is enough of training."""
+
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            *one_of(("metric", "epochs", "steps", "trainingSeconds"), "a stop condition", "remove it")
+        )
+    )
+
+    metric: MetricBound | None = None
+    """A number that the program logs, or its loss."""
+    epochs: int | None = Field(None, ge=1, le=1000000000)
+    """So many epochs: met as the last of them begins, so that it ends with that one."""
+    steps: int | None = Field(None, ge=1, le=1000000000000)
+    """So many committed steps, at least."""
+    training_seconds: int | None = Field(None, ge=1, le=31536000)
+    """So many seconds for which the condition Training held, at least. What the job waits, or is suspended,
+    does not count."""
+
+
 class RunPolicy(Document):
     """When the job ends, and what is kept. Mutable."""
 
@@ -117,6 +155,9 @@ class RunPolicy(Document):
     """The job has failed if no step was trained by so long after its start, be it for want of nodes, room,
     images or answers. What waiting does not mend ends it earlier, where fewer than nodes.min nodes are left
     without such trouble: an image that is not there, a name that is none, a missing key."""
+    stop_when: list[StopCondition] = Field(default_factory=list, max_length=8)
+    """Any of these ends the job early: no further epoch begins, models are saved, and the job is complete,
+    with reason StopConditionMet. Once one is met, that is not taken back."""
     backoff_limit: int = Field(6, ge=0, le=1000)
     """Failures of the program, over all workers but those left out, before the job has failed. What ends it
     on several members of one formation counts once. A drain, a preemption, an eviction, a power cut or a node

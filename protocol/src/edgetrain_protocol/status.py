@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, computed_field
 
 from edgetrain_protocol.base import MOST_LOGGED, LongText, Name, ShortText, Tolerant
-from edgetrain_protocol.rules import ATOMIC, keyed
+from edgetrain_protocol.rules import ATOMIC, ATOMIC_MAP, keyed
 
 DIGITS = 4
 
@@ -97,7 +97,9 @@ class JobProgress(Tolerant):
     """Of the steps that the program means to take; 0 where it keeps a loop of its own and alone knows."""
     loss: OptionalFigure = None
     """Mean of the last step."""
-    metrics: dict[ShortText, Figure] = Field(default_factory=dict, max_length=MOST_LOGGED)
+    metrics: dict[ShortText, Figure] = Field(
+        default_factory=dict, max_length=MOST_LOGGED, json_schema_extra=ATOMIC_MAP
+    )
     """What else its main member logged by `session.log`, by name."""
     samples_per_second: Figure = 0.0
     """Over all workers."""
@@ -224,6 +226,9 @@ class JobStatus(Tolerant):
     """The last election."""
     start_time: ShortText | None = None
     """When the operator first saw the job, or when it went on after a suspension."""
+    trained_seconds: int = 0
+    """For which the condition Training has held, up to when it last ceased to. While it holds, the time since
+    its lastTransitionTime comes on top."""
     completion_time: ShortText | None = None
     """When the job ended, be it complete or failed."""
     failures: int = 0

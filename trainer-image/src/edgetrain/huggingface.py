@@ -95,6 +95,8 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
         if self._session.catching_up and state.global_step < state.max_steps:
             # It takes an epoch without batches for the end of the data.
             control.should_training_stop = False
+        elif self._session.finishing:
+            control.should_training_stop = True
 
 
 class _Kept:

@@ -35,7 +35,7 @@ class EdgeCallback(Callback):  # type: ignore[misc]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A member that stopped alone would be waited for.
-        trainer.should_stop = self._session.agree(trainer.should_stop)
+        trainer.should_stop = self._session.agree(trainer.should_stop) or self._session.finishing
 
 
 class _Progress:

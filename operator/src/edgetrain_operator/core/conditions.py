@@ -87,6 +87,9 @@ def _training(
     if any(line.state is NodeState.TRAINING for line in lines):
         if waits := _of_groups(scene, stall.waiting):
             return kind, False, "Waiting", waits
+        if stored.stop_condition:
+            ends = "it ends where its programs come to the end of their epoch"
+            return kind, True, "Finishing", f"{stored.stop_condition}; {ends}"
         return kind, True, "Training", f"steps are being committed{_apart(stored)}"
     if troubles := _preventing(scene, troubles):
         return kind, False, troubles[0].reason, troubles[0].message

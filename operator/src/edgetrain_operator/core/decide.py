@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from edgetrain_operator.core import attempts, lifecycle, volumes
+from edgetrain_operator.core.actions import Action, Create, Decision, DeletePod, Event, MarkOver
 from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.causes import attributed
 from edgetrain_operator.core.context import DecisionContext
@@ -11,20 +12,7 @@ from edgetrain_operator.core.failure_rules import judged
 from edgetrain_operator.core.grouping import gated, grouped, with_group
 from edgetrain_operator.core.groups.membership import why_leaves
 from edgetrain_operator.core.lifecycle import Verdict
-from edgetrain_operator.core.model import (
-    CA,
-    IDENTITY,
-    SERVER,
-    Action,
-    Create,
-    Decision,
-    DeletePod,
-    Event,
-    MarkOver,
-    Observed,
-    PodView,
-    Subject,
-)
+from edgetrain_operator.core.model import CA, IDENTITY, SERVER, Observed, PodView, Subject
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, place
 from edgetrain_operator.core.planning import Planned, plan_next

@@ -7,8 +7,9 @@ also where other nodes go dark meanwhile: it would fail again.
 
 from collections.abc import Iterator, Mapping
 
+from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.context import DecisionContext
-from edgetrain_operator.core.model import Event, Observed
+from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, can_run, matches
 from edgetrain_operator.core.stored import WorkerRecord

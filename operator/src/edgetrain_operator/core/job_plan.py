@@ -54,6 +54,7 @@ class JobPlan(Tolerant):
     lineage: int = Field(1, ge=1, le=HIGHEST_GENERATION)
     revision: int = Field(ge=1, le=HIGHEST_REVISION)
     phase: Phase = Phase.TRAIN
+    finish: bool = False
     groups: tuple[GroupPlan, ...] = Field((), max_length=1000)
     """By name."""
     homes: dict[Worker, GroupName] = Field(default_factory=dict, max_length=2000)
@@ -102,6 +103,7 @@ class JobPlan(Tolerant):
             generation=of.generation,
             revision=self.revision,
             phase=Phase.WAIT if of.waits and self.phase is Phase.TRAIN else self.phase,
+            finish=self.finish,
             groups=(of.group,) if of.group and within else (),
             shares=self.shares,
             checkpoint_every_seconds=self.checkpoint_every_seconds,

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgetrain_operator.core import starting
+from edgetrain_operator.core.actions import Action, DeleteJob, DeletePod, Forget
 from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.failure_rules import FAILURE_RULE, fatal
 from edgetrain_operator.core.grace import grace_seconds
-from edgetrain_operator.core.model import Action, DeleteJob, DeletePod, Forget, PodView
+from edgetrain_operator.core.model import PodView
 from edgetrain_operator.core.observe import unix_time
+from edgetrain_operator.core.stop_conditions import STOP_CONDITION_MET
 from edgetrain_operator.core.troubles import failure_trouble, node_trouble
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.plan import Phase
@@ -139,15 +141,19 @@ def _finished(scene: DecisionContext) -> Verdict | None:
         node, part = scene.records[worker].node, finished[worker]
         model = f"{node}:{part.model}" if part.model else None
         where = f"the model is on {node} at {part.model}" if part.model else "it saved no model"
-        return Verdict(End.COMPLETE, "Finished", f"training ended after step {part.step}; {where}", model)
+        return _complete(scene, "Finished", f"training ended after step {part.step}; {where}", model)
     # The reports may have been lost with an earlier operator; that all ended well says enough.
     pods = [scene.pods.get(member.pod_uid) for member in scene.members]
     trained = scene.plan is not None and scene.plan.phase is Phase.TRAIN and bool(pods)
     if trained and all(pod is not None and pod.phase == "Succeeded" for pod in pods):
-        return Verdict(
-            End.COMPLETE, "ProgramEnded", "the program ended on all workers without naming a model"
-        )
+        return _complete(scene, "ProgramEnded", "the program ended on all workers without naming a model")
     return None
+
+
+def _complete(scene: DecisionContext, reason: str, text: str, model: str | None = None) -> Verdict:
+    if met := scene.stored.stop_condition:
+        return Verdict(End.COMPLETE, STOP_CONDITION_MET, f"{met}; {text}", model)
+    return Verdict(End.COMPLETE, reason, text, model)
 
 
 def _has_finished(group: GroupContext, finished: Collection[str]) -> bool:

@@ -8,11 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from edgetrain_operator.core import stop_conditions
+from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.groups.membership import Membership, membership
 from edgetrain_operator.core.groups.planning import PlannedGroup, plan_group, stopped_group
 from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
-from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.program_pin import with_program
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
 from edgetrain_protocol.history import ALL
@@ -42,11 +43,14 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     if scene.plan is None and not members:
         return Planned(stored, requeue_at=() if wait is None else (wait,))
     groups = _groups(scene, found, members)
-    plan = _plan(scene, groups, members)
+    met = _stop_condition(scene, groups)
+    plan = _plan(scene, groups, members, finish=bool(met))
     stored = with_program(scene, stored)
-    stored = stored.model_copy(update={"plan": plan, "groups": _kept(groups)})
+    kept = {"plan": plan, "groups": _kept(groups), "stop_condition": met}
     timers = chain(() if wait is None else (wait,), *(group.requeue_at for group in groups))
-    return Planned(stored, tuple(chain.from_iterable(group.events for group in groups)), tuple(timers))
+    news = met if met != scene.stored.stop_condition else ""
+    events = chain(stop_conditions.events(news), *(group.events for group in groups))
+    return Planned(stored.model_copy(update=kept), tuple(events), tuple(timers))
 
 
 def _groups(
@@ -58,6 +62,19 @@ def _groups(
     return [
         plan_group(group, found[group.name], trains=trains, enough_heard=enough) for group in scene.groups
     ]
+
+
+def _stop_condition(scene: DecisionContext, groups: Collection[PlannedGroup]) -> str:
+    """Which one is met. None where all state is lost, and training begins anew: what was said of that state
+    says nothing of the next one."""
+    if any(_begins_anew(scene, group.plan) for group in groups):
+        return ""
+    return scene.stored.stop_condition or stop_conditions.newly_met(scene)
+
+
+def _begins_anew(scene: DecisionContext, of: GroupPlan) -> bool:
+    before = scene.plan.find(of.name) if scene.plan else None
+    return before is not None and of.generation > before.generation and of.origin is None
 
 
 def _kept(groups: Collection[PlannedGroup]) -> dict[str, GroupRecord]:
@@ -112,7 +129,9 @@ def _wait_for_first(
     return due if coming and scene.now < due else None
 
 
-def _plan(scene: DecisionContext, groups: Collection[PlannedGroup], members: Collection[str]) -> JobPlan:
+def _plan(
+    scene: DecisionContext, groups: Collection[PlannedGroup], members: Collection[str], *, finish: bool
+) -> JobPlan:
     spec, before = scene.seen.job.spec, scene.plan
     names = [group.plan.name for group in groups if group.plan.group]
     plan = JobPlan(
@@ -120,6 +139,7 @@ def _plan(scene: DecisionContext, groups: Collection[PlannedGroup], members: Col
         lineage=scene.lineage,
         revision=before.revision if before else 1,
         phase=Phase.TRAIN if len(members) >= spec.nodes.min else Phase.WAIT,
+        finish=finish,
         groups=tuple(_with_data(group.plan, names) for group in groups),
         homes={w: r.group for w, r in scene.records.items() if r.group != ALL and w not in members},
         shares=spec.strategy.shares,

@@ -14,12 +14,16 @@ def group_status(scene: GroupContext, stored: StoredPlan, *, trains: bool) -> Gr
     """Of one group. A speed only while somebody trains."""
     planned = stored.plan.find(scene.name) if stored.plan else None
     plan, record = planned or scene.plan_before, stored.group(scene.name)
+    progress = _progress(scene, plan, record.durable_step, trains)
+    if stored.stop_condition:
+        # Its rate tells when all would be done, and that is not when it ends now.
+        progress = progress.model_copy(update={"eta_seconds": None})
     return GroupStatus(
         name=scene.name,
         generation=plan.generation,
         members=len(plan.members),
         aggregator=record.office.node if record.office and plan.group else "",
-        progress=_progress(scene, plan, record.durable_step, trains),
+        progress=progress,
     )
 
 
@@ -71,7 +75,9 @@ def _told_before(scene: GroupContext, plan: GroupPlan) -> JobProgress:
     if plan.generation == told.generation:
         return told.progress
     step = min(plan.origin.step if plan.origin else 0, told.progress.step)
-    percent = told.progress.percent * step / told.progress.step if step else 0.0
+    if not step:
+        return JobProgress()
+    percent = told.progress.percent * step / told.progress.step
     return told.progress.model_copy(update={"step": step, "percent": round(percent, 2)})
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from edgetrain_operator.core import condition_updates, conditions
+from edgetrain_operator.core import condition_updates, conditions, training_time
+from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.children import worker_selector
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
-from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.progress import group_status, job_progress
@@ -42,10 +42,12 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
         group_status(group, stored, trains=not training.isdisjoint(group.records))
         for group in (scene.groups if plan else ())
     ]
+    now = condition_updates.update(before.conditions, said, time_text(scene.now), job.generation)
     return JobStatus(
         observed_generation=job.generation,
         phase=_word(found, said, lines),
-        conditions=condition_updates.update(before.conditions, said, time_text(scene.now), job.generation),
+        conditions=now,
+        trained_seconds=training_time.settled(before, now, scene.now),
         workers=_counts(scene, lines),
         selector=worker_selector(job.uid),
         aggregator=", ".join(group.aggregator for group in groups if group.aggregator)[:AGGREGATOR_MAX],

@@ -256,6 +256,8 @@ class StoredPlan(Tolerant):
     """When the first worker was ready, before there was a plan."""
     program: ShortText = ""
     """Hash of the files of the program that it trains."""
+    stop_condition: LongText = ""
+    """Which of runPolicy.stopWhen was met first, and by what; empty while none was."""
 
     @model_validator(mode="before")
     @classmethod

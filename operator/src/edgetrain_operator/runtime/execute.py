@@ -8,22 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from edgetrain_operator.core import children, refusals
-from edgetrain_operator.core.model import (
-    CA,
-    IDENTITY,
-    NETWORK_POLICY,
-    SERVER,
-    Action,
-    Create,
-    DeleteJob,
-    DeletePod,
-    Forget,
-    Job,
-    MarkOver,
-    PodView,
-    Subject,
-    Written,
-)
+from edgetrain_operator.core.actions import Action, Create, DeleteJob, DeletePod, Forget, MarkOver, Written
+from edgetrain_operator.core.model import CA, IDENTITY, NETWORK_POLICY, SERVER, Job, PodView, Subject
 from edgetrain_operator.core.naming import identity_secret_name, worker_name
 from edgetrain_operator.core.observe import own, pod_view
 from edgetrain_operator.fleet_state import FleetState

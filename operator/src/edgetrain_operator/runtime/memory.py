@@ -4,7 +4,8 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from edgetrain_operator.core.model import Decision, Job, NodeView, Refusal, Subject
+from edgetrain_operator.core.actions import Decision
+from edgetrain_operator.core.model import Job, NodeView, Refusal, Subject
 
 Key = tuple[str, str]
 """Namespace, name."""

@@ -3,7 +3,8 @@
 import time
 
 from edgetrain_operator.core import children, lifecycle
-from edgetrain_operator.core.model import NETWORK_POLICY, SERVER, Create, Observed
+from edgetrain_operator.core.actions import Create
+from edgetrain_operator.core.model import NETWORK_POLICY, SERVER, Observed
 from edgetrain_operator.runtime.execute import Execution
 from edgetrain_operator.runtime.memory import JobMemory
 

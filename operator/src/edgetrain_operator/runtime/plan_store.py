@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from edgetrain_operator.core.model import Event, Job
+from edgetrain_operator.core.actions import Event
+from edgetrain_operator.core.model import Job
 from edgetrain_operator.core.naming import plan_config_map_name
 from edgetrain_operator.core.observe import controller_of
 from edgetrain_operator.core.stored import DOCUMENT_KEY, StoredPlan

@@ -4,7 +4,8 @@ import logging
 import secrets
 from collections.abc import Iterable
 
-from edgetrain_operator.core.model import Event, Job
+from edgetrain_operator.core.actions import Event
+from edgetrain_operator.core.model import Job
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.kube.client import Kube, Object
 from edgetrain_operator.kube.errors import KubeError

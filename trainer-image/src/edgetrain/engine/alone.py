@@ -35,7 +35,7 @@ class Alone:
         """It is the program's own already."""
         self.standing = (0, 1)
         self.meter = Meter(lambda: None, phases=False)
-        self.early = False
+        self.early = self.finishing = False
 
     def foreseen(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         return replace(self._loop, record=self._record, cut=self._in_hand).foreseen(ME)

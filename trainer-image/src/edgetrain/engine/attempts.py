@@ -20,6 +20,7 @@ from edgetrain.engine.formation.reducer import Ready, Reducer
 from edgetrain.engine.formation.step_job import StepJob
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import Monitor, held
+from edgetrain.engine.orders import Orders
 from edgetrain.engine.packing import Packing
 from edgetrain.engine.replica import ReplicaState
 from edgetrain.engine.state.flat_model import FlatModel
@@ -57,8 +58,10 @@ class Attempts:
         formations: Formations,
         flat: FlatModel,
         meter: Meter,
+        orders: Orders,
     ) -> None:
         self._monitor, self._replica, self._formations = monitor, replica, formations
+        self._orders = orders
         self._flat, self._meter = flat, meter
         self.sum = torch.empty(flat.size)
         """Scratch for gradients."""
@@ -162,6 +165,7 @@ class Attempts:
     def _gradients(self, active: ActiveFormation, step: int, loss: float) -> tuple[StepJob, Packing]:
         with self._monitor:
             before, buckets = self._replica.carried, self._buckets(active)
+            finish = self._orders.finish
         # Alone there is nobody to pack anything for.
         self.payload = active.form.terms.payload if len(active.form.members) > 1 else Payload.FP32
         summation = summation_of(self.payload, self._flat, buckets, self.sum, before, self._room)
@@ -169,7 +173,7 @@ class Attempts:
         job = StepJob(
             summation.sum, lambda whole: self._prepare(active, step, whole), lambda: packing.again()
         )
-        packing = Packing(self._flat, buckets, self.sum, self._part, loss, job.ready)
+        packing = Packing(self._flat, buckets, self.sum, self._part, loss, job.ready, finish=finish)
         return job, packing
 
     def _numbers(self, active: ActiveFormation, step: int, turn: StepAssignment) -> StepJob:

@@ -27,13 +27,7 @@ from edgetrain.engine.state.ledger import Ledger
 from edgetrain.engine.state.snapshot import Stateful
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.engine.transfer.donor import Donor
-from edgetrain.link import (
-    RESTART_STATUS,
-    Finished,
-    Link,
-    Message,
-    Ready,
-)
+from edgetrain.link import RESTART_STATUS, Finished, Link, Message, Ready
 
 LOOK_SECONDS = 0.5
 
@@ -191,6 +185,12 @@ class Boundary:
     def loss(self) -> float | None:
         """Mean of the last step of gradients, over all members."""
         return self._stepping.committing.loss
+
+    @property
+    def finishing(self) -> bool:
+        """No further epoch is to begin. False while the state at hand is not yet the program's, which belongs
+        to where that was taken, and decides there."""
+        return self._replica.ledger.finishing and self._places.wanted is None
 
     @property
     def step(self) -> int:

@@ -64,7 +64,9 @@ class Committing:
         known = None if self._flat.weight(total) else 0
         if ledger.common and ledger.cut:
             known = self._own_samples(total, len(ledger.cut.slices))
-        return ledger.committed(step, self._flat.loss(total), known)
+        done = ledger.committed(step, self._flat.loss(total), known)
+        # By the sum and not by the vote, whose outcome is not known to all who come to apply the step.
+        return done.told_to_finish() if self._flat.finish(total) else done
 
     @held
     def note(self, entry: Entry) -> Entry:

@@ -7,6 +7,7 @@ from edgetrain.engine.monitor import held
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.link import (
     Fetch,
+    Finish,
     Form,
     Halt,
     Hold,
@@ -77,5 +78,7 @@ class _OrderReader:
                 self._orders.reform = True
             case Hold():
                 self._orders.hold_revision = message.revision
+            case Finish(wanted):
+                self._orders.finish = wanted
             case Stop():
                 self._orders.stop = True

@@ -13,6 +13,8 @@ class Orders:
     rewind: bool = False
     """A step in hand is to be given up: the state before it is handed to others, or its batch cut anew."""
     stop: bool = False
+    finish: bool = False
+    """To be asked in the next step: that no further epoch begins."""
     closed: bool = False
     """The supervisor is gone: nobody would vote for this trainer any more."""
     reform: bool = False

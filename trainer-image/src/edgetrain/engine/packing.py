@@ -22,11 +22,14 @@ class Packing:
         part: float,
         loss: float,
         ready: Callable[[int], None],
+        *,
+        finish: bool = False,
     ) -> None:
         """
         Args:
             part: by which this member's values are weighed: its part of the step's samples, 0 to 1.
             ready: called with each bucket's place, once, when its values are all there.
+            finish: this member was told to end its loops.
         """
         self._flat, self._buckets, self._part, self._ready = flat, buckets, part, ready
         self._into = into
@@ -36,9 +39,9 @@ class Packing:
         self._missing[-1] += 1
         self._arrived = [False] * len(flat.trained)
         self._sent = [False] * len(buckets.each)
+        self._loss, self._finish = loss, finish
         self.spoilt = False
         """A gradient has changed after its bucket was sent: backward came by twice."""
-        flat.set_loss(into, part, loss)
 
     def arrived(self, place: int) -> None:
         """Backward has made the gradient of the trained parameter at this place."""
@@ -91,6 +94,8 @@ class Packing:
     def _pack_tail(self) -> None:
         """What goes with the last bucket, which no parameter can complete before this."""
         flat = self._flat
+        # Anew too where it is packed again: what is there by then is the first sum's.
+        flat.set_loss(self._into, self._part, self._loss, finish=self._finish)
         for buffer, room in zip(flat.float_buffers, self._rooms[len(flat.trained) :], strict=True):
             _pack(buffer, self._part, room)
         made = [0.0 if parameter.grad is None else self._part for parameter in flat.trained]

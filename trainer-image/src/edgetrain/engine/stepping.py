@@ -73,7 +73,7 @@ class StepEngine:
         self.save_due = False
         """The last vote asked for a checkpoint at this boundary."""
         self._flat, self._meter = flat, meter
-        self._attempts = Attempts(self._monitor, self.replica, self.formations, flat, meter)
+        self._attempts = Attempts(self._monitor, self.replica, self.formations, flat, meter, self.orders)
         self._saved_at = time.monotonic()
         self.committing = Committing(
             self._monitor, self.replica, self._attempts, flat, meter, self.formations.traffic

@@ -259,6 +259,15 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """Ask the others, in the next step, that no further epoch begins in their loops. The program goes on
+    behind them: it saves its model, and says Finished."""
+
+    wanted: bool = True
+    """False: no more, since training begins anew. What a step has said stays said in its history."""
+
+
+@dataclass(frozen=True)
 class Stop:
     """Save and exit with 0."""
 
@@ -272,6 +281,6 @@ class Ping:
 Message = (
     Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | Loaded
     | FetchFailed | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet
-    | Form | Halt | Reform | Hold | Fetch | Start | Stop | TryLinks | Ping
+    | Form | Halt | Reform | Hold | Fetch | Start | Finish | Stop | TryLinks | Ping
 )
 # fmt: on

@@ -24,6 +24,9 @@ class Engine(Protocol):
     def standing(self) -> tuple[int, int]: ...
 
     @property
+    def finishing(self) -> bool: ...
+
+    @property
     def step(self) -> int: ...
 
     @property

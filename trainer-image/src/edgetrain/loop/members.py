@@ -22,6 +22,13 @@ class Members:
         spare itself evaluations."""
         return self._program.places.elsewhere
 
+    @property
+    def finishing(self) -> bool:
+        """Whether the job ends early, by its spec.runPolicy.stopWhen: all members see it from the same step
+        on, and may leave their loops by it. A loop over `session.epochs` ends by itself, before its next
+        epoch. False while this one is on its way to where the others are, and alone."""
+        return self._program.finishing
+
     def passes_behind(self) -> int:
         """For frameworks that count epochs themselves, before the first pass: how many the job has behind
         it."""

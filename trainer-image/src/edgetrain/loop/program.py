@@ -100,7 +100,7 @@ class Program:
                 with self.reported():
                     self.begun(self.supplies[0]).engine.settle()
             epoch = places.after(loops.first - 1).epoch
-            while epoch < loops.total and not (places.wanted and places.wanted.over):
+            while epoch < loops.total and not (places.wanted and places.wanted.over) and not self.finishing:
                 with self.reported():
                     self._check_not_behind()
                 places.here = Place(epoch)
@@ -111,6 +111,11 @@ class Program:
         finally:
             if loops.number == number:
                 loops.walking = False
+
+    @property
+    def finishing(self) -> bool:
+        """See Session.finishing."""
+        return self.steps is not None and self.steps.engine.finishing
 
     def passes_behind(self) -> int:
         """For a framework that counts epochs itself: how many of the job's are over. The next pass is taken
@@ -153,7 +158,8 @@ class Program:
                 batch = next(batches, _END)
             if batch is _END:
                 loops.drained = self.places.here
-                if loops.walking and self.places.here.epoch == loops.total - 1:
+                last = self.places.here.epoch == loops.total - 1 or self.finishing
+                if loops.walking and last:
                     with self.reported():
                         steps.engine.data_ended()
                 return

@@ -10,7 +10,7 @@ from edgetrain.group.members import Member, Pod
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Vote
 from edgetrain.group.status import Pace, Status
-from edgetrain.link import Message, Progress, StoreSet
+from edgetrain.link import Finish, Message, Progress, StoreSet
 from edgetrain.supervisor.alarm import Alarm
 from edgetrain.supervisor.book import Book
 from edgetrain.supervisor.deeds import Deeds
@@ -57,7 +57,7 @@ class GroupShell:
         self._deeds = Deeds(self.group, disk, self.peers, self._book, tell_trainer, self._connect)
         self._beat = Beat()
         self._alarm = Alarm(lambda: self.do(self.group.on_time(self._now())))
-        self._hung_up = False
+        self._hung_up = self._told_to_finish = False
 
     @property
     def plan(self) -> Plan | None:
@@ -133,6 +133,7 @@ class GroupShell:
         self._book.note(group.members if group else ())
         self._connect()
         self.do(self.group.on_plan(view_of(plan, self._settings.worker), self._now()))
+        self._tell_to_finish()
         self._changed()
 
     def _connect(self) -> None:
@@ -147,6 +148,14 @@ class GroupShell:
 
     def ready(self, member: Member, layout: str, program: str) -> None:
         self.do(self.group.on_ready(member, layout, self._now(), program))
+        self._tell_to_finish()
+
+    def _tell_to_finish(self) -> None:
+        """Anew with each plan, and each start of the program, which remembers it at most by a checkpoint."""
+        wanted = self.plan is not None and self.plan.finish
+        if wanted or self._told_to_finish:
+            self._tell(Finish(wanted))
+        self._told_to_finish = wanted
 
     def ended(self, member: Member) -> None:
         self._beat = Beat()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from statistics import median_low
 
+from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.context import GroupContext
 from edgetrain_operator.core.groups import election, payload, reduction, stall
 from edgetrain_operator.core.groups.durability import with_durable
@@ -19,7 +20,6 @@ from edgetrain_operator.core.groups.membership import (
     may_rejoin_at,
 )
 from edgetrain_operator.core.job_plan import GroupPlan
-from edgetrain_operator.core.model import Event
 from edgetrain_operator.core.stored import AggregatorTenure, GroupRecord, KnownFormation
 from edgetrain_protocol.plan import Group, Member
 from edgetrain_protocol.strategy import Reduction

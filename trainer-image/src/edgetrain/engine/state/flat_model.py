@@ -1,11 +1,12 @@
 """A model seen as flat vectors: what is reduced at each step, what is compared, what is broadcast.
 
-The reduced vector is [w * gradients, w * float buffers, w * presence, w * loss, w] in fp32, w being the
-member's part of the step's samples. The sum over the members, by the last number, is the mean over all
+The reduced vector is [w * gradients, w * float buffers, w * presence, finish, w * loss, w] in fp32, w being
+the member's part of the step's samples. The sum over the members, by the last number, is the mean over all
 samples whose gradients came, exact for unequal and empty shares. Float buffers (batch norm's statistics)
 ride along, so that they are the same on all members too; integer ones (counters) move alike everywhere.
 Presence has a number for each parameter, 1 where backward has made its gradient: what nobody has a gradient
-of has none afterwards, and optimisers leave it alone, as they do in one process.
+of has none afterwards, and optimisers leave it alone, as they do in one process. `finish` is 1 where the
+member was told to end its loops.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from edgetrain.engine.buckets import Buckets, cut
 from edgetrain.engine.errors import BadProgram
 
-SPEECH = "speech 7"
+SPEECH = "speech 8"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
 before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
 ROUNDING = 1e-5
@@ -41,8 +42,8 @@ class FlatModel:
             place for place, b in zip(self._buffers, self.buffers, strict=True) if b.is_floating_point()
         ]
         self._parts = [t.numel() for t in (*self.trained, *self.float_buffers)]
-        self._tail = len(self.trained) + 2
-        """Numbers: presence, loss and weight."""
+        self._tail = len(self.trained) + 3
+        """Numbers: presence, finish, loss and weight."""
         self.size = sum(self._parts) + self._tail
         self.gradients = sum(p.numel() for p in self.trained)
         """So many of the reduced vector's numbers, from its start, are gradients."""
@@ -92,12 +93,17 @@ class FlatModel:
     def presence(self, vector: Tensor) -> Tensor:
         """Where in a reduced vector it says whose gradients are in it, a number for each trained
         parameter."""
-        return vector[-self._tail : -2]
+        return vector[-self._tail : -3]
 
     @staticmethod
-    def set_loss(vector: Tensor, part: float, loss: float) -> None:
+    def set_loss(vector: Tensor, part: float, loss: float, *, finish: bool = False) -> None:
         """What one member brings in."""
-        vector[-2], vector[-1] = loss * part if part else 0.0, part
+        vector[-3], vector[-2], vector[-1] = float(finish), loss * part if part else 0.0, part
+
+    @staticmethod
+    def finish(total: Tensor) -> bool:
+        """Whether any member, also one without a part of the batch, was told to end its loops."""
+        return bool(total[-3] > 0)
 
     @staticmethod
     def loss(total: Tensor) -> float:

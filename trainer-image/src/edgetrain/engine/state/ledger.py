@@ -34,6 +34,9 @@ class Ledger(msgspec.Struct, frozen=True):
     """The step after the last committed one, once a formation has shared it out."""
     cut_in: FormationId | None = None
     """The formation that shared out `cut`."""
+    finishing: bool = False
+    """The job ends early: no further epoch begins. From the first committed step on in which any member had
+    been told so, for good."""
 
     @property
     def over(self) -> bool:
@@ -74,6 +77,7 @@ class Ledger(msgspec.Struct, frozen=True):
             samples=self.samples,
             returned=self.returned,
             not_finite_since=self.not_finite_since,
+            finishing=self.finishing,
         )
 
     def kept_by(self, holders: Collection[str]) -> Self:
@@ -109,6 +113,10 @@ class Ledger(msgspec.Struct, frozen=True):
             since = None if math.isfinite(loss) else since or step
         after = self.cut.after
         return replace(self, record=after, samples=done, not_finite_since=since, cut=None, cut_in=None)
+
+    def told_to_finish(self) -> Self:
+        """With no epoch after this one."""
+        return replace(self, finishing=True)
 
     def with_speeds(self, speeds: Mapping[str, float], *, alike: bool) -> Self:
         """With the next shares, from the members' samples a second; `alike`: equal ones."""
