@@ -18,7 +18,8 @@ STAMPS := $(VENV)/stamps
 # which must not hold a set-up for long.
 TORCH_INDEX_SECONDS := 8
 
-# Two for each processor: many of these tests wait for a time to pass.
+# Two for each processor: many of these tests wait for a time to pass. Who has none left takes another's, since
+# a few take ten seconds.
 UNIT_JOBS = $(shell expr 2 \* $$(nproc))
 
 export PYTHONDONTWRITEBYTECODE := 1
@@ -42,7 +43,7 @@ test: lint test-unit test-observe test-model test-train test-run test-frameworks
 
 .PHONY: test-unit
 test-unit: setup $(STAMPS)/bytecode ## The tests that need no cluster, under a minute
-	$(BIN)/pytest -q -n $(UNIT_JOBS) tests/unit
+	$(BIN)/pytest -q -n $(UNIT_JOBS) --dist worksteal tests/unit
 
 .PHONY: test-observe
 test-observe: setup $(STAMPS)/bytecode ## promtool on rules and metrics, remote write to a real Prometheus, pictures

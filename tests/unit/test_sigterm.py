@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import wait_for
+from edgetrain.rundir import FINISHING_FILE
 from edgetrain_local.ports import free_ports
 from edgetrain_protocol.names import Env
 from tests.support.identities import write_identity
@@ -24,7 +25,9 @@ def test_one_that_still_imports_ends_when_told_to(process: str, tmp_path: Path) 
     (tmp_path / f"{SLOW_MODULE}.py").write_text(
         f"import pathlib, time\npathlib.Path({str(imports)!r}).touch()\ntime.sleep(60)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    # Else the profiler waits ten seconds for a trainer to go before it.
+    (tmp_path / FINISHING_FILE).touch()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), Env.RUN_DIR: str(tmp_path)}
     with subprocess.Popen([sys.executable, "-m", process], env=environment) as started:
         try:
             wait_for(imports.exists, 20, "it to import")
