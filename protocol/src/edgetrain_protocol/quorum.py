@@ -1,5 +1,10 @@
-"""When enough of a formation can vote. The one rule, for groups that vote and for the operator that asks
-whether they ever can again."""
+"""How many are enough to decide: of a formation, for groups that vote and for the operator that asks whether
+they ever can again, and of a council."""
+
+
+def majority(here: int, of: int) -> bool:
+    """More than half: any two such sets have somebody in common."""
+    return 2 * here > of
 
 
 def enough(living: int, here: int, *, aggregator_here: bool) -> bool:
@@ -7,4 +12,4 @@ def enough(living: int, here: int, *, aggregator_here: bool) -> bool:
     with its aggregator. Living are those not declared ended; of nobody living nobody decides."""
     if 2 * here == living:
         return aggregator_here
-    return 2 * here > living
+    return majority(here, living)

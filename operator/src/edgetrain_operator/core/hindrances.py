@@ -5,8 +5,8 @@ An image may be on its way, a processor may become free, a Secret may still be m
 
 from collections.abc import Iterable
 
-from edgetrain_operator.core.hindrance import Hindrance
 from edgetrain_operator.core.model import ContainerTrouble, PodView
+from edgetrain_operator.core.stored_hindrance import Hindrance
 
 PATIENCE_SECONDS = 180.0
 """From the first sight: five tries of a kubelet, which waits 10 s and then twice as long each time. A

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
-from edgetrain_operator.core.hindrance import Hindrance
 from edgetrain_operator.core.job_plan import JobPlan
+from edgetrain_operator.core.stored_hindrance import Hindrance
 from edgetrain_protocol.base import Count, LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, History, OfHistory
 from edgetrain_protocol.plan import GroupName, Member

@@ -73,7 +73,7 @@ class Alone:
     def pass_over(self, turn: StepAssignment, over: Over) -> StepAssignment | None:
         """As if it had not been there."""
         if self._in_hand:
-            self._record = self._in_hand.after
+            self._record, self._in_hand = self._in_hand.after, None
         return self.next_turn(over)
 
     def begin_step(self, turn: StepAssignment, loss: float) -> None:

@@ -39,8 +39,8 @@ class Meter:
         """
         Args:
             changed: called whenever `progress` is another one.
-            phases: somebody asks for them. To time each takes longer than all else that a step costs a
-                program that runs alone.
+            phases: somebody asks for them. Alone nobody does, and to time each is a good part of what a
+                session adds to a step.
         """
         self._phased = phases
         self._changed, self._clock = changed, clock

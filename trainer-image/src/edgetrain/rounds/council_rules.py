@@ -8,6 +8,7 @@ witnesses" (ICDCS 1986), and a caller that lacks entries is given them with the 
 from collections.abc import Collection
 
 from edgetrain.rounds.log import Stamp
+from edgetrain_protocol.quorum import majority
 
 
 class CouncilRules:
@@ -27,11 +28,11 @@ class CouncilRules:
 
     def wins(self, voters: Collection[str], council: Collection[str]) -> bool:
         """More than half, witness included: any two such sets have somebody in common."""
-        return 2 * len(voters) > len(council)
+        return majority(len(voters), len(council))
 
     def stored_by_enough(self, here: Collection[str], council: Collection[str]) -> bool:
         """More than half again, so that whoever wins the next term has asked one of them."""
-        return 2 * len(here) > len(council)
+        return majority(len(here), len(council))
 
     def counts_stored(self, stored_in: int, term: int) -> bool:
         """Whether the lead of `term` counts what was stored then: it may have been overwritten since."""

@@ -88,9 +88,7 @@ class Log:
                 raise Contradiction(
                     f"entry {entry.index} is committed in term {stored[entry.index - 1].term}"
                 )
-            return replace(
-                self, entries=(*stored[: entry.index - 1], *entries[entry.index - entries[0].index :])
-            )
+            return replace(self, entries=(*stored[: entry.index - 1], *entries[entry.index - begin :]))
         return self
 
     def commit(self, index: int) -> Self:

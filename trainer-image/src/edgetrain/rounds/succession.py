@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from edgetrain_protocol.quorum import majority
+
 CALL_SECONDS = 1.0
 """Each in the line gives those before it so long, and its own call as well before it calls again."""
 
@@ -15,7 +17,7 @@ def calls_at(
 
     `line` are those who may lead, best first; `heard` the others that it hears, witness included.
     """
-    if 2 * (len(heard) + 1) <= council:
+    if not majority(len(heard) + 1, council):
         return None
     before = [other for other in line[: line.index(name)] if other in heard]
     return silent_since + CALL_SECONDS * (1 + len(before))
