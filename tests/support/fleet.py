@@ -149,5 +149,5 @@ def served_certificate(address: str) -> str:
     while True:
         try:
             return ssl.get_server_certificate((host, int(port)))
-        except OSError:
+        except ConnectionRefusedError:
             assert time.monotonic() < deadline

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -142,6 +144,26 @@ class TestOnSockets:
                 kept.send([report(sequence=1)])
             with FleetClient(settings) as fresh:
                 fresh.send([report(sequence=2)])
+
+    def test_whoever_dials_in_during_a_renewal_is_served(self, authority: ca.KeyPair) -> None:
+        """A certificate and its key come one after the other: a handshake between them would have neither."""
+        offers = [Offer(ca.make_serving(authority, NOW), authority.certificate) for _ in range(2)]
+        dialled = threading.Event()
+        with serving(given=offers[0]) as service:
+
+            def renew() -> None:
+                while not dialled.is_set():
+                    for given in offers:
+                        service.use_given(given)
+
+            with ThreadPoolExecutor(1) as pool:
+                renewing = pool.submit(renew)
+                try:
+                    served = {served_certificate(f"127.0.0.1:{service.port}") for _ in range(200)}
+                finally:
+                    dialled.set()
+                renewing.result()
+        assert served == {given.pair.certificate for given in offers}
 
     def test_authority_that_another_signed_is_enough(self, mounted: Mounted, tmp_path: Path) -> None:
         """As an issuer's Secret often has it: the root is nobody's business."""

@@ -81,13 +81,12 @@ class FleetService:
         requests = Requests()
         self.collector = FleetCollector(self.fleet, requests, self.door, self._certificates)
         self._given = given is not None
-        self._tls = tls.server_context()
         self._serving = given.pair if given else _own_certificate(keyring)
-        tls.load(self._tls, self._serving)
+        self._tls = tls.ServerTls(self._serving)
         self._app = ToLeader(create_app(self.fleet), leadership, self.fleet)
         config = uvicorn.Config(
             Counted(Shown(self._app, self.fleet, self.door), requests),
-            ssl_context_factory=lambda *_: self._tls,
+            ssl_context_factory=lambda *_: self._tls.context,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=2,
             lifespan="off",
@@ -144,7 +143,7 @@ class FleetService:
         self._thread.join(START_SECONDS)
 
     def _serve_from_now(self, pair: ca.KeyPair) -> None:
-        tls.load(self._tls, pair)
+        self._tls.show(pair)
         self._serving = pair
         log.info("the fleet API serves another certificate, which ends %s", pair.ends.isoformat())
 

@@ -12,12 +12,40 @@ class BadCertificate(ValueError):
     """A certificate that the fleet API cannot use, or that a worker would refuse; the text says why."""
 
 
-def server_context() -> ssl.SSLContext:
-    """Without a certificate yet. All connections of this process have small buffers from now on."""
-    tls_memory.keep_small()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+class ServerTls:
+    """What a server shows whoever dials it, from memory, changed while it serves.
+
+    Each certificate has a context of its own, which a new connection is given as it says hello. One context
+    for all would be changed in two steps, certificate and key, under the handshakes of other threads: some
+    fail, and OpenSSL has crashed the process.
+    """
+
+    context: ssl.SSLContext
+    """For an asyncio server, or any other."""
+
+    def __init__(self, pair: KeyPair) -> None:
+        """All connections of this process have small buffers from now on.
+
+        Raises:
+            ssl.SSLError, ValueError: it is no certificate with its key.
+        """
+        tls_memory.keep_small()
+        self.show(pair)
+        self.context = _server_context()
+        self.context.sni_callback = self._turn
+
+    def show(self, pair: KeyPair) -> None:
+        """From the next handshake on; connections there are go on.
+
+        Raises:
+            ssl.SSLError, ValueError: it is no certificate with its key, and the one before is still shown.
+        """
+        context = _server_context()
+        _load(context, pair)
+        self._shown = context
+
+    def _turn(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._shown
 
 
 def verifying(bundle: str) -> ssl.SSLContext:
@@ -32,13 +60,13 @@ def verifying(bundle: str) -> ssl.SSLContext:
     return context
 
 
-def load(context: ssl.SSLContext, pair: KeyPair) -> None:
-    """Serve this certificate from the next handshake on; open connections go on.
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
-    Raises:
-        ssl.SSLError, ValueError: it is no certificate with its key. The context may be broken then: try what
-            others made with `check` first.
-    """
+
+def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
     # The ssl module reads keys from files alone; this one is in memory, and the root may be read-only.
     with os.fdopen(os.memfd_create("serving.pem"), "w") as chain:
         chain.write(pair.certificate + pair.key)
@@ -53,10 +81,8 @@ def check(pair: KeyPair, authorities: str) -> None:
     Raises:
         BadCertificate: the handshake fails, with the reason that the worker would see.
     """
-    server = server_context()
     try:
-        load(server, pair)
-        _shake_hands(server, verifying(authorities))
+        _shake_hands(ServerTls(pair).context, verifying(authorities))
     except ssl.SSLCertVerificationError as error:
         raise BadCertificate(error.verify_message) from error
     except (ssl.SSLError, ValueError) as error:
