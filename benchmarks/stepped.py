@@ -49,16 +49,24 @@ class Course:
     steps: int
     warm: int = 20
     """Steps before those that are timed."""
-    pause: float = 0.0
-    """Seconds that each member computes longer in a step, a third of them forward."""
+    pauses: tuple[float, ...] = (0.0,)
+    """Seconds that each member computes longer in a step, a third of them forward: one after the other, in
+    one run."""
 
 
 @dataclass(frozen=True)
 class Timed:
     """One run: medians over its workers."""
 
-    seconds: float
+    each: tuple[float, ...]
+    """Seconds of a step, by pause."""
     bytes: float
+
+    @property
+    def seconds(self) -> float:
+        """Of a step, where there is one pause."""
+        (only,) = self.each
+        return only
 
 
 def by_ddp(course: Course, directory: Path, wires: Wires | None = None) -> Timed:
@@ -114,7 +122,7 @@ def wait_timed(made: LocalGroup) -> Timed:
 
 def _program(way: str, log: Path, course: Course) -> list[str]:
     model = course.model
-    numbers = (model.width, model.layers, SAMPLES, course.warm, course.steps, course.pause)
+    numbers = (model.width, model.layers, SAMPLES, course.warm, course.steps, *course.pauses)
     return [sys.executable, "-m", "benchmarks.programs.stepping", way, str(log), *map(str, numbers)]
 
 
@@ -129,7 +137,8 @@ def _pinned(index: int, members: int) -> list[str]:
 
 
 def _timed(lines: Sequence[dict[str, Any]]) -> Timed:
+    by_pause = zip(*(line["seconds"] for line in lines), strict=True)
     return Timed(
-        statistics.median(statistics.median(line["seconds"]) for line in lines),
+        tuple(statistics.median(map(statistics.median, of_one)) for of_one in by_pause),
         statistics.median(line["bytes"] for line in lines),
     )

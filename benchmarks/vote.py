@@ -37,7 +37,11 @@ class Case:
 
 
 CASES = (
-    Case("10 k parameters, 10 ms of computation", Course(SMALL, len(NAMES), steps=200, pause=0.010), "1gbit"),
+    Case(
+        "10 k parameters, 10 ms of computation",
+        Course(SMALL, len(NAMES), steps=200, pauses=(0.010,)),
+        "1gbit",
+    ),
     Case(SLOW, Course(MEDIUM, len(NAMES), steps=8, warm=3), "20mbit"),
 )
 

@@ -42,14 +42,21 @@ def run_ranks(
 
     Raises:
         TimeoutError: some are not written within `seconds`.
+        RuntimeError: one failed before; its words are on stderr.
     """
     shared = {**os.environ, **env, "GLOO_SOCKET_IFNAME": at.interface, "MASTER_ADDR": at.address}
     shared |= {"MASTER_PORT": str(at.port), "WORLD_SIZE": str(len(commands))}
     started = [
         subprocess.Popen(command, env={**shared, "RANK": str(rank)}) for rank, command in enumerate(commands)
     ]
+
+    def done() -> bool:
+        if failed := [process.args for process in started if process.poll()]:
+            raise RuntimeError(f"a rank of DDP failed: {failed[0]!r}")
+        return all(map(written, logs))
+
     try:
-        wait_for(lambda: all(map(written, logs)), seconds, f"DDP to write {logs[0]} and others", every=0.5)
+        wait_for(done, seconds, f"DDP to write {logs[0]} and others", every=0.5)
     finally:
         for process in started:
             process.kill()

@@ -1,10 +1,10 @@
 """The same model and batches by torch's DDP or in a job: how long each step takes.
 
-python -m benchmarks.programs.stepping ddp|job LOG WIDTH LAYERS SAMPLES WARM STEPS PAUSE
+python -m benchmarks.programs.stepping ddp|job LOG WIDTH LAYERS SAMPLES WARM STEPS PAUSE...
 
 A net of LAYERS square layers of WIDTH units; SAMPLES in each member's batch; PAUSE: seconds that each member
-computes longer in a step. After WARM steps it times STEPS, writes one line of JSON to LOG with the seconds of
-each and the bytes of memory that it holds, and goes on until it is ended.
+computes longer in a step. With each pause, after WARM steps, it times STEPS; then it writes one line of JSON
+to LOG with the seconds of each and the bytes of memory that it holds, and goes on until it is ended.
 """
 
 import itertools
@@ -43,18 +43,18 @@ class Slower(torch.autograd.Function):
 
 
 class Layer(nn.Module):
-    def __init__(self, width: int, pause: float) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear, self.pause = nn.Linear(width, width), pause
+        self.linear, self.pause = nn.Linear(width, width), 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         made = torch.tanh(self.linear(x))
         return cast(Tensor, Slower.apply(made, self.pause)) if self.pause else made  # type: ignore[no-untyped-call]
 
 
-def layers(width: int, count: int, pause: float) -> nn.Sequential:
+def layers(width: int, count: int) -> list[Layer]:
     torch.manual_seed(0)
-    return nn.Sequential(*(Layer(width, pause / count) for _ in range(count)))
+    return [Layer(width) for _ in range(count)]
 
 
 def by_ddp(net: nn.Sequential, width: int, samples: int) -> Iterator[None]:
@@ -88,23 +88,32 @@ def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=1e-4)
 
 
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
-
-
-def main() -> None:
-    way, log, *numbers, pause = sys.argv[1:]
-    width, count, samples, warm, wanted = map(int, numbers)
-    torch.set_num_threads(1)
-    begin = by_ddp if way == "ddp" else in_a_job
-    stepping = begin(layers(width, count, float(pause)), width, samples)
+def timed(stepping: Iterator[None], warm: int, wanted: int) -> list[float]:
+    """Seconds of each step."""
     for _ in range(warm):
         next(stepping)
     times = [time.monotonic()]
     for _ in range(wanted):
         next(stepping)
         times.append(time.monotonic())
-    took = [after - before for before, after in itertools.pairwise(times)]
+    return [after - before for before, after in itertools.pairwise(times)]
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+def main() -> None:
+    way, log, *numbers = sys.argv[1:8]
+    width, count, samples, warm, wanted = map(int, numbers)
+    torch.set_num_threads(1)
+    begin, net = by_ddp if way == "ddp" else in_a_job, layers(width, count)
+    stepping = begin(nn.Sequential(*net), width, samples)
+    took = []
+    for pause in map(float, sys.argv[8:]):
+        for layer in net:
+            layer.pause = pause / count
+        took.append(timed(stepping, warm, wanted))
     line = json.dumps({"event": "steps", "pid": os.getpid(), "seconds": took, "bytes": resident_bytes()})
     Path(log).write_text(line + "\n")
     for _ in stepping:
