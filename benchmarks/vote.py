@@ -1,7 +1,8 @@
 """What the vote costs a step of five workers where a round trip takes 30 ms; DDP on the same lines by turns.
 
-Once with little to send and 10 ms of computation; once over links of 20 Mbit/s, where a reduction takes
-seconds. The vote's time is the workers' own: `edgetrain_phase_seconds_total` on their pages.
+Once with little to send and 10 ms of computation, where it may take a round trip; once over links of 20
+Mbit/s, where a reduction takes seconds, and the vote a small part of the step: with it each waits for the
+last to have the sum. The vote's time is the workers' own: `edgetrain_phase_seconds_total` on their pages.
 """
 
 import os
@@ -76,10 +77,8 @@ def measure(case: Case, wires: Wires, directory: Path) -> Measured:
 def rows(case: Case, runs: Sequence[Measured]) -> Iterator[Row]:
     yield median_row(f"{case.name}: a step, DDP", [1000 * run.ddp for run in runs], "ms")
     yield median_row(f"{case.name}: a step", [1000 * run.ours for run in runs], "ms")
-    yield median_row(
-        f"{case.name}: of it the vote", [1000 * run.vote for run in runs], "ms", Goal("<=", 1000 * ROUND_TRIP)
-    )
-    share = Goal("<=", 0.03) if case.name == SLOW else None
+    trip, share = (None, Goal("<=", 0.03)) if case.name == SLOW else (Goal("<=", 1000 * ROUND_TRIP), None)
+    yield median_row(f"{case.name}: of it the vote", [1000 * run.vote for run in runs], "ms", trip)
     yield median_row(f"{case.name}: the vote's share", [run.vote / run.ours for run in runs], "", share)
 
 

@@ -90,6 +90,27 @@ def test_a_group_goes_on_when_most_of_it_have_moved_and_said_so() -> None:
     assert newest(job, "north") == newest(job, "south") == 1, job.why()
 
 
+def test_who_was_moved_out_of_reach_tells_those_whom_it_left_once_it_is_heard() -> None:
+    job = two_sites()
+    moved_out_of_reach(job)
+    go_on(job, "north", "south")
+    assert newest(job, "north") == 1, job.why()
+
+
+def moved_out_of_reach(job: Job) -> None:
+    """Of the north all but one, which nobody hears at the time."""
+    stays = NORTH[0]
+    job.partition({stays})
+    job.offline.add(stays)
+    for index in set(NORTH) - {stays}:
+        job.label(index, "south")
+    job.operate()
+    assert job.run(30, lambda: job.whole({*NORTH, *SOUTH} - {stays})), job.why()
+    job.mend_links()
+    job.run(0.5)
+    job.offline.clear()
+
+
 def test_two_groups_become_one_and_two_again() -> None:
     job = two_sites()
     for site, whole in (("south", [set(range(6))]), ("north", [set(NORTH), set(SOUTH)])):
@@ -162,6 +183,25 @@ def test_it_is_noticed_where_who_moves_does_not_end_for_those_whom_it_leaves(
     monkeypatch.setattr(SetAsideRecords, "enter", silently)
     with pytest.raises(AssertionError):
         test_a_group_goes_on_when_most_of_it_have_moved_and_said_so()
+
+
+def test_it_is_noticed_where_who_comes_back_does_not_tell_those_whom_it_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SetAsideRecords, "but", lambda self, *groups: [])
+    with pytest.raises(AssertionError):
+        test_who_was_moved_out_of_reach_tells_those_whom_it_left_once_it_is_heard()
+
+
+def test_those_whom_it_has_left_get_a_new_generation_where_it_can_tell_them_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where they are not connected any more: the operator knows that it is of another group."""
+    monkeypatch.setattr(SetAsideRecords, "but", lambda self, *groups: [])
+    job = two_sites()
+    moved_out_of_reach(job)
+    go_on(job, "north", "south")
+    assert newest(job, "north") == 2, job.why()
 
 
 def test_it_is_noticed_where_a_site_is_one_group_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:

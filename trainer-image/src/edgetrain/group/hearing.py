@@ -21,8 +21,8 @@ class Hearing(OwnTrainer):
         self._told: dict[str, Status] = {}
         """Of all who are heard."""
         self._shown = ShownRecords()
-        self._unheard: dict[Pod, Record] = {}
-        """Of those whose word does not count yet."""
+        self._unheard: dict[tuple[Pod, str], Record] = {}
+        """Of those whose word does not count yet, for each group in which they have voted."""
 
     def concerns(self, pod: Pod) -> bool:
         """Whether what this pod says counts."""
@@ -33,7 +33,7 @@ class Hearing(OwnTrainer):
     def listen(self) -> list[Record]:
         """To those whose word counts by now, and to nobody else any more; returns what they show of their
         votes that was not noted before."""
-        new = [self._unheard.pop(pod) for pod in list(self._unheard) if self.concerns(pod)]
+        new = [self._unheard.pop(key) for key in list(self._unheard) if self.concerns(key[0])]
         for record in new:
             self._shown.note(record)
         self.statuses = {worker: s for worker, s in self._told.items() if self.concerns(s.pod)}

@@ -40,6 +40,7 @@ class Group(Hearing):
         self._invited: dict[str, tuple[float, str]] = {}
         self._reform_asked: float | None = None
         self._announced: Status | None = None
+        """As far as others decide by it."""
 
     # --- what others see and say
 
@@ -56,7 +57,7 @@ class Group(Hearing):
 
     def on_record(self, record: Record, now: float) -> list[Effect]:
         """What a pod has voted for, with which of its trainer's incarnations are over."""
-        self._unheard[record.pod] = record
+        self._unheard[record.pod, record.history.group] = record
         return self._settle(now)
 
     def on_pace(self, worker: str, pace: Pace) -> None:
@@ -146,8 +147,15 @@ class Group(Hearing):
         return self._settle(now)
 
     def on_trainer(self, message: link.Message, now: float) -> list[Effect]:
+        before = self._decisive()
         self.heard(message, now)
+        if not self._effects and self._decisive() == before:
+            # One step more. To decide anew, here and at all others, took most of a supervisor's time.
+            return []
         return self._settle(now)
+
+    def _decisive(self) -> tuple[Status, Record | None]:
+        return self.status.decisive, self.ballot.record if self.ballot else None
 
     # --- deciding
 
@@ -247,7 +255,9 @@ class Group(Hearing):
             statuses={**self.statuses, self.pod.worker: self.own_status(self.statuses)},
             formation=formation,
             superseded=superseded(record, formation, heard, empty),
-            ended=frozenset(m for r in (*self._shown.all(), record) for m in r.ended),
+            # As a call will be judged: that one has ended counts with what it had voted for in this history,
+            # or calls are made for ever that cannot be established.
+            ended=frozenset(m for r in records for m in r.ended),
             empty=empty,
             declared=tuple(self.ballot.declared),
             records={r.pod: r for r in records},
@@ -286,13 +296,17 @@ class Group(Hearing):
 
     def _announce(self, now: float) -> None:
         self.status = self.own_status(self.statuses)
-        if self.status != self._announced:
-            self._announced = self.status
+        if self.status.decisive != self._announced:
+            self._announced = self.status.decisive
             self._effects.append(Announce(self.status))
         stands = self.status.stage not in (Stage.TRAINING, Stage.FORMING)
         if self.ballot and stands and self._shown.shows(self.ballot.record, now - self._situation[1]):
             self._effects.append(Announce(self.ballot.record))
 
     def greeting(self) -> list[Status | Record]:
-        """The first words on a new connection: before any vote, so that a pod sees what it has forgotten."""
-        return [self.own_status(self.statuses), *([self.ballot.record] if self.ballot else [])]
+        """The first words on a new connection: before any vote, so that a pod sees what it has forgotten.
+        Also what was voted in groups that we have left: those whom we left may not have been there to be
+        told, and wait for us until they are."""
+        own = [self.ballot.record] if self.ballot else []
+        left = self._set_aside.but(*(record.history.group for record in own))
+        return [self.own_status(self.statuses), *left, *own]

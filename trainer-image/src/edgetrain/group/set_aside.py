@@ -14,6 +14,10 @@ class SetAsideRecords:
     def __init__(self, records: Iterable[Record]) -> None:
         self._records = {record.history.group: record for record in records}
 
+    def but(self, *groups: str) -> list[Record]:
+        """Those of all groups but these."""
+        return [record for name, record in self._records.items() if name not in groups]
+
     def enter(
         self, pod: Pod, plan: PlanView, before: Record | None, member: Member | None
     ) -> tuple[Record, list[Effect]]:

@@ -1,4 +1,4 @@
-"""What others have shown of their votes: the newest record of each pod. Pure."""
+"""What others have shown of their votes: the newest record of each pod in each group. Pure."""
 
 from collections.abc import Collection
 
@@ -15,15 +15,15 @@ class ShownRecords:
     """Of one supervisor."""
 
     def __init__(self) -> None:
-        self._records: dict[Pod, Record] = {}
+        self._records: dict[tuple[Pod, str], Record] = {}
         self._shown: Record | None = None
 
     def note(self, record: Record) -> None:
-        """Unless a newer one is known; of a pod that has come from another group, what it shows now."""
-        before = self._records.get(record.pod)
-        moved = before is not None and before.history.group != record.history.group
-        if before is None or moved or (record.history, record.serial) >= (before.history, before.serial):
-            self._records[record.pod] = record
+        """Unless a newer one is known."""
+        key = record.pod, record.history.group
+        before = self._records.get(key)
+        if before is None or (record.history, record.serial) >= (before.history, before.serial):
+            self._records[key] = record
 
     def shows(self, own: Record, still_seconds: float) -> bool:
         """Whether our own is to be shown to all now: once, for each change of it."""
@@ -38,5 +38,6 @@ class ShownRecords:
     def counting(self, ballot: Voter, heard: Collection[Status]) -> list[Record]:
         """Of the ballot's history: its own, of those heard, and of who said that an incarnation ended."""
         own, pods = ballot.record, {status.pod for status in heard}
-        shown = {p: r for p, r in self._records.items() if p in pods and r.history == own.history}
+        here = (r for r in self._records.values() if r.pod in pods and r.history == own.history)
+        shown = {record.pod: record for record in here}
         return [*({record.pod: record for record in ballot.declared} | shown).values(), own]

@@ -30,7 +30,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """Sent at each change, and as the first thing on a new connection."""
+    """Sent at each change that others decide by, and as the first thing on a new connection."""
 
     pod: Pod
     member: Member | None = None
@@ -67,6 +67,12 @@ class Status:
     def without_state(self) -> "Status":
         """The same, in no formation and with nothing committed."""
         return replace(self, formation=0, formation_name="", committed=0, whole=False, suspects=(), stuck=())
+
+    @property
+    def decisive(self) -> "Status":
+        """What decisions look at: not how many steps are done while more are being done, which heartbeats
+        tell."""
+        return replace(self, committed=0) if self.stage is Stage.TRAINING else self
 
     def alike(self, other: "Status") -> bool:
         """Whether both train the same: else replicas would drift apart, most of the time without a word."""
