@@ -1,6 +1,8 @@
 """A state that a newcomer is sent, apart from its tensors: what is none is refused, in little memory."""
 
 import io
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from dataclasses import replace
@@ -91,6 +93,27 @@ def test_a_tensor_that_is_only_announced_has_no_room() -> None:
     assert arriving.missing == 1 << 32
     with pytest.raises(WireError, match="no room"):
         arriving.whole()
+
+
+def test_a_tensor_that_is_not_dense_is_refused() -> None:
+    """Its bytes would be written to where it has none."""
+    arriving = Arriving([torch.empty_strided((3, 4), (0, 1), device="meta")])
+    with pytest.raises(WireError, match="not dense"):
+        arriving.whole()
+
+
+def test_room_is_made_without_torchs_compiler() -> None:
+    """To import it takes a newcomer seconds."""
+    program = """if True:
+        import sys
+        import torch
+        from edgetrain.engine.transfer.pieces import Arriving
+        turned = torch.empty_like(torch.zeros(3, 4).t(), device="meta")
+        (made,) = Arriving([turned]).whole()
+        assert made.stride() == (1, 4) and made.dtype == torch.float32, made.stride()
+        assert "sympy" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_state_with_a_sparse_tensor_is_refused_when_it_is_captured() -> None:

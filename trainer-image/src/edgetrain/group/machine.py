@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from edgetrain.group import lateness, links, policy
+from edgetrain.group.announcing import Announcing
 from edgetrain.group.bars import Bars
 from edgetrain.group.calls import Calls
-from edgetrain.group.effects import Announce, Asked, Between, Effect, Log, Order, Send
-from edgetrain.group.hearing import Hearing
+from edgetrain.group.effects import Asked, Between, Effect, Log, Order, Send
 from edgetrain.group.members import Formation, Member, Pod, names
 from edgetrain.group.record import Record
 from edgetrain.group.rules import Verdict, Vote
 from edgetrain.group.said import Established, Refusal
 from edgetrain.group.standing import empty_formations, own_formation, superseded
-from edgetrain.group.status import Pace, PlanView, Stage, Status
+from edgetrain.group.status import Pace, PlanView, Status
 from edgetrain.group.view import AskReform, CallVote, Invite, Move, Nothing, PutOut, View
 from edgetrain.link import messages as link
 
 
-class Group(Hearing):
+class Group(Announcing):
     """Not for several threads. Every method returns what to do, in order, before the next event."""
 
     def __init__(self, pod: Pod, record: Record | None, now: float, left: Iterable[Record] = ()) -> None:
@@ -39,8 +39,6 @@ class Group(Hearing):
         self._lagging: frozenset[str] = frozenset()
         self._invited: dict[str, tuple[float, str]] = {}
         self._reform_asked: float | None = None
-        self._announced: Status | None = None
-        """As far as others decide by it."""
 
     # --- what others see and say
 
@@ -147,15 +145,12 @@ class Group(Hearing):
         return self._settle(now)
 
     def on_trainer(self, message: link.Message, now: float) -> list[Effect]:
-        before = self._decisive()
+        before = self.decisive()
         self.heard(message, now)
-        if not self._effects and self._decisive() == before:
+        if not self._effects and self.decisive() == before:
             # One step more. To decide anew, here and at all others, took most of a supervisor's time.
             return []
         return self._settle(now)
-
-    def _decisive(self) -> tuple[Status, Record | None]:
-        return self.status.decisive, self.ballot.record if self.ballot else None
 
     # --- deciding
 
@@ -173,7 +168,7 @@ class Group(Hearing):
         for _ in range(8):  # a move may make the next one possible at once
             if not self._move(now):
                 break
-        self._announce(now)
+        self.announce(now - self._situation[1])
         effects, self._effects = self._effects, []
         return effects
 
@@ -293,20 +288,3 @@ class Group(Hearing):
         own = self.ballot.own if self.ballot else None
         if own and any(map(lost, own.asking.voters)):
             self._withdraw()
-
-    def _announce(self, now: float) -> None:
-        self.status = self.own_status(self.statuses)
-        if self.status.decisive != self._announced:
-            self._announced = self.status.decisive
-            self._effects.append(Announce(self.status))
-        stands = self.status.stage not in (Stage.TRAINING, Stage.FORMING)
-        if self.ballot and stands and self._shown.shows(self.ballot.record, now - self._situation[1]):
-            self._effects.append(Announce(self.ballot.record))
-
-    def greeting(self) -> list[Status | Record]:
-        """The first words on a new connection: before any vote, so that a pod sees what it has forgotten.
-        Also what was voted in groups that we have left: those whom we left may not have been there to be
-        told, and wait for us until they are."""
-        own = [self.ballot.record] if self.ballot else []
-        left = self._set_aside.but(*(record.history.group for record in own))
-        return [self.own_status(self.statuses), *left, *own]

@@ -110,9 +110,22 @@ class Arriving:
     def _make_room(self, count: int) -> None:
         try:
             for like in self._announced[len(self._tensors) : count]:
-                self._tensors.append(torch.empty_like(like, device="cpu"))
+                self._tensors.append(_made(like))
         except RuntimeError as error:
             raise WireError(f"there is no room for a state of {self.bytes} bytes: {error}") from error
+
+
+def _made(like: Tensor) -> Tensor:
+    """On the processor. Not by `empty_like`: from a tensor without bytes that imports torch's compiler, which
+    takes a newcomer seconds, and memory for good.
+
+    Raises:
+        WireError: it is not dense.
+    """
+    made = torch.empty_strided(like.size(), like.stride(), dtype=like.dtype)
+    if made.untyped_storage().nbytes() != made.numel() * made.element_size():
+        raise WireError(f"a tensor of shape {tuple(like.size())} is announced that is not dense")
+    return made
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:
