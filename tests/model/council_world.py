@@ -10,17 +10,29 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations, permutations
 from typing import Any, NamedTuple
 
+from edgetrain.rounds.books import Books, NotAdmissible
 from edgetrain.rounds.council import CouncilMember, Leading, Tell
 from edgetrain.rounds.council_messages import Call, Message, Refusal, Store, Stored, Vote
 from edgetrain.rounds.council_rules import CouncilRules
-from edgetrain.rounds.entries import Settings
-from edgetrain.rounds.log import Contradiction, Entry
+from edgetrain.rounds.data_record import DataRecord
+from edgetrain.rounds.entries import Body, Opened, Settings
+from edgetrain.rounds.log import Contradiction, Entry, Log
 from tests.model.numbers_of import Numbers
 from tests.model.search import Violation
 from tests.model.symmetry import Renamed
 
-BODY = Settings(1, "")
-"""Which does not matter: entries are told apart by their stamps."""
+FOUNDING = Books(DataRecord.fresh(1, 1))
+
+
+def next_body(log: Log) -> Body:
+    """Books tell by their settings' number how many of these they contain."""
+    assert log.books is not None
+    return Settings(log.books.fold(e.body for e in log.entries if e.body).settings.number + 1, "")
+
+
+def body_of(entry: Entry, books: Books) -> Body:
+    """As it must be, whoever keeps it: only who opens a term gives its entry a digest."""
+    return Opened(entry.digest) if entry.digest else Settings(books.settings.number + 1, "")
 
 
 class CouncilState(NamedTuple):
@@ -33,6 +45,7 @@ class CouncilState(NamedTuple):
     proposals: int = 0
     restarts: int = 0
     losses: int = 0
+    cuts: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,8 @@ class CouncilBounds:
     restarts: int = 0
     losses: int = 0
     """Members that lose their disks."""
+    cuts: int = 0
+    """Times that a lead cuts its log, anywhere that it may."""
     most: int = 2
     """Entries in one message, or fewer."""
     by_terms: bool = False
@@ -69,9 +84,14 @@ class CouncilWorld(Numbers):
 
     def founding(self) -> CouncilState:
         names = [f"w{i}" for i in range(self.size)]
+        witnesses = names[-1:] if self.witness else []
         members = [
             CouncilMember(
-                name, frozenset(names), witness=self.witness and name == names[-1], rules=self.rules
+                name,
+                frozenset(names),
+                Log(books=None if name in witnesses else FOUNDING),
+                witness=name in witnesses,
+                rules=self.rules,
             )
             for name in names
         ]
@@ -99,6 +119,11 @@ class CouncilWorld(Numbers):
         if state.proposals < self.bounds.proposals:
             counted = state._replace(proposals=state.proposals + 1)
             yield f"w{index} proposes", self._act(counted, index, ("propose",))
+        if state.cuts < self.bounds.cuts:
+            counted = state._replace(cuts=state.cuts + 1)
+            for entry in member.log.entries:
+                if self.rules.may_forget(entry.index, member.log):
+                    yield f"w{index} cuts {entry.index}", self._act(counted, index, ("cut", entry.index))
         for other in range(self.size):
             if other != index:
                 for most in range(1, self.bounds.most + 1):
@@ -188,10 +213,14 @@ class CouncilWorld(Numbers):
                     return member.on_message(self.thing(rest[0]))
                 except Contradiction as why:
                     raise Violation(f"overwritten: {why}") from why
+                except NotAdmissible as why:
+                    raise Violation(f"entries do not follow from books: {why}") from why
+            case "cut":
+                return member.cut(rest[0]), ()
             case "call":
                 return member.call(rest[0])
             case "propose":
-                return member.propose(BODY, ""), ()
+                return member.propose(next_body(member.log), ""), ()
             case "tell":
                 return member, member.tell(f"w{rest[0]}", rest[1])
             case "restart":
@@ -206,18 +235,21 @@ class CouncilWorld(Numbers):
                 return self.rules.votes(term, log.promised) and self.takes_part(member)
             case Vote(term):
                 return term == log.promised and not isinstance(member.part, Leading)
-            case Refusal(_, entries):
+            case Refusal(_, entries, cut):
                 # One that brings no entries and never arrives allows all that one that does.
-                return bool(entries) and entries[-1].body is not None and entries[-1].stamp > log.last
-            case Store(term, _, after, entries, committed):
+                if not entries:
+                    return cut > log.last
+                return entries[-1].body is not None and entries[-1].stamp > log.last
+            case Store(term, _, after, entries, committed, cut):
                 if not self.rules.heeds(term, log.promised) or not self.takes_part(member):
                     return False
                 last = entries[-1].stamp if entries else after
                 # What is stored already was answered then, and the answer is still on the wire.
                 same = log.at(last.index) == last and (
-                    not entries or log.entries[last.index - 1] == entries[-1]
+                    last.index == log.cut.index or not entries or _alike(log, entries[-1])
                 )
-                return term != log.promised or not same or log.committed < committed
+                news = log.committed < committed or log.cut < cut
+                return term != log.promised or not same or news
             case Stored(term, holder, index):
                 if not isinstance(member.part, Leading):
                     return not self.rules.counts_stored(term, term + 1) or term == log.promised
@@ -234,7 +266,10 @@ class CouncilWorld(Numbers):
         ):
             raise Violation(f"{after.name} takes back what it has said")
         history = [self.thing(number) for number in state.history]
-        for entry in after.log.entries[before.log.committed : after.log.committed]:
+        self._cut_as_committed(after, history)
+        for entry in after.log.after(max(before.log.committed, after.log.cut.index)):
+            if entry.index > after.log.committed:
+                break
             found: tuple[Entry, int] = (entry.bare, after.log.promised)
             if entry.index > len(history):
                 history.append(found)
@@ -246,9 +281,22 @@ class CouncilWorld(Numbers):
             self._leads_with_all(after, history)
         return state._replace(history=tuple(self.number(found) for found in history))
 
+    def _cut_as_committed(self, member: CouncilMember, history: list[tuple[Entry, int]]) -> None:
+        """What was cut off was committed, and the books are what it amounted to."""
+        log = member.log
+        forgotten = [entry for entry, _ in history[: log.cut.index]]
+        if log.cut.index and (len(forgotten) < log.cut.index or forgotten[-1].stamp != log.cut):
+            raise Violation(f"{member.name} has cut off what is not committed")
+        if log.books is not None:
+            books = FOUNDING
+            for entry in forgotten:
+                books = books.after(body_of(entry, books))
+            if books != log.books:
+                raise Violation(f"{member.name} has other books than its entries amounted to")
+
     def _leads_with_all(self, lead: CouncilMember, history: list[tuple[Entry, int]]) -> None:
         own = [entry.bare for entry in lead.log.entries]
-        for entry, term in history:
+        for entry, term in history[lead.log.cut.index :]:
             if term < lead.log.promised and entry not in own:
                 raise Violation(f"{lead.name} leads without committed entry {entry.index}")
 
@@ -276,6 +324,11 @@ class CouncilWorld(Numbers):
         messages = frozenset((renaming[to], self._renamed(renaming, number)) for to, number in state.messages)
         history = tuple(self._renamed(renaming, number) for number in state.history)
         return state._replace(members=members, messages=messages, history=history)
+
+
+def _alike(log: Log, entry: Entry) -> bool:
+    """Stamps tell entries apart, unless a rule is broken."""
+    return log.after(entry.index - 1)[0].bare == entry.bare
 
 
 def _subsets(of: frozenset[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], ...]]:

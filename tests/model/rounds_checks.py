@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from edgetrain.rounds.books import Books
+from edgetrain.rounds.books import Books, Settlement
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.entries import Body, Merge, Return, UpdateKey
 from tests.model.crew import Crew, Mass, work
@@ -27,6 +27,7 @@ def check(world: RoundsWorld, state: RoundsState) -> None:
         parameters_are_a_version_and_the_work_since(world, state, crew)
         if books.has(crew.history):
             no_work_is_dropped_before_it_is_settled(books, crew)
+            what_became_of_an_update_is_in_the_books(books, crew, log)
     no_position_is_trained_by_two(books, crews, log)
 
 
@@ -56,6 +57,20 @@ def no_work_is_dropped_before_it_is_settled(books: Books, crew: Crew) -> None:
     lost = [step for step in crew.trained if step.seq > settled and step not in here]
     if lost and crew.living and not crew.resumed:
         raise Violation(f"{lost} is neither merged nor returned, and its group has it no more")
+
+
+def what_became_of_an_update_is_in_the_books(books: Books, crew: Crew, log: Iterable[Body]) -> None:
+    """Its entry may be cut off by then."""
+    if (flying := crew.ledger.in_flight) is None:
+        return
+    told = Settlement.OPEN
+    for body in log:
+        if isinstance(body, Merge) and any(c.key == flying.key for c in body.contributions):
+            told = Settlement.MERGED
+        if isinstance(body, Return) and (body.history, body.seq) == flying.key:
+            told = Settlement.RETURNED
+    if told is not books.settlement(flying.key):
+        raise Violation(f"{flying.key} is {told.value}, and the books say otherwise")
 
 
 def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], log: Iterable[Body]) -> None:

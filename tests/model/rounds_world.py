@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from edgetrain.rounds.books import BookRules, Books
 from edgetrain.rounds.data_record import DataRecord
-from edgetrain.rounds.entries import Body, Change, Group, Lease, Merge, Settings, UpdateKey
+from edgetrain.rounds.entries import Body, Change, Durable, Group, Lease, Merge, Settings, UpdateKey
 from edgetrain.rounds.envoy import EnvoyRules, Ledger
 from edgetrain.rounds.lead import Lead, LeadRules
 from edgetrain.rounds.mass import MassRules
@@ -56,6 +56,7 @@ class RoundsState(NamedTuple):
     regroups: int = 0
     settings: int = 0
     reissues: int = 0
+    durables: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class RoundsBounds:
     settings: int = 0
     reissues: int = 0
     """Groups that are taken for gone too long, which may be so or not."""
+    durables: int = 0
+    """Versions that the log says to be durable."""
     mates: int = 1
     """Of group a; group b has one."""
     turn_by_turn: bool = False
@@ -237,6 +240,10 @@ class RoundsWorld(Numbers):
         if state.settings < self.bounds.settings:
             after = state._replace(settings=state.settings + 1)
             yield "proposes settings", self._propose(after, Settings(books.settings.number + 1, ""))
+        if state.durables < self.bounds.durables:
+            after = state._replace(durables=state.durables + 1)
+            for version in range(books.durable + 1, books.version + 1):
+                yield f"{version} is durable", self._propose(after, Durable(version, ("n1", "n2")))
 
     def _merges(
         self, state: RoundsState, desk: Desk, keys: tuple[UpdateKey, ...], books: Books

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from edgetrain.rounds.council_rules import CouncilRules
+from edgetrain.rounds.log import NOTHING
 from tests.model.council_world import CouncilBounds, CouncilState, CouncilWorld
 from tests.model.search import Explored, Violation, search
 
@@ -13,6 +14,7 @@ EVERY_ORDER = [
     (3, False, CouncilBounds(calls=1, proposals=1, restarts=1)),
     (2, False, CouncilBounds(calls=3, proposals=1)),
     (3, True, CouncilBounds(calls=2, proposals=0, most=1)),
+    (2, False, CouncilBounds(calls=2, proposals=1, cuts=1)),
 ]
 BY_TERMS = [
     (3, False, CouncilBounds(calls=3, proposals=0, by_terms=True)),
@@ -21,8 +23,13 @@ BY_TERMS = [
     (3, True, CouncilBounds(calls=2, proposals=1, losses=1, by_terms=True)),
     (4, False, CouncilBounds(calls=2, proposals=0, by_terms=True)),
     (4, True, CouncilBounds(calls=2, proposals=0, by_terms=True)),
+    (3, False, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
+    (3, True, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
 ]
 DEEP = [
+    (3, False, CouncilBounds(calls=3, proposals=0, cuts=1, by_terms=True)),
+    (3, False, CouncilBounds(calls=2, proposals=1, cuts=2, by_terms=True)),
+    (3, True, CouncilBounds(calls=2, proposals=1, cuts=1, by_terms=True)),
     (3, True, CouncilBounds(calls=1, proposals=1)),
     (3, False, CouncilBounds(calls=2, proposals=1, most=1)),
     (3, True, CouncilBounds(calls=2, proposals=0, losses=1, most=1)),
@@ -102,6 +109,20 @@ class CommitsOthersEntries(CouncilRules):
         return True
 
 
+class ForgetsWhatIsNotCommitted(CouncilRules):
+    """Whatever is stored may be cut off."""
+
+    def may_forget(self, index, log):  # type: ignore[no-untyped-def]
+        return True
+
+
+class EndsWithWhatIsLeft(CouncilRules):
+    """A log that is all cut off is compared as one without entries."""
+
+    def ends(self, log):  # type: ignore[no-untyped-def]
+        return log.entries[-1].stamp if log.entries else NOTHING
+
+
 class ForgetsAndVotes(CouncilRules):
     """Who has lost its disk goes on as if it had promised nothing."""
 
@@ -116,6 +137,8 @@ BROKEN = [
     (VotesTwice, 3, CouncilBounds(calls=2, proposals=0)),
     (HalfWins, 2, CouncilBounds(calls=2, proposals=0)),
     (CommitsOthersEntries, 3, CouncilBounds(calls=4, proposals=0, most=1, by_terms=True)),
+    (ForgetsWhatIsNotCommitted, 2, CouncilBounds(calls=2, proposals=0, cuts=1)),
+    (EndsWithWhatIsLeft, 3, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
     (ForgetsAndVotes, 3, CouncilBounds(calls=2, proposals=0, losses=1)),
 ]
 

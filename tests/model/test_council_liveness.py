@@ -4,7 +4,7 @@ import pytest
 
 from edgetrain.rounds.council import CouncilMember, Tell
 from edgetrain.rounds.succession import CALL_SECONDS, calls_at
-from tests.model.council_world import BODY, CouncilBounds, CouncilState, CouncilWorld
+from tests.model.council_world import CouncilBounds, CouncilState, CouncilWorld, next_body
 from tests.model.search import search
 
 STEP = CALL_SECONDS / 2
@@ -39,7 +39,7 @@ class Resumed:
     def _act(self, name: str) -> None:
         member = self.members[name]
         if member.leads:
-            self.members[name] = member.propose(BODY, "")
+            self.members[name] = member.propose(next_body(member.log), "")
             for other in sorted(self.heard - {name}):
                 self._pass_on(self.members[name].tell(other))
             return
@@ -66,6 +66,7 @@ class Resumed:
         (2, False, CouncilBounds(calls=3, proposals=0)),
         (3, False, CouncilBounds(calls=2, proposals=1, losses=1, by_terms=True)),
         (3, True, CouncilBounds(calls=2, proposals=1, by_terms=True)),
+        (3, True, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
         (4, True, CouncilBounds(calls=2, proposals=0, by_terms=True)),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from edgetrain.data import Block
 from edgetrain.rounds.blocks import without
-from edgetrain.rounds.books import BookRules
+from edgetrain.rounds.books import BookRules, Books, OnBooks, Settlement
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.entries import Body, Contribution, Lease
 from edgetrain.rounds.envoy import EnvoyRules, Ledger
@@ -100,6 +100,20 @@ class DropsAtAcknowledgement(EnvoyRules):
         return acknowledged or super().settled(ledger, books, acknowledged)
 
 
+class GuessesFromTheVersion(EnvoyRules):
+    """The entry is cut off: that there is a newer version is taken for the update's being merged."""
+
+    def settled(self, ledger: Ledger, books: Books, acknowledged: bool) -> bool:
+        return ledger.in_flight is not None and books.version > ledger.in_flight.base
+
+
+class SettledIsMerged(BookRules):
+    """The books say how far a group's updates are settled, and no more."""
+
+    def settlement(self, group: OnBooks, seq: int) -> Settlement:
+        return Settlement.OPEN if group.settled < seq else Settlement.MERGED
+
+
 class TakesUncommittedVersions(EnvoyRules):
     """What a holder serves is a version."""
 
@@ -179,6 +193,8 @@ BROKEN: list[tuple[dict[str, Any], RoundsBounds, str]] = [
         RoundsBounds(2, leads=1, staged=True),
         "neither merged nor returned",
     ),
+    ({"envoy": GuessesFromTheVersion()}, RoundsBounds(2), "neither merged nor returned"),
+    ({"books": SettledIsMerged()}, RoundsBounds(2, reissues=1), "the books say otherwise"),
     ({"envoy": TakesUncommittedVersions()}, RoundsBounds(2, leads=1, early=True), "there is no version"),
     ({"envoy": SplitsWithoutEntry()}, RoundsBounds(2, mates=2), "trained by two"),
     ({"envoy": BelievesAStaleLog()}, RoundsBounds(2, mates=2, crashes=1), "has not leased"),

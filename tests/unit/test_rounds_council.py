@@ -2,19 +2,27 @@
 
 import pytest
 
+from edgetrain.rounds.books import Books
 from edgetrain.rounds.council import CouncilMember, Tell
 from edgetrain.rounds.council_messages import Refusal, Stored
 from edgetrain.rounds.council_rules import CouncilRules
+from edgetrain.rounds.data_record import DataRecord
 from edgetrain.rounds.entries import Settings
 from edgetrain.rounds.log import Contradiction, Entry, Log, Stamp
 from edgetrain.rounds.succession import CALL_SECONDS, calls_at
+
+BOOKS = Books(DataRecord.fresh(1, 1))
 
 
 class Council:
     def __init__(self, names: str, rules: CouncilRules | None = None, witness: str = "") -> None:
         self.members = {
             name: CouncilMember(
-                name, frozenset(names), witness=name == witness, rules=rules or CouncilRules()
+                name,
+                frozenset(names),
+                Log(books=None if name == witness else BOOKS),
+                witness=name == witness,
+                rules=rules or CouncilRules(),
             )
             for name in names
         }
@@ -27,7 +35,13 @@ class Council:
         self.pass_on(told, heard_by + caller)
 
     def propose(self, lead: str) -> None:
-        self.members[lead] = self[lead].propose(Settings(1, ""), "")
+        log = self[lead].log
+        assert log.books is not None
+        number = log.books.fold(entry.body for entry in log.entries if entry.body).settings.number
+        self.members[lead] = self[lead].propose(Settings(number + 1, ""), "")
+
+    def cut(self, lead: str, index: int) -> None:
+        self.members[lead] = self[lead].cut(index)
 
     def tell(self, lead: str, holder: str, answers: bool = True) -> None:
         self.pass_on(self[lead].tell(holder), holder + lead * answers)
@@ -67,6 +81,77 @@ def test_what_was_stored_in_an_old_term_is_not_counted(rules: CouncilRules, comm
     assert council["e"].leads
     assert council.log("e") == [Stamp(2, 1), Stamp(5, 2)]
     assert council.log("a") == [Stamp(2, 1), Stamp(4, 2)]
+
+
+class TakesOlderBooks(CouncilRules):
+    def lacks(self, log: Log, cut: Stamp) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("rules", "committed"), [(CouncilRules(), 2), (TakesOlderBooks(), 1)])
+def test_books_that_come_late_take_the_place_of_nothing_that_is_committed(
+    rules: CouncilRules, committed: int
+) -> None:
+    council = Council("abc", rules)
+    council.call("a", 1, "b")
+    council.tell("a", "b")
+    council.cut("a", 1)
+    late = council["a"].tell("c")
+    council.propose("a")
+    for _ in range(2):
+        council.tell("a", "c")
+    council.pass_on(late, "c")
+    council.tell("a", "c", answers=False)
+    council.pass_on(late, "c")
+    assert council["c"].log.committed == committed
+
+
+def test_a_holder_that_lacks_what_is_cut_off_is_given_the_books() -> None:
+    council = Council("abc")
+    council.call("a", 1, "b")
+    council.propose("a")
+    council.tell("a", "b")
+    council.cut("a", 2)
+    council.propose("a")
+    council.tell("a", "c")
+    assert (council["c"].log.cut, council.log("c")) == (Stamp(1, 2), [Stamp(1, 3)])
+    assert council["c"].log.books == council["a"].log.books
+    assert council["c"].log.committed == 2
+
+
+def test_a_caller_that_lacks_what_is_cut_off_is_given_the_books_with_the_refusal() -> None:
+    council = Council("abc")
+    council.call("a", 1, "b")
+    council.tell("a", "b")
+    council.cut("a", 1)
+    council.call("c", 2, "a")
+    assert not council["c"].leads
+    council.call("c", 3, "b")
+    assert council["c"].leads
+    assert council.log("c") == [Stamp(3, 2)]
+
+
+def test_a_witness_forgets_with_the_lead_and_still_refuses_who_lacks_that() -> None:
+    council = Council("abw", witness="w")
+    council.call("a", 1, "w")
+    council.tell("a", "w")
+    council.cut("a", 1)
+    council.tell("a", "w")
+    assert council["w"].log == Log(1, committed=1, cut=Stamp(1, 1))
+    council.call("b", 2, "w")
+    assert not council["b"].leads
+    assert council["b"].log.cut == Stamp(0, 0)
+    council.call("b", 3, "aw")
+    council.call("b", 4, "w")
+    assert council["b"].leads
+
+
+def test_only_a_lead_cuts_and_only_what_is_committed() -> None:
+    council = Council("abc")
+    council.call("a", 1, "b")
+    for name in "ab":
+        with pytest.raises(ValueError, match="cannot forget entries up to 1"):
+            council.cut(name, 1)
 
 
 def test_two_without_a_witness_commit_only_together() -> None:
@@ -133,7 +218,7 @@ def test_who_has_lost_its_disk_says_nothing() -> None:
 def test_a_refusal_that_leaves_a_gap_is_passed_over() -> None:
     member = Council("abc")["a"]
     entry = Entry(3, 2, "", Settings(1, ""))
-    assert member.on_message(Refusal(0, (entry,)))[0].log == Log()
+    assert member.on_message(Refusal(0, (entry,)))[0].log == Log(books=BOOKS)
 
 
 @pytest.mark.parametrize("indices", [(2,), (1, 3), (1, 1)])

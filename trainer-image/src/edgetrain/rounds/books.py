@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import reduce
 from typing import Self, TypeVar
 
@@ -18,12 +19,22 @@ from edgetrain.rounds.entries import (
     Opened,
     Return,
     Settings,
+    UpdateKey,
     Why,
 )
 from edgetrain_protocol.history import History
 
 NO_SETTINGS = Settings(0, "")
 T = TypeVar("T")
+
+
+class Settlement(Enum):
+    """What has become of an update."""
+
+    OPEN = "open"
+    MERGED = "merged"
+    RETURNED = "returned"
+    """It will never be merged: what it contains is trained on again, by whoever gets it."""
 
 
 class NotAdmissible(ValueError):
@@ -49,6 +60,14 @@ class BookRules:
         """Whether all updates of its group before this one are settled, and this one is not."""
         return contribution.key.seq == books.group(contribution.key.history).settled + 1
 
+    def settlement(self, group: "OnBooks", seq: int) -> Settlement:
+        """Of the last update that its group has pushed. The books say it for themselves, since the entry may
+        be cut off: that it is settled, or that there is a newer version, does not tell merged from
+        returned."""
+        if group.settled < seq:
+            return Settlement.OPEN
+        return Settlement.MERGED if group.merged == seq else Settlement.RETURNED
+
 
 @dataclass(frozen=True, order=True)
 class OnBooks:
@@ -60,6 +79,8 @@ class OnBooks:
     update would contain that work again."""
     settled: int = 0
     """Sequence number of its last update that was merged, or will never be."""
+    merged: int = 0
+    """Of its last update that was merged."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,14 @@ class Books:
         """
         found = next((group for group in self.groups if group.history == history), None)
         return _needs(found, f"{history} is not on the books")
+
+    def settlement(self, key: UpdateKey) -> Settlement:
+        """What has become of the last update that its group has pushed.
+
+        Raises:
+            NotAdmissible: the group, or this generation of it, is not on the books.
+        """
+        return self.rules.settlement(self.group(key.history), key.seq)
 
     def fold(self, bodies: Iterable[Body]) -> Self:
         """
@@ -169,7 +198,9 @@ class Books:
         base, since = contribution.base, self.group(history).since
         _needs(since <= base < version, f"{base} is not a version from {since} to {version - 1}")
         data = rules.leases(self, contribution)
-        return replace(self, data=data)._with(OnBooks(history, version, contribution.key.seq))
+        return replace(self, data=data)._with(
+            OnBooks(history, version, contribution.key.seq, contribution.key.seq)
+        )
 
     def _returned(self, back: Return) -> Self:
         group, trained = self.group(back.history), back.why is not Why.UNUSED

@@ -8,10 +8,11 @@ was committed is lost, and no two entries of one index are ever committed.
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
+from edgetrain.rounds.books import Books
 from edgetrain.rounds.council_messages import Call, Message, Refusal, Store, Stored, Vote
 from edgetrain.rounds.council_rules import CouncilRules
 from edgetrain.rounds.entries import Body, Opened
-from edgetrain.rounds.log import Log
+from edgetrain.rounds.log import Log, Stamp
 
 EMPTY = Log()
 MOST_ENTRIES = 256
@@ -84,7 +85,7 @@ class CouncilMember:
         if self.witness or not self._takes_part or term <= self.log.promised:
             raise ValueError(f"{self.name} cannot call term {term}")
         log = self.log.promise(term)
-        asking = Call(term, self.name, log.last, log.committed)
+        asking = Call(term, self.name, self.rules.ends(log), log.committed)
         calling = replace(self, log=log, part=Calling(frozenset()))
         after, told = calling._count_votes()
         return after, (*(Tell(other, asking) for other in sorted(self._others)), *told)
@@ -104,15 +105,24 @@ class CouncilMember:
         does not answer."""
         if not isinstance(self.part, Leading):
             return ()
-        after, log = self.part.up_to(holder), self.log
-        stamp = log.at(after)
-        assert stamp is not None
-        return (
-            Tell(
-                holder,
-                Store(log.promised, self.name, stamp, log.entries[after : after + most], log.committed),
-            ),
-        )
+        has, log = self.part.up_to(holder), self.log
+        books = log.books if has < log.cut.index else None
+        after = log.at(max(has, log.cut.index))
+        assert after is not None
+        entries = log.after(after.index)[:most]
+        store = Store(log.promised, self.name, after, entries, log.committed, log.cut, books)
+        return (Tell(holder, store),)
+
+    def cut(self, index: int) -> Self:
+        """Forget the entries up to `index`, as the lead: others do so once they have committed them. How far
+        a log may be cut is decided elsewhere (`compaction.cut_at`).
+
+        Raises:
+            ValueError: it does not lead, or they are not committed.
+        """
+        if not self.leads or not self.rules.may_forget(index, self.log):
+            raise ValueError(f"{self.name} cannot forget entries up to {index}")
+        return replace(self, log=self.log.forget(index))
 
     def restarted(self) -> Self:
         """As it is read from disk."""
@@ -141,8 +151,8 @@ class CouncilMember:
         log, rules = self.log, self.rules
         if not self._takes_part:
             return self, ()
-        if not rules.may_lead(call.last, log.last):
-            return self, (Tell(call.caller, Refusal(log.promised, log.entries[call.committed :])),)
+        if not rules.may_lead(call.last, rules.ends(log)):
+            return self, (Tell(call.caller, self._rest_for(call)),)
         if not rules.votes(call.term, log.promised):
             return self, (Tell(call.caller, Refusal(log.promised)),)
         voted = replace(self, log=log.promise(call.term), part=FOLLOWING)
@@ -165,12 +175,14 @@ class CouncilMember:
             return self, ()
         if not self.rules.heeds(store.term, self.log.promised):
             return self, (Tell(store.lead, Refusal(self.log.promised)),)
-        log, index = self.log.promise(store.term), self.log.committed
-        if log.at(store.after.index) == store.after:
+        log = self._begun(store.cut, store.books).promise(store.term)
+        index = log.committed
+        if log.follows(store.after):
             index = store.after.index + len(store.entries)
             log = log.store([entry.bare for entry in store.entries] if self.witness else store.entries)
         # Not what lies beyond `index`: it may be of another lead.
         log = log.commit(min(store.committed, index))
+        log = log.forget(min(store.cut.index, log.committed))
         following = replace(self, log=log, part=FOLLOWING)
         return following, (Tell(store.lead, Stored(store.term, self.name, index)),)
 
@@ -189,14 +201,30 @@ class CouncilMember:
     def _takes_part(self) -> bool:
         return not self.stranger or self.rules.votes_after_loss()
 
+    def _rest_for(self, call: Call) -> Refusal:
+        """What its caller lacks of our log."""
+        log = self.log
+        if call.committed < log.cut.index:
+            return Refusal(log.promised, log.entries, log.cut, log.books)
+        return Refusal(log.promised, log.after(call.committed))
+
     def _with(self, refusal: Refusal) -> Self:
         """With the entries of a log that counts more. All that is committed is in it, or in ours as well."""
         entries = refusal.entries
-        if not entries or any(entry.body is None for entry in entries) or entries[-1].stamp <= self.log.last:
+        last = entries[-1].stamp if entries else refusal.cut
+        if last <= self.log.last or any(entry.body is None for entry in entries):
             return self
-        if entries[0].index > self.log.committed + 1:
+        log = self._begun(refusal.cut, refusal.books)
+        if (entries[0].index if entries else last.index + 1) > log.committed + 1:
             return self
-        return replace(self, log=self.log.store(entries).promise(entries[-1].term), part=FOLLOWING)
+        return replace(self, log=log.store(entries).promise(last.term), part=FOLLOWING)
+
+    def _begun(self, cut: Stamp, books: Books | None) -> Log:
+        """The log with what others have cut off, where that is lacking. A witness needs no books."""
+        log = self.log
+        if (books is None and not self.witness) or not self.rules.lacks(log, cut):
+            return log
+        return log.begin(cut, None if self.witness else books)
 
     def _count_votes(self) -> Next:
         assert isinstance(self.part, Calling)
@@ -209,7 +237,7 @@ class CouncilMember:
 
     def _count_stored(self, leading: Leading) -> Self:
         log = self.log
-        for entry in reversed(log.entries[log.committed :]):
+        for entry in reversed(log.after(log.committed)):
             here = {self.name, *(holder for holder, index in leading.stored if index >= entry.index)}
             if self.rules.commits(entry.term, log.promised) and self.rules.stored_by_enough(
                 here, self.council

@@ -7,7 +7,7 @@ witnesses" (ICDCS 1986), and a caller that lacks entries is given them with the 
 
 from collections.abc import Collection
 
-from edgetrain.rounds.log import Stamp
+from edgetrain.rounds.log import Log, Stamp
 from edgetrain_protocol.quorum import majority
 
 
@@ -45,6 +45,18 @@ class CouncilRules:
         win. It is committed with the first of its own behind it.
         """
         return entry == term
+
+    def may_forget(self, index: int, log: Log) -> bool:
+        """Whether entries up to `index` may be cut off: what is committed stays as it is."""
+        return index <= log.committed
+
+    def ends(self, log: Log) -> Stamp:
+        """What logs are compared by: the end of one that is all cut off is the cut."""
+        return log.last
+
+    def lacks(self, log: Log, cut: Stamp) -> bool:
+        """Whether books as of `cut` take the place of what is here: never of what is committed."""
+        return log.committed < cut.index
 
     def votes_after_loss(self) -> bool:
         """Whether one that has lost its disk votes and stores: what it had promised nobody knows."""
