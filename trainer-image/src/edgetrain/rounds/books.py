@@ -8,9 +8,11 @@ from typing import Self, TypeVar
 
 from edgetrain.rounds.data_record import DataRecord, NotTheirs
 from edgetrain.rounds.entries import (
+    NOBODY,
     Body,
     Change,
     Contribution,
+    Council,
     Durable,
     Group,
     Last,
@@ -94,6 +96,7 @@ class Books:
     settings: Settings = NO_SETTINGS
     durable: int = 0
     last: bool = False
+    council: Council = NOBODY
     rules: BookRules = field(default_factory=BookRules, compare=False, hash=False)
 
     def has(self, history: History) -> bool:
@@ -151,7 +154,7 @@ class Books:
         Raises:
             NotAdmissible: it does not follow.
         """
-        if self.last and not isinstance(body, Opened | Durable):
+        if self.last and not isinstance(body, Opened | Durable | Council):
             raise NotAdmissible(f"version {self.version} was the last")
         try:
             return self._after(body)
@@ -178,6 +181,8 @@ class Books:
                 _needs(version == self.version, f"{self.version} is the newest version")
                 _needs(self.data.done, "not all data are merged")
                 return replace(self, last=True)
+            case Council():
+                return replace(self, council=body)
             case Opened():
                 return self
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.council_messages import Call, Message, Refusal, Store, Stored, Vote
 from edgetrain.rounds.council_rules import CouncilRules
-from edgetrain.rounds.entries import Body, Opened
+from edgetrain.rounds.entries import Body, Council, Opened
 from edgetrain.rounds.log import Log, Stamp
 
 EMPTY = Log()
@@ -59,15 +59,18 @@ Next = tuple["CouncilMember", tuple[Tell, ...]]
 @dataclass(frozen=True)
 class CouncilMember:
     name: str
-    council: frozenset[str]
+    """Of its disk, not only of its node."""
     log: Log = EMPTY
     part: Following | Calling | Leading = FOLLOWING
     """Forgotten with a restart."""
     witness: bool = False
     """It has room for stamps, not for models: it never leads."""
-    stranger: bool = False
-    """It was in the council before, and has lost its disk since."""
     rules: CouncilRules = field(default_factory=CouncilRules, compare=False, hash=False)
+
+    @property
+    def council(self) -> frozenset[str]:
+        """Of whom it counts more than half. Nobody at a witness, which counts no one."""
+        return self.rules.council(self.log).members
 
     @property
     def leads(self) -> bool:
@@ -82,7 +85,7 @@ class CouncilMember:
         Raises:
             ValueError: it must not lead, or has promised this term.
         """
-        if self.witness or not self._takes_part or term <= self.log.promised:
+        if self.witness or self.name not in self.council or term <= self.log.promised:
             raise ValueError(f"{self.name} cannot call term {term}")
         log = self.log.promise(term)
         asking = Call(term, self.name, self.rules.ends(log), log.committed)
@@ -94,19 +97,28 @@ class CouncilMember:
         """Write an entry, as the lead; it is then to be stored by others.
 
         Raises:
-            ValueError: it does not lead.
+            ValueError: it does not lead, or the council must not be changed so now.
         """
         if not isinstance(self.part, Leading):
             raise ValueError(f"{self.name} does not lead")
+        if isinstance(body, Council) and not self.may_change(body):
+            raise ValueError(f"{self.name} cannot have {sorted(body.members)} follow {sorted(self.council)}")
         return replace(self, log=self.log.append(body, digest))._count_stored(self.part)
+
+    def may_change(self, council: Council) -> bool:
+        """Whether it may be the next entry of this lead."""
+        log, rules = self.log, self.rules
+        over = rules.change_before_is_over(log) and rules.own_term_is_committed(log)
+        return over and rules.one_at_a_time(rules.council(log), council)
 
     def tell(self, holder: str, most: int = MOST_ENTRIES) -> tuple[Tell, ...]:
         """The first `most` entries that `holder` lacks, as far as the lead knows; to be said again while it
-        does not answer."""
+        does not answer. Newcomers are told before they are in the council, so that it does not wait for
+        them."""
         if not isinstance(self.part, Leading):
             return ()
         has, log = self.part.up_to(holder), self.log
-        books = log.books if has < log.cut.index else None
+        books = log.books if has <= log.cut.index else None
         after = log.at(max(has, log.cut.index))
         assert after is not None
         entries = log.after(after.index)[:most]
@@ -128,9 +140,9 @@ class CouncilMember:
         """As it is read from disk."""
         return replace(self, part=FOLLOWING)
 
-    def lost(self) -> Self:
-        """With a new disk."""
-        return replace(self, log=EMPTY, part=FOLLOWING, stranger=True)
+    def lost(self, fresh: str) -> Self:
+        """With a new disk: `fresh` is a name that nobody has had."""
+        return replace(self, name=self.rules.name_after_loss(self.name, fresh), log=EMPTY, part=FOLLOWING)
 
     # --- messages
 
@@ -149,8 +161,6 @@ class CouncilMember:
 
     def on_call(self, call: Call) -> Next:
         log, rules = self.log, self.rules
-        if not self._takes_part:
-            return self, ()
         if not rules.may_lead(call.last, rules.ends(log)):
             return self, (Tell(call.caller, self._rest_for(call)),)
         if not rules.votes(call.term, log.promised):
@@ -171,8 +181,6 @@ class CouncilMember:
         return after._with(refusal), ()
 
     def on_store(self, store: Store) -> Next:
-        if not self._takes_part:
-            return self, ()
         if not self.rules.heeds(store.term, self.log.promised):
             return self, (Tell(store.lead, Refusal(self.log.promised)),)
         log = self._begun(store.cut, store.books).promise(store.term)
@@ -197,10 +205,6 @@ class CouncilMember:
     def _others(self) -> frozenset[str]:
         return self.council - {self.name}
 
-    @property
-    def _takes_part(self) -> bool:
-        return not self.stranger or self.rules.votes_after_loss()
-
     def _rest_for(self, call: Call) -> Refusal:
         """What its caller lacks of our log."""
         log = self.log
@@ -222,13 +226,15 @@ class CouncilMember:
     def _begun(self, cut: Stamp, books: Books | None) -> Log:
         """The log with what others have cut off, where that is lacking. A witness needs no books."""
         log = self.log
-        if (books is None and not self.witness) or not self.rules.lacks(log, cut):
+        if self.witness:
+            return log.begin(cut, None) if self.rules.lacks(log, cut) else log
+        if books is None or not (log.books is None or self.rules.lacks(log, cut)):
             return log
-        return log.begin(cut, None if self.witness else books)
+        return log.begin(cut, books)
 
     def _count_votes(self) -> Next:
         assert isinstance(self.part, Calling)
-        voters = {self.name, *(vote.voter for vote in self.part.votes)}
+        voters = {self.name, *(vote.voter for vote in self.part.votes)} & self.council
         if not self.rules.wins(voters, self.council):
             return self, ()
         leading = Leading(frozenset((vote.voter, vote.committed) for vote in self.part.votes))
@@ -240,8 +246,10 @@ class CouncilMember:
         for entry in reversed(log.after(log.committed)):
             here = {self.name, *(holder for holder, index in leading.stored if index >= entry.index)}
             if self.rules.commits(entry.term, log.promised) and self.rules.stored_by_enough(
-                here, self.council
+                here & self.council, self.council
             ):
                 log = log.commit(entry.index)
                 break
-        return replace(self, log=log, part=leading)
+        # Not while only its return is yet to be committed: it would step down in each term that it wins.
+        left = self.name not in self.council | log.council(log.committed).members
+        return replace(self, log=log, part=FOLLOWING if left else leading)

@@ -119,4 +119,19 @@ class Opened:
     lead: str
 
 
-Body = Merge | Lease | Return | Settings | Group | Durable | Last | Opened
+@dataclass(frozen=True)
+class Council:
+    """Who holds the log from here on: counted as soon as it is stored, committed or not."""
+
+    holders: frozenset[str]
+    """Identities, each of one disk: who has lost its disk is somebody else."""
+    witness: str = ""
+
+    @property
+    def members(self) -> frozenset[str]:
+        return self.holders | ({self.witness} - {""})
+
+
+NOBODY = Council(frozenset())
+
+Body = Merge | Lease | Return | Settings | Group | Durable | Last | Opened | Council

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from edgetrain.rounds.books import Books
-from edgetrain.rounds.entries import Body
+from edgetrain.rounds.entries import NOBODY, Body, Council
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +55,8 @@ class Log:
     cut: Stamp = NOTHING
     """The last entry of those that are forgotten, all of them committed."""
     books: Books | None = None
-    """What those amount to; before the first entry what the job begins with. None at a witness."""
+    """What those amount to; before the first entry what the job begins with. None at a witness, and at a
+    newcomer that nobody has told anything."""
 
     @property
     def last(self) -> Stamp:
@@ -71,6 +72,13 @@ class Log:
     def after(self, index: int) -> tuple[Entry, ...]:
         """The entries behind `index`, which is not before the cut."""
         return self.entries[index - self.cut.index :]
+
+    def council(self, index: int) -> Council:
+        """By entries up to `index`. Nobody at a witness, which is counted and counts no one."""
+        for entry in reversed(self.entries[: max(0, index - self.cut.index)]):
+            if isinstance(entry.body, Council):
+                return entry.body
+        return self.books.council if self.books else NOBODY
 
     def follows(self, stamp: Stamp) -> bool:
         """Whether what a lead would have behind `stamp` goes on from this log. Before the cut it does: all
