@@ -83,6 +83,8 @@ class Crew:
     envoy: Envoy = NO_ENVOY
     speaker: int = 0
     """Which mate is the envoy."""
+    lineage: int = 1
+    """In which it was founded, whatever it is called."""
     attempt: int = 0
     """Rises with each envoy: each encodes anew, with other bytes."""
     formation: int = 0
@@ -120,7 +122,7 @@ class Crew:
         flying = self.mates[self.speaker].ledger.in_flight
         if not flying or not self.mates[self.speaker].alive:
             return None
-        digest = f"{flying.key.history.group}{flying.key.seq} by {self.attempt}"
+        digest = f"{flying.key.history.group}{flying.key.seq} of {self.lineage} by {self.attempt}"
         return Contribution(flying.key, digest, flying.base, flying.blocks, len(flying.blocks))
 
     # --- turns

@@ -29,6 +29,8 @@ def check(world: RoundsWorld, state: RoundsState) -> None:
             no_work_is_dropped_before_it_is_settled(books, crew)
             what_became_of_an_update_is_in_the_books(books, crew, log)
     no_position_is_trained_by_two(books, crews, log)
+    nothing_of_a_lineage_that_is_over_is_merged(log)
+    data_are_leased_to_groups_on_the_books_alone(books)
 
 
 def each_merged_step_counts_one_part_in_all_groups(books: Books, log: Iterable[Body], model: Mass) -> None:
@@ -94,6 +96,22 @@ def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], log: Iter
             held.update(in_hand & leased)
     if twice := [position for position, count in held.items() if count > 1]:
         raise Violation(f"positions {twice} are trained by two")
+
+
+def nothing_of_a_lineage_that_is_over_is_merged(log: Iterable[Body]) -> None:
+    """Whatever its group is called."""
+    lineage = 1
+    for body in log:
+        lineage += not isinstance(body, Body)
+        if isinstance(body, Merge) and any(f" of {lineage} " not in c.digest for c in body.contributions):
+            raise Violation(f"an update of another lineage than {lineage} is merged")
+
+
+def data_are_leased_to_groups_on_the_books_alone(books: Books) -> None:
+    """What was leased to others is free again."""
+    owners = {part.owner for part in books.data.parts if not isinstance(part.owner, Fate)}
+    if strange := owners - {group.history for group in books.groups}:
+        raise Violation(f"data are leased to {strange}, which are not on the books")
 
 
 def check_bytes(there: frozenset[tuple[UpdateKey, str, int, str]], merge: Merge) -> None:

@@ -41,6 +41,12 @@ class Desk(NamedTuple):
     """(key, digest it is staged under, part, digest of what is there)"""
 
 
+class Resumption(NamedTuple):
+    """In a chain of logs: the job begins a new one from this version, in the next lineage."""
+
+    version: int
+
+
 class RoundsState(NamedTuple):
     log: tuple[int, ...]
     desk: int
@@ -57,6 +63,7 @@ class RoundsState(NamedTuple):
     settings: int = 0
     reissues: int = 0
     durables: int = 0
+    resumptions: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ class RoundsBounds:
     """Groups that are taken for gone too long, which may be so or not."""
     durables: int = 0
     """Versions that the log says to be durable."""
+    resumptions: int = 0
+    """Of the whole job, from any version."""
     mates: int = 1
     """Of group a; group b has one."""
     turn_by_turn: bool = False
@@ -122,8 +131,15 @@ class RoundsWorld(Numbers):
 
     def folded(self, log: tuple[int, ...]) -> Books:
         if log not in self._books:
-            self._books[log] = self.folded(log[:-1]).after(self.thing(log[-1]))
+            before, body = self.folded(log[:-1]), self.thing(log[-1])
+            resumes = isinstance(body, Resumption)
+            self._books[log] = self._resumed(log, before) if resumes else before.after(body)
         return self._books[log]
+
+    def _resumed(self, log: tuple[int, ...], newest: Books) -> Books:
+        *bodies, resumption = (self.thing(number) for number in log)
+        begin = max((i + 1 for i, body in enumerate(bodies) if isinstance(body, Resumption)), default=0)
+        return self.folded(log[:begin]).as_of(resumption.version, bodies[begin:], newest.lineage + 1)
 
     def model(self, state: RoundsState, version: int, digest: str) -> Mass:
         for number in state.models:
@@ -133,16 +149,24 @@ class RoundsWorld(Numbers):
         raise Violation(f"there is no version {version} {digest}")
 
     def committed_model(self, state: RoundsState, version: int) -> Mass:
-        bodies = (self.thing(number) for number in state.log)
-        digests = (body.digest for body in bodies if isinstance(body, Merge) and body.version == version)
-        return self.model(state, version, next(digests, ""))
+        digests = {0: ""}
+        for body in map(self.thing, state.log):
+            if isinstance(body, Merge):
+                digests[body.version] = body.digest
+            if isinstance(body, Resumption):
+                digests = {v: digest for v, digest in digests.items() if v <= body.version}
+        return self.model(state, version, digests.get(version, ""))
 
     # --- what can happen
 
     def successors(self, state: RoundsState) -> Iterator[tuple[str, RoundsState]]:
         check(self, state)
         for event, after in chain(
-            self._pushes(state), self._log(state), self._lead(state), self._operator(state)
+            self._pushes(state),
+            self._log(state),
+            self._lead(state),
+            self._operator(state),
+            self._resumes(state),
         ):
             yield event, self._tidy(after)
         for index in range(len(state.crews)):
@@ -284,6 +308,33 @@ class RoundsWorld(Numbers):
         for group in books.groups:
             anew = group.history._replace(generation=group.history.generation + 1)
             yield f"{anew} is proposed", self._propose(after, Group(anew, Change.FORMED))
+
+    def _resumes(self, state: RoundsState) -> Iterator[tuple[str, RoundsState]]:
+        """Both groups begin anew. What the old ones do before they know of it they may as well have done
+        before it was so; what they have pushed stays on its way."""
+        if state.resumptions >= self.bounds.resumptions:
+            return
+        books = self.folded(state.log)
+        lineage, fresh = books.lineage + 1, self.number(Desk(Lead(self.bounds.shards, rules=self.lead)))
+        before = [body.version for body in map(self.thing, state.log) if isinstance(body, Resumption)]
+        for version in range(max(before, default=0), books.version + 1):
+            groups = [self.books.name(lineage, group) for group in "ab"]
+            formed = [Group(history, Change.FORMED) for history in groups]
+            log = (*state.log, *(self.number(body) for body in (Resumption(version), *formed)))
+            after = state._replace(log=log, desk=fresh, pending=None, resumptions=state.resumptions + 1)
+            pairs = zip(groups, state.crews, strict=True)
+            crews = tuple(self._refounded(after, history, number) for history, number in pairs)
+            yield f"resumes from {version}", after._replace(crews=crews)
+
+    def _refounded(self, state: RoundsState, history: History, before: int) -> int:
+        """A group with members of an old one."""
+        books, old = self.folded(state.log), self.thing(before)
+        if old.begins(books, len(state.log), self.rules) is not None:
+            raise Violation(f"{old.history} goes on in lineage {books.lineage}")
+        ledger = self.envoy.begins(history, books, old.ledger)
+        assert ledger is not None
+        crew = self._crew(ledger, self.committed_model(state, ledger.base), 1)
+        return self.number(replace(crew, lineage=books.lineage))
 
     # --- envoys
 

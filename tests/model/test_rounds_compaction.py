@@ -59,7 +59,7 @@ def cuts(log: Log, rules: CompactionRules) -> Iterator[Log]:
 
 def resumed(log: Log, version: int) -> Books:
     assert log.books is not None
-    return log.books.as_of(version, [entry.body for entry in log.entries if entry.body])
+    return log.books.as_of(version, [entry.body for entry in log.entries if entry.body], 2)
 
 
 class CutsToTheNewestVersion(CompactionRules):

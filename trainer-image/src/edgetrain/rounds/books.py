@@ -6,7 +6,7 @@ from enum import Enum
 from functools import reduce
 from typing import Self, TypeVar
 
-from edgetrain.rounds.data_record import DataRecord, NotTheirs
+from edgetrain.rounds.data_record import DataRecord, Fate, NotTheirs
 from edgetrain.rounds.entries import (
     NOBODY,
     Body,
@@ -49,6 +49,21 @@ class BookRules:
     def on_the_books(self, books: "Books", history: History) -> bool:
         """Whether it is a group, and this its generation."""
         return books.has(history)
+
+    def name(self, lineage: int, group: str) -> History:
+        """Of a group's first generation in this lineage: as long as the job lasts no other has that name, so
+        that nothing of an older lineage is taken for its work."""
+        return History(lineage, group, 1)
+
+    def of_another(self, books: "Books", history: History) -> bool:
+        """Whether it is of another lineage than the books."""
+        return history.lineage != books.lineage
+
+    def freed(self, data: DataRecord, histories: Iterable[History]) -> DataRecord:
+        """The data once these are of a lineage that is over."""
+        for history in histories:
+            data = data.give_back(history, data.of(history), trained=False)
+        return data
 
     def leases(self, books: "Books", contribution: Contribution) -> DataRecord:
         """The data once it is merged.
@@ -97,6 +112,7 @@ class Books:
     durable: int = 0
     last: bool = False
     council: Council = NOBODY
+    lineage: int = 1
     rules: BookRules = field(default_factory=BookRules, compare=False, hash=False)
 
     def has(self, history: History) -> bool:
@@ -109,7 +125,16 @@ class Books:
             NotAdmissible: it is not on the books.
         """
         found = next((group for group in self.groups if group.history == history), None)
-        return _needs(found, f"{history} is not on the books")
+        return _needs(found, self.why_not(history))
+
+    def why_not(self, history: History) -> str:
+        """Why nothing of it is merged, for whoever pushes; empty if it is on the books."""
+        if self.has(history):
+            return ""
+        if self.rules.of_another(self, history):
+            return f"{history} is not on the books, which are of lineage {self.lineage}"
+        other = next((g.history for g in self.groups if g.history.group == history.group), None)
+        return f"{history} is not on the books" + (f", {other} is" if other else "")
 
     def settlement(self, key: UpdateKey) -> Settlement:
         """What has become of the last update that its group has pushed.
@@ -126,20 +151,34 @@ class Books:
         """
         return reduce(lambda books, body: books.after(body), bodies, self)
 
-    def as_of(self, version: int, bodies: Iterable[Body]) -> Self:
-        """What is begun anew from `version`, where nothing newer is left: what was leased then is free again,
-        and no group is on the books. `self` are the books before the first of `bodies`.
+    def as_of(self, version: int, bodies: Iterable[Body], lineage: int) -> Self:
+        """What a new lineage begins with, from `version`, where nothing newer is left: what was leased then
+        is free again, and no group is on the books. `self` are the books before the first of `bodies`.
+
+        Who held the log holds it no more: a holder has another name in each lineage.
 
         Raises:
-            NotAdmissible: no such version follows from them.
+            NotAdmissible: no such version follows from them, or the lineage is not new.
         """
-        books = self
+        _needs(lineage > self.lineage, f"lineage {lineage} does not come after {self.lineage}")
+        books, bodies = self, tuple(bodies)
         for body in bodies:
             if books.version == version:
                 break
             books = books.after(body)
         _needs(books.version == version, f"there is no version {version}")
-        return reduce(lambda left, group: left._without(group.history), books.groups, books)
+        data = replace(
+            self.rules.freed(books.data, [group.history for group in books.groups]),
+            reissued=self._issued_in_vain(books, self.fold(bodies)),
+        )
+        return replace(books, data=data, groups=(), council=NOBODY, lineage=lineage)
+
+    def _issued_in_vain(self, then: Self, newest: Self) -> int:
+        """Positions that are issued anew though somebody may have trained on them, as far as is known:
+        those returned for that reason, those leased now, and those merged since `then`."""
+        leased = sum(newest.data.count(group.history) for group in newest.groups)
+        merged = newest.data.count(Fate.MERGED) - then.data.count(Fate.MERGED)
+        return newest.data.reissued + leased + merged
 
     def refuses(self, body: Body) -> str:
         """Why it must not be the next entry; empty if it may."""
@@ -198,7 +237,7 @@ class Books:
 
     def _named(self, contribution: Contribution, version: int) -> Self:
         history, rules = contribution.key.history, self.rules
-        _needs(rules.on_the_books(self, history), f"{history} is not on the books")
+        _needs(rules.on_the_books(self, history), self.why_not(history))
         _needs(rules.is_next(self, contribution), f"update {contribution.key.seq} is not its next one")
         base, since = contribution.base, self.group(history).since
         _needs(since <= base < version, f"{base} is not a version from {since} to {version - 1}")
@@ -223,7 +262,7 @@ class Books:
     def _leased(self, *leases: Lease) -> Self:
         data = self.data
         for lease in leases:
-            _needs(self.rules.on_the_books(self, lease.history), f"{lease.history} is not on the books")
+            _needs(self.rules.on_the_books(self, lease.history), self.why_not(lease.history))
             data = data.lease(lease.history, lease.blocks)
         return replace(self, data=data)
 
@@ -240,6 +279,7 @@ class Books:
         return self._without(group.history)
 
     def _formed(self, history: History) -> Self:
+        _needs(not self.rules.of_another(self, history), f"the books are of lineage {self.lineage}")
         before = next((g.history for g in self.groups if g.history.group == history.group), None)
         _needs(before is None or before < history, f"{before} is on the books")
         books = self._without(before) if before else self

@@ -124,7 +124,8 @@ class Council:
     """Who holds the log from here on: counted as soon as it is stored, committed or not."""
 
     holders: frozenset[str]
-    """Identities, each of one disk: who has lost its disk is somebody else."""
+    """Identities, each of one disk in one lineage: who has lost its disk is somebody else, and so is who
+    begins a new log. Nobody of a lineage that is over knows whom to tell anything."""
     witness: str = ""
 
     @property

@@ -53,6 +53,14 @@ class Lead:
         after = replace(self, staged=(*rest, replace(known, parts=known.parts | {part})))
         return after.settle(books)
 
+    def refuses(self, key: UpdateKey, books: Books) -> str:
+        """Why a push is not taken; empty if it is. The sender stops pushing it: it reads the log, and learns
+        there what has become of its update, or of its group."""
+        if not books.has(key.history):
+            return books.why_not(key.history)
+        settled = books.group(key.history).settled
+        return "" if key.seq == settled + 1 else f"update {settled} is the last that is settled"
+
     def whole(self, key: UpdateKey) -> Contribution | None:
         """One attempt at it that all shards hold; of several the first."""
         found = (s.update for s in self.staged if s.update.key == key and len(s.parts) == self.shards)
@@ -64,8 +72,7 @@ class Lead:
 
     def settle(self, books: Books) -> Self:
         """Without what is merged, refused, or of a generation that is over."""
-        open_ = {(group.history, group.settled + 1) for group in books.groups}
-        return replace(self, staged=tuple(s for s in self.staged if s.update.key in open_))
+        return replace(self, staged=tuple(s for s in self.staged if not self.refuses(s.update.key, books)))
 
     # --- entries
 
