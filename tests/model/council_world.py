@@ -56,6 +56,8 @@ class CouncilBounds:
     changes: int = 0
     """Of who is in the council, as a lead may make them."""
     newcomers: int = 0
+    witness_comes: bool = False
+    """The last of the newcomers is one."""
     most: int = 2
     """Entries in one message, or fewer."""
     by_terms: bool = False
@@ -75,14 +77,16 @@ class CouncilWorld(Numbers):
         self._memo: dict[tuple[int, Any], tuple[int, tuple[tuple[int, int], ...]]] = {}
         self._renamed = Renamed(self)
         self.size = self.council + self.bounds.newcomers
-        holders, newcomers = self.council - self.witness, range(self.council, self.size)
-        last = (holders,) if self.witness else ()
-        self._renamings = [
-            (*order, *last, *new) for order in permutations(range(holders)) for new in permutations(newcomers)
-        ]
-        names = [f"w{i}" for i in range(holders)]
         self._names = [f"w{i}" for i in range(self.size)]
-        founders = Council(frozenset(names), f"w{holders}" if self.witness else "")
+        place = self.council if self.witness else self.size if self.bounds.witness_comes else 0
+        self._witness = f"w{place - 1}" if place else ""
+        holders, newcomers = self.council - self.witness, self.size - self.bounds.witness_comes
+        self._renamings = [
+            (*order, *range(holders, self.council), *new, *range(newcomers, self.size))
+            for order in permutations(range(holders))
+            for new in permutations(range(self.council, newcomers))
+        ]
+        founders = Council(frozenset(self._names[:holders]), self._witness if self.witness else "")
         self._founding = Books(DataRecord.fresh(1, 1), council=founders)
 
     def member(self, state: CouncilState, index: int) -> CouncilMember:
@@ -95,7 +99,7 @@ class CouncilWorld(Numbers):
             CouncilMember(
                 name,
                 Log(books=self._founding if name in council.holders else None),
-                witness=name == council.witness,
+                witness=name == self._witness,
                 rules=self.rules,
             )
             for name in self._names
@@ -152,8 +156,9 @@ class CouncilWorld(Numbers):
         come = [frozenset(), *(frozenset({name}) for name in self._names if name not in now.members)]
         leave = [frozenset(), *(frozenset({name}) for name in sorted(now.members))]
         for new, old in product(come, leave):
-            witness = "" if now.witness in old else now.witness
-            after = Council((now.holders | new) - old, witness)
+            members = (now.members | new) - old
+            witness = {self._witness} & members
+            after = Council(members - witness, "".join(witness))
             if after != now and after.holders and lead.may_change(after):
                 yield after
 
@@ -251,7 +256,7 @@ class CouncilWorld(Numbers):
             case "cut":
                 return member.cut(rest[0]), ()
             case "call":
-                return member.call(rest[0])
+                return member.call(rest[0], self._names[self.council :])
             case "propose":
                 return member.propose(next_body(member.log), ""), ()
             case "tell":

@@ -171,7 +171,7 @@ class Books:
             self.rules.freed(books.data, [group.history for group in books.groups]),
             reissued=self._issued_in_vain(books, self.fold(bodies)),
         )
-        return replace(books, data=data, groups=(), council=NOBODY, lineage=lineage)
+        return replace(books, data=data, groups=(), council=NOBODY, lineage=lineage, last=False)
 
     def _issued_in_vain(self, then: Self, newest: Self) -> int:
         """Positions that are issued anew though somebody may have trained on them, as far as is known:

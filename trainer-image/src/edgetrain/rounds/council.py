@@ -5,6 +5,7 @@ of it is sent. When to call is decided elsewhere: whoever calls, in whatever ord
 was committed is lost, and no two entries of one index are ever committed.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
@@ -79,8 +80,9 @@ class CouncilMember:
 
     # --- what it does by itself
 
-    def call(self, term: int) -> Next:
-        """Ask the others for their votes.
+    def call(self, term: int, newcomers: Collection[str] = ()) -> Next:
+        """Ask the others for their votes. Newcomers are asked as well: they count for nothing, and may be the
+        only ones left who have what another holder stored before it was lost.
 
         Raises:
             ValueError: it must not lead, or has promised this term.
@@ -91,7 +93,8 @@ class CouncilMember:
         asking = Call(term, self.name, self.rules.ends(log), log.committed)
         calling = replace(self, log=log, part=Calling(frozenset()))
         after, told = calling._count_votes()
-        return after, (*(Tell(other, asking) for other in sorted(self._others)), *told)
+        asked = sorted(self._others | (set(newcomers) - {self.name}))
+        return after, (*(Tell(other, asking) for other in asked), *told)
 
     def propose(self, body: Body, digest: str) -> Self:
         """Write an entry, as the lead; it is then to be stored by others.
@@ -105,11 +108,15 @@ class CouncilMember:
             raise ValueError(f"{self.name} cannot have {sorted(body.members)} follow {sorted(self.council)}")
         return replace(self, log=self.log.append(body, digest))._count_stored(self.part)
 
+    @property
+    def changes(self) -> bool:
+        """Whether it leads, and one may come or leave with its next entry."""
+        log, rules = self.log, self.rules
+        return self.leads and rules.change_before_is_over(log) and rules.own_term_is_committed(log)
+
     def may_change(self, council: Council) -> bool:
         """Whether it may be the next entry of this lead."""
-        log, rules = self.log, self.rules
-        over = rules.change_before_is_over(log) and rules.own_term_is_committed(log)
-        return over and rules.one_at_a_time(rules.council(log), council)
+        return self.changes and self.rules.one_at_a_time(self.rules.council(self.log), council)
 
     def tell(self, holder: str, most: int = MOST_ENTRIES) -> tuple[Tell, ...]:
         """The first `most` entries that `holder` lacks, as far as the lead knows; to be said again while it
@@ -242,14 +249,15 @@ class CouncilMember:
         return opened, ()
 
     def _count_stored(self, leading: Leading) -> Self:
-        log = self.log
+        log, council, rules = self.log, self.council, self.rules
         for entry in reversed(log.after(log.committed)):
-            here = {self.name, *(holder for holder, index in leading.stored if index >= entry.index)}
-            if self.rules.commits(entry.term, log.promised) and self.rules.stored_by_enough(
-                here & self.council, self.council
-            ):
+            here = {
+                self.name,
+                *(holder for holder, index in leading.stored if index >= entry.index),
+            } & council
+            if rules.commits(entry.term, log.promised) and rules.stored_by_enough(here, council):
                 log = log.commit(entry.index)
                 break
-        # Not while only its return is yet to be committed: it would step down in each term that it wins.
-        left = self.name not in self.council | log.council(log.committed).members
+        # Not while only its return is yet to be committed: it would step down in each term it wins.
+        left = self.name not in council | log.council(log.committed).members
         return replace(self, log=log, part=FOLLOWING if left else leading)
