@@ -123,7 +123,8 @@ class Crew:
         if not flying or not self.mates[self.speaker].alive:
             return None
         digest = f"{flying.key.history.group}{flying.key.seq} of {self.lineage} by {self.attempt}"
-        return Contribution(flying.key, digest, flying.base, flying.blocks, len(flying.blocks))
+        count = len(flying.blocks)
+        return Contribution(flying.key, digest, flying.base, flying.blocks, count, self.attempt)
 
     # --- turns
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgetrain.rounds.books import Books, Settlement
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.entries import Body, Merge, Return, UpdateKey
+from edgetrain.rounds.lead import Lead
 from tests.model.crew import Crew, Mass, work
 from tests.model.search import Violation
 
@@ -29,6 +30,7 @@ def check(world: RoundsWorld, state: RoundsState) -> None:
             no_work_is_dropped_before_it_is_settled(books, crew)
             what_became_of_an_update_is_in_the_books(books, crew, log)
     no_position_is_trained_by_two(books, crews, log)
+    no_more_is_staged_than_an_update_of_each_group(books, world.thing(state.desk).lead)
     nothing_of_a_lineage_that_is_over_is_merged(log)
     data_are_leased_to_groups_on_the_books_alone(books)
 
@@ -96,6 +98,15 @@ def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], log: Iter
             held.update(in_hand & leased)
     if twice := [position for position, count in held.items() if count > 1]:
         raise Violation(f"positions {twice} are trained by two")
+
+
+def no_more_is_staged_than_an_update_of_each_group(books: Books, lead: Lead) -> None:
+    """I17."""
+    parts = Counter({group.history: 0 for group in books.groups})
+    for staged in lead.staged:
+        parts[staged.update.key.history] += len(staged.parts)
+    if len(parts) > len(books.groups) or max(parts.values()) > lead.shards:
+        raise Violation("more is staged than one update of each group")
 
 
 def nothing_of_a_lineage_that_is_over_is_merged(log: Iterable[Body]) -> None:

@@ -230,10 +230,13 @@ class RoundsWorld(Numbers):
     def _arrives(self, desk_number: int, number: int, log: tuple[int, ...]) -> int:
         (update, part), desk = self.thing(number), self.thing(desk_number)
         lead = desk.lead.on_part(update, part, self.folded(log))
+        if lead == desk.lead:
+            return desk_number
         under = next((s.update.digest for s in lead.staged if self.lead.same(s.update, update)), None)
         if under is None:
             return desk_number
-        now = {b[:3]: b[3] for b in desk.bytes} | {(update.key, under, part): update.digest}
+        held = {(s.update.key, s.update.digest, p) for s in lead.staged for p in s.parts}
+        now = {b[:3]: b[3] for b in desk.bytes if b[:3] in held} | {(update.key, under, part): update.digest}
         return self.number(Desk(lead, frozenset((*b, actual) for b, actual in now.items())))
 
     def _lead(self, state: RoundsState) -> Iterator[tuple[str, RoundsState]]:

@@ -25,8 +25,8 @@ BY_TERMS = [
     (4, True, CouncilBounds(calls=2, proposals=0, by_terms=True)),
     (3, False, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
     (3, True, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
-    (1, False, CouncilBounds(calls=2, proposals=1, cuts=1, changes=2, newcomers=1, by_terms=True)),
-    (2, False, CouncilBounds(calls=2, proposals=0, changes=1, newcomers=1, by_terms=True)),
+    (1, False, CouncilBounds(calls=2, proposals=1, cuts=1, changes=2, newcomers=1, most=1, by_terms=True)),
+    (2, False, CouncilBounds(calls=2, proposals=0, changes=1, newcomers=1, most=1, by_terms=True)),
     (3, True, CouncilBounds(calls=2, proposals=0, changes=1, most=1, by_terms=True)),
     (
         2,
@@ -35,9 +35,10 @@ BY_TERMS = [
             calls=2, proposals=0, changes=1, newcomers=1, witness_comes=True, most=1, by_terms=True
         ),
     ),
-    (3, False, CouncilBounds(calls=2, proposals=0, changes=2, most=1, by_terms=True)),
+    (3, False, CouncilBounds(calls=2, proposals=0, changes=1, most=1, by_terms=True)),
 ]
 DEEP = [
+    (3, False, CouncilBounds(calls=2, proposals=0, changes=2, most=1, by_terms=True)),
     (3, False, CouncilBounds(calls=2, proposals=0, changes=1, newcomers=1, by_terms=True)),
     (3, False, CouncilBounds(calls=2, proposals=0, changes=2, by_terms=True)),
     (2, False, CouncilBounds(calls=2, proposals=0, changes=2, newcomers=1, by_terms=True)),

@@ -171,6 +171,13 @@ class TakesOtherBytes(LeadRules):
         return one.key == other.key
 
 
+class KeepsEveryAttempt(LeadRules):
+    """Whichever is whole first is merged."""
+
+    def beside(self, held: Contribution, come: Contribution) -> bool:
+        return True
+
+
 class LeasesOutsideTheLog(LeadRules):
     """A lease counts when the lead has written it."""
 
@@ -234,6 +241,11 @@ BROKEN: list[tuple[dict[str, Any], RoundsBounds, str]] = [
         {"lead": TakesOtherBytes()},
         RoundsBounds(2, mates=2, crashes=1, shards=2, staged=True),
         "bytes of another",
+    ),
+    (
+        {"lead": KeepsEveryAttempt()},
+        RoundsBounds(1, mates=2, crashes=1, shards=2, staged=True),
+        "more is staged",
     ),
     ({"lead": LeasesOutsideTheLog()}, RoundsBounds(3, leads=1), "has not leased"),
     (

@@ -41,6 +41,7 @@ def goes_on(world: RoundsWorld, state: RoundsState) -> Iterator[RoundsState]:
         RoundsBounds(2, mates=2, regroups=1),
         RoundsBounds(2, crashes=1, regroups=1),
         RoundsBounds(1, resumptions=1, leads=1),
+        RoundsBounds(1, mates=2, crashes=1, shards=2, staged=True),
     ],
     ids=str,
 )

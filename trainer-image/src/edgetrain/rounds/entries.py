@@ -28,6 +28,8 @@ class Contribution:
     """Of the run's positions: what was trained on."""
     steps: int
     """That the optimiser took, skipped ones left out."""
+    attempt: int = 0
+    """Rises with each who encodes it."""
 
 
 @dataclass(frozen=True)
