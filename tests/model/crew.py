@@ -83,6 +83,8 @@ class Crew:
     envoy: Envoy = NO_ENVOY
     speaker: int = 0
     """Which mate is the envoy."""
+    lineage: int = 1
+    """In which it was founded, whatever it is called."""
     attempt: int = 0
     """Rises with each envoy: each encodes anew, with other bytes."""
     formation: int = 0
@@ -120,8 +122,9 @@ class Crew:
         flying = self.mates[self.speaker].ledger.in_flight
         if not flying or not self.mates[self.speaker].alive:
             return None
-        digest = f"{flying.key.history.group}{flying.key.seq} by {self.attempt}"
-        return Contribution(flying.key, digest, flying.base, flying.blocks, len(flying.blocks))
+        digest = f"{flying.key.history.group}{flying.key.seq} of {self.lineage} by {self.attempt}"
+        count = len(flying.blocks)
+        return Contribution(flying.key, digest, flying.base, flying.blocks, count, self.attempt)
 
     # --- turns
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from edgetrain.rounds.books import Books
+from edgetrain.rounds.books import Books, Settlement
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.entries import Body, Merge, Return, UpdateKey
+from edgetrain.rounds.lead import Lead
 from tests.model.crew import Crew, Mass, work
 from tests.model.search import Violation
 
@@ -27,7 +28,11 @@ def check(world: RoundsWorld, state: RoundsState) -> None:
         parameters_are_a_version_and_the_work_since(world, state, crew)
         if books.has(crew.history):
             no_work_is_dropped_before_it_is_settled(books, crew)
+            what_became_of_an_update_is_in_the_books(books, crew, log)
     no_position_is_trained_by_two(books, crews, log)
+    no_more_is_staged_than_an_update_of_each_group(books, world.thing(state.desk).lead)
+    nothing_of_a_lineage_that_is_over_is_merged(log)
+    data_are_leased_to_groups_on_the_books_alone(books)
 
 
 def each_merged_step_counts_one_part_in_all_groups(books: Books, log: Iterable[Body], model: Mass) -> None:
@@ -58,6 +63,20 @@ def no_work_is_dropped_before_it_is_settled(books: Books, crew: Crew) -> None:
         raise Violation(f"{lost} is neither merged nor returned, and its group has it no more")
 
 
+def what_became_of_an_update_is_in_the_books(books: Books, crew: Crew, log: Iterable[Body]) -> None:
+    """Its entry may be cut off by then."""
+    if (flying := crew.ledger.in_flight) is None:
+        return
+    told = Settlement.OPEN
+    for body in log:
+        if isinstance(body, Merge) and any(c.key == flying.key for c in body.contributions):
+            told = Settlement.MERGED
+        if isinstance(body, Return) and (body.history, body.seq) == flying.key:
+            told = Settlement.RETURNED
+    if told is not books.settlement(flying.key):
+        raise Violation(f"{flying.key} is {told.value}, and the books say otherwise")
+
+
 def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], log: Iterable[Body]) -> None:
     """I5, I13, I14: what a group on the books has in hand was leased to it by the log, and is no other's,
     unless the log says that it was returned."""
@@ -79,6 +98,31 @@ def no_position_is_trained_by_two(books: Books, crews: Iterable[Crew], log: Iter
             held.update(in_hand & leased)
     if twice := [position for position, count in held.items() if count > 1]:
         raise Violation(f"positions {twice} are trained by two")
+
+
+def no_more_is_staged_than_an_update_of_each_group(books: Books, lead: Lead) -> None:
+    """I17."""
+    parts = Counter({group.history: 0 for group in books.groups})
+    for staged in lead.staged:
+        parts[staged.update.key.history] += len(staged.parts)
+    if len(parts) > len(books.groups) or max(parts.values()) > lead.shards:
+        raise Violation("more is staged than one update of each group")
+
+
+def nothing_of_a_lineage_that_is_over_is_merged(log: Iterable[Body]) -> None:
+    """Whatever its group is called."""
+    lineage = 1
+    for body in log:
+        lineage += not isinstance(body, Body)
+        if isinstance(body, Merge) and any(f" of {lineage} " not in c.digest for c in body.contributions):
+            raise Violation(f"an update of another lineage than {lineage} is merged")
+
+
+def data_are_leased_to_groups_on_the_books_alone(books: Books) -> None:
+    """What was leased to others is free again."""
+    owners = {part.owner for part in books.data.parts if not isinstance(part.owner, Fate)}
+    if strange := owners - {group.history for group in books.groups}:
+        raise Violation(f"data are leased to {strange}, which are not on the books")
 
 
 def check_bytes(there: frozenset[tuple[UpdateKey, str, int, str]], merge: Merge) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from edgetrain.rounds.books import BookRules, Books
 from edgetrain.rounds.data_record import DataRecord
-from edgetrain.rounds.entries import Body, Change, Group, Lease, Merge, Settings, UpdateKey
+from edgetrain.rounds.entries import Body, Change, Durable, Group, Lease, Merge, Settings, UpdateKey
 from edgetrain.rounds.envoy import EnvoyRules, Ledger
 from edgetrain.rounds.lead import Lead, LeadRules
 from edgetrain.rounds.mass import MassRules
@@ -41,6 +41,12 @@ class Desk(NamedTuple):
     """(key, digest it is staged under, part, digest of what is there)"""
 
 
+class Resumption(NamedTuple):
+    """In a chain of logs: the job begins a new one from this version, in the next lineage."""
+
+    version: int
+
+
 class RoundsState(NamedTuple):
     log: tuple[int, ...]
     desk: int
@@ -56,6 +62,8 @@ class RoundsState(NamedTuple):
     regroups: int = 0
     settings: int = 0
     reissues: int = 0
+    durables: int = 0
+    resumptions: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,10 @@ class RoundsBounds:
     settings: int = 0
     reissues: int = 0
     """Groups that are taken for gone too long, which may be so or not."""
+    durables: int = 0
+    """Versions that the log says to be durable."""
+    resumptions: int = 0
+    """Of the whole job, from any version."""
     mates: int = 1
     """Of group a; group b has one."""
     turn_by_turn: bool = False
@@ -119,8 +131,15 @@ class RoundsWorld(Numbers):
 
     def folded(self, log: tuple[int, ...]) -> Books:
         if log not in self._books:
-            self._books[log] = self.folded(log[:-1]).after(self.thing(log[-1]))
+            before, body = self.folded(log[:-1]), self.thing(log[-1])
+            resumes = isinstance(body, Resumption)
+            self._books[log] = self._resumed(log, before) if resumes else before.after(body)
         return self._books[log]
+
+    def _resumed(self, log: tuple[int, ...], newest: Books) -> Books:
+        *bodies, resumption = (self.thing(number) for number in log)
+        begin = max((i + 1 for i, body in enumerate(bodies) if isinstance(body, Resumption)), default=0)
+        return self.folded(log[:begin]).as_of(resumption.version, bodies[begin:], newest.lineage + 1)
 
     def model(self, state: RoundsState, version: int, digest: str) -> Mass:
         for number in state.models:
@@ -130,16 +149,24 @@ class RoundsWorld(Numbers):
         raise Violation(f"there is no version {version} {digest}")
 
     def committed_model(self, state: RoundsState, version: int) -> Mass:
-        bodies = (self.thing(number) for number in state.log)
-        digests = (body.digest for body in bodies if isinstance(body, Merge) and body.version == version)
-        return self.model(state, version, next(digests, ""))
+        digests = {0: ""}
+        for body in map(self.thing, state.log):
+            if isinstance(body, Merge):
+                digests[body.version] = body.digest
+            if isinstance(body, Resumption):
+                digests = {v: digest for v, digest in digests.items() if v <= body.version}
+        return self.model(state, version, digests.get(version, ""))
 
     # --- what can happen
 
     def successors(self, state: RoundsState) -> Iterator[tuple[str, RoundsState]]:
         check(self, state)
         for event, after in chain(
-            self._pushes(state), self._log(state), self._lead(state), self._operator(state)
+            self._pushes(state),
+            self._log(state),
+            self._lead(state),
+            self._operator(state),
+            self._resumes(state),
         ):
             yield event, self._tidy(after)
         for index in range(len(state.crews)):
@@ -203,10 +230,13 @@ class RoundsWorld(Numbers):
     def _arrives(self, desk_number: int, number: int, log: tuple[int, ...]) -> int:
         (update, part), desk = self.thing(number), self.thing(desk_number)
         lead = desk.lead.on_part(update, part, self.folded(log))
+        if lead == desk.lead:
+            return desk_number
         under = next((s.update.digest for s in lead.staged if self.lead.same(s.update, update)), None)
         if under is None:
             return desk_number
-        now = {b[:3]: b[3] for b in desk.bytes} | {(update.key, under, part): update.digest}
+        held = {(s.update.key, s.update.digest, p) for s in lead.staged for p in s.parts}
+        now = {b[:3]: b[3] for b in desk.bytes if b[:3] in held} | {(update.key, under, part): update.digest}
         return self.number(Desk(lead, frozenset((*b, actual) for b, actual in now.items())))
 
     def _lead(self, state: RoundsState) -> Iterator[tuple[str, RoundsState]]:
@@ -237,6 +267,10 @@ class RoundsWorld(Numbers):
         if state.settings < self.bounds.settings:
             after = state._replace(settings=state.settings + 1)
             yield "proposes settings", self._propose(after, Settings(books.settings.number + 1, ""))
+        if state.durables < self.bounds.durables:
+            after = state._replace(durables=state.durables + 1)
+            for version in range(books.durable + 1, books.version + 1):
+                yield f"{version} is durable", self._propose(after, Durable(version, ("n1", "n2")))
 
     def _merges(
         self, state: RoundsState, desk: Desk, keys: tuple[UpdateKey, ...], books: Books
@@ -277,6 +311,33 @@ class RoundsWorld(Numbers):
         for group in books.groups:
             anew = group.history._replace(generation=group.history.generation + 1)
             yield f"{anew} is proposed", self._propose(after, Group(anew, Change.FORMED))
+
+    def _resumes(self, state: RoundsState) -> Iterator[tuple[str, RoundsState]]:
+        """Both groups begin anew. What the old ones do before they know of it they may as well have done
+        before it was so; what they have pushed stays on its way."""
+        if state.resumptions >= self.bounds.resumptions:
+            return
+        books = self.folded(state.log)
+        lineage, fresh = books.lineage + 1, self.number(Desk(Lead(self.bounds.shards, rules=self.lead)))
+        before = [body.version for body in map(self.thing, state.log) if isinstance(body, Resumption)]
+        for version in range(max(before, default=0), books.version + 1):
+            groups = [self.books.name(lineage, group) for group in "ab"]
+            formed = [Group(history, Change.FORMED) for history in groups]
+            log = (*state.log, *(self.number(body) for body in (Resumption(version), *formed)))
+            after = state._replace(log=log, desk=fresh, pending=None, resumptions=state.resumptions + 1)
+            pairs = zip(groups, state.crews, strict=True)
+            crews = tuple(self._refounded(after, history, number) for history, number in pairs)
+            yield f"resumes from {version}", after._replace(crews=crews)
+
+    def _refounded(self, state: RoundsState, history: History, before: int) -> int:
+        """A group with members of an old one."""
+        books, old = self.folded(state.log), self.thing(before)
+        if old.begins(books, len(state.log), self.rules) is not None:
+            raise Violation(f"{old.history} goes on in lineage {books.lineage}")
+        ledger = self.envoy.begins(history, books, old.ledger)
+        assert ledger is not None
+        crew = self._crew(ledger, self.committed_model(state, ledger.base), 1)
+        return self.number(replace(crew, lineage=books.lineage))
 
     # --- envoys
 

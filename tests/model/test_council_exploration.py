@@ -5,6 +5,7 @@ import os
 import pytest
 
 from edgetrain.rounds.council_rules import CouncilRules
+from edgetrain.rounds.log import NOTHING, Log
 from tests.model.council_world import CouncilBounds, CouncilState, CouncilWorld
 from tests.model.search import Explored, Violation, search
 
@@ -13,6 +14,7 @@ EVERY_ORDER = [
     (3, False, CouncilBounds(calls=1, proposals=1, restarts=1)),
     (2, False, CouncilBounds(calls=3, proposals=1)),
     (3, True, CouncilBounds(calls=2, proposals=0, most=1)),
+    (2, False, CouncilBounds(calls=2, proposals=1, cuts=1)),
 ]
 BY_TERMS = [
     (3, False, CouncilBounds(calls=3, proposals=0, by_terms=True)),
@@ -21,8 +23,28 @@ BY_TERMS = [
     (3, True, CouncilBounds(calls=2, proposals=1, losses=1, by_terms=True)),
     (4, False, CouncilBounds(calls=2, proposals=0, by_terms=True)),
     (4, True, CouncilBounds(calls=2, proposals=0, by_terms=True)),
+    (3, False, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
+    (3, True, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
+    (1, False, CouncilBounds(calls=2, proposals=1, cuts=1, changes=2, newcomers=1, most=1, by_terms=True)),
+    (2, False, CouncilBounds(calls=2, proposals=0, changes=1, newcomers=1, most=1, by_terms=True)),
+    (3, True, CouncilBounds(calls=2, proposals=0, changes=1, most=1, by_terms=True)),
+    (
+        2,
+        False,
+        CouncilBounds(
+            calls=2, proposals=0, changes=1, newcomers=1, witness_comes=True, most=1, by_terms=True
+        ),
+    ),
+    (3, False, CouncilBounds(calls=2, proposals=0, changes=1, most=1, by_terms=True)),
 ]
 DEEP = [
+    (3, False, CouncilBounds(calls=2, proposals=0, changes=2, most=1, by_terms=True)),
+    (3, False, CouncilBounds(calls=2, proposals=0, changes=1, newcomers=1, by_terms=True)),
+    (3, False, CouncilBounds(calls=2, proposals=0, changes=2, by_terms=True)),
+    (2, False, CouncilBounds(calls=2, proposals=0, changes=2, newcomers=1, by_terms=True)),
+    (3, False, CouncilBounds(calls=3, proposals=0, cuts=1, by_terms=True)),
+    (3, False, CouncilBounds(calls=2, proposals=1, cuts=2, by_terms=True)),
+    (3, True, CouncilBounds(calls=2, proposals=1, cuts=1, by_terms=True)),
     (3, True, CouncilBounds(calls=1, proposals=1)),
     (3, False, CouncilBounds(calls=2, proposals=1, most=1)),
     (3, True, CouncilBounds(calls=2, proposals=0, losses=1, most=1)),
@@ -56,7 +78,7 @@ def committed(state: CouncilState) -> int:
 @pytest.mark.parametrize(("size", "witness", "bounds"), [*EVERY_ORDER, *BY_TERMS])
 def test_what_is_committed_stays(size: int, witness: bool, bounds: CouncilBounds) -> None:
     explored = explore(CouncilWorld(size, bounds, witness=witness))
-    assert explored.committed == bounds.calls + bounds.proposals, explored
+    assert explored.committed == bounds.calls + bounds.proposals + bounds.changes, explored
     assert explored.states > 400, explored
 
 
@@ -102,10 +124,38 @@ class CommitsOthersEntries(CouncilRules):
         return True
 
 
-class ForgetsAndVotes(CouncilRules):
+class ForgetsWhatIsNotCommitted(CouncilRules):
+    """Whatever is stored may be cut off."""
+
+    def may_forget(self, index, log):  # type: ignore[no-untyped-def]
+        return True
+
+
+class EndsWithWhatIsLeft(CouncilRules):
+    """A log that is all cut off is compared as one without entries."""
+
+    def ends(self, log):  # type: ignore[no-untyped-def]
+        return log.entries[-1].stamp if log.entries else NOTHING
+
+
+class ComesBackAsWhoItWas(CouncilRules):
     """Who has lost its disk goes on as if it had promised nothing."""
 
-    def votes_after_loss(self) -> bool:
+    def name_after_loss(self, name: str, fresh: str) -> str:
+        return name
+
+
+class ReplacesOneByAnother(CouncilRules):
+    """In one entry."""
+
+    def one_at_a_time(self, before, after):  # type: ignore[no-untyped-def]
+        return len(before.members) == len(after.members)
+
+
+class ChangesBeforeTheLastIsCommitted(CouncilRules):
+    """One after another, each of one member."""
+
+    def change_before_is_over(self, log: Log) -> bool:
         return True
 
 
@@ -116,8 +166,18 @@ BROKEN = [
     (VotesTwice, 3, CouncilBounds(calls=2, proposals=0)),
     (HalfWins, 2, CouncilBounds(calls=2, proposals=0)),
     (CommitsOthersEntries, 3, CouncilBounds(calls=4, proposals=0, most=1, by_terms=True)),
-    (ForgetsAndVotes, 3, CouncilBounds(calls=2, proposals=0, losses=1)),
+    (ForgetsWhatIsNotCommitted, 2, CouncilBounds(calls=2, proposals=0, cuts=1)),
+    (EndsWithWhatIsLeft, 3, CouncilBounds(calls=2, proposals=0, cuts=1, by_terms=True)),
+    (ComesBackAsWhoItWas, 3, CouncilBounds(calls=2, proposals=0, losses=1)),
 ]
+CHANGING = [
+    (ReplacesOneByAnother, CouncilBounds(calls=2, proposals=0, changes=1, newcomers=1, by_terms=True)),
+    (
+        ChangesBeforeTheLastIsCommitted,
+        CouncilBounds(calls=2, proposals=0, changes=2, most=1, by_terms=True),
+    ),
+]
+"""The shortest way is soon found, where that of a hunt is lost in calls."""
 
 
 @pytest.mark.parametrize(("rules", "size", "bounds"), BROKEN)
@@ -126,3 +186,11 @@ def test_the_exploration_notices_a_broken_rule(
 ) -> None:
     with pytest.raises(Violation):
         explore(CouncilWorld(size, bounds, rules()), hunt=True)
+
+
+@pytest.mark.parametrize(("rules", "bounds"), CHANGING)
+def test_the_exploration_notices_a_broken_rule_of_changes(
+    rules: type[CouncilRules], bounds: CouncilBounds
+) -> None:
+    with pytest.raises(Violation):
+        explore(CouncilWorld(3, bounds, rules()))

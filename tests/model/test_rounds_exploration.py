@@ -2,19 +2,21 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edgetrain.data import Block
 from edgetrain.rounds.blocks import without
-from edgetrain.rounds.books import BookRules
+from edgetrain.rounds.books import BookRules, Books, OnBooks, Settlement
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.entries import Body, Contribution, Lease
 from edgetrain.rounds.envoy import EnvoyRules, Ledger
 from edgetrain.rounds.lead import LeadRules
 from edgetrain.rounds.mass import MassRules
 from edgetrain.rounds.turn import Apply, Held, Place, Step, Turn, TurnRules
+from edgetrain_protocol.history import History
 from tests.model.rounds_world import RoundsBounds, RoundsState, RoundsWorld
 from tests.model.search import Explored, Violation, itself, search
 
@@ -32,8 +34,11 @@ BOUNDS = [
     RoundsBounds(2, mates=2, breaks=1, crashes=1, turn_by_turn=True),
     RoundsBounds(2, crashes=1, regroups=1),
     RoundsBounds(2, mates=2, regroups=1),
+    RoundsBounds(1, resumptions=1, leads=1),
+    RoundsBounds(1, resumptions=2),
 ]
 DEEP = [
+    RoundsBounds(2, resumptions=1),
     RoundsBounds(2, leads=1, reissues=1),
     RoundsBounds(4),
     RoundsBounds(3, mates=2, breaks=1, turn_by_turn=True),
@@ -74,7 +79,7 @@ def test_whoever_begins_anew_from_a_version_has_its_data() -> None:
     for log, state in logs.items():
         bodies = [world.thing(number) for number in log]
         for version in range(world.folded(log).version + 1):
-            data = world.folded(()).as_of(version, bodies).data
+            data = world.folded(()).as_of(version, bodies, 2).data
             parts = world.committed_model(state, version).parts
             assert sorted(step.position for step, _ in parts) == positions(data.of(Fate.MERGED))
             assert len(parts) + data.count(Fate.FREE) == 3
@@ -98,6 +103,44 @@ class DropsAtAcknowledgement(EnvoyRules):
 
     def settled(self, ledger, books, acknowledged):  # type: ignore[no-untyped-def]
         return acknowledged or super().settled(ledger, books, acknowledged)
+
+
+class GuessesFromTheVersion(EnvoyRules):
+    """The entry is cut off: that there is a newer version is taken for the update's being merged."""
+
+    def settled(self, ledger: Ledger, books: Books, acknowledged: bool) -> bool:
+        return ledger.in_flight is not None and books.version > ledger.in_flight.base
+
+
+class NamesByGroupAlone(BookRules):
+    """As if there were one lineage."""
+
+    def name(self, lineage: int, group: str) -> History:
+        return History(1, group, 1)
+
+    def of_another(self, books: Books, history: History) -> bool:
+        return False
+
+
+class LeavesDataLeased(BookRules):
+    """To groups of the lineage that is over."""
+
+    def freed(self, data, histories):  # type: ignore[no-untyped-def]
+        return data
+
+
+class TakesItsWorkAlong(EnvoyRules):
+    """Into the new lineage, under the new name."""
+
+    def begins(self, history, books, before):  # type: ignore[no-untyped-def]
+        return before and replace(before, history=history)
+
+
+class SettledIsMerged(BookRules):
+    """The books say how far a group's updates are settled, and no more."""
+
+    def settlement(self, group: OnBooks, seq: int) -> Settlement:
+        return Settlement.OPEN if group.settled < seq else Settlement.MERGED
 
 
 class TakesUncommittedVersions(EnvoyRules):
@@ -126,6 +169,13 @@ class TakesOtherBytes(LeadRules):
 
     def same(self, one: Contribution, other: Contribution) -> bool:
         return one.key == other.key
+
+
+class KeepsEveryAttempt(LeadRules):
+    """Whichever is whole first is merged."""
+
+    def beside(self, held: Contribution, come: Contribution) -> bool:
+        return True
 
 
 class LeasesOutsideTheLog(LeadRules):
@@ -179,6 +229,11 @@ BROKEN: list[tuple[dict[str, Any], RoundsBounds, str]] = [
         RoundsBounds(2, leads=1, staged=True),
         "neither merged nor returned",
     ),
+    ({"envoy": GuessesFromTheVersion()}, RoundsBounds(2), "neither merged nor returned"),
+    ({"books": SettledIsMerged()}, RoundsBounds(2, reissues=1), "the books say otherwise"),
+    ({"books": NamesByGroupAlone()}, RoundsBounds(1, resumptions=1), "has not leased"),
+    ({"books": LeavesDataLeased()}, RoundsBounds(1, resumptions=1), "not on the books"),
+    ({"envoy": TakesItsWorkAlong()}, RoundsBounds(1, resumptions=1), "and the work since"),
     ({"envoy": TakesUncommittedVersions()}, RoundsBounds(2, leads=1, early=True), "there is no version"),
     ({"envoy": SplitsWithoutEntry()}, RoundsBounds(2, mates=2), "trained by two"),
     ({"envoy": BelievesAStaleLog()}, RoundsBounds(2, mates=2, crashes=1), "has not leased"),
@@ -186,6 +241,11 @@ BROKEN: list[tuple[dict[str, Any], RoundsBounds, str]] = [
         {"lead": TakesOtherBytes()},
         RoundsBounds(2, mates=2, crashes=1, shards=2, staged=True),
         "bytes of another",
+    ),
+    (
+        {"lead": KeepsEveryAttempt()},
+        RoundsBounds(1, mates=2, crashes=1, shards=2, staged=True),
+        "more is staged",
     ),
     ({"lead": LeasesOutsideTheLog()}, RoundsBounds(3, leads=1), "has not leased"),
     (

@@ -40,6 +40,8 @@ def goes_on(world: RoundsWorld, state: RoundsState) -> Iterator[RoundsState]:
         RoundsBounds(2, mates=2, breaks=1, crashes=1, turn_by_turn=True),
         RoundsBounds(2, mates=2, regroups=1),
         RoundsBounds(2, crashes=1, regroups=1),
+        RoundsBounds(1, resumptions=1, leads=1),
+        RoundsBounds(1, mates=2, crashes=1, shards=2, staged=True),
     ],
     ids=str,
 )
@@ -49,7 +51,7 @@ def test_from_every_state_the_end_is_reached(bounds: RoundsBounds) -> None:
     search(
         world.start(), world.successors, itself, lambda s: len(s.log), states.append, most=500_000, hunt=False
     )
-    world.bounds = replace(bounds, leads=0, breaks=0, crashes=0, regroups=0, settings=0)
+    world.bounds = replace(bounds, leads=0, breaks=0, crashes=0, regroups=0, settings=0, resumptions=0)
     able = [state for state in states[:: len(states) // 200 or 1] if not lost_for_good(world, state)]
     assert len(able) > 30
     for state in able:

@@ -124,14 +124,19 @@ def test_a_fold_takes_a_group_with_nothing_unmerged_off_the_books() -> None:
 
 def test_who_begins_anew_from_a_version_has_the_data_as_of_that_one() -> None:
     bodies: list[Body] = [merge(1, update(A, 1, FIRST)), merge(2, update(B, 1, SECOND)), Last(2)]
-    books = LEASED.as_of(1, bodies)
+    books = LEASED.as_of(1, bodies, 2)
     assert (books.version, books.groups, books.last) == (1, (), False)
     assert books.data.of(Fate.FREE) == (SECOND,)
+    assert (books.data.reissued, books.lineage) == (2, 2)
+    assert "of lineage 2" in books.refuses(Group(History(1, "a", 2), Change.FORMED))
     anew = History(2, "a", 1)
     books = books.fold([Group(anew, Change.FORMED), Lease(anew, (SECOND,))])
     assert books.after(merge(2, update(anew, 1, SECOND, base=1), groups=1)).data.done
+    assert "books, which are of lineage 2" in books.refuses(merge(2, update(B, 1, SECOND), groups=1))
+    with pytest.raises(NotAdmissible, match="does not come after 1"):
+        LEASED.as_of(1, bodies, 1)
     with pytest.raises(NotAdmissible, match="no version 3"):
-        LEASED.as_of(3, bodies)
+        LEASED.as_of(3, bodies, 2)
 
 
 def test_after_the_last_version_nothing_is_merged_or_leased() -> None:
@@ -139,3 +144,11 @@ def test_after_the_last_version_nothing_is_merged_or_leased() -> None:
     books = done.fold([Last(1), Opened("h1"), Durable(1, ("n1",))])
     assert books.durable == 1
     assert "was the last" in books.refuses(Settings(1, "more"))
+
+
+def test_what_is_leased_when_a_lineage_ends_is_free_once_and_counted_once() -> None:
+    returned = LEASED.fold([Return(A, (FIRST,), Why.REISSUED, seq=1), Lease(A, (FIRST,))])
+    anew = returned.as_of(0, [], 2)
+    assert anew.data.of(Fate.FREE) == (Block(0, 4),)
+    assert anew.data.reissued == 2 + 4
+    assert anew.as_of(0, [], 3).data == anew.data

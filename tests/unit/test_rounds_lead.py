@@ -19,23 +19,39 @@ BOOKS = Books(DataRecord.fresh(4, 1)).fold(
 )
 
 
-def update(history: History, block: Block, seq: int = 1, base: int = 0, digest: str = "d") -> Contribution:
-    return Contribution(UpdateKey(history, seq), digest, base, (block,), 1)
+def update(
+    history: History, block: Block, seq: int = 1, base: int = 0, digest: str = "d", attempt: int = 0
+) -> Contribution:
+    return Contribution(UpdateKey(history, seq), digest, base, (block,), 1, attempt)
 
 
 FROM_A, FROM_B = update(A, Block(0, 2)), update(B, Block(2, 4))
 
 
-def test_only_what_all_shards_hold_is_merged_and_of_two_attempts_the_first() -> None:
-    again = update(A, Block(0, 2), digest="other")
+def test_only_what_all_shards_hold_is_merged_and_of_two_attempts_the_newer() -> None:
+    again = update(A, Block(0, 2), digest="other", attempt=1)
     lead = Lead(2).on_part(FROM_A, 0, BOOKS).on_part(again, 1, BOOKS)
     assert lead.arrived() == ()
     with pytest.raises(ValueError, match="not whole"):
         lead.merge([FROM_A.key], BOOKS, "v1")
-    lead = lead.on_part(again, 0, BOOKS).on_part(FROM_A, 1, BOOKS)
+    lead = lead.on_part(FROM_A, 1, BOOKS).on_part(again, 0, BOOKS)
+    assert [staged.parts for staged in lead.staged] == [{0, 1}]
     merge = lead.merge(lead.arrived(), BOOKS, "v1")
     assert [c.digest for c in merge.contributions] == ["other"]
     assert not BOOKS.refuses(merge)
+
+
+def test_beside_an_attempt_that_is_whole_no_newer_one_is_staged() -> None:
+    again = update(A, Block(0, 2), digest="other", attempt=1)
+    lead = Lead(2).on_part(FROM_A, 0, BOOKS).on_part(FROM_A, 1, BOOKS)
+    assert lead.on_part(again, 0, BOOKS) == lead
+
+
+def test_a_push_of_another_lineage_is_refused_by_its_name() -> None:
+    old = UpdateKey(History(0, "a", 1), 1)
+    assert "of lineage 1" in Lead(1).refuses(old, BOOKS)
+    assert Lead(1).refuses(UpdateKey(A, 2), BOOKS) == "update 0 is the last that is settled"
+    assert Lead(1).refuses(FROM_A.key, BOOKS) == ""
 
 
 def test_what_comes_again_after_its_merge_is_not_staged() -> None:

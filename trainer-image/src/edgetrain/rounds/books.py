@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import reduce
 from typing import Self, TypeVar
 
-from edgetrain.rounds.data_record import DataRecord, NotTheirs
+from edgetrain.rounds.data_record import DataRecord, Fate, NotTheirs
 from edgetrain.rounds.entries import (
+    NOBODY,
     Body,
     Change,
     Contribution,
+    Council,
     Durable,
     Group,
     Last,
@@ -18,12 +21,22 @@ from edgetrain.rounds.entries import (
     Opened,
     Return,
     Settings,
+    UpdateKey,
     Why,
 )
 from edgetrain_protocol.history import History
 
 NO_SETTINGS = Settings(0, "")
 T = TypeVar("T")
+
+
+class Settlement(Enum):
+    """What has become of an update."""
+
+    OPEN = "open"
+    MERGED = "merged"
+    RETURNED = "returned"
+    """It will never be merged: what it contains is trained on again, by whoever gets it."""
 
 
 class NotAdmissible(ValueError):
@@ -37,6 +50,21 @@ class BookRules:
         """Whether it is a group, and this its generation."""
         return books.has(history)
 
+    def name(self, lineage: int, group: str) -> History:
+        """Of a group's first generation in this lineage: as long as the job lasts no other has that name, so
+        that nothing of an older lineage is taken for its work."""
+        return History(lineage, group, 1)
+
+    def of_another(self, books: "Books", history: History) -> bool:
+        """Whether it is of another lineage than the books."""
+        return history.lineage != books.lineage
+
+    def freed(self, data: DataRecord, histories: Iterable[History]) -> DataRecord:
+        """The data once these are of a lineage that is over."""
+        for history in histories:
+            data = data.give_back(history, data.of(history), trained=False)
+        return data
+
     def leases(self, books: "Books", contribution: Contribution) -> DataRecord:
         """The data once it is merged.
 
@@ -49,6 +77,14 @@ class BookRules:
         """Whether all updates of its group before this one are settled, and this one is not."""
         return contribution.key.seq == books.group(contribution.key.history).settled + 1
 
+    def settlement(self, group: "OnBooks", seq: int) -> Settlement:
+        """Of the last update that its group has pushed. The books say it for themselves, since the entry may
+        be cut off: that it is settled, or that there is a newer version, does not tell merged from
+        returned."""
+        if group.settled < seq:
+            return Settlement.OPEN
+        return Settlement.MERGED if group.merged == seq else Settlement.RETURNED
+
 
 @dataclass(frozen=True, order=True)
 class OnBooks:
@@ -60,6 +96,8 @@ class OnBooks:
     update would contain that work again."""
     settled: int = 0
     """Sequence number of its last update that was merged, or will never be."""
+    merged: int = 0
+    """Of its last update that was merged."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +111,8 @@ class Books:
     settings: Settings = NO_SETTINGS
     durable: int = 0
     last: bool = False
+    council: Council = NOBODY
+    lineage: int = 1
     rules: BookRules = field(default_factory=BookRules, compare=False, hash=False)
 
     def has(self, history: History) -> bool:
@@ -85,7 +125,24 @@ class Books:
             NotAdmissible: it is not on the books.
         """
         found = next((group for group in self.groups if group.history == history), None)
-        return _needs(found, f"{history} is not on the books")
+        return _needs(found, self.why_not(history))
+
+    def why_not(self, history: History) -> str:
+        """Why nothing of it is merged, for whoever pushes; empty if it is on the books."""
+        if self.has(history):
+            return ""
+        if self.rules.of_another(self, history):
+            return f"{history} is not on the books, which are of lineage {self.lineage}"
+        other = next((g.history for g in self.groups if g.history.group == history.group), None)
+        return f"{history} is not on the books" + (f", {other} is" if other else "")
+
+    def settlement(self, key: UpdateKey) -> Settlement:
+        """What has become of the last update that its group has pushed.
+
+        Raises:
+            NotAdmissible: the group, or this generation of it, is not on the books.
+        """
+        return self.rules.settlement(self.group(key.history), key.seq)
 
     def fold(self, bodies: Iterable[Body]) -> Self:
         """
@@ -94,20 +151,34 @@ class Books:
         """
         return reduce(lambda books, body: books.after(body), bodies, self)
 
-    def as_of(self, version: int, bodies: Iterable[Body]) -> Self:
-        """What is begun anew from `version`, where nothing newer is left: what was leased then is free again,
-        and no group is on the books. `self` are the books before the first of `bodies`.
+    def as_of(self, version: int, bodies: Iterable[Body], lineage: int) -> Self:
+        """What a new lineage begins with, from `version`, where nothing newer is left: what was leased then
+        is free again, and no group is on the books. `self` are the books before the first of `bodies`.
+
+        Who held the log holds it no more: a holder has another name in each lineage.
 
         Raises:
-            NotAdmissible: no such version follows from them.
+            NotAdmissible: no such version follows from them, or the lineage is not new.
         """
-        books = self
+        _needs(lineage > self.lineage, f"lineage {lineage} does not come after {self.lineage}")
+        books, bodies = self, tuple(bodies)
         for body in bodies:
             if books.version == version:
                 break
             books = books.after(body)
         _needs(books.version == version, f"there is no version {version}")
-        return reduce(lambda left, group: left._without(group.history), books.groups, books)
+        data = replace(
+            self.rules.freed(books.data, [group.history for group in books.groups]),
+            reissued=self._issued_in_vain(books, self.fold(bodies)),
+        )
+        return replace(books, data=data, groups=(), council=NOBODY, lineage=lineage, last=False)
+
+    def _issued_in_vain(self, then: Self, newest: Self) -> int:
+        """Positions that are issued anew though somebody may have trained on them, as far as is known:
+        those returned for that reason, those leased now, and those merged since `then`."""
+        leased = sum(newest.data.count(group.history) for group in newest.groups)
+        merged = newest.data.count(Fate.MERGED) - then.data.count(Fate.MERGED)
+        return newest.data.reissued + leased + merged
 
     def refuses(self, body: Body) -> str:
         """Why it must not be the next entry; empty if it may."""
@@ -122,7 +193,7 @@ class Books:
         Raises:
             NotAdmissible: it does not follow.
         """
-        if self.last and not isinstance(body, Opened | Durable):
+        if self.last and not isinstance(body, Opened | Durable | Council):
             raise NotAdmissible(f"version {self.version} was the last")
         try:
             return self._after(body)
@@ -149,6 +220,8 @@ class Books:
                 _needs(version == self.version, f"{self.version} is the newest version")
                 _needs(self.data.done, "not all data are merged")
                 return replace(self, last=True)
+            case Council():
+                return replace(self, council=body)
             case Opened():
                 return self
 
@@ -164,12 +237,14 @@ class Books:
 
     def _named(self, contribution: Contribution, version: int) -> Self:
         history, rules = contribution.key.history, self.rules
-        _needs(rules.on_the_books(self, history), f"{history} is not on the books")
+        _needs(rules.on_the_books(self, history), self.why_not(history))
         _needs(rules.is_next(self, contribution), f"update {contribution.key.seq} is not its next one")
         base, since = contribution.base, self.group(history).since
         _needs(since <= base < version, f"{base} is not a version from {since} to {version - 1}")
         data = rules.leases(self, contribution)
-        return replace(self, data=data)._with(OnBooks(history, version, contribution.key.seq))
+        return replace(self, data=data)._with(
+            OnBooks(history, version, contribution.key.seq, contribution.key.seq)
+        )
 
     def _returned(self, back: Return) -> Self:
         group, trained = self.group(back.history), back.why is not Why.UNUSED
@@ -187,7 +262,7 @@ class Books:
     def _leased(self, *leases: Lease) -> Self:
         data = self.data
         for lease in leases:
-            _needs(self.rules.on_the_books(self, lease.history), f"{lease.history} is not on the books")
+            _needs(self.rules.on_the_books(self, lease.history), self.why_not(lease.history))
             data = data.lease(lease.history, lease.blocks)
         return replace(self, data=data)
 
@@ -204,6 +279,7 @@ class Books:
         return self._without(group.history)
 
     def _formed(self, history: History) -> Self:
+        _needs(not self.rules.of_another(self, history), f"the books are of lineage {self.lineage}")
         before = next((g.history for g in self.groups if g.history.group == history.group), None)
         _needs(before is None or before < history, f"{before} is on the books")
         books = self._without(before) if before else self

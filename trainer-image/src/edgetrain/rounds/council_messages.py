@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from edgetrain.rounds.log import Entry, Stamp
+from edgetrain.rounds.books import Books
+from edgetrain.rounds.log import NOTHING, Entry, Stamp
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Refusal:
     promised: int
     entries: tuple[Entry, ...] = ()
     """What the caller lacks, from the first that it does not know to be committed: for its next call."""
+    cut: Stamp = NOTHING
+    books: Books | None = None
+    """What entries up to `cut` amount to, where the caller lacks some of those and the sender has none of
+    them."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,10 @@ class Store:
     after: Stamp
     entries: tuple[Entry, ...]
     committed: int
+    cut: Stamp = NOTHING
+    """Up to here the lead has forgotten its entries, and whoever has them may forget them as well."""
+    books: Books | None = None
+    """What those amount to, where the holder may lack some of them."""
 
 
 @dataclass(frozen=True)

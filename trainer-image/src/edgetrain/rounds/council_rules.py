@@ -1,13 +1,15 @@
 """When a term is won, and when an entry is committed.
 
 Those of Ongaro and Ousterhout, "In search of an understandable consensus algorithm" (USENIX ATC 2014),
-section 5. What is added: a witness, which votes and stores stamps without bodies, after Paris, "Voting with
-witnesses" (ICDCS 1986), and a caller that lacks entries is given them with the refusal.
+section 5, and for who is in the council of section 4.1 of Ongaro's dissertation (2014). What is added: a
+witness, which votes and stores stamps without bodies, after Paris, "Voting with witnesses" (ICDCS 1986), and
+a caller that lacks entries is given them with the refusal.
 """
 
 from collections.abc import Collection
 
-from edgetrain.rounds.log import Stamp
+from edgetrain.rounds.entries import Council
+from edgetrain.rounds.log import Log, Stamp
 from edgetrain_protocol.quorum import majority
 
 
@@ -46,6 +48,42 @@ class CouncilRules:
         """
         return entry == term
 
-    def votes_after_loss(self) -> bool:
-        """Whether one that has lost its disk votes and stores: what it had promised nobody knows."""
-        return False
+    def may_forget(self, index: int, log: Log) -> bool:
+        """Whether entries up to `index` may be cut off: what is committed stays as it is."""
+        return index <= log.committed
+
+    def ends(self, log: Log) -> Stamp:
+        """What logs are compared by: the end of one that is all cut off is the cut."""
+        return log.last
+
+    def lacks(self, log: Log, cut: Stamp) -> bool:
+        """Whether books as of `cut` take the place of what is here: never of what is committed."""
+        return log.committed < cut.index
+
+    # --- who is in the council
+
+    def council(self, log: Log) -> Council:
+        """Who is counted: by the newest entry that says so, committed or not. That of any two leads who
+        count by neighbouring ones of these is the same or overlaps."""
+        return log.council(log.last.index)
+
+    def one_at_a_time(self, before: Council, after: Council) -> bool:
+        """Whether majorities of both have somebody in common: one comes, or one leaves. To replace one is
+        two changes."""
+        return len(before.members ^ after.members) == 1 and bool(after.holders)
+
+    def change_before_is_over(self, log: Log) -> bool:
+        """Whether the last change is committed: two that are not are as one of two members."""
+        return log.council(log.committed) == log.council(log.last.index)
+
+    def own_term_is_committed(self, log: Log) -> bool:
+        """Whether an entry of the lead's own term is. Else a change that another lead has begun, and that
+        nobody of ours has heard of, may be committed beside this one (Ongaro, "bug in single-server
+        membership changes", raft-dev, 2015)."""
+        stamp = log.at(log.committed)
+        return stamp is not None and stamp.term == log.promised
+
+    def name_after_loss(self, name: str, fresh: str) -> str:
+        """Who one is that has lost its disk: what it had promised and stored nobody knows, so it is never
+        again who it was."""
+        return fresh

@@ -28,6 +28,8 @@ class Contribution:
     """Of the run's positions: what was trained on."""
     steps: int
     """That the optimiser took, skipped ones left out."""
+    attempt: int = 0
+    """Rises with each who encodes it."""
 
 
 @dataclass(frozen=True)
@@ -119,4 +121,20 @@ class Opened:
     lead: str
 
 
-Body = Merge | Lease | Return | Settings | Group | Durable | Last | Opened
+@dataclass(frozen=True)
+class Council:
+    """Who holds the log from here on: counted as soon as it is stored, committed or not."""
+
+    holders: frozenset[str]
+    """Identities, each of one disk in one lineage: who has lost its disk is somebody else, and so is who
+    begins a new log. Nobody of a lineage that is over knows whom to tell anything."""
+    witness: str = ""
+
+    @property
+    def members(self) -> frozenset[str]:
+        return self.holders | ({self.witness} - {""})
+
+
+NOBODY = Council(frozenset())
+
+Body = Merge | Lease | Return | Settings | Group | Durable | Last | Opened | Council

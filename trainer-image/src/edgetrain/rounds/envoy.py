@@ -10,7 +10,7 @@ from typing import Self
 
 from edgetrain.data import Block
 from edgetrain.rounds.blocks import first, joined, without
-from edgetrain.rounds.books import Books
+from edgetrain.rounds.books import Books, Settlement
 from edgetrain.rounds.entries import UpdateKey
 from edgetrain.rounds.turn import Apply, Deed, Step, Turn
 from edgetrain_protocol.history import History
@@ -72,7 +72,9 @@ class Stage(Enum):
     ENCODED = "encoded"
     PUSHED = "pushed"
     NAMED = "named"
-    """A committed entry settles its update; the version is to be fetched."""
+    """A committed entry has merged its update; the version is to be fetched."""
+    RETURNED = "returned"
+    """A committed entry says that its update is never merged; the newest version is to be fetched."""
     HAVE = "have"
     """The version is whole at the envoy: the group applies it at its next boundary."""
     ENDED = "ended"
@@ -88,7 +90,7 @@ class EnvoyRules:
         That a lead has it whole is nothing: leads come and go, and what they have staged with them.
         """
         flying = ledger.in_flight
-        return flying is not None and books.group(ledger.history).settled >= flying.key.seq
+        return flying is not None and books.settlement(flying.key) is not Settlement.OPEN
 
     def is_version(self, books: Books, version: int, digest: str) -> bool:
         """Whether what was fetched is the newest version. Uncommitted, it may have been another of this
@@ -162,6 +164,7 @@ class Envoy:
         flying = ledger.in_flight
         if flying is None:
             return Stage.TRAINING if books.data.of(ledger.history) else Stage.IDLE
-        if rules.settled(ledger, books, self.acknowledged == flying.key):
-            return Stage.NAMED
+        settlement = books.settlement(flying.key)
+        if settlement is not Settlement.OPEN:
+            return Stage.NAMED if settlement is Settlement.MERGED else Stage.RETURNED
         return Stage.PUSHED if self.acknowledged == flying.key else Stage.ENCODED

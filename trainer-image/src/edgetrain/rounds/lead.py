@@ -22,6 +22,11 @@ class LeadRules:
         """Whether parts of two pushes make up one update: not where a successor has encoded it anew."""
         return one == other
 
+    def beside(self, held: Contribution, come: Contribution) -> bool:
+        """Whether parts of two attempts at one update are kept beside each other. Of each part one is:
+        holders have room for one update of each group, however often its envoys are lost."""
+        return held.key != come.key
+
     def shows(self, body: Body, committed: bool) -> bool:
         """Whether groups are told of an entry. One that is not committed may yet be another."""
         return committed
@@ -44,17 +49,36 @@ class Lead:
     # --- updates
 
     def on_part(self, update: Contribution, part: int, books: Books) -> Self:
-        """A shard's holder has its part of a push whole. What is settled is dropped: it may have come
-        late."""
+        """A shard's holder has its part of a push whole. What is settled is dropped: it may have come late;
+        and so is what comes beside an attempt that is whole, or later than the same part of a newer one."""
+        if self.whole(update.key) or not self._has_room(update, part):
+            return self.settle(books)
         known = next(
             (s for s in self.staged if self.rules.same(s.update, update)), Staged(update, frozenset())
         )
-        rest = tuple(s for s in self.staged if s.update != known.update)
-        after = replace(self, staged=(*rest, replace(known, parts=known.parts | {part})))
-        return after.settle(books)
+        rest = (self._left(s, update, part) for s in self.staged if s.update != known.update)
+        staged = (*(s for s in rest if s.parts), replace(known, parts=known.parts | {part}))
+        return replace(self, staged=staged).settle(books)
+
+    def _has_room(self, update: Contribution, part: int) -> bool:
+        """Unless a newer attempt has that part, or this one."""
+        others = (s.update for s in self.staged if part in s.parts)
+        return all(self.rules.beside(held, update) or update.attempt > held.attempt for held in others)
+
+    def _left(self, staged: Staged, come: Contribution, part: int) -> Staged:
+        kept = self.rules.beside(staged.update, come)
+        return staged if kept else replace(staged, parts=staged.parts - {part})
+
+    def refuses(self, key: UpdateKey, books: Books) -> str:
+        """Why a push is not taken; empty if it is. The sender stops pushing it: it reads the log, and learns
+        there what has become of its update, or of its group."""
+        if not books.has(key.history):
+            return books.why_not(key.history)
+        settled = books.group(key.history).settled
+        return "" if key.seq == settled + 1 else f"update {settled} is the last that is settled"
 
     def whole(self, key: UpdateKey) -> Contribution | None:
-        """One attempt at it that all shards hold; of several the first."""
+        """The attempt at it that all shards hold, if one is."""
         found = (s.update for s in self.staged if s.update.key == key and len(s.parts) == self.shards)
         return next(found, None)
 
@@ -64,8 +88,7 @@ class Lead:
 
     def settle(self, books: Books) -> Self:
         """Without what is merged, refused, or of a generation that is over."""
-        open_ = {(group.history, group.settled + 1) for group in books.groups}
-        return replace(self, staged=tuple(s for s in self.staged if s.update.key in open_))
+        return replace(self, staged=tuple(s for s in self.staged if not self.refuses(s.update.key, books)))
 
     # --- entries
 
