@@ -1,0 +1,208 @@
+"""Who has which node of a queue: first min for each job by priority, then even shares.
+
+Each node is one job's at most. Who has its min is never taken below it, whatever the priority of who waits;
+who cannot have its min takes nothing. Of the rest each job gets as many as the others, as far as nodes that
+it can use go, within its max. What cannot be divided is with who gains more from it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edgetrain_operator.core.queues.claim import Claim
+
+STAY_SECONDS = 300.0
+"""A node that was granted stays for so long, unless another job lacks its min: a move costs two jobs a
+re-forming, and one of them the transfer of its state."""
+REAL_GAIN = 2.0
+"""A node that cannot be divided moves to who gains so many times as much from one."""
+LEAST_GAIN = 0.2
+"""And by no less than this more, of a worker's part."""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    held: Mapping[str, Mapping[str, float]]
+    """Job -> node -> since when."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Node -> why it was taken from who had it."""
+    within_reach: Mapping[str, int] = field(default_factory=dict)
+    """Job below its min -> how many nodes it could have in all."""
+    due: float | None = None
+    """Unix time at which the same claims would be shared out in another way."""
+
+
+def share_out(claims: Iterable[Claim], now: float) -> Sharing:
+    """Share the nodes out. Again with what came of it, and the same claims otherwise, changes nothing."""
+    found = _Shares(claims, now)
+    found.one_holder_each()
+    found.within_max()
+    while found.changed:
+        found.changed = False
+        found.raise_to_min()
+        found.hand_out_free()
+        found.even_out()
+    return Sharing(found.held, found.why, found.within_reach, found.due)
+
+
+def as_held(claims: Iterable[Claim]) -> Sharing:
+    """Everybody keeps what it has, and nobody gets anything."""
+    return Sharing({claim.job: dict(claim.held) for claim in claims})
+
+
+class _Shares:
+    """The nodes on their way from hand to hand."""
+
+    def __init__(self, claims: Iterable[Claim], now: float) -> None:
+        self.order = sorted(claims, key=lambda c: (-c.priority, c.created, c.job))
+        """Who comes first."""
+        self.now = now
+        self.held = {claim.job: dict(claim.held) for claim in self.order}
+        self.why: dict[str, str] = {}
+        self.within_reach: dict[str, int] = {}
+        self.due: float | None = None
+        self.changed = True
+        self._rank = {claim.job: number for number, claim in enumerate(self.order)}
+        self._sought = Counter(node for claim in self.order for node in claim.able)
+
+    def one_holder_each(self) -> None:
+        """Of several who take a node for theirs, as after a take-over, it is whose it became last."""
+        last: dict[str, tuple[float, Claim]] = {}
+        for claim in self.order:
+            for node, since in self.held[claim.job].items():
+                if node not in last or since > last[node][0]:
+                    last[node] = (since, claim)
+        for claim in self.order:
+            for node in [n for n in self.held[claim.job] if last[n][1] is not claim]:
+                del self.held[claim.job][node]
+                self.why[node] = f"{last[node][1].job} has it since"
+
+    def within_max(self) -> None:
+        for claim in self.order:
+            for node in self._returning(claim)[: max(self._count(claim) - claim.most, 0)]:
+                del self.held[claim.job][node]
+                self.why[node] = f"spec.nodes.max is {claim.most}"
+
+    def raise_to_min(self) -> None:
+        """All that is lacking, or nothing: who waits keeps no node from others."""
+        self.within_reach = {}
+        for claim in self.order:
+            lacking = claim.least - self._count(claim)
+            if lacking <= 0 or claim.most < claim.least:
+                continue
+            found = list(self._obtainable(claim, lacking))
+            if len(found) < lacking:
+                self.within_reach[claim.job] = self._count(claim) + len(found)
+                continue
+            why = f"{claim.job} needs it for its spec.nodes.min ({claim.least})"
+            for node, donor in found:
+                self._move(node, claim, donor, why)
+
+    def hand_out_free(self) -> None:
+        free = self._free()
+        ways = {c.job: filter(c.able.__contains__, free) for c in self.order if self._may_have_more(c)}
+        taken: set[str] = set()
+        while ways:
+            claim = min((c for c in self.order if c.job in ways), key=self._who_next)
+            node = next((n for n in ways[claim.job] if n not in taken), None)
+            if node is not None:
+                taken.add(node)
+                self._move(node, claim)
+            if node is None or not self._may_have_more(claim):
+                del ways[claim.job]
+
+    def even_out(self) -> None:
+        while self._one_evened_out():
+            pass
+
+    def _one_evened_out(self) -> bool:
+        self.due = None
+        for receiver in sorted(filter(self._may_have_more, self.order), key=self._who_next):
+            for donor in sorted(filter(self._spare, self.order), key=self._who_gives):
+                why = self._why_even(donor, receiver)
+                if why and self._give_one(donor, receiver, why):
+                    return True
+        return False
+
+    def _why_even(self, donor: Claim, receiver: Claim) -> str:
+        gives, gets = self._count(donor), self._count(receiver)
+        if gives - gets >= 2:
+            return f"{donor.job} has {gives} nodes, {receiver.job} {gets}"
+        if gives - gets < 1 or donor.gain is None or receiver.gain is None:
+            return ""
+        enough = max(REAL_GAIN * donor.gain, donor.gain + LEAST_GAIN)
+        adds = f"the last worker adds {donor.gain:.0%} of a worker's part to {donor.job}"
+        return f"{adds}, {receiver.gain:.0%} to {receiver.job}" if receiver.gain >= enough else ""
+
+    def _give_one(self, donor: Claim, receiver: Claim, why: str) -> bool:
+        """Whether there is one that has stayed for long enough."""
+        held = self.held[donor.job]
+        usable = [node for node in self._returning(donor) if node in receiver.able]
+        for node in usable:
+            if held[node] + STAY_SECONDS <= self.now:
+                self._move(node, receiver, donor, why)
+                return True
+        times = [held[node] + STAY_SECONDS for node in usable]
+        self.due = min([*times, *([self.due] if self.due else [])], default=None)
+        return False
+
+    def _obtainable(self, claim: Claim, lacking: int) -> Iterator[tuple[str, Claim | None]]:
+        """Up to so many nodes that this job can have for its min, and whose they are."""
+        free = [node for node in self._free() if node in claim.able][:lacking]
+        yield from ((node, None) for node in free)
+        left, given = lacking - len(free), set(self.held[claim.job])
+        spare = {c.job: self._spare_for(claim, c) for c in self.order if c is not claim}
+        usable = {c.job: [n for n in self._returning(c) if n in claim.able - given] for c in self.order}
+        for _ in range(left):
+            donors = [c for c in self.order if spare.get(c.job, 0) > 0 and usable[c.job]]
+            if not donors:
+                return
+            # Those with more than their min before those below it: the latter may come to theirs yet.
+            donor = min(donors, key=lambda c: (not self._spare(c), -spare[c.job], *self._who_gives(c)))
+            spare[donor.job] -= 1
+            yield usable[donor.job].pop(0), donor
+
+    def _spare_for(self, claim: Claim, other: Claim) -> int:
+        """How many of its nodes the other can be without: all, where it is below its min, does not train for
+        that, and comes later."""
+        count = self._count(other)
+        later = self._rank[other.job] > self._rank[claim.job]
+        return max(count - other.least, 0) if count >= other.least else count * later
+
+    def _move(self, node: str, to: Claim, donor: Claim | None = None, why: str = "") -> None:
+        if donor is not None:
+            del self.held[donor.job][node]
+            self.why[node] = why
+        self.held[to.job][node] = self.now
+        self.changed = True
+
+    def _count(self, claim: Claim) -> int:
+        return len(self.held[claim.job])
+
+    def _may_have_more(self, claim: Claim) -> bool:
+        return claim.least <= self._count(claim) < claim.most
+
+    def _spare(self, claim: Claim) -> bool:
+        return self._count(claim) > claim.least
+
+    def _who_next(self, claim: Claim) -> tuple[int, float, int]:
+        return self._count(claim), -_hoped(claim), self._rank[claim.job]
+
+    def _who_gives(self, claim: Claim) -> tuple[int, float, int]:
+        return -self._count(claim), _hoped(claim), -self._rank[claim.job]
+
+    def _free(self) -> Sequence[str]:
+        """Nodes that nobody has; those first that the fewest could use."""
+        taken = {node for held in self.held.values() for node in held}
+        return sorted(self._sought.keys() - taken, key=lambda node: (self._sought[node], node))
+
+    def _returning(self, claim: Claim) -> list[str]:
+        """Its nodes in the order in which it gives them back."""
+        held = self.held[claim.job]
+        known = [node for node in claim.gives if node in held]
+        return [*sorted(held.keys() - set(known), reverse=True), *known]
+
+
+def _hoped(claim: Claim) -> float:
+    """What is not known yet may be as much as can be."""
+    return 1.0 if claim.gain is None else claim.gain
