@@ -68,6 +68,7 @@ def test_a_job_with_everything_in_it_is_accepted(api: ApiServer, namespace: str)
     spec = {
         "program": {"image": "i", "command": ["python"], "args": ["-m", "x"], "env": env},
         "nodes": {"selector": selector, "exclude": ["edge-9"], "min": 2, "max": 4},
+        "scheduling": {"queue": "fleet", "priority": -5},
         "overrides": [
             {
                 "selector": selector,

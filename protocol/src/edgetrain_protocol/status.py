@@ -225,7 +225,8 @@ class JobStatus(Tolerant):
     election: ElectionStatus | None = None
     """The last election."""
     start_time: ShortText | None = None
-    """When the operator first saw the job, or when it went on after a suspension."""
+    """When the operator first saw the job, when its queue first gave it nodes, or when it went on after a
+    suspension."""
     trained_seconds: int = 0
     """For which the condition Training has held, up to when it last ceased to. While it holds, the time since
     its lastTransitionTime comes on top."""

@@ -43,6 +43,7 @@ class Control:
             settings.trainer_memory_percent,
             settings.feature_gates,
             settings.trainer_env,
+            settings.shared_queues,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)

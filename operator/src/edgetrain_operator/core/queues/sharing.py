@@ -5,9 +5,11 @@ who cannot have its min takes nothing. Of the rest each job gets as many as the 
 it can use go, within its max. What cannot be divided is with who gains more from it.
 """
 
+import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from edgetrain_operator.core.queues.claim import Claim
 
@@ -37,6 +39,7 @@ def share_out(claims: Iterable[Claim], now: float) -> Sharing:
     found = _Shares(claims, now)
     found.one_holder_each()
     found.within_max()
+    found.find_free()
     while found.changed:
         found.changed = False
         found.raise_to_min()
@@ -63,7 +66,8 @@ class _Shares:
         self.due: float | None = None
         self.changed = True
         self._rank = {claim.job: number for number, claim in enumerate(self.order)}
-        self._sought = Counter(node for claim in self.order for node in claim.able)
+        self._free: dict[str, None] = {}
+        """Nodes that nobody has, in order: those first that the fewest could use."""
 
     def one_holder_each(self) -> None:
         """Of several who take a node for theirs, as after a take-over, it is whose it became last."""
@@ -83,6 +87,12 @@ class _Shares:
                 del self.held[claim.job][node]
                 self.why[node] = f"spec.nodes.max is {claim.most}"
 
+    def find_free(self) -> None:
+        everywhere: set[str] = set().union(*(claim.able for claim in self.order))
+        free = everywhere.difference(*self.held.values())
+        sought = Counter(node for claim in self.order for node in free & claim.able)
+        self._free = dict.fromkeys(sorted(free, key=lambda node: (sought[node], node)))
+
     def raise_to_min(self) -> None:
         """All that is lacking, or nothing: who waits keeps no node from others."""
         self.within_reach = {}
@@ -99,17 +109,17 @@ class _Shares:
                 self._move(node, claim, donor, why)
 
     def hand_out_free(self) -> None:
-        free = self._free()
+        free = tuple(self._free)
         ways = {c.job: filter(c.able.__contains__, free) for c in self.order if self._may_have_more(c)}
-        taken: set[str] = set()
-        while ways:
-            claim = min((c for c in self.order if c.job in ways), key=self._who_next)
-            node = next((n for n in ways[claim.job] if n not in taken), None)
+        due = [(self._who_next(claim), claim) for claim in self.order if claim.job in ways]
+        heapq.heapify(due)
+        while due:
+            _, claim = heapq.heappop(due)
+            node = next((n for n in ways[claim.job] if n in self._free), None)
             if node is not None:
-                taken.add(node)
                 self._move(node, claim)
-            if node is None or not self._may_have_more(claim):
-                del ways[claim.job]
+                if self._may_have_more(claim):
+                    heapq.heappush(due, (self._who_next(claim), claim))
 
     def even_out(self) -> None:
         while self._one_evened_out():
@@ -117,8 +127,11 @@ class _Shares:
 
     def _one_evened_out(self) -> bool:
         self.due = None
+        donors = sorted(filter(self._spare, self.order), key=self._who_gives)
         for receiver in sorted(filter(self._may_have_more, self.order), key=self._who_next):
-            for donor in sorted(filter(self._spare, self.order), key=self._who_gives):
+            for donor in donors:
+                if self._count(donor) <= self._count(receiver):
+                    break
                 why = self._why_even(donor, receiver)
                 if why and self._give_one(donor, receiver, why):
                     return True
@@ -128,7 +141,7 @@ class _Shares:
         gives, gets = self._count(donor), self._count(receiver)
         if gives - gets >= 2:
             return f"{donor.job} has {gives} nodes, {receiver.job} {gets}"
-        if gives - gets < 1 or donor.gain is None or receiver.gain is None:
+        if donor.gain is None or receiver.gain is None:
             return ""
         enough = max(REAL_GAIN * donor.gain, donor.gain + LEAST_GAIN)
         adds = f"the last worker adds {donor.gain:.0%} of a worker's part to {donor.job}"
@@ -148,13 +161,14 @@ class _Shares:
 
     def _obtainable(self, claim: Claim, lacking: int) -> Iterator[tuple[str, Claim | None]]:
         """Up to so many nodes that this job can have for its min, and whose they are."""
-        free = [node for node in self._free() if node in claim.able][:lacking]
+        free = list(islice(filter(claim.able.__contains__, self._free), lacking))
         yield from ((node, None) for node in free)
-        left, given = lacking - len(free), set(self.held[claim.job])
-        spare = {c.job: self._spare_for(claim, c) for c in self.order if c is not claim}
-        usable = {c.job: [n for n in self._returning(c) if n in claim.able - given] for c in self.order}
+        left = lacking - len(free)
+        others = [c for c in self.order if left and c is not claim and self._spare_for(claim, c)]
+        spare = {c.job: self._spare_for(claim, c) for c in others}
+        usable = {c.job: [n for n in self._returning(c) if n in claim.able] for c in others}
         for _ in range(left):
-            donors = [c for c in self.order if spare.get(c.job, 0) > 0 and usable[c.job]]
+            donors = [c for c in others if spare[c.job] > 0 and usable[c.job]]
             if not donors:
                 return
             # Those with more than their min before those below it: the latter may come to theirs yet.
@@ -173,6 +187,7 @@ class _Shares:
         if donor is not None:
             del self.held[donor.job][node]
             self.why[node] = why
+        self._free.pop(node, None)
         self.held[to.job][node] = self.now
         self.changed = True
 
@@ -190,11 +205,6 @@ class _Shares:
 
     def _who_gives(self, claim: Claim) -> tuple[int, float, int]:
         return -self._count(claim), _hoped(claim), -self._rank[claim.job]
-
-    def _free(self) -> Sequence[str]:
-        """Nodes that nobody has; those first that the fewest could use."""
-        taken = {node for held in self.held.values() for node in held}
-        return sorted(self._sought.keys() - taken, key=lambda node: (self._sought[node], node))
 
     def _returning(self, claim: Claim) -> list[str]:
         """Its nodes in the order in which it gives them back."""

@@ -1,0 +1,234 @@
+"""Jobs of one queue, decided one after another as their reconciles would be: who gets which node, and why."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgetrain_operator.core.actions import Decision
+from edgetrain_operator.core.model import Observed
+from edgetrain_operator.core.queues.sharing import STAY_SECONDS
+from edgetrain_operator.runtime.queues import Queues
+from edgetrain_protocol.status import Condition, ConditionType
+from tests.support.world import START, World, edge_node
+
+FLEET = ("a", "b", "c", "d")
+
+
+class Fleet:
+    """Several jobs, and the nodes that all of them ask for."""
+
+    def __init__(self, *shared: str) -> None:
+        self.now = START
+        self.nodes = {name: edge_node(name) for name in FLEET}
+        self.jobs: dict[str, World] = {}
+        self.woken: set[str] = set()
+        self.shared = shared
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Another process begins, which knows nothing but what jobs there are."""
+        self.queues = Queues(self.shared, lambda: self.now)
+        self.queues.on_change(lambda key: self.woken.add(key[1]))
+        for name, world in self.jobs.items():
+            self.queues.expect(("default", name), world.spec["scheduling"]["queue"])
+
+    def job(self, name: str, queue: str = "fleet", priority: int = 0, **nodes: Any) -> World:
+        scheduling = {"queue": queue, "priority": priority}
+        self.jobs[name] = World(spec={"scheduling": scheduling, "nodes": nodes})
+        return self.jobs[name]
+
+    def look(self, *names: str) -> Decision:
+        """One reconcile each."""
+        for name in names:
+            world = self.jobs[name]
+            world.now, world.nodes = self.now, self.nodes
+            seen = self.observed(name)
+            world.grant = self.queues.grant(seen)
+            decision = world.step()
+            self.queues.told(("default", name), world.grant) if world.grant else None
+            self.woken.discard(name)
+        return decision
+
+    def observed(self, name: str) -> Observed:
+        seen = self.jobs[name].observed()
+        created = START + list(self.jobs).index(name)
+        return replace(seen, job=replace(seen.job, name=name, created=created))
+
+    def settle(self) -> None:
+        """Until nobody is woken by another any more; deleted pods end."""
+        self.woken = set(self.jobs)
+        for _ in range(40):
+            if not self.woken:
+                return
+            for name in sorted(self.woken):
+                self.look(name)
+                if any(pod.deleting for pod in self.jobs[name].pods.values()):
+                    self.jobs[name].finish_deletions()
+                    self.woken.add(name)
+        raise AssertionError("does not settle")
+
+    def train(self, name: str) -> None:
+        for node in self.held(name):
+            self.jobs[name].say(node)
+        self.settle()
+        self.jobs[name].train(*self.held(name))
+        self.settle()
+
+    def held(self, name: str) -> str:
+        return "".join(sorted(pod.node for pod in self.jobs[name].pods.values() if pod.living))
+
+    def said(self, name: str) -> Condition:
+        return self.jobs[name].condition(ConditionType.SCHEDULED)
+
+
+def test_jobs_without_a_queue_have_workers_on_the_same_nodes() -> None:
+    fleet = Fleet()
+    for name in ("one", "two"):
+        fleet.job(name)
+        fleet.jobs[name].spec = {"nodes": {}}
+        fleet.look(name)
+    assert fleet.held("one") == fleet.held("two") == "abcd"
+
+
+def test_two_jobs_of_one_queue_share_its_nodes_evenly() -> None:
+    fleet = Fleet()
+    fleet.job("one")
+    fleet.settle()
+    assert fleet.held("one") == "abcd"
+    fleet.train("one")
+    fleet.now += STAY_SECONDS
+    fleet.job("two", min=2)
+    fleet.settle()
+    assert sorted(fleet.held("one") + fleet.held("two")) == list(FLEET)
+    assert len(fleet.held("one")) == len(fleet.held("two")) == 2
+    assert fleet.jobs["one"].members == list(fleet.held("one"))
+    assert fleet.jobs["one"].aggregator in fleet.held("one")
+    assert fleet.jobs["one"].told.count("NodesGivenBack") == 1
+    assert fleet.jobs["two"].told.count("NodesGranted") == 1
+    assert "without one: " in fleet.said("one").message
+    assert "queue fleet: two has it" in fleet.said("one").message
+
+
+def test_a_worker_comes_only_once_the_others_pod_has_ended() -> None:
+    fleet = Fleet()
+    fleet.job("one")
+    fleet.settle()
+    fleet.job("two", min=2, max=2)
+    fleet.look("two", "one", "two")
+    (leaving,) = {tuple(sorted(p.node for p in fleet.jobs["one"].pods.values() if p.deleting))}
+    assert len(leaving) == 2 and fleet.held("two") == ""
+    refused = fleet.said("two").message
+    assert "the worker of one ends there first" in refused
+    fleet.jobs["one"].finish_deletions()
+    fleet.look("one")
+    assert "two" in fleet.woken
+    fleet.look("two")
+    assert fleet.held("two") == "".join(leaving)
+
+
+def test_who_cannot_have_its_min_waits_without_a_node_and_is_told_who_has_them() -> None:
+    fleet = Fleet()
+    fleet.job("one", min=3)
+    fleet.settle()
+    late = fleet.job("two", min=2, priority=5)
+    fleet.settle()
+    assert fleet.held("one") == "abcd" and fleet.held("two") == ""
+    said = fleet.said("two")
+    assert (said.status, said.reason) == ("False", "Queued")
+    assert said.message.startswith(
+        "queue fleet: 1 of the 4 nodes that it could use can be had, and spec.nodes.min is 2; "
+        "one has 4 (its min is 3)"
+    )
+    assert late.status.phase == "Queued" and late.status.start_time is None
+    assert late.told.count("Queued") == 1
+
+
+def test_who_comes_first_by_priority_begins_when_nodes_are_free_again() -> None:
+    fleet = Fleet()
+    first = fleet.job("first", min=4)
+    fleet.settle()
+    fleet.job("low", min=3)
+    fleet.job("high", min=3, priority=1)
+    fleet.settle()
+    assert fleet.held("low") == fleet.held("high") == ""
+    first.spec["suspend"] = True
+    fleet.settle()
+    assert (fleet.held("first"), len(fleet.held("high")), fleet.held("low")) == ("", 4, "")
+    assert fleet.jobs["high"].status.start_time
+    assert "high has 4 (its min is 3)" in fleet.said("low").message
+
+
+@pytest.mark.parametrize("release", [True, False])
+def test_a_job_that_is_over_or_gone_leaves_its_nodes(release: bool) -> None:
+    fleet = Fleet()
+    fleet.job("one", min=4)
+    fleet.job("two", min=2)
+    fleet.settle()
+    if release:
+        fleet.queues.release(("default", "one"))
+        fleet.jobs["one"].pods.clear()
+        over = Condition(
+            type="Complete", status="True", reason="Finished", last_transition_time="2026-01-01T00:00:00Z"
+        )
+        fleet.jobs["one"].status = fleet.jobs["one"].status.model_copy(update={"conditions": [over]})
+    else:
+        del fleet.jobs["one"]
+        fleet.queues.drop(("default", "one"))
+    assert "two" in fleet.woken
+    fleet.settle()
+    assert fleet.held("two") == "abcd"
+
+
+def test_a_dark_node_stays_with_its_job() -> None:
+    fleet = Fleet()
+    fleet.job("one", min=1, max=2)
+    fleet.job("two", min=1)
+    fleet.settle()
+    dark = fleet.held("one")[0]
+    fleet.nodes[dark] = edge_node(dark, ready=False)
+    fleet.now += 3600
+    fleet.settle()
+    assert dark in fleet.held("one") and dark not in fleet.held("two")
+
+
+def test_after_a_take_over_nobody_gets_a_node_before_all_have_said_what_they_have() -> None:
+    fleet = Fleet()
+    fleet.job("one", min=3)
+    fleet.job("two", min=1)
+    fleet.settle()
+    before = {name: fleet.held(name) for name in fleet.jobs}
+    fleet.job("three", min=1)
+    fleet.take_over()
+    fleet.look("three", "two")
+    assert fleet.held("three") == "" and fleet.held("two") == before["two"]
+    assert "looks at the other jobs of the queue first" in fleet.said("three").message
+    told = {name: list(world.told) for name, world in fleet.jobs.items() if name != "three"}
+    fleet.look("one")
+    assert {name: fleet.held(name) for name in before} == before
+    assert {name: world.told for name, world in fleet.jobs.items() if name != "three"} == told
+
+
+def test_a_job_that_cannot_be_looked_at_holds_up_the_others_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = Fleet()
+    fleet.job("one")
+    fleet.queues.expect(("default", "stuck"), "fleet")
+    fleet.look("one")
+    assert fleet.held("one") == ""
+    monkeypatch.setattr("time.monotonic", lambda: 1e9)
+    fleet.look("one")
+    assert fleet.held("one") == "abcd"
+
+
+def test_a_queue_is_one_namespaces_unless_it_is_shared() -> None:
+    for shared, have in (((), 4), (("fleet",), 2)):
+        fleet = Fleet(*shared)
+        fleet.job("one", min=2)
+        fleet.look("one")
+        seen = fleet.observed("one")
+        elsewhere = replace(seen, job=replace(seen.job, namespace="other", uid="uid-2"), pods=())
+        grant = fleet.queues.grant(elsewhere)
+        assert grant is not None and len(grant.nodes) == have
+        assert set(grant.holders.values()) == ({"default/one", "other/one"} if shared else {"one"})
