@@ -7,10 +7,12 @@ import pytest
 
 from edgetrain_operator.core.actions import Decision
 from edgetrain_operator.core.model import Observed
+from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.queues.gain import gain
 from edgetrain_operator.core.queues.sharing import STAY_SECONDS
 from edgetrain_operator.runtime.queues import Queues
 from edgetrain_protocol.status import Condition, ConditionType
-from tests.support.world import START, World, edge_node
+from tests.support.world import START, World, edge_node, trained
 
 FLEET = ("a", "b", "c", "d")
 
@@ -232,3 +234,74 @@ def test_a_queue_is_one_namespaces_unless_it_is_shared() -> None:
         grant = fleet.queues.grant(elsewhere)
         assert grant is not None and len(grant.nodes) == have
         assert set(grant.holders.values()) == ({"default/one", "other/one"} if shared else {"one"})
+
+
+def steps(world: World, own: float, *nodes: str) -> None:
+    """They report steps of one second, of which each works so much by itself."""
+    world.train(*nodes)
+    for node in nodes:
+        worker = worker_name(node)
+        stamped = world.reports[worker]
+        assert stamped.training is not None
+        phases = {"backward": own / 2, "forward": own / 2, "reduce": 1 - own}
+        part = stamped.training.model_copy(update={"step_seconds": 1.0, "phase_seconds": phases})
+        world.reports[worker] = replace(stamped, training=part)
+
+
+@pytest.mark.parametrize(
+    ("own", "members", "worth"), [(1.0, "ab", 1.0), (0.0, "ab", 0.0), (0.5, "ab", 0.67), (0.5, "abcd", 0.57)]
+)
+def test_what_the_last_worker_adds_follows_from_what_each_works_by_itself(
+    own: float, members: str, worth: float
+) -> None:
+    world = trained(*members)
+    steps(world, own, *members)
+    assert gain(world.observed(), None) == worth
+
+
+def test_the_gain_is_as_prediction_says() -> None:
+    """Of n members that work c / n each and need s for their exchange."""
+    for c, s, n in ((3.0, 0.2, 2), (1.0, 0.5, 3), (0.4, 2.0, 4)):
+        world = trained(*"abcd"[:n])
+        own, seconds, before = c / n, c / n + s, c / (n - 1) + s
+        steps(world, own / seconds, *"abcd"[:n])
+        found = gain(world.observed(), None)
+        assert found == pytest.approx((1 / seconds - 1 / before) / (1 / seconds / n), abs=0.006)
+
+
+def test_a_gain_holds_until_it_is_clearly_another() -> None:
+    world = trained("a", "b")
+    steps(world, 0.5, "a", "b")
+    assert gain(world.observed(), 0.6) == 0.6
+    assert gain(world.observed(), 0.9) == 0.67
+
+
+def test_of_one_alone_and_of_whom_nobody_hears_no_gain_is_known() -> None:
+    for world in (World.of("a"), trained("a"), trained("a", "b")):
+        assert gain(world.observed(), 0.5) is None
+
+
+def test_with_data_of_its_own_each_worker_adds_what_the_others_do() -> None:
+    world = trained("a", "b", data={"policy": "local"})
+    steps(world, 0.1, "a", "b")
+    assert gain(world.observed(), None) == 1.0
+
+
+def test_the_odd_node_goes_to_who_gains_more_once_it_has_stayed() -> None:
+    fleet = Fleet()
+    fleet.nodes["e"] = edge_node("e")
+    worth = {"a-slow": 0.1, "b-fast": 0.9}
+    for name in worth:
+        fleet.job(name, min=2)
+    fleet.settle()
+    for seconds, counts in ((0.0, [3, 2]), (STAY_SECONDS, [2, 3]), (STAY_SECONDS, [2, 3])):
+        fleet.now += seconds
+        for name, own in worth.items():
+            fleet.train(name)
+            steps(fleet.jobs[name], own, *fleet.held(name))
+        fleet.settle()
+        assert [len(fleet.held(name)) for name in worth] == counts
+    gains = [world.status.queue.gain for world in fleet.jobs.values() if world.status.queue]
+    assert gains[0] is not None and gains[1] is not None and gains[1] > 2 * gains[0]
+    # Two for the other's min, which came later, and one for its gain.
+    assert fleet.jobs["a-slow"].told.count("NodesGivenBack") == 2

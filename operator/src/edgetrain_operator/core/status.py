@@ -21,6 +21,7 @@ from edgetrain_protocol.status import (
     NodeState,
     NodeStatus,
     PlanRef,
+    QueueStatus,
     WorkerCounts,
 )
 
@@ -50,6 +51,7 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
         conditions=now,
         trained_seconds=training_time.settled(before, now, scene.now),
         workers=_counts(scene, lines),
+        queue=_queue(scene),
         selector=worker_selector(job.uid),
         aggregator=", ".join(group.aggregator for group in groups if group.aggregator)[:AGGREGATOR_MAX],
         plan=PlanRef(lineage=plan.lineage, revision=plan.revision) if plan else before.plan,
@@ -98,6 +100,13 @@ _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
 }
 _NO_TROUBLE = frozenset({"Starting", "FewerWorkers", NODE_LEFT_OUT, *End})
 """Of these there is no Event, or there was one when it happened."""
+
+
+def _queue(scene: DecisionContext) -> QueueStatus | None:
+    grant = scene.seen.grant
+    if grant is None:
+        return None
+    return QueueStatus(granted=len(grant.nodes), usable=grant.usable, gain=grant.gain)
 
 
 def _started(scene: DecisionContext) -> str | None:

@@ -78,8 +78,7 @@ class Queues:
         if name is None:
             return None
         queue = self._enter(key, name)
-        before = queue.claims.get(key)
-        claim = claim_of(seen, self._title(key), before.held if before else None)
+        claim = claim_of(seen, self._title(key), queue.claims.get(key))
         queue.told.setdefault(key, frozenset(claim.held))
         self._put(queue, key, claim)
         found = grant_for(queue.claims[key], queue.claims.values(), queue.shared, name, queue.open)

@@ -9,6 +9,7 @@ from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import matches, refusal
 from edgetrain_operator.core.queues.claim import Claim
+from edgetrain_operator.core.queues.gain import gain
 from edgetrain_protocol.status import ConditionType, JobStatus
 
 ENDS = frozenset({ConditionType.COMPLETE, ConditionType.FAILED})
@@ -18,13 +19,13 @@ def is_over(status: JobStatus) -> bool:
     return any(c.type in ENDS and c.status == "True" for c in status.conditions)
 
 
-def claim_of(seen: Observed, name: str, granted: Mapping[str, float] | None) -> Claim:
+def claim_of(seen: Observed, name: str, before: Claim | None) -> Claim:
     """The job's claim. Nodes that it was granted stay its own while it has a pod there, or could have one.
 
     Args:
         name: by which other jobs of the queue are told of it.
-        granted: node -> since when; None where nothing is known, as after a take-over: it has those where it
-            has a living pod then, since that was made.
+        before: what it came to last; None where nothing is known, as after a take-over: it holds nodes where
+            it has a living pod then, since that was made.
     """
     job, spec = seen.job, seen.job.spec
     occupied = frozenset(pod.node for pod in seen.pods if not pod.ended)
@@ -33,8 +34,8 @@ def claim_of(seen: Observed, name: str, granted: Mapping[str, float] | None) -> 
     without = _without(seen)
     usable = frozenset() if _barred(seen) else _usable(seen, without)
     kept = frozenset(node for node in occupied - without if _asked_for(seen, node))
-    if granted is None:
-        granted = {pod.node: pod.created for pod in seen.pods if pod.living}
+    living = {pod.node: pod.created for pod in seen.pods if pod.living}
+    granted = living if before is None else before.held
     held = {node: since for node, since in granted.items() if node in usable or node in kept}
     return Claim(
         name,
@@ -46,6 +47,7 @@ def claim_of(seen: Observed, name: str, granted: Mapping[str, float] | None) -> 
         held=held,
         gives=_gives(seen, held),
         occupied=occupied,
+        gain=gain(seen, before.gain if before else None),
     )
 
 

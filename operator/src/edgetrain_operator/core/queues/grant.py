@@ -23,6 +23,8 @@ class Grant:
     """Node -> the job that has it."""
     busy: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Node -> another job, whose pod has not ended there."""
+    gain: float | None = None
+    """What the job's last worker adds, as in its claim."""
     waits: str = ""
     """Why the job has fewer than its min; empty where it does not wait for others."""
     gained: tuple[str, ...] = ()
@@ -58,6 +60,7 @@ def grant_for(claim: Claim, claims: Collection[Claim], shared: Sharing, queue: s
         usable=len(claim.able),
         holders={node: job for job, held in shared.held.items() for node in held},
         busy={node: c.job for c in claims if c.job != claim.job for node in c.occupied},
+        gain=claim.gain,
         waits=_waits(claim, claims, shared, queue, settled),
     )
 
