@@ -126,7 +126,12 @@ def test_a_job_with_everything_in_it_is_accepted(api: ApiServer, namespace: str)
         },
         "storage": {"checkpoint": {"claim": {"size": 1073741824}}, "model": {"volume": {"emptyDir": {}}}},
         "strategy": {"preset": "ddp", "reduction": "star", "shares": "equal", "checkpointEverySeconds": 5},
-        "elastic": {"joinDelaySeconds": 1, "leaveGraceSeconds": 2, "offlineGraceSeconds": 3},
+        "elastic": {
+            "growth": "doubling",
+            "joinDelaySeconds": 1,
+            "leaveGraceSeconds": 2,
+            "offlineGraceSeconds": 3,
+        },
         "runPolicy": {
             "activeDeadlineSeconds": 60,
             "startDeadlineSeconds": 59,

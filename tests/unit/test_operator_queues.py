@@ -194,6 +194,20 @@ def test_a_dark_node_stays_with_its_job() -> None:
     assert dark in fleet.held("one") and dark not in fleet.held("two")
 
 
+def test_a_job_that_grows_by_doubling_has_no_node_that_it_cannot_use_yet() -> None:
+    fleet = Fleet()
+    fleet.job("one").spec["elastic"] = {"growth": "doubling"}
+    fleet.settle()
+    assert fleet.held("one") == "a"
+    fleet.job("two")
+    fleet.settle()
+    assert fleet.held("two") == "bcd"
+    fleet.train("one")
+    fleet.now += STAY_SECONDS
+    fleet.settle()
+    assert (len(fleet.held("one")), len(fleet.held("two"))) == (2, 2)
+
+
 def test_after_a_take_over_nobody_gets_a_node_before_all_have_said_what_they_have() -> None:
     fleet = Fleet()
     fleet.job("one", min=3)

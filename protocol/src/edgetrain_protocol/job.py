@@ -172,9 +172,17 @@ class Strategy(Document):
     """Seconds between checkpoints."""
 
 
+class Growth(StrEnum):
+    AT_ONCE = "atOnce"
+    DOUBLING = "doubling"
+
+
 class Elastic(Document):
     """How quickly the job follows its nodes."""
 
+    growth: Growth = Growth.AT_ONCE
+    """How a job comes to its size. atOnce: all nodes that match get a worker. doubling: nodes.min do, then as
+    many more once those are members, and so on: what is wrong with a program or image shows on few nodes."""
     join_delay_seconds: int = Field(0, ge=0, le=3600)
     """A node must have been Ready this long to get a worker."""
     leave_grace_seconds: int = Field(5, ge=0, le=3600)

@@ -11,6 +11,7 @@ from edgetrain_operator.core.failure_limits import left_out, limit_events, limit
 from edgetrain_operator.core.failure_rules import judged
 from edgetrain_operator.core.grouping import gated, grouped, with_group
 from edgetrain_operator.core.groups.membership import why_leaves
+from edgetrain_operator.core.growth import room
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.model import CA, IDENTITY, SERVER, Observed, PodView, Subject
 from edgetrain_operator.core.naming import worker_name
@@ -81,7 +82,7 @@ def _look(seen: Observed) -> tuple[DecisionContext, Verdict | None]:
 def _placement(seen: Observed, without: Collection[str]) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
     senior = {m.node for m in seen.stored.members}
-    placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without, seen.grant)
+    placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without, seen.grant, room(seen))
     barred = not_allowed(seen.job.spec, seen.defaults.allowed)
     barred = barred or gated(seen.job.spec, seen.defaults.feature_gates.grouping)
     return placed.bar(barred) if barred else placed

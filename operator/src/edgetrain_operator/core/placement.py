@@ -19,6 +19,9 @@ from edgetrain_protocol.names import EDGE_NODE_LABEL
 OLDEST_KUBELET = (1, 29)
 """The first with native sidecars on by default."""
 LEFT_OUT = "left out: its program failed too often"
+LATER = "elastic.growth is doubling: once those before it train"
+NODES_MAX = 1000
+"""That a job may ask for."""
 DARK_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
@@ -60,6 +63,7 @@ def place(
     now: float,
     left_out: Collection[str] = (),
     grant: Grant | None = None,
+    at_once: int = NODES_MAX,
 ) -> Placement:
     """Decide over all nodes at once.
 
@@ -68,6 +72,7 @@ def place(
         senior: holders that are members of the plan: of too many, they stay.
         left_out: nodes on which the program failed too often.
         grant: what the job's queue leaves to it, where it is in one.
+        at_once: so many nodes may get a worker now.
     """
     remove = {name: why for name in sorted(holders) if (why := _why_end(nodes.get(name), name, spec))}
     remove |= dict.fromkeys(sorted(set(left_out) & set(holders) - set(remove)), LEFT_OUT)
@@ -86,9 +91,10 @@ def place(
     able = [n.name for n in free if n.name not in refused]
     room = max(spec.nodes.max - len(keep), 0)
     refused |= dict.fromkeys(able[room:], f"spec.nodes.max is {spec.nodes.max}")
+    refused |= dict.fromkeys(able[:room][at_once:], LATER)
     return Placement(
         keep=frozenset(keep),
-        add=tuple(able[:room]),
+        add=tuple(able[:room][:at_once]),
         remove=remove,
         refused=refused,
         unsupported=frozenset(n.name for n in free if not can_run(n)),

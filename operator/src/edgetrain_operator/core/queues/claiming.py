@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.grouping import gated
+from edgetrain_operator.core.growth import most
 from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import matches, refusal
@@ -42,7 +43,7 @@ def claim_of(seen: Observed, name: str, before: Claim | None) -> Claim:
         priority=spec.scheduling.priority,
         created=job.created,
         least=spec.nodes.min,
-        most=spec.nodes.max,
+        most=most(seen, len(held)),
         able=usable | held.keys(),
         held=held,
         gives=_gives(seen, held),
