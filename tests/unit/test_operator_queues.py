@@ -194,6 +194,38 @@ def test_a_dark_node_stays_with_its_job() -> None:
     assert dark in fleet.held("one") and dark not in fleet.held("two")
 
 
+def test_dark_nodes_are_not_counted_on_for_what_a_job_keeps() -> None:
+    fleet = Fleet()
+    fleet.job("one", min=2, max=3)
+    fleet.settle()
+    dark = fleet.held("one")[0]
+    del fleet.nodes["d"]
+    fleet.nodes[dark] = edge_node(dark, ready=False)
+    fleet.job("two")
+    fleet.settle()
+    assert fleet.held("one") == "abc" and fleet.said("two").reason == "Queued"
+    fleet.nodes[dark] = edge_node(dark)
+    fleet.settle()
+    assert len(fleet.held("one")) == 2 and len(fleet.held("two")) == 1
+
+
+def test_what_is_scaled_down_goes_back() -> None:
+    fleet = Fleet()
+    fleet.job("one")
+    fleet.job("two", min=2)
+    fleet.settle()
+    assert len(fleet.held("one")) == len(fleet.held("two")) == 2
+    fleet.jobs["one"].spec["nodes"] = {"max": 1}
+    fleet.settle()
+    assert len(fleet.held("one")) == 1 and len(fleet.held("two")) == 3
+    fleet.jobs["one"].spec["nodes"] = {"max": 0}
+    fleet.settle()
+    assert fleet.held("one") == "" and fleet.held("two") == "abcd"
+    fleet.jobs["two"].spec["nodes"] = {"max": 3}
+    fleet.settle()
+    assert "the job has as many as it may have now" in fleet.said("two").message
+
+
 def test_a_job_that_grows_by_doubling_has_no_node_that_it_cannot_use_yet() -> None:
     fleet = Fleet()
     fleet.job("one").spec["elastic"] = {"growth": "doubling"}

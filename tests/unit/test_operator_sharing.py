@@ -21,7 +21,7 @@ def some(bits: int) -> tuple[str, ...]:
 
 def claim(number: int, of: tuple[int, ...], gain: float | None) -> Claim:
     """Also one that no sharing would have led to: with a node that is another's as well, or above its max."""
-    able, held, fresh, turn, least, most, priority, created = of
+    able, held, fresh, dark, turn, least, most, priority, created = of
     nodes = some(able & held)
     return Claim(
         f"job-{number}",
@@ -32,12 +32,13 @@ def claim(number: int, of: tuple[int, ...], gain: float | None) -> Claim:
         able=frozenset(some(able)),
         held={node: JUST_NOW if node in some(fresh) else LONG_AGO for node in nodes},
         gives=nodes[turn:] + nodes[:turn],
+        dark=frozenset(some(held & dark)),
         gain=gain,
     )
 
 
 BITS, SMALL = st.integers(0, 255), st.integers(0, 3)
-SHAPE = st.tuples(BITS, BITS, BITS, st.integers(0, 7), st.integers(1, 4), SMALL, SMALL, SMALL)
+SHAPE = st.tuples(BITS, BITS, BITS, BITS, st.integers(0, 7), st.integers(1, 4), SMALL, SMALL, SMALL)
 
 
 def claims() -> st.SearchStrategy[list[Claim]]:
@@ -82,6 +83,8 @@ def test_who_has_its_min_is_never_taken_below_it(of: list[Claim], least: int) ->
     shared = share_out([*settled, comes], NOW)
     for claim in settled:
         assert len(shared.held[claim.job]) >= claim.least or len(claim.held) < claim.least
+        lit = [len(held.keys() - claim.dark) for held in (claim.held, shared.held[claim.job])]
+        assert lit[1] >= min(lit[0], claim.least) or len(claim.held) < claim.least
 
 
 @given(claims())
@@ -104,9 +107,9 @@ def test_nobody_waits_for_what_others_could_spare(of: list[Claim]) -> None:
             continue
         assert shared.within_reach[claim.job] < claim.least
         spare = sum(
-            min(len(shared.held[other.job]) - other.least, len(shared.held[other.job].keys() & claim.able))
+            min(surplus, len(shared.held[other.job].keys() & claim.able))
             for other in of
-            if len(shared.held[other.job]) > other.least
+            if (surplus := len(shared.held[other.job].keys() - other.dark) - other.least) > 0
         )
         later = [other for other in ranked(of)[number + 1 :] if len(shared.held[other.job]) < other.least]
         idle = sum(len(shared.held[other.job].keys() & claim.able) for other in later)
@@ -128,7 +131,8 @@ def test_shares_are_even_as_far_as_nodes_may_move(of: list[Claim]) -> None:
     for donor in of:
         for receiver in of:
             gives, gets = len(shared.held[donor.job]), len(shared.held[receiver.job])
-            able = receiver.least <= gets < receiver.most and gives > donor.least
+            lit = len(shared.held[donor.job].keys() - donor.dark)
+            able = receiver.least <= gets < receiver.most and lit > donor.least
             moving = {n for n, since in shared.held[donor.job].items() if since <= LONG_AGO} & receiver.able
             assert not (able and moving and gives - gets >= 2)
 

@@ -101,10 +101,11 @@ class Queues:
         if name is None:
             return
         queue = self._queues[name]
-        for table in (queue.claims, queue.unseen, queue.told):
-            table.pop(key, None)
+        gone = queue.claims.pop(key, None)
+        queue.unseen.pop(key, None)
+        queue.told.pop(key, None)
         if queue.claims or queue.unseen:
-            self._share(queue, key, freed=True)
+            self._share(queue, key, gone.occupied if gone else frozenset())
         else:
             del self._queues[name]
 
@@ -125,13 +126,16 @@ class Queues:
         queue.claims[key] = claim
         late = due is not None and due <= self._clock()
         if claim != before or late or queue.open != queue.settled:
-            self._share(queue, key, freed=bool(before and before.occupied - claim.occupied))
+            self._share(queue, key, before.occupied - claim.occupied if before else frozenset())
 
-    def _share(self, queue: _Queue, key: Key, freed: bool) -> None:
-        """Share out, and wake whoever is concerned: not the job itself, which is being looked at."""
+    def _share(self, queue: _Queue, key: Key, freed: frozenset[str] = frozenset()) -> None:
+        """Share out, and wake whoever is concerned: not the job itself, which is being looked at.
+
+        Args:
+            freed: nodes on which its pods have ended.
+        """
         before = queue.share(self._clock())
-        moved = before.held != queue.shared.held
         for other, claim in queue.claims.items():
             held, had = queue.shared.held[claim.job], before.held.get(claim.job, {})
-            if other != key and (held != had or freed or (moved and len(held) < claim.least)):
+            if other != key and (held != had or held.keys() & freed):
                 self._wake(other)

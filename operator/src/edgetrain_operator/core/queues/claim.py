@@ -21,6 +21,8 @@ class Claim:
     """Node that it was granted -> since when, Unix time."""
     gives: tuple[str, ...] = ()
     """The nodes that it holds, in the order in which it would give them back."""
+    dark: frozenset[str] = frozenset()
+    """Those of them that are not Ready: they stay its own, and are not counted on."""
     occupied: frozenset[str] = frozenset()
     """Nodes with a pod of it that has not ended, whoever holds them now."""
     gain: float | None = None

@@ -47,6 +47,7 @@ def claim_of(seen: Observed, name: str, before: Claim | None) -> Claim:
         able=usable | held.keys(),
         held=held,
         gives=_gives(seen, held),
+        dark=frozenset(n for n in held if (view := seen.nodes.get(n)) is None or not view.ready),
         occupied=occupied,
         gain=gain(seen, before.gain if before else None),
     )

@@ -9,6 +9,7 @@ from edgetrain_operator.core.queues.sharing import Sharing
 
 HOLDERS_NAMED = 5
 NODES_NAMED = 10
+FULL = "the job has as many as it may have now"
 UNSEEN = "this operator has just begun, and looks at the other jobs of the queue first"
 
 
@@ -23,6 +24,8 @@ class Grant:
     """Node -> the job that has it."""
     busy: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Node -> another job, whose pod has not ended there."""
+    otherwise: str = "the job is not granted it"
+    """Why it has not what nobody has."""
     gain: float | None = None
     """What the job's last worker adds, as in its claim."""
     waits: str = ""
@@ -44,7 +47,8 @@ class Grant:
         if node in self.nodes:
             return ""
         holder = self.holders.get(node)
-        return f"queue {self.queue}: {f'{holder} has it' if holder else 'the job is not granted it'}"
+        why = self.lost.get(node) or (f"{holder} has it" if holder else self.otherwise)
+        return f"queue {self.queue}: {why}"
 
 
 def grant_for(claim: Claim, claims: Collection[Claim], shared: Sharing, queue: str, settled: bool) -> Grant:
@@ -54,9 +58,11 @@ def grant_for(claim: Claim, claims: Collection[Claim], shared: Sharing, queue: s
         claims: of all jobs of the queue.
         settled: whether all jobs of the queue have claimed theirs.
     """
+    nodes = frozenset(shared.held[claim.job])
     return Grant(
         queue=queue,
-        nodes=frozenset(shared.held[claim.job]),
+        nodes=nodes,
+        otherwise=FULL if len(nodes) >= claim.most else Grant.otherwise,
         usable=len(claim.able),
         holders={node: job for job, held in shared.held.items() for node in held},
         busy={node: c.job for c in claims if c.job != claim.job for node in c.occupied},

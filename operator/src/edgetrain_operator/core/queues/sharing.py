@@ -179,9 +179,9 @@ class _Shares:
     def _spare_for(self, claim: Claim, other: Claim) -> int:
         """How many of its nodes the other can be without: all, where it is below its min, does not train for
         that, and comes later."""
-        count = self._count(other)
-        later = self._rank[other.job] > self._rank[claim.job]
-        return max(count - other.least, 0) if count >= other.least else count * later
+        if (count := self._count(other)) >= other.least:
+            return max(self._surplus(other), 0)
+        return count if self._rank[other.job] > self._rank[claim.job] else 0
 
     def _move(self, node: str, to: Claim, donor: Claim | None = None, why: str = "") -> None:
         if donor is not None:
@@ -197,8 +197,12 @@ class _Shares:
     def _may_have_more(self, claim: Claim) -> bool:
         return claim.least <= self._count(claim) < claim.most
 
+    def _surplus(self, claim: Claim) -> int:
+        """Nodes beyond its min, without those that are dark: with these alone it would not train."""
+        return len(self.held[claim.job].keys() - claim.dark) - claim.least
+
     def _spare(self, claim: Claim) -> bool:
-        return self._count(claim) > claim.least
+        return self._surplus(claim) > 0
 
     def _who_next(self, claim: Claim) -> tuple[int, float, int]:
         return self._count(claim), -_hoped(claim), self._rank[claim.job]
