@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.waiting import wait_for
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node, program
+from tests.support.operator_process import operator_process
 from tests.support.replicas import Replica, with_replicas
 from tests.support.scripted_fleet import ScriptedFleet
 
@@ -57,8 +60,8 @@ def held(api: ApiServer, namespace: str) -> dict[str, set[str]]:
 
 
 def scheduled(api: ApiServer, namespace: str, name: str) -> dict[str, Any]:
-    conditions = get(api, "etj", name, namespace)["status"]["conditions"]
-    return next(dict(c) for c in conditions if c["type"] == "Scheduled")
+    conditions = get(api, "etj", name, namespace).get("status", {}).get("conditions", [])
+    return next((dict(c) for c in conditions if c["type"] == "Scheduled"), {"reason": ""})
 
 
 def reasons(api: ApiServer, namespace: str, name: str) -> set[str]:
@@ -100,6 +103,33 @@ def test_a_job_that_waits_is_shown_as_queued_and_begins_once_another_ends(
     api.kubectl("delete", "pods", "-n", namespace, "--all")  # The garbage collector's business.
     settle(api, namespace, "one", "two")
     assert held(api, namespace) == {"two": set(NODES)}
+
+
+def test_nodes_go_from_job_to_job_in_one_process_and_stay_where_they_are_in_the_next(
+    api: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    def shared() -> dict[str, set[str]] | None:
+        now = held(api, namespace)
+        both = [now.get(name, set()) for name in ("one", "two")]
+        return now if set.union(*both) == set(NODES) and not set.intersection(*both) and all(both) else None
+
+    with operator_process(api, namespace, tmp_path) as operator:
+        api.apply(queued(namespace, "one"))
+        wait_for(lambda: held(api, namespace) == {"one": set(NODES)})
+        api.apply(queued(namespace, "two", min=2))
+        before = wait_for(shared)
+        assert len(before["two"]) == 2
+        assert operator.terminate() == 0
+    uids = {pod["metadata"]["uid"] for pod in items(api, "pods", namespace)}
+    with operator_process(api, namespace, tmp_path, "operator-b") as successor:
+        wait_for(successor.leads)
+        api.apply(queued(namespace, "three", min=2))
+        wait_for(lambda: scheduled(api, namespace, "three")["reason"] == "Queued")
+        assert {pod["metadata"]["uid"] for pod in items(api, "pods", namespace)} == uids
+        api.kubectl(
+            "patch", "etj", "two", "-n", namespace, "--type=merge", "-p", '{"spec": {"suspend": true}}'
+        )
+        wait_for(lambda: held(api, namespace).get("three") == before["two"])
 
 
 def test_the_queue_stays_and_the_priority_may_change(api: ApiServer, namespace: str) -> None:
