@@ -126,6 +126,7 @@ def test_nodes_go_from_job_to_job_in_one_process_and_stay_where_they_are_in_the_
         api.apply(queued(namespace, "three", min=2))
         wait_for(lambda: scheduled(api, namespace, "three")["reason"] == "Queued")
         assert {pod["metadata"]["uid"] for pod in items(api, "pods", namespace)} == uids
+        assert "edgetrain_operator_jobs_queued 1.0" in successor.metrics()
         api.kubectl(
             "patch", "etj", "two", "-n", namespace, "--type=merge", "-p", '{"spec": {"suspend": true}}'
         )

@@ -3,6 +3,8 @@
 import pytest
 
 from edgetrain_operator.core.growth import WAVE_SECONDS
+from edgetrain_operator.core.hindrances import PATIENCE_SECONDS
+from edgetrain_operator.core.model import ContainerTrouble
 from edgetrain_protocol.report import TrainerState
 from tests.support.world import World
 
@@ -56,7 +58,20 @@ def test_who_waits_for_its_turn_is_told_so() -> None:
     assert world.condition("Scheduled").reason == "NodesFound"
 
 
-def test_a_worker_that_does_not_come_holds_up_the_others_for_two_minutes() -> None:
+def test_a_wrong_image_ends_the_job_on_few_nodes() -> None:
+    missing = ContainerTrouble("trainer", "ErrImagePull", "docker.io/library/nope:1: not found")
+    for least in (1, 2):
+        world = doubling(min=least)
+        for _ in range(3):
+            for node in {pod.node for pod in world.pods.values()}:
+                world.change_pod(node, trouble=missing)
+            world.settle()
+            world.pass_time(PATIENCE_SECONDS)
+            world.settle()
+        assert world.condition("Failed").reason == "ImagePullFailed" and world.made == 2
+
+
+def test_a_worker_that_does_not_come_holds_up_the_others_for_four_minutes() -> None:
     world = doubling(min=2)
     world.pass_time(WAVE_SECONDS - 1)
     world.settle()

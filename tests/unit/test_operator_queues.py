@@ -1,91 +1,19 @@
 """Jobs of one queue, decided one after another as their reconciles would be: who gets which node, and why."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from edgetrain_operator.core.actions import Decision
-from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.queues.gain import gain
 from edgetrain_operator.core.queues.sharing import STAY_SECONDS
-from edgetrain_operator.runtime.queues import Queues
-from edgetrain_protocol.status import Condition, ConditionType
-from tests.support.world import START, World, edge_node, trained
-
-FLEET = ("a", "b", "c", "d")
-
-
-class Fleet:
-    """Several jobs, and the nodes that all of them ask for."""
-
-    def __init__(self, *shared: str) -> None:
-        self.now = START
-        self.nodes = {name: edge_node(name) for name in FLEET}
-        self.jobs: dict[str, World] = {}
-        self.woken: set[str] = set()
-        self.shared = shared
-        self.take_over()
-
-    def take_over(self) -> None:
-        """Another process begins, which knows nothing but what jobs there are."""
-        self.queues = Queues(self.shared, lambda: self.now)
-        self.queues.on_change(lambda key: self.woken.add(key[1]))
-        for name, world in self.jobs.items():
-            self.queues.expect(("default", name), world.spec["scheduling"]["queue"])
-
-    def job(self, name: str, queue: str = "fleet", priority: int = 0, **nodes: Any) -> World:
-        scheduling = {"queue": queue, "priority": priority}
-        self.jobs[name] = World(spec={"scheduling": scheduling, "nodes": nodes})
-        return self.jobs[name]
-
-    def look(self, *names: str) -> Decision:
-        """One reconcile each."""
-        for name in names:
-            world = self.jobs[name]
-            world.now, world.nodes = self.now, self.nodes
-            seen = self.observed(name)
-            world.grant = self.queues.grant(seen)
-            decision = world.step()
-            self.queues.told(("default", name), world.grant) if world.grant else None
-            self.woken.discard(name)
-        return decision
-
-    def observed(self, name: str) -> Observed:
-        seen = self.jobs[name].observed()
-        created = START + list(self.jobs).index(name)
-        return replace(seen, job=replace(seen.job, name=name, created=created))
-
-    def settle(self) -> None:
-        """Until nobody is woken by another any more; deleted pods end."""
-        self.woken = set(self.jobs)
-        for _ in range(40):
-            if not self.woken:
-                return
-            for name in sorted(self.woken):
-                self.look(name)
-                if any(pod.deleting for pod in self.jobs[name].pods.values()):
-                    self.jobs[name].finish_deletions()
-                    self.woken.add(name)
-        raise AssertionError("does not settle")
-
-    def train(self, name: str) -> None:
-        for node in self.held(name):
-            self.jobs[name].say(node)
-        self.settle()
-        self.jobs[name].train(*self.held(name))
-        self.settle()
-
-    def held(self, name: str) -> str:
-        return "".join(sorted(pod.node for pod in self.jobs[name].pods.values() if pod.living))
-
-    def said(self, name: str) -> Condition:
-        return self.jobs[name].condition(ConditionType.SCHEDULED)
+from edgetrain_protocol.status import Condition
+from tests.support.queued_jobs import NODES, QueuedJobs
+from tests.support.world import World, edge_node, trained
 
 
 def test_jobs_without_a_queue_have_workers_on_the_same_nodes() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     for name in ("one", "two"):
         fleet.job(name)
         fleet.jobs[name].spec = {"nodes": {}}
@@ -94,7 +22,7 @@ def test_jobs_without_a_queue_have_workers_on_the_same_nodes() -> None:
 
 
 def test_two_jobs_of_one_queue_share_its_nodes_evenly() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one")
     fleet.settle()
     assert fleet.held("one") == "abcd"
@@ -102,7 +30,7 @@ def test_two_jobs_of_one_queue_share_its_nodes_evenly() -> None:
     fleet.now += STAY_SECONDS
     fleet.job("two", min=2)
     fleet.settle()
-    assert sorted(fleet.held("one") + fleet.held("two")) == list(FLEET)
+    assert sorted(fleet.held("one") + fleet.held("two")) == list(NODES)
     assert len(fleet.held("one")) == len(fleet.held("two")) == 2
     assert fleet.jobs["one"].members == list(fleet.held("one"))
     assert fleet.jobs["one"].aggregator in fleet.held("one")
@@ -113,7 +41,7 @@ def test_two_jobs_of_one_queue_share_its_nodes_evenly() -> None:
 
 
 def test_a_worker_comes_only_once_the_others_pod_has_ended() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one")
     fleet.settle()
     fleet.job("two", min=2, max=2)
@@ -130,7 +58,7 @@ def test_a_worker_comes_only_once_the_others_pod_has_ended() -> None:
 
 
 def test_who_cannot_have_its_min_waits_without_a_node_and_is_told_who_has_them() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one", min=3)
     fleet.settle()
     late = fleet.job("two", min=2, priority=5)
@@ -143,11 +71,11 @@ def test_who_cannot_have_its_min_waits_without_a_node_and_is_told_who_has_them()
         "one has 4 (its min is 3)"
     )
     assert late.status.phase == "Queued" and late.status.start_time is None
-    assert late.told.count("Queued") == 1
+    assert late.told.count("Queued") == fleet.queues.waiting == 1
 
 
 def test_who_comes_first_by_priority_begins_when_nodes_are_free_again() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     first = fleet.job("first", min=4)
     fleet.settle()
     fleet.job("low", min=3)
@@ -163,7 +91,7 @@ def test_who_comes_first_by_priority_begins_when_nodes_are_free_again() -> None:
 
 @pytest.mark.parametrize("release", [True, False])
 def test_a_job_that_is_over_or_gone_leaves_its_nodes(release: bool) -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one", min=4)
     fleet.job("two", min=2)
     fleet.settle()
@@ -183,7 +111,7 @@ def test_a_job_that_is_over_or_gone_leaves_its_nodes(release: bool) -> None:
 
 
 def test_a_dark_node_stays_with_its_job() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one", min=1, max=2)
     fleet.job("two", min=1)
     fleet.settle()
@@ -195,7 +123,7 @@ def test_a_dark_node_stays_with_its_job() -> None:
 
 
 def test_dark_nodes_are_not_counted_on_for_what_a_job_keeps() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one", min=2, max=3)
     fleet.settle()
     dark = fleet.held("one")[0]
@@ -210,7 +138,7 @@ def test_dark_nodes_are_not_counted_on_for_what_a_job_keeps() -> None:
 
 
 def test_what_is_scaled_down_goes_back() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one")
     fleet.job("two", min=2)
     fleet.settle()
@@ -227,7 +155,7 @@ def test_what_is_scaled_down_goes_back() -> None:
 
 
 def test_a_job_that_grows_by_doubling_has_no_node_that_it_cannot_use_yet() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one").spec["elastic"] = {"growth": "doubling"}
     fleet.settle()
     assert fleet.held("one") == "a"
@@ -241,7 +169,7 @@ def test_a_job_that_grows_by_doubling_has_no_node_that_it_cannot_use_yet() -> No
 
 
 def test_after_a_take_over_nobody_gets_a_node_before_all_have_said_what_they_have() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one", min=3)
     fleet.job("two", min=1)
     fleet.settle()
@@ -260,7 +188,7 @@ def test_after_a_take_over_nobody_gets_a_node_before_all_have_said_what_they_hav
 def test_a_job_that_cannot_be_looked_at_holds_up_the_others_for_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.job("one")
     fleet.queues.expect(("default", "stuck"), "fleet")
     fleet.look("one")
@@ -272,7 +200,7 @@ def test_a_job_that_cannot_be_looked_at_holds_up_the_others_for_a_minute(
 
 def test_a_queue_is_one_namespaces_unless_it_is_shared() -> None:
     for shared, have in (((), 4), (("fleet",), 2)):
-        fleet = Fleet(*shared)
+        fleet = QueuedJobs(*shared)
         fleet.job("one", min=2)
         fleet.look("one")
         seen = fleet.observed("one")
@@ -334,7 +262,7 @@ def test_with_data_of_its_own_each_worker_adds_what_the_others_do() -> None:
 
 
 def test_the_odd_node_goes_to_who_gains_more_once_it_has_stayed() -> None:
-    fleet = Fleet()
+    fleet = QueuedJobs()
     fleet.nodes["e"] = edge_node("e")
     worth = {"a-slow": 0.1, "b-fast": 0.9}
     for name in worth:

@@ -1,10 +1,12 @@
 """How many nodes may get a worker at once: all, or so many that the job doubles."""
 
+from edgetrain_operator.core.hindrances import PATIENCE_SECONDS
 from edgetrain_operator.core.model import Observed
 from edgetrain_protocol.job import Growth
 
-WAVE_SECONDS = 120.0
-"""A worker that is no member by then holds up no others: its node may be slow, or never get it going."""
+WAVE_SECONDS = PATIENCE_SECONDS + 60.0
+"""A worker that is no member by then holds up no others: its node may be slow, or never get it going. What is
+wrong with all of the first has ended the job before that."""
 
 
 def room(seen: Observed) -> int:

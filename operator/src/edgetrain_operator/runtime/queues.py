@@ -67,6 +67,11 @@ class Queues:
         """Have this called with each job whose nodes have changed by another's doing."""
         self._wake = wake
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs have fewer nodes than their min."""
+        return sum(len(queue.shared.within_reach) for queue in self._queues.values())
+
     def expect(self, key: Key, queue: str | None) -> None:
         """A job is there and may hold nodes: before it has been looked at, nobody of its queue gets any."""
         if queue is not None and key not in self._of:
