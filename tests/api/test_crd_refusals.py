@@ -68,6 +68,7 @@ def test_a_job_with_everything_in_it_is_accepted(api: ApiServer, namespace: str)
     spec = {
         "program": {"image": "i", "command": ["python"], "args": ["-m", "x"], "env": env},
         "nodes": {"selector": selector, "exclude": ["edge-9"], "min": 2, "max": 4},
+        "scheduling": {"queue": "fleet", "priority": -5},
         "overrides": [
             {
                 "selector": selector,
@@ -125,7 +126,12 @@ def test_a_job_with_everything_in_it_is_accepted(api: ApiServer, namespace: str)
         },
         "storage": {"checkpoint": {"claim": {"size": 1073741824}}, "model": {"volume": {"emptyDir": {}}}},
         "strategy": {"preset": "ddp", "reduction": "star", "shares": "equal", "checkpointEverySeconds": 5},
-        "elastic": {"joinDelaySeconds": 1, "leaveGraceSeconds": 2, "offlineGraceSeconds": 3},
+        "elastic": {
+            "growth": "doubling",
+            "joinDelaySeconds": 1,
+            "leaveGraceSeconds": 2,
+            "offlineGraceSeconds": 3,
+        },
         "runPolicy": {
             "activeDeadlineSeconds": 60,
             "startDeadlineSeconds": 59,

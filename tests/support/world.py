@@ -19,6 +19,7 @@ from edgetrain_operator.core.model import (
     Subject,
 )
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.stored import GroupRecord, KnownFormation, StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import ALL, History
@@ -54,6 +55,7 @@ class World:
     furthest: dict[str, tuple[History, int]] = field(default_factory=dict)
     refusals: dict[Subject, Refusal] = field(default_factory=dict)
     strangers: dict[str, NodeView] = field(default_factory=dict)
+    grant: Grant | None = None
     defaults: Defaults = DEFAULTS
     over: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
@@ -82,6 +84,7 @@ class World:
             ca_bundle="ca",
             refusals=dict(self.refusals),
             strangers=dict(self.strangers),
+            grant=self.grant,
         )
 
     def step(self) -> Decision:

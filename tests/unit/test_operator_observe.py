@@ -183,8 +183,9 @@ def test_the_table_tells_of_changes_that_matter_and_forgets_what_is_gone() -> No
 
 
 def test_settings_have_defaults_for_all_that_may_be_left_out() -> None:
-    settings = Settings.from_env(REQUIRED | {"EDGETRAIN_OPERATOR_NAMESPACES": "a, b"})
-    assert settings.namespaces == ("a", "b")
+    lists = {"EDGETRAIN_OPERATOR_NAMESPACES": "a, b", "EDGETRAIN_OPERATOR_JOBS_SHARED_QUEUES": "fleet,lab"}
+    settings = Settings.from_env(REQUIRED | lists)
+    assert settings.namespaces == ("a", "b") and settings.shared_queues == ("fleet", "lab")
     assert (settings.fleet_port, settings.metrics_port, settings.workers) == (8443, 8080, 4)
 
 

@@ -62,6 +62,9 @@ class Settings:
     """Of the workers' image: PULL_POLICY. Not Always: a dark edge node could not start its pod again."""
     allowed: Allowed = field(default_factory=Allowed)
     """What jobs may ask for, as JSON: JOBS_ALLOWED."""
+    shared_queues: tuple[str, ...] = ()
+    """Queues that are one for all namespaces: JOBS_SHARED_QUEUES, separated by commas. Others are each
+    namespace's own."""
     feature_gates: FeatureGates = field(default_factory=FeatureGates)
     """Which experimental features there are, as JSON: FEATURE_GATES."""
     network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
@@ -97,7 +100,7 @@ class Settings:
             trainer_image=_required(given, "TRAINER_IMAGE", "the image of the workers"),
             fleet_address=_host_port(_required(given, "FLEET_ADDRESS", "host:port that workers dial")),
             own_namespace=given.get("NAMESPACE") or _pod_namespace(),
-            namespaces=tuple(n for n in given.get("NAMESPACES", "").replace(" ", "").split(",") if n),
+            namespaces=_names(given, "NAMESPACES"),
             identity=given.get("POD_NAME") or socket.gethostname(),
             own_address=given.get("POD_IP") or "127.0.0.1",
             lease_name=given.get("LEASE_NAME") or cls.lease_name,
@@ -110,6 +113,7 @@ class Settings:
             trainer_env=_environment(given, "TRAINER_ENV"),
             pull_policy=_pull_policy(given.get("PULL_POLICY") or cls.pull_policy),
             allowed=_values(given, "JOBS_ALLOWED", "jobs.allowed", Allowed),
+            shared_queues=_names(given, "JOBS_SHARED_QUEUES"),
             feature_gates=_values(given, "FEATURE_GATES", "featureGates", FeatureGates),
             network_policy=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", NetworkPolicy),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
@@ -128,6 +132,10 @@ def _required(given: Mapping[str, str], name: str, what: str) -> str:
     if not given.get(name):
         raise BadSetting(f"{PREFIX}{name} is not set: give it {what}")
     return given[name]
+
+
+def _names(given: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(n for n in given.get(name, "").replace(" ", "").split(",") if n)
 
 
 def _host_port(value: str) -> str:

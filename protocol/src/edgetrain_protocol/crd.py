@@ -24,6 +24,7 @@ COLUMNS = (
     ("Aggregator", "string", ".status.aggregator", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("Reason", "string", ".status.reason", 1),
+    ("Queue", "string", ".spec.scheduling.queue", 1),
     ("Training", "integer", ".status.workers.training", 1),
     ("Paused", "integer", ".status.workers.paused", 1),
     ("Epoch", "integer", ".status.progress.epoch", 1),

@@ -85,6 +85,28 @@ class Nodes(Document):
     """Most workers at a time; none where 0. Mutable, also by `kubectl scale`."""
 
 
+class Scheduling(Document):
+    """How the job shares nodes with others."""
+
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            immutable("queue", "scheduling", optional=True),
+            rule(
+                "has(self.queue) || self.priority == 0",
+                "scheduling.priority says who of a queue comes first: name the queue in scheduling.queue",
+                field="priority",
+            ),
+        )
+    )
+
+    queue: ObjectName | None = None
+    """Jobs of one queue share out its nodes: none has workers of two. A queue is one namespace's, unless the
+    chart's jobs.sharedQueues names it. Nothing is shared out where unset: a node may have workers of several
+    jobs then."""
+    priority: int = Field(0, ge=-1000, le=1000)
+    """Jobs of a higher one get nodes.min before others; what is left is shared evenly. Mutable."""
+
+
 class OnLostBlock(StrEnum):
     WAIT = "wait"
     REISSUE = "reissue"
@@ -150,9 +172,17 @@ class Strategy(Document):
     """Seconds between checkpoints."""
 
 
+class Growth(StrEnum):
+    AT_ONCE = "atOnce"
+    DOUBLING = "doubling"
+
+
 class Elastic(Document):
     """How quickly the job follows its nodes."""
 
+    growth: Growth = Growth.AT_ONCE
+    """How a job comes to its size. atOnce: all nodes that match get a worker. doubling: nodes.min do, then as
+    many more once those are members, and so on: what is wrong with a program or image shows on few nodes."""
     join_delay_seconds: int = Field(0, ge=0, le=3600)
     """A node must have been Ready this long to get a worker."""
     leave_grace_seconds: int = Field(5, ge=0, le=3600)
@@ -200,6 +230,8 @@ class JobSpec(Document):
     """What every worker runs."""
     nodes: Nodes = Field(default_factory=Nodes)
     """Which nodes get a worker, and how many."""
+    scheduling: Scheduling = Field(default_factory=Scheduling)
+    """How the job shares nodes with others."""
     overrides: list[Override] = Field(default_factory=list, max_length=16)
     """What differs on classes of nodes. All that match a node apply, in this order; a later one wins."""
     template: Template = Field(default_factory=Template)

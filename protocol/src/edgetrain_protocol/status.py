@@ -77,6 +77,18 @@ class WorkerCounts(Tolerant):
         return f"{self.ready}/{self.desired}"
 
 
+class QueueStatus(Tolerant):
+    """What the job has of its queue."""
+
+    granted: int = 0
+    """Nodes that it may have."""
+    usable: int = 0
+    """Nodes that could have a worker of it, whoever has them."""
+    gain: OptionalFigure = None
+    """What its last worker adds to samplesPerSecond, as a part of what its workers do on average: near 0, the
+    job is hardly faster for it. Unset while it trains on fewer than two nodes."""
+
+
 class PlanRef(Tolerant):
     """The newest plan."""
 
@@ -212,6 +224,8 @@ class JobStatus(Tolerant):
     """What holds; for programs."""
     workers: WorkerCounts = Field(default_factory=WorkerCounts)
     """Numbers of workers."""
+    queue: QueueStatus | None = None
+    """What it has of scheduling.queue; unset where it is in none."""
     selector: LongText = ""
     """Label selector of the worker pods; for the scale subresource."""
     aggregator: ShortText = ""
@@ -225,7 +239,8 @@ class JobStatus(Tolerant):
     election: ElectionStatus | None = None
     """The last election."""
     start_time: ShortText | None = None
-    """When the operator first saw the job, or when it went on after a suspension."""
+    """When the operator first saw the job, when its queue first gave it nodes, or when it went on after a
+    suspension."""
     trained_seconds: int = 0
     """For which the condition Training has held, up to when it last ceased to. While it holds, the time since
     its lastTransitionTime comes on top."""

@@ -11,12 +11,14 @@ from edgetrain_operator.core.failure_limits import left_out, limit_events, limit
 from edgetrain_operator.core.failure_rules import judged
 from edgetrain_operator.core.grouping import gated, grouped, with_group
 from edgetrain_operator.core.groups.membership import why_leaves
+from edgetrain_operator.core.growth import room
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.model import CA, IDENTITY, SERVER, Observed, PodView, Subject
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, place
 from edgetrain_operator.core.planning import Planned, plan_next
 from edgetrain_operator.core.pods import worker_pod
+from edgetrain_operator.core.queues import granting
 from edgetrain_operator.core.refusals import of_kind
 from edgetrain_operator.core.starting import with_hindrances
 from edgetrain_operator.core.status import status, transitions
@@ -49,7 +51,8 @@ def decide(seen: Observed) -> Decision:
         planned = Planned(stored, planned.events, planned.requeue_at)
         actions, timers = placed, [timer, scene.placement.look_again_at, _next_look(scene)]
     after = status(scene, planned.stored, found)
-    events = (*limit_events(seen.stored.workers, scene.records), *planned.events)
+    news = () if found else granting.events(seen.grant)
+    events = (*news, *limit_events(seen.stored.workers, scene.records), *planned.events)
     return Decision(
         stored=planned.stored,
         actions=(*_over(scene), *actions),
@@ -79,7 +82,7 @@ def _look(seen: Observed) -> tuple[DecisionContext, Verdict | None]:
 def _placement(seen: Observed, without: Collection[str]) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
     senior = {m.node for m in seen.stored.members}
-    placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without)
+    placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without, seen.grant, room(seen))
     barred = not_allowed(seen.job.spec, seen.defaults.allowed)
     barred = barred or gated(seen.job.spec, seen.defaults.feature_gates.grouping)
     return placed.bar(barred) if barred else placed

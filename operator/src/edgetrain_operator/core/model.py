@@ -8,6 +8,7 @@ from typing import Any, Literal
 from edgetrain_operator.core.allowed import Allowed
 from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.network_policy import NetworkPolicy
+from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import History
@@ -150,6 +151,8 @@ class Defaults:
     feature_gates: FeatureGates = field(default_factory=FeatureGates)
     trainer_env: tuple[EnvVar, ...] = ()
     """Of all containers of all workers, where the job does not say otherwise."""
+    shared_queues: tuple[str, ...] = ()
+    """Queues that are one for all namespaces."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,8 @@ class Observed:
     """What is wrong with the ConfigMap that holds the program; looked at while no worker runs."""
     strangers: Mapping[str, NodeView] = field(default_factory=dict)
     """Nodes that had a worker of the job and are no edge nodes (any more)."""
+    grant: Grant | None = None
+    """What its queue leaves to it; None where it is in none."""
     taken: frozenset[str] = frozenset()
     """Names of ours that the API server says belong to somebody else."""
 

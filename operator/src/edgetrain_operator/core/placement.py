@@ -11,6 +11,7 @@ from typing import Any
 
 from edgetrain_operator.core.model import NodeView
 from edgetrain_operator.core.overrides import overridden
+from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.selectors import first_not_tolerated, selects
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import EDGE_NODE_LABEL
@@ -18,6 +19,9 @@ from edgetrain_protocol.names import EDGE_NODE_LABEL
 OLDEST_KUBELET = (1, 29)
 """The first with native sidecars on by default."""
 LEFT_OUT = "left out: its program failed too often"
+LATER = "elastic.growth is doubling: once those before it train"
+NODES_MAX = 1000
+"""That a job may ask for."""
 DARK_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
@@ -58,6 +62,8 @@ def place(
     senior: Collection[str],
     now: float,
     left_out: Collection[str] = (),
+    grant: Grant | None = None,
+    at_once: int = NODES_MAX,
 ) -> Placement:
     """Decide over all nodes at once.
 
@@ -65,9 +71,13 @@ def place(
         holders: nodes that have a living pod.
         senior: holders that are members of the plan: of too many, they stay.
         left_out: nodes on which the program failed too often.
+        grant: what the job's queue leaves to it, where it is in one.
+        at_once: so many nodes may get a worker now.
     """
     remove = {name: why for name in sorted(holders) if (why := _why_end(nodes.get(name), name, spec))}
     remove |= dict.fromkeys(sorted(set(left_out) & set(holders) - set(remove)), LEFT_OUT)
+    if grant is not None:
+        remove = {n: why for n in sorted(holders) if (why := grant.why_gone(n))} | remove
     staying = sorted((n for n in holders if n not in remove), key=lambda n: (n not in senior, n))
     keep, surplus = staying[: spec.nodes.max], staying[spec.nodes.max :]
     remove |= dict.fromkeys(surplus, f"spec.nodes.max is {spec.nodes.max}")
@@ -76,12 +86,15 @@ def place(
     ]
     refused = {n.name: why for n in free if (why := refusal(n, spec, now))}
     refused |= {n.name: LEFT_OUT for n in free if n.name in left_out}
+    if grant is not None:
+        refused = {n.name: why for n in free if (why := grant.why_not(n.name))} | refused
     able = [n.name for n in free if n.name not in refused]
     room = max(spec.nodes.max - len(keep), 0)
     refused |= dict.fromkeys(able[room:], f"spec.nodes.max is {spec.nodes.max}")
+    refused |= dict.fromkeys(able[:room][at_once:], LATER)
     return Placement(
         keep=frozenset(keep),
-        add=tuple(able[:room]),
+        add=tuple(able[:room][:at_once]),
         remove=remove,
         refused=refused,
         unsupported=frozenset(n.name for n in free if not can_run(n)),

@@ -1,6 +1,7 @@
 """The job's status: all of it, every time. Whether it is worth a write is decided in `status_due`."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from edgetrain_operator.core import condition_updates, conditions, training_time
 from edgetrain_operator.core.actions import Event
@@ -11,7 +12,7 @@ from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.progress import group_status, job_progress
 from edgetrain_operator.core.stored import AggregatorTenure, StoredPlan
-from edgetrain_operator.core.troubles import NODE_LEFT_OUT
+from edgetrain_operator.core.troubles import NODE_LEFT_OUT, QUEUED
 from edgetrain_protocol.status import (
     ConditionType,
     ElectionStatus,
@@ -20,6 +21,7 @@ from edgetrain_protocol.status import (
     NodeState,
     NodeStatus,
     PlanRef,
+    QueueStatus,
     WorkerCounts,
 )
 
@@ -49,13 +51,14 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
         conditions=now,
         trained_seconds=training_time.settled(before, now, scene.now),
         workers=_counts(scene, lines),
+        queue=_queue(scene),
         selector=worker_selector(job.uid),
         aggregator=", ".join(group.aggregator for group in groups if group.aggregator)[:AGGREGATOR_MAX],
         plan=PlanRef(lineage=plan.lineage, revision=plan.revision) if plan else before.plan,
         progress=job_progress(groups) if plan else before.progress,
         groups=groups[:GROUPS_MAX],
         election=_election(office) if office else before.election,
-        start_time=None if suspended else before.start_time or time_text(scene.now),
+        start_time=None if suspended else before.start_time or _started(scene),
         completion_time=(before.completion_time or time_text(scene.now)) if over else None,
         failures=failures(scene),
         model=found.model if found else None,
@@ -81,7 +84,8 @@ def transitions(before: JobStatus, after: JobStatus) -> tuple[Event, ...]:
         if changed and condition.status == good:
             events.append(Event("Normal", condition.reason, condition.message))
         if changed and condition.status == bad and condition.reason not in _NO_TROUBLE:
-            events.append(Event("Warning", condition.reason, condition.message))
+            kind: Literal["Normal", "Warning"] = "Normal" if condition.reason == QUEUED else "Warning"
+            events.append(Event(kind, condition.reason, condition.message))
     return tuple(events)
 
 
@@ -98,6 +102,19 @@ _NO_TROUBLE = frozenset({"Starting", "FewerWorkers", NODE_LEFT_OUT, *End})
 """Of these there is no Event, or there was one when it happened."""
 
 
+def _queue(scene: DecisionContext) -> QueueStatus | None:
+    grant = scene.seen.grant
+    if grant is None:
+        return None
+    return QueueStatus(granted=len(grant.nodes), usable=grant.usable, gain=grant.gain)
+
+
+def _started(scene: DecisionContext) -> str | None:
+    """Now, unless it waits for its queue to begin at all."""
+    grant = scene.seen.grant
+    return None if grant is not None and grant.waits and not grant.nodes else time_text(scene.now)
+
+
 def _office(scene: DecisionContext, stored: StoredPlan) -> AggregatorTenure | None:
     """Of the first group that has one: the others' aggregators stand with their groups."""
     offices = (stored.group(group.name).office for group in scene.groups)
@@ -111,7 +128,8 @@ def _word(found: Verdict | None, said: Sequence[condition_updates.Said], lines: 
     if holds[ConditionType.TRAINING]:
         return "Training"
     if not holds[ConditionType.SCHEDULED]:
-        return "Pending"
+        queued = any(kind == ConditionType.SCHEDULED and reason == QUEUED for kind, _, reason, _ in said)
+        return QUEUED if queued else "Pending"
     return "Paused" if any(line.state is NodeState.PAUSED for line in lines) else "Starting"
 
 

@@ -34,6 +34,8 @@ ARCHITECTURE_LABEL = "kubernetes.io/arch"
 IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
 NODE_LEFT_OUT = "NodeLeftOut"
 NOT_ALLOWED = "NotAllowed"
+QUEUED = "Queued"
+"""It waits for nodes that other jobs of its queue have."""
 LAST_WORDS_MAX = 200
 """Of a node that is left out: they are stored, and stay for as long as it is."""
 TEXT_MAX = 600
@@ -75,6 +77,9 @@ def job_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     if refused and len(placement.wanted) - len(refused) < spec.nodes.min:
         yield Trouble(next(iter(refused.values())).reason, refusals.summary(refused))
     if placement.barred:
+        return
+    if scene.seen.grant is not None and scene.seen.grant.waits:
+        yield Trouble(QUEUED, scene.seen.grant.waits)
         return
     if not placement.wanted and not placement.refused:
         yield Trouble("NoMatchingNodes", _no_match(scene))

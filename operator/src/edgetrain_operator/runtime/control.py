@@ -43,6 +43,7 @@ class Control:
             settings.trainer_memory_percent,
             settings.feature_gates,
             settings.trainer_env,
+            settings.shared_queues,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)
@@ -64,6 +65,7 @@ class Control:
         self._metrics.queue_depth.set_function(lambda: self.queue.depth)
         self._metrics.queue_age.set_function(lambda: self.queue.oldest_seconds)
         self._metrics.jobs.set_function(lambda: len(self._reconciler.memory.jobs()))
+        self._metrics.jobs_queued.set_function(lambda: self._reconciler.queues.waiting)
         self._metrics.nodes.set_function(lambda: len(self.nodes.nodes))
         parts: list[Coroutine[Any, Any, object]] = [
             self._sweep_for_ever(),

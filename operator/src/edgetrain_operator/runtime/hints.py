@@ -43,6 +43,7 @@ class Hints:
             loop.call_soon_threadsafe(self._reported, job_uid)
 
         self._fleet.on_change(heard)
+        self._reconciler.queues.on_change(self._queue.add)
 
     def job(self, kind: str | None, raw: Raw) -> None:
         meta = raw["metadata"]
@@ -74,10 +75,12 @@ class Hints:
             self._queue.add(key)
 
     def _there(self, raw: Raw) -> None:
-        # Its workers may report before the first reconcile has come to it.
+        key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+        # Its workers may report, and its nodes be asked for, before the first reconcile has come to it.
         if "deletionTimestamp" not in raw["metadata"]:
             self._fleet.expect(raw["metadata"]["uid"])
-        self._queue.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
+            self._reconciler.queues.expect(key, raw.get("spec", {}).get("scheduling", {}).get("queue"))
+        self._queue.add(key)
 
     def _changed(self, change: Change | None) -> None:
         """Reconcile the jobs that ask for this node, or did until now."""

@@ -97,6 +97,11 @@ class Metrics:
         self.jobs = Gauge(
             "edgetrain_operator_jobs", "Jobs that this operator looks after.", registry=registry
         )
+        self.jobs_queued = Gauge(
+            "edgetrain_operator_jobs_queued",
+            "Those of them that have fewer nodes of their queue than spec.nodes.min.",
+            registry=registry,
+        )
         self.nodes = Gauge("edgetrain_operator_nodes", "Edge nodes known.", registry=registry)
         self.leader = Gauge("edgetrain_operator_leader", "1 while this replica leads.", registry=registry)
         for result in RESULTS:

@@ -18,6 +18,7 @@ from edgetrain_operator.core.decide import decide, status_unwritten
 from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.model import CA, IDENTITY, PLAN, Defaults, Job, Manifest, Observed, PodView
 from edgetrain_operator.core.observe import job_view, own, pod_view
+from edgetrain_operator.core.queues.claiming import is_over
 from edgetrain_operator.core.status import status_due, transitions
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, TooLarge
 from edgetrain_operator.fleet_state import FleetState
@@ -32,6 +33,7 @@ from edgetrain_operator.runtime.mounts import ensure_mounts
 from edgetrain_operator.runtime.network_policies import ensure_network_policy
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.plan_store import HeldPlan, read_plan
+from edgetrain_operator.runtime.queues import Queues
 from edgetrain_operator.runtime.recorder import record
 from edgetrain_operator.runtime.status_writer import write_invalid, write_status
 from edgetrain_operator.runtime.strangers import strangers
@@ -59,6 +61,7 @@ class Reconciler:
         self._defaults, self._clock = defaults, clock
         self._since = clock()
         self.memory = Memory()
+        self.queues = Queues(defaults.shared_queues, clock)
 
     def begin(self) -> None:
         """To be called when this replica begins to lead: only from then on does it hear reports."""
@@ -75,7 +78,10 @@ class Reconciler:
             return None
         memory = self.memory.of(key, job)
         seen, held = await self._observe(job, memory)
+        seen = replace(seen, grant=self.queues.grant(seen))
         decision = await self._decide(seen)
+        if is_over(decision.status):
+            self.queues.release(key)
         doing = Execution(self._kube, self._fleet, job, memory, self._metrics, self._clock)
         written = await self._store(seen, decision, held, memory, doing)
         if written:
@@ -102,7 +108,15 @@ class Reconciler:
         if before is not None and (raw is None or raw["metadata"]["uid"] != before.uid):
             self._fleet.forget(before.uid)
             self.memory.drop(key)
-        if raw is None or raw.get("spec", {}).get("managedBy", MANAGED_BY) != MANAGED_BY:
+            self.queues.drop(key)
+        found = await self._ours(raw) if raw is not None else None
+        if found is None:
+            self.queues.drop(key)
+        return found
+
+    async def _ours(self, raw: Manifest) -> Job | None:
+        """Where it is to be looked after."""
+        if raw.get("spec", {}).get("managedBy", MANAGED_BY) != MANAGED_BY:
             return None
         if "deletionTimestamp" in raw["metadata"]:
             self._fleet.forget(raw["metadata"]["uid"])
@@ -206,6 +220,8 @@ class Reconciler:
             self._fleet.publish(seen.job.uid, plan)
             memory.served = (plan.lineage, plan.revision)
         await record(self._kube, seen.job, (*held.mended(), *decision.events), seen.now)
+        if seen.grant is not None:
+            self.queues.told((seen.job.namespace, seen.job.name), seen.grant)
         return True
 
     def _count(self, before: StoredPlan, after: StoredPlan) -> None:

@@ -1,0 +1,1 @@
+"""Decisions about the jobs of one queue, which share its nodes out between them."""
