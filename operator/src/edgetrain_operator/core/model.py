@@ -9,6 +9,7 @@ from edgetrain_operator.core.allowed import Allowed
 from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.stored import StoredPlan
+from edgetrain_operator.core.workload import QueueView
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import History
 from edgetrain_protocol.job import JobSpec
@@ -130,6 +131,10 @@ class Job:
     status: JobStatus
     created: float = 0.0
     """Unix time."""
+    queue: str = ""
+    """The LocalQueue of Kueue's in which it queues; empty where it does not."""
+    queue_priority: str = ""
+    """The WorkloadPriorityClass that it names."""
 
 
 @dataclass(frozen=True)
@@ -150,18 +155,21 @@ class Defaults:
     feature_gates: FeatureGates = field(default_factory=FeatureGates)
     trainer_env: tuple[EnvVar, ...] = ()
     """Of all containers of all workers, where the job does not say otherwise."""
+    kueue: bool = False
+    """Whether jobs may queue by Kueue."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod, what
-    guards the job and can be done without."""
+    guards the job and can be done without, what it queues by."""
 
-    kind: Literal["job", "node", "pod", "guard"]
+    kind: Literal["job", "node", "pod", "guard", "queue"]
     name: str
 
 
 PLAN, IDENTITY, CA, SERVER = (Subject("job", name) for name in ("plan", "identity", "ca", "server"))
+QUEUE = Subject("queue", "workload")
 """SERVER: nothing is wrong with the object, the API server has trouble."""
 NETWORK_POLICY = Subject("guard", "network-policy")
 
@@ -207,6 +215,8 @@ class Observed:
     """Nodes that had a worker of the job and are no edge nodes (any more)."""
     taken: frozenset[str] = frozenset()
     """Names of ours that the API server says belong to somebody else."""
+    queue: QueueView = field(default_factory=QueueView)
+    """What was seen of Kueue."""
 
     def pods_on(self, node: str) -> tuple[PodView, ...]:
         return self._by_node.get(node, ())

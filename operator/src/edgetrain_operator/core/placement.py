@@ -58,6 +58,7 @@ def place(
     senior: Collection[str],
     now: float,
     left_out: Collection[str] = (),
+    no_more: str = "",
 ) -> Placement:
     """Decide over all nodes at once.
 
@@ -65,12 +66,14 @@ def place(
         holders: nodes that have a living pod.
         senior: holders that are members of the plan: of too many, they stay.
         left_out: nodes on which the program failed too often.
+        no_more: why there are no more than nodes.max, where it is not the job that says so.
     """
+    no_more = no_more or f"spec.nodes.max is {spec.nodes.max}"
     remove = {name: why for name in sorted(holders) if (why := _why_end(nodes.get(name), name, spec))}
     remove |= dict.fromkeys(sorted(set(left_out) & set(holders) - set(remove)), LEFT_OUT)
     staying = sorted((n for n in holders if n not in remove), key=lambda n: (n not in senior, n))
     keep, surplus = staying[: spec.nodes.max], staying[spec.nodes.max :]
-    remove |= dict.fromkeys(surplus, f"spec.nodes.max is {spec.nodes.max}")
+    remove |= dict.fromkeys(surplus, no_more)
     free = [
         n for n in sorted(nodes.values(), key=lambda n: n.name) if n.name not in holders and matches(n, spec)
     ]
@@ -78,7 +81,7 @@ def place(
     refused |= {n.name: LEFT_OUT for n in free if n.name in left_out}
     able = [n.name for n in free if n.name not in refused]
     room = max(spec.nodes.max - len(keep), 0)
-    refused |= dict.fromkeys(able[room:], f"spec.nodes.max is {spec.nodes.max}")
+    refused |= dict.fromkeys(able[room:], no_more)
     return Placement(
         keep=frozenset(keep),
         add=tuple(able[:room]),
@@ -110,15 +113,15 @@ def refusal(node: NodeView, spec: JobSpec, now: float) -> str:
 
 
 def tolerations(spec: JobSpec, node: NodeView) -> list[dict[str, Any]]:
-    """Of a worker's pod on this node.
+    """Of a worker's pod on this node."""
+    return [*dark_tolerations(), *spec.template.spec.tolerations, *overridden(spec, node).tolerations]
 
-    Dark nodes are tolerated for NoExecute alone: without an effect, a pending pod would be bound to an
+
+def dark_tolerations() -> list[dict[str, Any]]:
+    """Dark nodes are tolerated for NoExecute alone: without an effect, a pending pod would be bound to an
     unreachable node; with seconds, a pod on a dark node would be evicted while it trains on.
     """
-    dark: list[dict[str, Any]] = [
-        {"key": key, "operator": "Exists", "effect": "NoExecute"} for key in DARK_NODE_TAINTS
-    ]
-    return [*dark, *spec.template.spec.tolerations, *overridden(spec, node).tolerations]
+    return [{"key": key, "operator": "Exists", "effect": "NoExecute"} for key in DARK_NODE_TAINTS]
 
 
 def _why_end(node: NodeView | None, name: str, spec: JobSpec) -> str:
