@@ -1,6 +1,5 @@
 """Jobs that queue by Kueue: what their Workload asks for, when they may run, how their quota goes back."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,73 +7,21 @@ import pytest
 from edgetrain_operator.core.actions import PatchWorkload
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import QUEUE, Refusal, Taint
-from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.queue_actions import AGAIN_SECONDS
 from edgetrain_operator.core.workload import Flavor
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import Checkpoint, TrainerState
-from tests.support.world import DEFAULTS, World, edge_node
+from tests.support.queueing import CLAIM, WITH_KUEUE, admit, evict, kueue_says, pod_set, queued, said
+from tests.support.world import World, edge_node
 
-CLAIM = {"storage": {"checkpoint": {"claim": {"size": "1Gi"}}}}
-WITH_KUEUE = replace(DEFAULTS, kueue=True)
-
-
-def queued(*nodes: str, **spec: Any) -> World:
-    """A job that has just been made, with its label."""
-    world = World.of(*nodes, **CLAIM, **spec)
-    world.defaults, world.queue = WITH_KUEUE, "team-a"
-    world.settle()
-    return world
-
-
-def pod_set(world: World) -> dict[str, Any]:
-    assert world.workload
-    (found,) = world.workload["spec"]["podSets"]
-    return dict(found)
-
-
-def said(world: World, kind: str) -> dict[str, Any]:
-    """The Workload's condition; empty where it has none of this type."""
-    assert world.workload
-    conditions = world.workload.get("status", {}).get("conditions", [])
-    return next((c for c in conditions if c["type"] == kind), {})
-
-
-def kueue_says(world: World, *conditions: tuple[str, bool, str, str], **status: Any) -> None:
-    """What Kueue writes into the Workload."""
-    assert world.workload
-    before = world.workload.get("status", {})
-    named = {kind for kind, *_ in conditions}
-    kept = [c for c in before.get("conditions", []) if c["type"] not in named]
-    now = {"lastTransitionTime": time_text(world.now), "observedGeneration": 1}
-    new = [
-        {"type": kind, "status": "True" if holds else "False", "reason": reason, "message": message, **now}
-        for kind, holds, reason, message in conditions
-    ]
-    world.workload = world.workload | {"status": {**before, **status, "conditions": kept + new}}
-
-
-def admit(world: World, count: int, flavor: str = "edge") -> None:
-    mine = {"name": "workers", "count": count, "flavors": {"cpu": flavor, "memory": flavor}}
-    kueue_says(
-        world,
-        ("QuotaReserved", True, "QuotaReserved", "Quota reserved in ClusterQueue fleet"),
-        ("Admitted", True, "Admitted", "The workload is admitted"),
-        ("Evicted", False, "QuotaReserved", "Previously: Preempted"),
-        admission={"clusterQueue": "fleet", "podSetAssignments": [mine]},
-    )
-    world.settle()
-
-
-def evict(world: World, reason: str = "Preempted") -> None:
-    kueue_says(world, ("Evicted", True, reason, "Preempted to accommodate a workload"))
-    world.settle()
+LONG_AFTER = 2_000_000.0
 
 
 def training(*nodes: str, **spec: Any) -> World:
     """Admitted for as many workers as it asked for, and all of them train."""
     world = queued(*nodes, **spec)
     admit(world, pod_set(world)["count"])
+    world.settle()
     for node in nodes:
         world.say(node)
     world.settle()
@@ -110,6 +57,7 @@ def test_what_is_asked_for_follows_the_nodes_until_quota_is_there() -> None:
     world.settle()
     assert pod_set(world)["count"] == 3, "one that is away may be back in its turn"
     admit(world, 3)
+    world.settle()
     world.nodes.pop("d")
     world.settle()
     assert pod_set(world)["count"] == 3, "Kueue lets nobody change it now"
@@ -150,6 +98,7 @@ def test_a_worker_is_asked_for_with_its_sidecar_and_where_it_may_run() -> None:
 def test_an_admitted_job_runs_on_as_many_nodes_as_it_has_quota_for() -> None:
     world = queued("a", "b", "c")
     admit(world, 2)
+    world.settle()
     assert len(world.pods) == 2
     assert world.condition("Suspended").status == "False"
     assert world.status.start_time is not None
@@ -171,6 +120,7 @@ def test_pods_are_ready_once_and_a_dark_node_takes_nothing_of_it_back() -> None:
 def test_a_preempted_job_saves_before_its_quota_is_given_back_and_is_resumed() -> None:
     world = training("a", "b")
     evict(world)
+    world.settle()
     assert world.phase == Phase.STOP
     assert all(pod.living for pod in world.pods.values()), "they shall save"
     assert said(world, "QuotaReserved")["status"] == "True", "what saves needs what it has"
@@ -190,6 +140,7 @@ def test_a_preempted_job_saves_before_its_quota_is_given_back_and_is_resumed() -
     assert world.workload["status"]["accumulatedPastExecutionTimeSeconds"] == 5
     assert world.condition("Suspended").reason == "Queued"
     admit(world, 2)
+    world.settle()
     for node in "ab":
         assert world.pod(node).attempt == 2
         world.say(node)
@@ -200,6 +151,7 @@ def test_a_preempted_job_saves_before_its_quota_is_given_back_and_is_resumed() -
 def test_quota_is_given_back_while_a_pod_of_a_dark_node_cannot_end() -> None:
     world = training("a", "b")
     evict(world)
+    world.settle()
     world.nodes["b"] = edge_node("b", ready=False)
     end_pods(world, "a")
     world.pass_time(10 * WIND_DOWN_SECONDS)
@@ -213,6 +165,7 @@ def test_quota_is_given_back_while_a_pod_of_a_dark_node_cannot_end() -> None:
 def test_an_eviction_that_is_no_preemption_leaves_it_to_kueue_when_to_queue_again() -> None:
     world = training("a")
     evict(world, "PodsReadyTimeout")
+    world.settle()
     assert world.condition("Suspended").reason == "Evicted"
     end_pods(world, "a")
     world.finish_deletions()
@@ -287,12 +240,14 @@ def test_workers_go_where_the_flavor_is_and_bear_its_taints() -> None:
     toleration = {"key": "spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
     world.flavors = (Flavor({"kind": "spot"}, (toleration,)),)
     admit(world, 2)
+    world.settle()
     assert [pod.node for pod in world.pods.values()] == ["b"]
 
 
 def test_a_job_that_has_outgrown_its_quota_queues_anew() -> None:
     world = queued("a", "b", "c")
     admit(world, 2)
+    world.settle()
     before = world.workload
     world.spec = world.spec | {"nodes": {"min": 3}}
     world.settle()
@@ -387,8 +342,17 @@ def test_what_is_missing_is_said_and_looked_for_again() -> None:
     assert decision.requeue_at is not None and decision.requeue_at <= world.now + AGAIN_SECONDS
 
 
+def test_a_job_that_waits_says_that_its_new_priority_is_missing_and_keeps_its_place() -> None:
+    world = queued("a")
+    before = world.workload
+    world.missing = "PriorityClass low is not there"
+    world.settle()
+    assert world.condition("Suspended").reason == "PriorityClassMissing"
+    assert world.workload == before
+
+
 def test_a_workload_that_is_refused_says_so_and_stops_nobody_who_runs() -> None:
-    refusal = Refusal("WorkloadRefused", "its Workload is refused: no", START_AGAIN)
+    refusal = Refusal("WorkloadRefused", "its Workload is refused: no", LONG_AFTER)
     world = World.of("a")
     world.defaults, world.queue, world.refusals = WITH_KUEUE, "team-a", {QUEUE: refusal}
     world.settle()
@@ -397,9 +361,6 @@ def test_a_workload_that_is_refused_says_so_and_stops_nobody_who_runs() -> None:
     running.refusals = {QUEUE: refusal}
     running.settle()
     assert running.condition("Suspended").status == "False"
-
-
-START_AGAIN = 2_000_000.0
 
 
 def test_each_write_is_for_what_was_seen() -> None:

@@ -95,8 +95,8 @@ def _not_given(seen: Observed, work: WorkloadView) -> Hold | None:
             f"{c['name']}: {c.get('message') or c['state']}" for c in work.checks if c["state"] != "Ready"
         ]
         return Hold("AdmissionChecks", f"quota is reserved; it waits for {'; '.join(waits)}"[:SAID_MAX])
-    if refused := _refused(seen):
-        return refused
+    if unheard := _refused(seen) or _missing(seen.queue):
+        return unheard
     pending = work.condition(QUOTA_RESERVED)
     reason = INADMISSIBLE if pending.get("reason") == INADMISSIBLE else QUEUED
     words = pending.get("message") or "Kueue has not looked at it yet"
