@@ -99,6 +99,10 @@ test-images: setup lab-setup ## Build the real images and run the example from t
 e2e-kubeedge: setup lab-setup ## End to end on KubeEdge's own nodes, with and without the cloud (root)
 	$(BIN)/pytest -q tests/kubeedge
 
+.PHONY: e2e-kueue
+e2e-kueue: setup lab-setup ## What the real Kueue makes of jobs, on an API server (root)
+	$(BIN)/pytest -q tests/kueue
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

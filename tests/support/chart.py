@@ -1,6 +1,7 @@
 """The chart, as Helm renders it."""
 
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ CHART = Path(__file__).parents[2] / "charts" / "edgetrain"
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE = ("edgetrain", "--namespace", "system")
 SCHEMAS = sorted((Path(__file__).parent / "crds").glob("*.yaml"))
-"""CRDs of cert-manager and the Prometheus operator, as they publish them."""
+"""CRDs of cert-manager, the Prometheus operator and Kueue, as they publish them."""
 RULES = {
     "groups": [
         {
@@ -71,9 +72,9 @@ def with_samples(directory: Path) -> Path:
     return copy
 
 
-def teach_others_kinds(api: ApiServer) -> None:
-    """Let the server know, and check, the kinds of others that the chart makes objects of."""
-    for path in SCHEMAS:
+def teach_others_kinds(api: ApiServer, schemas: Sequence[Path] = SCHEMAS) -> None:
+    """Let the server know, and check, the kinds of others that chart and operator make objects of."""
+    for path in schemas:
         api.kubectl("apply", "--server-side", "-f", str(path))
         name = yaml.safe_load(path.read_text())["metadata"]["name"]
         api.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")

@@ -33,6 +33,16 @@ def job(namespace: str, name: str = "digits", **spec: Any) -> dict[str, Any]:
     }
 
 
+def queued_job(
+    namespace: str, name: str = "digits", queue: str = "team-a", priority: str = "", **spec: Any
+) -> dict[str, Any]:
+    """One that queues by Kueue, and can be resumed."""
+    made = job(namespace, name, storage={"checkpoint": {"claim": {"size": "1Gi"}}}, **spec)
+    labels = {"kueue.x-k8s.io/queue-name": queue, "kueue.x-k8s.io/priority-class": priority}
+    made["metadata"]["labels"] = {key: value for key, value in labels.items() if value}
+    return made
+
+
 def program(api: ApiServer, namespace: str, file: str) -> None:
     """The ConfigMap that `job` names, holding this file."""
     data = {file: "print('hello')"}

@@ -6,7 +6,14 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgetrain_operator.core.actions import Create, Decision, DeletePod, MarkOver
+from edgetrain_operator.core.actions import (
+    Create,
+    Decision,
+    DeletePod,
+    DeleteWorkload,
+    MarkOver,
+    PatchWorkload,
+)
 from edgetrain_operator.core.decide import decide
 from edgetrain_operator.core.model import (
     ContainerEnd,
@@ -21,6 +28,7 @@ from edgetrain_operator.core.model import (
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.stored import GroupRecord, KnownFormation, StoredPlan
+from edgetrain_operator.core.workload import Flavor, QueueView, workload_view
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import ALL, History
 from edgetrain_protocol.job import JobSpec
@@ -63,6 +71,12 @@ class World:
     made: int = 0
     quorum: Quorum | None = None
     """Of the formation that trained last."""
+    queue: str = ""
+    workload: dict[str, Any] | None = None
+    """As the API server holds it."""
+    flavors: tuple[Flavor, ...] = ()
+    priority: int = 0
+    missing: str = ""
 
     @classmethod
     def of(cls, *nodes: str, **spec: Any) -> "World":
@@ -70,7 +84,9 @@ class World:
 
     def observed(self) -> Observed:
         return Observed(
-            job=Job("digits", "default", UID, 1, JobSpec.model_validate(self.spec), self.status, START),
+            job=Job(
+                "digits", "default", UID, 1, JobSpec.model_validate(self.spec), self.status, START, self.queue
+            ),
             now=self.now,
             since=self.since,
             defaults=self.defaults,
@@ -85,6 +101,13 @@ class World:
             refusals=dict(self.refusals),
             strangers=dict(self.strangers),
             grant=self.grant,
+            queue=QueueView(
+                self.defaults.kueue,
+                workload_view(self.workload) if self.workload else None,
+                self.flavors,
+                self.priority,
+                self.missing,
+            ),
         )
 
     def step(self) -> Decision:
@@ -106,9 +129,9 @@ class World:
     def settle(self, steps: int = 10) -> Decision:
         """Step until nothing changes."""
         for _ in range(steps):
-            before = (self.stored, dict(self.pods), self.status)
+            before = (self.stored, dict(self.pods), self.status, self.workload)
             decision = self.step()
-            if (self.stored, self.pods, self.status) == before:
+            if (self.stored, self.pods, self.status, self.workload) == before:
                 return decision
         raise AssertionError(f"does not settle: {decision.reason}")
 
@@ -116,11 +139,28 @@ class World:
         match action:
             case Create({"kind": "Pod"} as manifest):
                 self._make(manifest)
+            case Create({"kind": "Workload"} as manifest):
+                self.made += 1
+                meta = manifest["metadata"] | {"uid": f"workload-{self.made}", "resourceVersion": "1"}
+                self.workload = manifest | {"metadata": meta}
+            case PatchWorkload() as patch:
+                self._patch(patch)
+            case DeleteWorkload():
+                self.workload = None
             case DeletePod(_, uid):
                 self.pods[uid] = replace(self.pods[uid], deleting=True)
             case MarkOver(uid):
                 self.over.add(uid)
                 self.reports = {w: r for w, r in self.reports.items() if r.head.pod_uid != uid}
+
+    def _patch(self, patch: PatchWorkload) -> None:
+        assert self.workload is not None
+        meta, part = self.workload["metadata"], "status" if patch.of_status else "spec"
+        assert (patch.uid, patch.version) == (meta["uid"], meta["resourceVersion"])
+        merged = {**self.workload.get(part, {}), **patch.changes}
+        kept = {key: value for key, value in merged.items() if value is not None}
+        meta = meta | {"resourceVersion": str(int(meta["resourceVersion"]) + 1)}
+        self.workload = self.workload | {"metadata": meta, part: kept}
 
     def _make(self, manifest: dict[str, Any]) -> None:
         meta = manifest["metadata"]

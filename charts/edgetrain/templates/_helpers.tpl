@@ -125,6 +125,14 @@ capabilities: {drop: [ALL]}
   resources: [networkpolicies]
   verbs: [create]
 {{- end }}
+{{- if .Values.kueue.enabled }}
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads/status]
+  verbs: [patch]
+{{- end }}
 {{- end }}
 
 {{- define "edgetrain.scrapeAuth" -}}

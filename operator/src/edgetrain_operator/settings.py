@@ -69,6 +69,8 @@ class Settings:
     """Which experimental features there are, as JSON: FEATURE_GATES."""
     network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
     """Who may dial workers, as JSON: JOBS_NETWORK_POLICY."""
+    kueue: bool = False
+    """Whether jobs may queue by Kueue, of which CRDs and rights are there then: KUEUE, true or false."""
     fleet_port: int = FLEET_PORT
     """FLEET_PORT; on all addresses."""
     metrics_port: int = OPERATOR_METRICS_PORT
@@ -116,6 +118,7 @@ class Settings:
             shared_queues=_names(given, "JOBS_SHARED_QUEUES"),
             feature_gates=_values(given, "FEATURE_GATES", "featureGates", FeatureGates),
             network_policy=_values(given, "JOBS_NETWORK_POLICY", "jobs.networkPolicy", NetworkPolicy),
+            kueue=_true(given, "KUEUE"),
             fleet_port=int(_number(given, "FLEET_PORT", FLEET_PORT, 0, 65535)),
             metrics_port=int(_number(given, "METRICS_PORT", OPERATOR_METRICS_PORT, 0, 65535)),
             metrics_token_file=Path(file) if (file := given.get("METRICS_TOKEN_FILE")) else None,
@@ -173,6 +176,13 @@ def _values(given: Mapping[str, str], name: str, path: str, kind: type[D]) -> D:
         return kind.model_validate_json(given.get(name) or "{}")
     except ValidationError as error:
         raise BadSetting(f"{PREFIX}{name} is not as the chart's values {path}: {error}") from error
+
+
+def _true(given: Mapping[str, str], name: str) -> bool:
+    text = given.get(name) or "false"
+    if text not in ("true", "false"):
+        raise BadSetting(f"{PREFIX}{name} is {text!r}: it must be true or false")
+    return text == "true"
 
 
 def _number(given: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

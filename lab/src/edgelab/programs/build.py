@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgelab.errors import LabError
 from edgelab.programs.pinned import Module
-from edgelab.shell import run
+from edgelab.shell import Argument, run
 
 _USUAL_PLACE = Path("/usr/local/go/bin/go")
 _TELL_SECONDS = 5.0
@@ -45,6 +45,18 @@ def build(module: Module, names: list[str], say: Say) -> None:
             ]
             _run_go([go, "build", *flags, package], module, name, say)
             output.replace(module.cache / name)
+
+
+def source(module: Module, of: str) -> Path:
+    """Where the source lies of what this module requires: it holds more than programs. Downloads what is
+    missing.
+
+    Raises:
+        LabError: no Go, or it is out of reach.
+    """
+    go: list[Argument] = [_find_go([of]), "-C", module.directory]
+    run([*go, "mod", "download", of], timeout=_LIST_SECONDS)
+    return Path(run([*go, "list", "-m", "-f", "{{.Dir}}", of]).strip())
 
 
 def _find_go(names: list[str]) -> str:

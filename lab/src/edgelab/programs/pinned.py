@@ -14,10 +14,12 @@ ETCD_VERSION = "v3.6.8"
 HELM_VERSION = "v4.3.1"
 PROMETHEUS_VERSION = "3.11.3"
 KUBEEDGE_VERSION = "v1.23.0"
+KUEUE_VERSION = "v0.17.0"
 
 _KUBERNETES = "k8s.io/kubernetes/cmd"
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 _KUBEEDGE = "github.com/kubeedge/kubeedge"
+KUEUE_MODULE = "sigs.k8s.io/kueue"
 
 
 @dataclass(frozen=True)
@@ -100,4 +102,10 @@ KUBEEDGE = Module(
     cgo=True,
 )
 """Only labs with a node of this kind need it."""
+KUEUE = Module(
+    "kueue",
+    {"kueue": f"{KUEUE_MODULE}/cmd/kueue"},
+    f"-s -w -X {KUEUE_MODULE}/pkg/version.GitVersion={KUEUE_VERSION}",
+)
+"""Only labs whose jobs queue need it. It is published as an image alone."""
 MODULES = (KUBERNETES, HELM)

@@ -17,6 +17,7 @@ from edgelab.programs.pinned import (
     HELM_VERSION,
     KUBEEDGE_VERSION,
     KUBERNETES_VERSION,
+    KUEUE,
     PROMETHEUS,
     PROMETHEUS_VERSION,
 )
@@ -42,12 +43,12 @@ class Release:
 
 
 def release_of(name: str, kubernetes: str = KUBERNETES_VERSION) -> Release | None:
-    """Where a program is published; None for a kind of machine that it is not published for.
+    """Where a program is published; None where it is not, or not for this kind of machine.
 
     `kubernetes`: the version of those that are Kubernetes' own.
     """
     machine = _ARCHITECTURES.get(platform.machine())
-    if machine is None:
+    if machine is None or name in KUEUE.programs:
         return None
     if name == "etcd":
         base = f"https://github.com/etcd-io/etcd/releases/download/{ETCD_VERSION}"

@@ -1,9 +1,9 @@
 """What is to be done, as a decision says it. Plain data: carried out by the runtime."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from edgetrain_operator.core.model import Manifest, Subject
+from edgetrain_operator.core.model import QUEUE, Manifest, Subject
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.status import JobStatus
 
@@ -59,7 +59,35 @@ class DeleteJob:
         return Subject("job", "end")
 
 
-Written = Create | DeletePod | DeleteJob
+@dataclass(frozen=True)
+class PatchWorkload:
+    """A merge patch of the job's Workload as it was seen: in vain where somebody has written since."""
+
+    name: str
+    uid: str
+    version: str
+    changes: Manifest = field(hash=False)
+    """Of spec, or of status where `of_status`."""
+    of_status: bool
+    reason: str
+
+    @property
+    def subject(self) -> Subject:
+        return QUEUE
+
+
+@dataclass(frozen=True)
+class DeleteWorkload:
+    name: str
+    uid: str
+    reason: str
+
+    @property
+    def subject(self) -> Subject:
+        return QUEUE
+
+
+Written = Create | DeletePod | DeleteJob | PatchWorkload | DeleteWorkload
 """What the API server is asked for, and may refuse."""
 Action = Written | MarkOver | Forget
 

@@ -31,7 +31,7 @@ def command_of(job: Job) -> list[str]:
 
 
 def trainer(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Container:
-    of_class, wish = overridden(job.spec, node), _template(job, "trainer")
+    of_class, wish = overridden(job.spec, node), template_of(job, "trainer")
     user_env = [*job.spec.program.env, *wish.env, *of_class.env]
     return {
         **_container(names.TRAINER_CONTAINER, image_of(job, node, defaults), defaults),
@@ -48,7 +48,7 @@ def trainer(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Conta
 
 def profiler(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Container:
     """A native sidecar. With a startup probe, a kubelet that restarted would not restart the trainer."""
-    wish = _template(job, "profiler")
+    wish = template_of(job, "profiler")
     return {
         # Not the SDK's way but the same image: an edge node fetches one.
         **_container(names.PROFILER_CONTAINER, image_of(job, node, defaults), defaults),
@@ -111,6 +111,7 @@ def _with_memory_limit(resources: Mapping[str, Any], node: NodeView, defaults: D
     return {**resources, "limits": {**limits, MEMORY: f"{limit}Mi"}, "requests": {**requests, MEMORY: "0"}}
 
 
-def _template(job: Job, name: Literal["trainer", "profiler"]) -> TemplateContainer:
+def template_of(job: Job, name: Literal["trainer", "profiler"]) -> TemplateContainer:
+    """What the job adds to this container."""
     given = (c for c in job.spec.template.spec.containers if c.name == name)
     return next(given, TemplateContainer.model_construct(name=name))

@@ -18,6 +18,8 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, place
 from edgetrain_operator.core.planning import Planned, plan_next
 from edgetrain_operator.core.pods import worker_pod
+from edgetrain_operator.core.queue_actions import look_again_at, queue_actions
+from edgetrain_operator.core.queueing import no_more, within_quota
 from edgetrain_operator.core.queues import granting
 from edgetrain_operator.core.refusals import of_kind
 from edgetrain_operator.core.starting import with_hindrances
@@ -39,7 +41,8 @@ STEADY_SECONDS = 5.0
 
 def decide(seen: Observed) -> Decision:
     """What follows from the observations. Deciding again over its own result changes nothing."""
-    scene, found = _look(seen)
+    asked, seen = seen, within_quota(seen)
+    scene, found = _look(seen, no_more(asked))
     if found is not None:
         wound = lifecycle.wind_down(scene, found)
         planned, actions, timers = plan_next(scene, stop=True), wound[0], [wound[1]]
@@ -55,34 +58,46 @@ def decide(seen: Observed) -> Decision:
     events = (*news, *limit_events(seen.stored.workers, scene.records), *planned.events)
     return Decision(
         stored=planned.stored,
-        actions=(*_over(scene), *actions),
+        actions=(*_over(scene), *actions, *queue_actions(asked, after)),
         status=after,
         events=events,
         status_events=transitions(seen.job.status, after),
-        requeue_at=min((t for t in (*timers, *planned.requeue_at) if t is not None), default=None),
+        requeue_at=min(
+            (t for t in (*timers, look_again_at(asked), *planned.requeue_at) if t is not None), default=None
+        ),
         reason=_reason(actions, events),
     )
 
 
 def status_unwritten(seen: Observed) -> JobStatus:
     """What there is to say while no plan can be written: of the one that is stored, not of the next."""
-    scene, found = _look(seen)
+    scene, found = _look(within_quota(seen), no_more(seen))
     return status(scene, seen.stored, found)
 
 
-def _look(seen: Observed) -> tuple[DecisionContext, Verdict | None]:
+def _look(seen: Observed, no_more_workers: str) -> tuple[DecisionContext, Verdict | None]:
     """What is there, and why no worker shall train, if none shall."""
     noted = with_hindrances(seen, judged(seen, remembered(seen, attempts.noted(seen))))
     records = grouped(seen, limited(seen, attributed(seen, noted)))
-    scene = DecisionContext(seen, records, _placement(seen, left_out(records)))
+    scene = DecisionContext(seen, records, _placement(seen, left_out(records), no_more_workers))
     found = lifecycle.verdict(scene)
     return (scene, None) if found is None else (DecisionContext(seen, records, Placement()), found)
 
 
-def _placement(seen: Observed, without: Collection[str]) -> Placement:
+def _placement(seen: Observed, without: Collection[str], no_more_workers: str) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
     senior = {m.node for m in seen.stored.members}
-    placed = place(seen.nodes, seen.job.spec, holders, senior, seen.now, without, seen.grant, room(seen))
+    placed = place(
+        seen.nodes,
+        seen.job.spec,
+        holders,
+        senior,
+        seen.now,
+        without,
+        seen.grant,
+        room(seen),
+        no_more_workers,
+    )
     barred = not_allowed(seen.job.spec, seen.defaults.allowed)
     barred = barred or gated(seen.job.spec, seen.defaults.feature_gates.grouping)
     return placed.bar(barred) if barred else placed

@@ -13,6 +13,7 @@ from edgetrain_operator.core.failure_rules import FAILURE_RULE, fatal
 from edgetrain_operator.core.grace import grace_seconds
 from edgetrain_operator.core.model import PodView
 from edgetrain_operator.core.observe import unix_time
+from edgetrain_operator.core.queueing import hold
 from edgetrain_operator.core.stop_conditions import STOP_CONDITION_MET
 from edgetrain_operator.core.troubles import failure_trouble, node_trouble
 from edgetrain_protocol.job import JobSpec
@@ -52,6 +53,8 @@ def verdict(scene: DecisionContext) -> Verdict | None:
         return complete
     if job.spec.suspend:
         return Verdict(End.SUSPENDED, "SuspendRequested", _how_to_go_on(job.spec))
+    if held := hold(scene.seen):
+        return Verdict(End.SUSPENDED, held.reason, held.message)
     if _still_stopping(scene):
         # A plan that says train again would not call back who has begun to end: it ends well, as if done.
         return Verdict(End.SUSPENDED, "Stopping", "it goes on once the workers told to stop have ended")

@@ -10,6 +10,7 @@ from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.stored import StoredPlan
+from edgetrain_operator.core.workload import QueueView
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import History
 from edgetrain_protocol.job import JobSpec
@@ -131,6 +132,10 @@ class Job:
     status: JobStatus
     created: float = 0.0
     """Unix time."""
+    queue: str = ""
+    """The LocalQueue of Kueue's in which it queues; empty where it does not."""
+    queue_priority: str = ""
+    """The WorkloadPriorityClass that it names."""
 
 
 @dataclass(frozen=True)
@@ -153,18 +158,21 @@ class Defaults:
     """Of all containers of all workers, where the job does not say otherwise."""
     shared_queues: tuple[str, ...] = ()
     """Queues that are one for all namespaces."""
+    kueue: bool = False
+    """Whether jobs may queue by Kueue."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod, what
-    guards the job and can be done without."""
+    guards the job and can be done without, what it queues by."""
 
-    kind: Literal["job", "node", "pod", "guard"]
+    kind: Literal["job", "node", "pod", "guard", "queue"]
     name: str
 
 
 PLAN, IDENTITY, CA, SERVER = (Subject("job", name) for name in ("plan", "identity", "ca", "server"))
+QUEUE = Subject("queue", "workload")
 """SERVER: nothing is wrong with the object, the API server has trouble."""
 NETWORK_POLICY = Subject("guard", "network-policy")
 
@@ -212,6 +220,8 @@ class Observed:
     """What its queue leaves to it; None where it is in none."""
     taken: frozenset[str] = frozenset()
     """Names of ours that the API server says belong to somebody else."""
+    queue: QueueView = field(default_factory=QueueView)
+    """What was seen of Kueue."""
 
     def pods_on(self, node: str) -> tuple[PodView, ...]:
         return self._by_node.get(node, ())

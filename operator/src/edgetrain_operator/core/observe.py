@@ -7,6 +7,7 @@ from typing import Any
 
 from edgetrain_operator.core.ends import OWN, container_ends, waits_for_others
 from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodView, Taint
+from edgetrain_operator.core.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import (
     ATTEMPT_LABEL,
@@ -41,6 +42,7 @@ def job_view(raw: Raw) -> Job:
     pydantic.ValidationError: spec is not one that this version knows.
     """
     meta = raw["metadata"]
+    labels = meta.get("labels") or {}
     return Job(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -49,6 +51,8 @@ def job_view(raw: Raw) -> Job:
         created=unix_time(meta.get("creationTimestamp")),
         spec=JobSpec.model_validate(raw.get("spec") or {}),
         status=JobStatus.model_validate(raw.get("status") or {}),
+        queue=labels.get(QUEUE_LABEL, ""),
+        queue_priority=labels.get(PRIORITY_LABEL, ""),
     )
 
 

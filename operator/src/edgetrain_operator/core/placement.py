@@ -64,6 +64,7 @@ def place(
     left_out: Collection[str] = (),
     grant: Grant | None = None,
     at_once: int = NODES_MAX,
+    no_more: str = "",
 ) -> Placement:
     """Decide over all nodes at once.
 
@@ -73,14 +74,16 @@ def place(
         left_out: nodes on which the program failed too often.
         grant: what the job's queue leaves to it, where it is in one.
         at_once: so many nodes may get a worker now.
+        no_more: why there are no more than nodes.max, where it is not the job that says so.
     """
+    no_more = no_more or f"spec.nodes.max is {spec.nodes.max}"
     remove = {name: why for name in sorted(holders) if (why := _why_end(nodes.get(name), name, spec))}
     remove |= dict.fromkeys(sorted(set(left_out) & set(holders) - set(remove)), LEFT_OUT)
     if grant is not None:
         remove = {n: why for n in sorted(holders) if (why := grant.why_gone(n))} | remove
     staying = sorted((n for n in holders if n not in remove), key=lambda n: (n not in senior, n))
     keep, surplus = staying[: spec.nodes.max], staying[spec.nodes.max :]
-    remove |= dict.fromkeys(surplus, f"spec.nodes.max is {spec.nodes.max}")
+    remove |= dict.fromkeys(surplus, no_more)
     free = [
         n for n in sorted(nodes.values(), key=lambda n: n.name) if n.name not in holders and matches(n, spec)
     ]
@@ -90,7 +93,7 @@ def place(
         refused = {n.name: why for n in free if (why := grant.why_not(n.name))} | refused
     able = [n.name for n in free if n.name not in refused]
     room = max(spec.nodes.max - len(keep), 0)
-    refused |= dict.fromkeys(able[room:], f"spec.nodes.max is {spec.nodes.max}")
+    refused |= dict.fromkeys(able[room:], no_more)
     refused |= dict.fromkeys(able[:room][at_once:], LATER)
     return Placement(
         keep=frozenset(keep),
@@ -123,15 +126,15 @@ def refusal(node: NodeView, spec: JobSpec, now: float) -> str:
 
 
 def tolerations(spec: JobSpec, node: NodeView) -> list[dict[str, Any]]:
-    """Of a worker's pod on this node.
+    """Of a worker's pod on this node."""
+    return [*dark_tolerations(), *spec.template.spec.tolerations, *overridden(spec, node).tolerations]
 
-    Dark nodes are tolerated for NoExecute alone: without an effect, a pending pod would be bound to an
+
+def dark_tolerations() -> list[dict[str, Any]]:
+    """Dark nodes are tolerated for NoExecute alone: without an effect, a pending pod would be bound to an
     unreachable node; with seconds, a pod on a dark node would be evicted while it trains on.
     """
-    dark: list[dict[str, Any]] = [
-        {"key": key, "operator": "Exists", "effect": "NoExecute"} for key in DARK_NODE_TAINTS
-    ]
-    return [*dark, *spec.template.spec.tolerations, *overridden(spec, node).tolerations]
+    return [{"key": key, "operator": "Exists", "effect": "NoExecute"} for key in DARK_NODE_TAINTS]
 
 
 def _why_end(node: NodeView | None, name: str, spec: JobSpec) -> str:

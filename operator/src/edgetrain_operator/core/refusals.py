@@ -18,6 +18,7 @@ _MENDS: Sequence[tuple[str, str]] = (
     ("per Container", _WITHIN),
     ("per Pod", _WITHIN),
     ("violates PodSecurity", "do without, or run the job in a namespace that allows it"),
+    ("page not found", "install what has it, such as Kueue, or do without in the edgetrain chart's values"),
     ("cannot create resource", "give the operator's ServiceAccount that right: see the chart"),
     ("cannot delete resource", "give the operator's ServiceAccount that right: see the chart"),
 )

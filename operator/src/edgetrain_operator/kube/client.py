@@ -138,6 +138,18 @@ class Kube:
             verb="APPLY",
         )
 
+    async def patch(self, resource: Resource, body: Object, subresource: str = "") -> Object:
+        """Merge patch; `metadata.resourceVersion` makes it a compare-and-swap.
+
+        Raises:
+            Conflict: somebody wrote in between.
+        """
+        meta = body["metadata"]
+        path = resource.path(meta.get("namespace"), meta["name"], subresource)
+        return await self._call(
+            "PATCH", resource, path, body=body, content_type="application/merge-patch+json"
+        )
+
     async def _call(
         self,
         method: str,

@@ -33,5 +33,10 @@ LIMIT_RANGES = Resource("LimitRange", "/api/v1", "limitranges")
 EVENTS = Resource("Event", "/api/v1", "events")
 LEASES = Resource("Lease", "/apis/coordination.k8s.io/v1", "leases")
 NETWORK_POLICIES = Resource("NetworkPolicy", "/apis/networking.k8s.io/v1", "networkpolicies")
+PRIORITY_CLASSES = Resource("PriorityClass", "/apis/scheduling.k8s.io/v1", "priorityclasses")
+_KUEUE = "/apis/kueue.x-k8s.io/v1beta2"
+WORKLOADS = Resource("Workload", _KUEUE, "workloads")
+FLAVORS = Resource("ResourceFlavor", _KUEUE, "resourceflavors")
+WORKLOAD_PRIORITY_CLASSES = Resource("WorkloadPriorityClass", _KUEUE, "workloadpriorityclasses")
 
-BY_KIND = {r.kind: r for r in (JOBS, PODS, SECRETS, CONFIG_MAPS, CLAIMS, NETWORK_POLICIES)}
+BY_KIND = {r.kind: r for r in (JOBS, PODS, SECRETS, CONFIG_MAPS, CLAIMS, NETWORK_POLICIES, WORKLOADS)}

@@ -44,6 +44,7 @@ class Control:
             settings.feature_gates,
             settings.trainer_env,
             settings.shared_queues,
+            settings.kueue,
         )
         self._reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics)
         self.relay = Relay(fleet, self._reconciler.memory, self.nodes)
@@ -69,7 +70,7 @@ class Control:
         self._metrics.nodes.set_function(lambda: len(self.nodes.nodes))
         parts: list[Coroutine[Any, Any, object]] = [
             self._sweep_for_ever(),
-            watch(self.hints, self._settings.namespaces),
+            watch(self.hints, self._settings.namespaces, self._settings.kueue),
             *([self._backfill.run()] if self._backfill else []),
             stop.wait(),
             *(work(self.queue, self._handle) for _ in range(self._settings.workers)),

@@ -8,14 +8,24 @@ import time
 from collections.abc import Callable, Iterable
 
 from edgetrain_operator.core import children, refusals
-from edgetrain_operator.core.actions import Action, Create, DeleteJob, DeletePod, Forget, MarkOver, Written
-from edgetrain_operator.core.model import CA, IDENTITY, NETWORK_POLICY, SERVER, Job, PodView, Subject
+from edgetrain_operator.core.actions import (
+    Action,
+    Create,
+    DeleteJob,
+    DeletePod,
+    DeleteWorkload,
+    Forget,
+    MarkOver,
+    PatchWorkload,
+    Written,
+)
+from edgetrain_operator.core.model import CA, IDENTITY, NETWORK_POLICY, QUEUE, SERVER, Job, PodView, Subject
 from edgetrain_operator.core.naming import identity_secret_name, worker_name
 from edgetrain_operator.core.observe import own, pod_view
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Refused
-from edgetrain_operator.kube.resources import BY_KIND, CLAIMS, JOBS, PODS
+from edgetrain_operator.kube.resources import BY_KIND, CLAIMS, JOBS, PODS, WORKLOADS
 from edgetrain_operator.runtime.memory import JobMemory
 from edgetrain_operator.runtime.metrics import Metrics
 
@@ -75,6 +85,9 @@ class Execution:
         try:
             await self._write(action)
         except KubeError as error:
+            if isinstance(error, Conflict) and isinstance(action, PatchWorkload):
+                self.left = True  # Kueue has written since: it is decided anew.
+                return
             self.failed(action.subject, *_named(action), error)
             self._in_vain += time.monotonic() - began
 
@@ -88,6 +101,23 @@ class Execution:
                 self._memory.accept(action.subject)
             case DeleteJob():
                 await self._kube.delete(JOBS, self._job.name, self._job.namespace, self._job.uid)
+            case PatchWorkload():
+                await self._patch(action)
+            case DeleteWorkload(name, uid):
+                await self._kube.delete(WORKLOADS, name, self._job.namespace, uid)
+                self._memory.made.discard(name)
+                self._memory.accept(action.subject)
+
+    async def _patch(self, action: PatchWorkload) -> None:
+        part, subresource = ("status", "status") if action.of_status else ("spec", "")
+        metadata = {
+            "name": action.name,
+            "namespace": self._job.namespace,
+            "uid": action.uid,
+            "resourceVersion": action.version,
+        }
+        await self._kube.patch(WORKLOADS, {"metadata": metadata, part: action.changes}, subresource)
+        self._memory.accept(action.subject)
 
     async def _create(self, action: Create) -> None:
         resource, name = BY_KIND[action.kind], str(action.manifest["metadata"]["name"])
@@ -148,9 +178,13 @@ def _named(action: Written) -> tuple[str, str]:
     """The reason for the status where it is refused, and what is."""
     match action:
         case Create(subject=subject):
-            reason = "NetworkPolicyRefused" if subject == NETWORK_POLICY else "PodsRefused"
-            return reason, f"its {action.kind}"
+            return _REFUSALS.get(subject, "PodsRefused"), f"its {action.kind}"
         case DeletePod(name):
             return "DeletionRefused", f"deleting pod {name}"
         case DeleteJob():
             return "DeletionRefused", "deleting the job"
+        case PatchWorkload(name) | DeleteWorkload(name):
+            return _REFUSALS[QUEUE], f"a change of its Workload {name}"
+
+
+_REFUSALS = {NETWORK_POLICY: "NetworkPolicyRefused", QUEUE: "WorkloadRefused"}

@@ -6,6 +6,7 @@ import logging
 from edgetrain_operator.core.model import NodeView
 from edgetrain_operator.core.observe import Raw, controller_of
 from edgetrain_operator.core.placement import matches
+from edgetrain_operator.core.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.resources import JOBS, NODES
@@ -32,8 +33,8 @@ class Hints:
     ) -> None:
         self._queue, self._nodes, self._reconciler, self._fleet = queue, nodes, reconciler, fleet
         self._namespaces = namespaces or (None,)
-        self._seen: dict[str, tuple[int, bool]] = {}
-        """Job's uid -> (generation, being deleted): our own writes of status change neither."""
+        self._seen: dict[str, tuple[object, ...]] = {}
+        """Job's uid -> (generation, being deleted, how it queues): our own writes of status change none."""
 
     def listen(self) -> None:
         """Reconcile jobs whose workers reported something that matters. Call from the queue's loop."""
@@ -47,7 +48,8 @@ class Hints:
 
     def job(self, kind: str | None, raw: Raw) -> None:
         meta = raw["metadata"]
-        now = (meta.get("generation", 0), "deletionTimestamp" in meta)
+        queues = ((meta.get("labels") or {}).get(label) for label in (QUEUE_LABEL, PRIORITY_LABEL))
+        now = (meta.get("generation", 0), "deletionTimestamp" in meta, *queues)
         if kind == "DELETED":
             self._seen.pop(meta["uid"], None)
             self._queue.add((meta["namespace"], meta["name"]))
@@ -55,7 +57,8 @@ class Hints:
             self._seen[meta["uid"]] = now
             self._there(raw)
 
-    def pod(self, raw: Raw) -> None:
+    def child(self, raw: Raw) -> None:
+        """A pod of a job, or its Workload."""
         owner = controller_of(raw)
         if owner and owner["kind"] == KIND:
             self._queue.add((raw["metadata"]["namespace"], owner["name"]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from edgetrain_operator.core.actions import Decision
 from edgetrain_operator.core.model import Job, NodeView, Refusal, Subject
+from edgetrain_operator.core.workload import Flavor
 
 Key = tuple[str, str]
 """Namespace, name."""
@@ -40,6 +41,12 @@ class JobMemory:
     """When the CA was, and identities that may have been missing; monotonic."""
     policy_made: float = field(default=float("-inf"))
     """When the NetworkPolicy was, or was found; monotonic."""
+    may_have_queued: bool = True
+    """Whether there may be a Workload of the job's."""
+    flavors: Mapping[str, Flavor] = field(default_factory=dict)
+    """Kueue's, by name, as last read."""
+    flavors_read: float = field(default=float("-inf"))
+    """Monotonic."""
     served: tuple[int, int] = (0, 0)
     """(lineage, revision) last given to the fleet API."""
     status_written: float = field(default=float("-inf"))

@@ -15,6 +15,7 @@ REFUSALS = (
     "PlanTooLarge",
     "CARefused",
     "NetworkPolicyRefused",
+    "WorkloadRefused",
     "ApiServerUnavailable",
 )
 RESULTS = ("ok", "conflict", "error")

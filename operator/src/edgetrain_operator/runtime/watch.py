@@ -14,16 +14,18 @@ from typing import Any
 
 import kopf
 
+from edgetrain_operator.core import workload
 from edgetrain_operator.core.children import WORKER
+from edgetrain_operator.kube.resources import WORKLOADS
 from edgetrain_operator.runtime.hints import Hints
-from edgetrain_protocol.names import COMPONENT_LABEL, EDGE_NODE_LABEL, GROUP, PLURAL, VERSION
+from edgetrain_protocol.names import COMPONENT_LABEL, EDGE_NODE_LABEL, GROUP, JOB_UID_LABEL, PLURAL, VERSION
 
 WATCH_SECONDS = 300
 """A whole number: kopf writes it into the query as it is."""
 
 
-def registry(hints: Hints, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
-    """Handlers that only pass hints on, into `loop`."""
+def registry(hints: Hints, loop: asyncio.AbstractEventLoop, kueue: bool) -> kopf.OperatorRegistry:
+    """Handlers that only pass hints on, into `loop`. `kueue`: of its Workloads too."""
     made = kopf.OperatorRegistry()
 
     def hand_over(take: Callable[..., None], *what: Any) -> None:
@@ -40,11 +42,17 @@ def registry(hints: Hints, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegi
 
     @kopf.on.event("", "v1", "pods", registry=made)
     async def pod(event: Any, **_: Any) -> None:
-        hand_over(hints.pod, event["object"])
+        hand_over(hints.child, event["object"])
 
     @kopf.on.event("", "v1", "nodes", registry=made)
     async def node(event: Any, **_: Any) -> None:
         hand_over(hints.node, event["type"], event["object"])
+
+    if kueue:
+
+        @kopf.on.event(workload.GROUP, workload.VERSION, WORKLOADS.plural, registry=made)
+        async def of_kueue(event: Any, **_: Any) -> None:
+            hand_over(hints.child, event["object"])
 
     return made
 
@@ -65,6 +73,7 @@ def settings() -> kopf.OperatorSettings:
     made.scanning.disabled = True
     made.watching.label_selectors["", "v1", "pods"] = f"{COMPONENT_LABEL}={WORKER}"
     made.watching.label_selectors["", "v1", "nodes"] = EDGE_NODE_LABEL
+    made.watching.label_selectors[workload.GROUP, workload.VERSION, WORKLOADS.plural] = JOB_UID_LABEL
     made.watching.chunk_size = 500
     made.watching.server_timeout = WATCH_SECONDS
     # Beyond the server's: a half-open connection is noticed, a quiet one is not cut off.
@@ -76,8 +85,8 @@ def settings() -> kopf.OperatorSettings:
     return made
 
 
-async def watch(hints: Hints, namespaces: tuple[str, ...]) -> None:
-    """Watch until cancelled.
+async def watch(hints: Hints, namespaces: tuple[str, ...], kueue: bool) -> None:
+    """Watch until cancelled. `kueue`: its Workloads too.
 
     Raises:
         RuntimeError: a watch failed in a way that does not pass by itself.
@@ -93,7 +102,7 @@ async def watch(hints: Hints, namespaces: tuple[str, ...]) -> None:
     def run() -> None:
         error: BaseException | None = None
         try:
-            asyncio.run(_operator(registry(hints, loop), namespaces, stop))
+            asyncio.run(_operator(registry(hints, loop, kueue), namespaces, stop))
         except BaseException as caught:
             error = caught
         if not loop.is_closed():
