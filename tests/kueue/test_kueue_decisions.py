@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.quotas import URGENT, WORKERS, queue_of, quota
 from benchmarks.waiting import wait_for
-from edgetrain_operator.core.workload import workload_name
+from edgetrain_operator.core.kueue.workload import workload_name
 from tests.support.apiserver import ApiServer, running
 from tests.support.kueue import running_kueue
 from tests.support.objects import drop_nodes, get, items, make_node, patch_status, program, queued_job

@@ -15,6 +15,7 @@ from edgetrain_operator.core.actions import (
     PatchWorkload,
 )
 from edgetrain_operator.core.decide import decide
+from edgetrain_operator.core.kueue.workload import Flavor, KueueView, workload_view
 from edgetrain_operator.core.model import (
     ContainerEnd,
     Defaults,
@@ -28,7 +29,6 @@ from edgetrain_operator.core.model import (
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.stored import GroupRecord, KnownFormation, StoredPlan
-from edgetrain_operator.core.workload import Flavor, QueueView, workload_view
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import ALL, History
 from edgetrain_protocol.job import JobSpec
@@ -101,7 +101,7 @@ class World:
             refusals=dict(self.refusals),
             strangers=dict(self.strangers),
             grant=self.grant,
-            queue=QueueView(
+            kueue=KueueView(
                 self.defaults.kueue,
                 workload_view(self.workload) if self.workload else None,
                 self.flavors,

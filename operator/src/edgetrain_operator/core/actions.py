@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edgetrain_operator.core.model import QUEUE, Manifest, Subject
+from edgetrain_operator.core.model import WORKLOAD, Manifest, Subject
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.status import JobStatus
 
@@ -73,7 +73,7 @@ class PatchWorkload:
 
     @property
     def subject(self) -> Subject:
-        return QUEUE
+        return WORKLOAD
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class DeleteWorkload:
 
     @property
     def subject(self) -> Subject:
-        return QUEUE
+        return WORKLOAD
 
 
 Written = Create | DeletePod | DeleteJob | PatchWorkload | DeleteWorkload

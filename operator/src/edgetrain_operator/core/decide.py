@@ -12,14 +12,14 @@ from edgetrain_operator.core.failure_rules import judged
 from edgetrain_operator.core.grouping import gated, grouped, with_group
 from edgetrain_operator.core.groups.membership import why_leaves
 from edgetrain_operator.core.growth import room
+from edgetrain_operator.core.kueue.hold import no_more, within_quota
+from edgetrain_operator.core.kueue.workload_actions import look_again_at, workload_actions
 from edgetrain_operator.core.lifecycle import Verdict
 from edgetrain_operator.core.model import CA, IDENTITY, SERVER, Observed, PodView, Subject
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import Placement, place
 from edgetrain_operator.core.planning import Planned, plan_next
 from edgetrain_operator.core.pods import worker_pod
-from edgetrain_operator.core.queue_actions import look_again_at, queue_actions
-from edgetrain_operator.core.queueing import no_more, within_quota
 from edgetrain_operator.core.queues import granting
 from edgetrain_operator.core.refusals import of_kind
 from edgetrain_operator.core.starting import with_hindrances
@@ -58,7 +58,7 @@ def decide(seen: Observed) -> Decision:
     events = (*news, *limit_events(seen.stored.workers, scene.records), *planned.events)
     return Decision(
         stored=planned.stored,
-        actions=(*_over(scene), *actions, *queue_actions(asked, after)),
+        actions=(*_over(scene), *actions, *workload_actions(asked, after)),
         status=after,
         events=events,
         status_events=transitions(seen.job.status, after),

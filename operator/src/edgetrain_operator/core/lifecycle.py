@@ -11,9 +11,9 @@ from edgetrain_operator.core.divergence import REASON as LOSS_NOT_FINITE
 from edgetrain_operator.core.divergence import diverged
 from edgetrain_operator.core.failure_rules import FAILURE_RULE, fatal
 from edgetrain_operator.core.grace import grace_seconds
+from edgetrain_operator.core.kueue.hold import hold
 from edgetrain_operator.core.model import PodView
 from edgetrain_operator.core.observe import unix_time
-from edgetrain_operator.core.queueing import hold
 from edgetrain_operator.core.stop_conditions import STOP_CONDITION_MET
 from edgetrain_operator.core.troubles import failure_trouble, node_trouble
 from edgetrain_protocol.job import JobSpec

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from edgetrain_operator.core.allowed import Allowed
 from edgetrain_operator.core.feature_gates import FeatureGates
+from edgetrain_operator.core.kueue.workload import KueueView
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.stored import StoredPlan
-from edgetrain_operator.core.workload import QueueView
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import History
 from edgetrain_protocol.job import JobSpec
@@ -167,12 +167,12 @@ class Subject:
     """What may be refused by itself: something of the job's own, a node's worker, the deletion of a pod, what
     guards the job and can be done without, what it queues by."""
 
-    kind: Literal["job", "node", "pod", "guard", "queue"]
+    kind: Literal["job", "node", "pod", "guard", "kueue"]
     name: str
 
 
 PLAN, IDENTITY, CA, SERVER = (Subject("job", name) for name in ("plan", "identity", "ca", "server"))
-QUEUE = Subject("queue", "workload")
+WORKLOAD = Subject("kueue", "workload")
 """SERVER: nothing is wrong with the object, the API server has trouble."""
 NETWORK_POLICY = Subject("guard", "network-policy")
 
@@ -220,7 +220,7 @@ class Observed:
     """What its queue leaves to it; None where it is in none."""
     taken: frozenset[str] = frozenset()
     """Names of ours that the API server says belong to somebody else."""
-    queue: QueueView = field(default_factory=QueueView)
+    kueue: KueueView = field(default_factory=KueueView)
     """What was seen of Kueue."""
 
     def pods_on(self, node: str) -> tuple[PodView, ...]:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edgetrain_operator.core.ends import OWN, container_ends, waits_for_others
+from edgetrain_operator.core.kueue.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodView, Taint
-from edgetrain_operator.core.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import (
     ATTEMPT_LABEL,

@@ -19,7 +19,16 @@ from edgetrain_operator.core.actions import (
     PatchWorkload,
     Written,
 )
-from edgetrain_operator.core.model import CA, IDENTITY, NETWORK_POLICY, QUEUE, SERVER, Job, PodView, Subject
+from edgetrain_operator.core.model import (
+    CA,
+    IDENTITY,
+    NETWORK_POLICY,
+    SERVER,
+    WORKLOAD,
+    Job,
+    PodView,
+    Subject,
+)
 from edgetrain_operator.core.naming import identity_secret_name, worker_name
 from edgetrain_operator.core.observe import own, pod_view
 from edgetrain_operator.fleet_state import FleetState
@@ -184,7 +193,7 @@ def _named(action: Written) -> tuple[str, str]:
         case DeleteJob():
             return "DeletionRefused", "deleting the job"
         case PatchWorkload(name) | DeleteWorkload(name):
-            return _REFUSALS[QUEUE], f"a change of its Workload {name}"
+            return _REFUSALS[WORKLOAD], f"a change of its Workload {name}"
 
 
-_REFUSALS = {NETWORK_POLICY: "NetworkPolicyRefused", QUEUE: "WorkloadRefused"}
+_REFUSALS = {NETWORK_POLICY: "NetworkPolicyRefused", WORKLOAD: "WorkloadRefused"}

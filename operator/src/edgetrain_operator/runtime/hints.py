@@ -3,10 +3,10 @@
 import asyncio
 import logging
 
+from edgetrain_operator.core.kueue.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_operator.core.model import NodeView
 from edgetrain_operator.core.observe import Raw, controller_of
 from edgetrain_operator.core.placement import matches
-from edgetrain_operator.core.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.resources import JOBS, NODES

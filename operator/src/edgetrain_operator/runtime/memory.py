@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from edgetrain_operator.core.actions import Decision
+from edgetrain_operator.core.kueue.workload import Flavor
 from edgetrain_operator.core.model import Job, NodeView, Refusal, Subject
-from edgetrain_operator.core.workload import Flavor
 
 Key = tuple[str, str]
 """Namespace, name."""

@@ -33,11 +33,11 @@ from edgetrain_operator.runtime.mounts import ensure_mounts
 from edgetrain_operator.runtime.network_policies import ensure_network_policy
 from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.plan_store import HeldPlan, read_plan
-from edgetrain_operator.runtime.queue_view import read_queue
 from edgetrain_operator.runtime.queues import Queues
 from edgetrain_operator.runtime.recorder import record
 from edgetrain_operator.runtime.status_writer import write_invalid, write_status
 from edgetrain_operator.runtime.strangers import strangers
+from edgetrain_operator.runtime.workloads import read_kueue
 from edgetrain_protocol.names import MANAGED_BY, NODE_ANNOTATION
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class Reconciler:
             program_missing=await self._program_missing(job, views),
             strangers=await strangers(self._kube, job, held.stored, nodes, memory),
             taken=memory.taken,
-            queue=await read_queue(self._kube, job, memory, self._defaults.kueue),
+            kueue=await read_kueue(self._kube, job, memory, self._defaults.kueue),
         )
         return seen, held
 

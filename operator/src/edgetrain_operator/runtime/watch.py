@@ -14,8 +14,8 @@ from typing import Any
 
 import kopf
 
-from edgetrain_operator.core import workload
 from edgetrain_operator.core.children import WORKER
+from edgetrain_operator.core.kueue import workload
 from edgetrain_operator.kube.resources import WORKLOADS
 from edgetrain_operator.runtime.hints import Hints
 from edgetrain_protocol.names import COMPONENT_LABEL, EDGE_NODE_LABEL, GROUP, JOB_UID_LABEL, PLURAL, VERSION

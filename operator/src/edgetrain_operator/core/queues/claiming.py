@@ -6,6 +6,7 @@ from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.grouping import gated
 from edgetrain_operator.core.growth import most
+from edgetrain_operator.core.kueue.hold import hold, within_quota
 from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import matches, refusal
@@ -28,9 +29,10 @@ def claim_of(seen: Observed, name: str, before: Claim | None) -> Claim:
         before: what it came to last; None where nothing is known, as after a take-over: it holds nodes where
             it has a living pod then, since that was made.
     """
+    seen, held_back = within_quota(seen), hold(seen) is not None
     job, spec = seen.job, seen.job.spec
     occupied = frozenset(pod.node for pod in seen.pods if not pod.ended)
-    if spec.suspend or is_over(job.status):
+    if spec.suspend or held_back or is_over(job.status):
         return Claim(name, most=0, occupied=occupied)
     without = _without(seen)
     usable = frozenset() if _barred(seen) else _usable(seen, without)

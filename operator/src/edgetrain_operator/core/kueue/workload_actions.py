@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgetrain_operator.core.actions import Action, Create, DeleteWorkload, PatchWorkload
-from edgetrain_operator.core.model import QUEUE, SERVER, Manifest, Observed
-from edgetrain_operator.core.observe import time_text, unix_time
-from edgetrain_operator.core.queueing import active, outlived, wants_quota, workers
-from edgetrain_operator.core.workload import (
+from edgetrain_operator.core.kueue.hold import active, outlived, wants_quota, workers
+from edgetrain_operator.core.kueue.workload import (
     ADMITTED,
     EVICTED,
     FINISHED,
@@ -23,7 +21,9 @@ from edgetrain_operator.core.workload import (
     Raw,
     WorkloadView,
 )
-from edgetrain_operator.core.workload_manifest import priority_class, priority_of, wanted_spec, workload
+from edgetrain_operator.core.kueue.workload_manifest import priority_class, priority_of, wanted_spec, workload
+from edgetrain_operator.core.model import SERVER, WORKLOAD, Manifest, Observed
+from edgetrain_operator.core.observe import time_text, unix_time
 from edgetrain_protocol.status import ConditionType, JobStatus
 
 AGAIN_SECONDS = 30.0
@@ -35,11 +35,11 @@ _STARTED, _WAIT_FOR_START = "Started", "WaitForStart"
 Conditions = Sequence[Raw]
 
 
-def queue_actions(seen: Observed, status: JobStatus) -> tuple[Action, ...]:
+def workload_actions(seen: Observed, status: JobStatus) -> tuple[Action, ...]:
     """At most one, so that each rests on what was seen. `status`: as it will be."""
-    if not seen.queue.enabled or seen.barred_until(SERVER, QUEUE):
+    if not seen.kueue.enabled or seen.barred_until(SERVER, WORKLOAD):
         return ()
-    work = seen.queue.workload
+    work = seen.kueue.workload
     if work is None:
         found = _enter(seen, status)
     else:
@@ -48,13 +48,13 @@ def queue_actions(seen: Observed, status: JobStatus) -> tuple[Action, ...]:
 
 
 def look_again_at(seen: Observed) -> float | None:
-    return seen.now + AGAIN_SECONDS if seen.queue.missing and wants_quota(seen) else None
+    return seen.now + AGAIN_SECONDS if seen.kueue.missing and wants_quota(seen) else None
 
 
 def _enter(seen: Observed, status: JobStatus) -> Action | None:
-    if not wants_quota(seen) or _over(status) or seen.queue.missing:
+    if not wants_quota(seen) or _over(status) or seen.kueue.missing:
         return None
-    return Create(workload(seen), f"to queue in {seen.job.queue}", QUEUE)
+    return Create(workload(seen), f"to queue in {seen.job.queue}", WORKLOAD)
 
 
 def _of_the_end(seen: Observed, work: WorkloadView, status: JobStatus) -> Action | None:
@@ -85,7 +85,7 @@ def _ask(seen: Observed, work: WorkloadView) -> Action | None:
     wanted, changes = wanted_spec(seen), dict[str, Any]()
     if not _says(work.spec, wanted):
         changes |= wanted
-    if not seen.queue.missing and work.priority_class != priority_class(seen.job):
+    if not seen.kueue.missing and work.priority_class != priority_class(seen.job):
         changes |= {"priorityClassRef": None, **priority_of(seen)}
     if not changes:
         return None

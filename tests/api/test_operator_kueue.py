@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import wait_for
-from edgetrain_operator.core.workload import workload_name
+from edgetrain_operator.core.kueue.workload import workload_name
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from tests.support.apiserver import ApiServer
 from tests.support.chart import SCHEMAS, teach_others_kinds

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from edgetrain_operator.core.actions import PatchWorkload
+from edgetrain_operator.core.kueue.workload import Flavor
+from edgetrain_operator.core.kueue.workload_actions import AGAIN_SECONDS
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
-from edgetrain_operator.core.model import QUEUE, Refusal, Taint
-from edgetrain_operator.core.queue_actions import AGAIN_SECONDS
-from edgetrain_operator.core.workload import Flavor
+from edgetrain_operator.core.model import WORKLOAD, Refusal, Taint
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import Checkpoint, TrainerState
-from tests.support.queueing import CLAIM, WITH_KUEUE, admit, evict, kueue_says, pod_set, queued, said
+from tests.support.workloads import CLAIM, WITH_KUEUE, admit, evict, kueue_says, pod_set, queued, said
 from tests.support.world import World, edge_node
 
 LONG_AFTER = 2_000_000.0
@@ -354,11 +354,11 @@ def test_a_job_that_waits_says_that_its_new_priority_is_missing_and_keeps_its_pl
 def test_a_workload_that_is_refused_says_so_and_stops_nobody_who_runs() -> None:
     refusal = Refusal("WorkloadRefused", "its Workload is refused: no", LONG_AFTER)
     world = World.of("a")
-    world.defaults, world.queue, world.refusals = WITH_KUEUE, "team-a", {QUEUE: refusal}
+    world.defaults, world.queue, world.refusals = WITH_KUEUE, "team-a", {WORKLOAD: refusal}
     world.settle()
     assert world.condition("Suspended").reason == "WorkloadRefused"
     running = training("a")
-    running.refusals = {QUEUE: refusal}
+    running.refusals = {WORKLOAD: refusal}
     running.settle()
     assert running.condition("Suspended").status == "False"
 

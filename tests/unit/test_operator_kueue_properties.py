@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from edgetrain_operator.core.actions import Create, Decision, DeleteWorkload, PatchWorkload
-from edgetrain_operator.core.queueing import active
-from edgetrain_operator.core.workload import ADMITTED, EVICTED, WorkloadView, workload_view
-from tests.support.queueing import admit, evict, pod_set, queued
+from edgetrain_operator.core.kueue.hold import active
+from edgetrain_operator.core.kueue.workload import ADMITTED, EVICTED, WorkloadView, workload_view
+from tests.support.workloads import admit, evict, pod_set, queued
 from tests.support.world import edge_node
 
 NODES = ("a", "b", "c")

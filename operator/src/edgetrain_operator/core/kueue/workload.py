@@ -102,7 +102,7 @@ class WorkloadView:
 
 
 @dataclass(frozen=True)
-class QueueView:
+class KueueView:
     """All that was seen of Kueue for one job."""
 
     enabled: bool = False

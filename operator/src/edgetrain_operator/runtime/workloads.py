@@ -3,18 +3,18 @@
 import time
 from collections.abc import Sequence
 
-from edgetrain_operator.core.model import Job
-from edgetrain_operator.core.observe import own
-from edgetrain_operator.core.workload import (
+from edgetrain_operator.core.kueue.workload import (
     ADMITTED,
     Flavor,
-    QueueView,
+    KueueView,
     WorkloadView,
     flavor_view,
     workload_name,
     workload_view,
 )
-from edgetrain_operator.core.workload_manifest import priority_class
+from edgetrain_operator.core.kueue.workload_manifest import priority_class
+from edgetrain_operator.core.model import Job
+from edgetrain_operator.core.observe import own
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.resources import (
     FLAVORS,
@@ -28,22 +28,22 @@ FLAVOR_SECONDS = 60.0
 """Between reads of the same flavors: pods that run are not moved by a change of theirs."""
 
 
-async def read_queue(kube: Kube, job: Job, memory: JobMemory, enabled: bool) -> QueueView:
+async def read_kueue(kube: Kube, job: Job, memory: JobMemory, enabled: bool) -> KueueView:
     """Nothing is read for a job without a queue, unless it may have had one."""
     if not enabled or not (job.queue or memory.may_have_queued):
-        return QueueView(enabled)
+        return KueueView(enabled)
     work = await _workload(kube, job)
     memory.may_have_queued = work is not None
     if work is None:
         # It is not there for certain: that it is refused is to be said then.
         memory.made.discard(workload_name(job.name, job.uid))
     if not job.queue:
-        return QueueView(enabled, work)
+        return KueueView(enabled, work)
     if work is not None and work.holds(ADMITTED):
         flavors, missing = await _flavors(kube, work.flavors, memory)
-        return QueueView(enabled, work, flavors, missing=missing)
+        return KueueView(enabled, work, flavors, missing=missing)
     priority, missing = await _priority(kube, job, work)
-    return QueueView(enabled, work, priority=priority, missing=missing)
+    return KueueView(enabled, work, priority=priority, missing=missing)
 
 
 async def _workload(kube: Kube, job: Job) -> WorkloadView | None:

@@ -9,11 +9,7 @@ from typing import Any
 
 from edgetrain_operator.core.children import labels, owner
 from edgetrain_operator.core.containers import PROFILER_RESOURCES, image_of, template_of
-from edgetrain_operator.core.model import Defaults, Job, Manifest, NodeView, Observed
-from edgetrain_operator.core.overrides import overridden
-from edgetrain_operator.core.placement import can_run, dark_tolerations, matches
-from edgetrain_operator.core.quantities import largest
-from edgetrain_operator.core.workload import (
+from edgetrain_operator.core.kueue.workload import (
     API_VERSION,
     JOB_UID_LABEL,
     PRIORITY_LABEL,
@@ -22,6 +18,10 @@ from edgetrain_operator.core.workload import (
     PriorityClass,
     workload_name,
 )
+from edgetrain_operator.core.model import Defaults, Job, Manifest, NodeView, Observed
+from edgetrain_operator.core.overrides import overridden
+from edgetrain_operator.core.placement import can_run, dark_tolerations, matches
+from edgetrain_operator.core.quantities import largest
 from edgetrain_protocol import names
 
 
@@ -33,7 +33,7 @@ def wanted_spec(seen: Observed) -> Manifest:
 def priority_of(seen: Observed) -> Manifest:
     """The part of the spec that says its priority."""
     by = priority_class(seen.job)
-    return {"priority": seen.queue.priority, **({"priorityClassRef": by.reference} if by else {})}
+    return {"priority": seen.kueue.priority, **({"priorityClassRef": by.reference} if by else {})}
 
 
 def priority_class(job: Job) -> PriorityClass | None:

@@ -6,8 +6,7 @@ when that is done. spec.suspend stays what a person says: it is neither read as 
 
 from dataclasses import dataclass, replace
 
-from edgetrain_operator.core.model import QUEUE, Observed, PodView
-from edgetrain_operator.core.workload import (
+from edgetrain_operator.core.kueue.workload import (
     ADMITTED,
     EVICTED,
     FINISHED,
@@ -16,9 +15,10 @@ from edgetrain_operator.core.workload import (
     QUEUE_LABEL,
     QUOTA_RESERVED,
     Flavor,
-    QueueView,
+    KueueView,
     WorkloadView,
 )
+from edgetrain_operator.core.model import WORKLOAD, Observed, PodView
 from edgetrain_protocol.job import JobSpec
 
 QUEUED = "Queued"
@@ -35,7 +35,7 @@ class Hold:
 
 def hold(seen: Observed) -> Hold | None:
     """None where the job may run: it does not queue, or has its quota."""
-    queue, view = seen.job.queue, seen.queue
+    queue, view = seen.job.queue, seen.kueue
     if not wants_quota(seen):
         return None
     if not view.enabled:
@@ -89,13 +89,13 @@ def _not_given(seen: Observed, work: WorkloadView) -> Hold | None:
             "Deactivated", f"spec.active of Workload {work.name} is false: set it to true to queue again"
         )
     if work.holds(ADMITTED):
-        return Hold("FlavorMissing", seen.queue.missing) if seen.queue.missing else None
+        return Hold("FlavorMissing", seen.kueue.missing) if seen.kueue.missing else None
     if work.reserved:
         waits = [
             f"{c['name']}: {c.get('message') or c['state']}" for c in work.checks if c["state"] != "Ready"
         ]
         return Hold("AdmissionChecks", f"quota is reserved; it waits for {'; '.join(waits)}"[:SAID_MAX])
-    if unheard := _refused(seen) or _missing(seen.queue):
+    if unheard := _refused(seen) or _missing(seen.kueue):
         return unheard
     pending = work.condition(QUOTA_RESERVED)
     reason = INADMISSIBLE if pending.get("reason") == INADMISSIBLE else QUEUED
@@ -104,11 +104,11 @@ def _not_given(seen: Observed, work: WorkloadView) -> Hold | None:
 
 
 def _refused(seen: Observed) -> Hold | None:
-    refused = seen.refusals.get(QUEUE)
+    refused = seen.refusals.get(WORKLOAD)
     return Hold(refused.reason, refused.message) if refused else None
 
 
-def _missing(view: QueueView) -> Hold | None:
+def _missing(view: KueueView) -> Hold | None:
     return Hold("PriorityClassMissing", view.missing) if view.missing else None
 
 
@@ -125,11 +125,11 @@ def active(seen: Observed, pod: PodView) -> bool:
 
 def within_quota(seen: Observed) -> Observed:
     """The same, with a job that asks for no more than its queue has given, and where it was given."""
-    work = seen.queue.workload
+    work = seen.kueue.workload
     if not wants_quota(seen) or work is None or not work.holds(ADMITTED):
         return seen
     spec = seen.job.spec
-    for flavor in (*seen.queue.flavors, *work.updates):
+    for flavor in (*seen.kueue.flavors, *work.updates):
         spec = _in_flavor(spec, flavor)
     most = spec.nodes.model_copy(update={"max": min(spec.nodes.max, workers(work))})
     return replace(seen, job=replace(seen.job, spec=spec.model_copy(update={"nodes": most})))
@@ -137,7 +137,7 @@ def within_quota(seen: Observed) -> Observed:
 
 def no_more(seen: Observed) -> str:
     """Why there are no more workers than the quota is for; empty where the job asks for no more."""
-    work = seen.queue.workload
+    work = seen.kueue.workload
     if not wants_quota(seen) or work is None or not work.holds(ADMITTED):
         return ""
     enough = seen.job.spec.nodes.max <= workers(work)

@@ -1,0 +1,1 @@
+"""A job that queues by Kueue: what its Workload says, and what is written into it."""
