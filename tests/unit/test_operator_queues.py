@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.queues.claiming import claim_of
 from edgetrain_operator.core.queues.gain import gain
 from edgetrain_operator.core.queues.sharing import STAY_SECONDS
 from edgetrain_protocol.status import Condition
 from tests.support.queued_jobs import NODES, QueuedJobs
+from tests.support.workloads import admit, queued
 from tests.support.world import World, edge_node, trained
 
 
@@ -279,3 +281,10 @@ def test_the_odd_node_goes_to_who_gains_more_once_it_has_stayed() -> None:
     assert gains[0] is not None and gains[1] is not None and gains[1] > 2 * gains[0]
     # Two for the other's min, which came later, and one for its gain.
     assert fleet.jobs["a-slow"].told.count("NodesGivenBack") == 2
+
+
+def test_who_waits_for_quota_of_kueue_claims_no_nodes_of_its_queue() -> None:
+    world = queued("edge-1", "edge-2", scheduling={"queue": "fleet"})
+    assert claim_of(world.observed(), "digits", None).most == 0
+    admit(world, 1)
+    assert claim_of(world.observed(), "digits", None).most == 1
