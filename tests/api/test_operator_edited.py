@@ -10,7 +10,7 @@ import pytest
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.runtime import mounts
 from tests.support.apiserver import ApiServer
-from tests.support.objects import drop_nodes, get, items, job, make_node, program
+from tests.support.objects import get, items, job, nodes_and_program
 from tests.support.replicas import Replica, settle, with_replicas
 from tests.support.scripted_fleet import ScriptedFleet
 
@@ -19,12 +19,8 @@ NODES = ("edge-a", "edge-b")
 
 @pytest.fixture(autouse=True)
 def _nodes(api: ApiServer, namespace: str) -> Iterator[None]:
-    drop_nodes(api)
-    program(api, namespace, "main.py")
-    for node in NODES:
-        make_node(api, node)
-    yield
-    drop_nodes(api)
+    with nodes_and_program(api, namespace, *NODES):
+        yield
 
 
 def component(api: ApiServer, namespace: str, kind: str, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.waiting import wait_for
 from tests.support.apiserver import ApiServer
-from tests.support.objects import drop_nodes, get, items, job, make_node, program
+from tests.support.objects import get, items, job, nodes_and_program
 from tests.support.operator_process import operator_process
 from tests.support.replicas import Replica, with_replicas
 from tests.support.scripted_fleet import ScriptedFleet
@@ -19,12 +19,8 @@ NODES = ("edge-a", "edge-b", "edge-c")
 
 @pytest.fixture(autouse=True)
 def fleet_of_three(api: ApiServer, namespace: str) -> Iterator[None]:
-    drop_nodes(api)
-    program(api, namespace, "main.py")
-    for node in NODES:
-        make_node(api, node)
-    yield
-    drop_nodes(api)
+    with nodes_and_program(api, namespace, *NODES):
+        yield
 
 
 def queued(namespace: str, name: str, **nodes: Any) -> dict[str, Any]:

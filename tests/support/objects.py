@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tests.support.apiserver import ApiServer
@@ -76,6 +78,17 @@ def set_ready(api: ApiServer, name: str, ready: bool = True, kubelet: str = "v1.
 def patch_status(api: ApiServer, kind: str, name: str, namespace: str, patch: dict[str, Any]) -> None:
     where = ["-n", namespace] if namespace else []
     api.kubectl("patch", kind, name, *where, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+
+
+@contextmanager
+def nodes_and_program(api: ApiServer, namespace: str, *names: str) -> Iterator[None]:
+    """These nodes alone, and a program of one file; the nodes are gone afterwards."""
+    drop_nodes(api)
+    program(api, namespace, "main.py")
+    for name in names:
+        make_node(api, name)
+    yield
+    drop_nodes(api)
 
 
 def drop_nodes(api: ApiServer) -> None:

@@ -340,7 +340,11 @@ def _fleet_address(manifest: dict[str, Any]) -> str:
 
 def trained(*nodes: str, **spec: Any) -> World:
     """A world in which all nodes' workers train in formation 1."""
-    world = World.of(*nodes, **spec)
+    return going(World.of(*nodes, **spec), *nodes)
+
+
+def going(world: World, *nodes: str) -> World:
+    """The same once these nodes' workers train in formation 1."""
     world.settle()
     for node in nodes:
         world.say(node)

@@ -12,7 +12,7 @@ from edgetrain_operator.core.model import WORKLOAD, Refusal, Taint
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from tests.support.workloads import CLAIM, WITH_KUEUE, admit, evict, kueue_says, pod_set, queued, said
-from tests.support.world import World, edge_node
+from tests.support.world import World, edge_node, going
 
 LONG_AFTER = 2_000_000.0
 
@@ -21,13 +21,7 @@ def training(*nodes: str, **spec: Any) -> World:
     """Admitted for as many workers as it asked for, and all of them train."""
     world = queued(*nodes, **spec)
     admit(world, pod_set(world)["count"])
-    world.settle()
-    for node in nodes:
-        world.say(node)
-    world.settle()
-    world.train(*nodes)
-    world.settle()
-    return world
+    return going(world, *nodes)
 
 
 def end_pods(world: World, *nodes: str) -> None:
