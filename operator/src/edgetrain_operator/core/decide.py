@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 from edgetrain_operator.core import attempts, lifecycle, volumes
 from edgetrain_operator.core.actions import Action, Create, Decision, DeletePod, Event, MarkOver
-from edgetrain_operator.core.allowed import not_allowed
+from edgetrain_operator.core.barred import why_barred
 from edgetrain_operator.core.causes import attributed
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.failure_limits import left_out, limit_events, limited
 from edgetrain_operator.core.failure_rules import judged
-from edgetrain_operator.core.grouping import gated, grouped, with_group
+from edgetrain_operator.core.grouping import grouped, with_group
 from edgetrain_operator.core.groups.membership import why_leaves
 from edgetrain_operator.core.growth import room
 from edgetrain_operator.core.kueue.hold import no_more, within_quota
@@ -98,8 +98,7 @@ def _placement(seen: Observed, without: Collection[str], no_more_workers: str) -
         room(seen),
         no_more_workers,
     )
-    barred = not_allowed(seen.job.spec, seen.defaults.allowed)
-    barred = barred or gated(seen.job.spec, seen.defaults.feature_gates.grouping)
+    barred = why_barred(seen)
     return placed.bar(barred) if barred else placed
 
 

@@ -14,13 +14,14 @@ from edgetrain_operator.core.grace import grace_seconds
 from edgetrain_operator.core.kueue.hold import hold
 from edgetrain_operator.core.model import PodView
 from edgetrain_operator.core.observe import unix_time
+from edgetrain_operator.core.resuming import told_if_from_the_beginning
 from edgetrain_operator.core.stop_conditions import STOP_CONDITION_MET
 from edgetrain_operator.core.troubles import failure_trouble, node_trouble
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.run_policy import CleanPodPolicy, OnNonFiniteLoss
-from edgetrain_protocol.status import ConditionType, JobStatus
+from edgetrain_protocol.status import Condition, ConditionType, JobStatus
 
 MODEL_NOT_SAVED = "ModelNotSaved"
 WIND_DOWN_SECONDS = 30.0
@@ -61,8 +62,14 @@ def verdict(scene: DecisionContext) -> Verdict | None:
     return _failed(scene)
 
 
+def end_of(status: JobStatus) -> Condition | None:
+    """The condition by which the job is over; None while it is not."""
+    ends = (ConditionType.COMPLETE, ConditionType.FAILED)
+    return next((c for c in status.conditions if c.type in ends and c.status == "True"), None)
+
+
 def is_over(status: JobStatus) -> bool:
-    return _settled(status) is not None
+    return end_of(status) is not None
 
 
 def failures(scene: DecisionContext) -> int:
@@ -122,17 +129,12 @@ def _still_stopping(scene: DecisionContext) -> bool:
 
 
 def _how_to_go_on(spec: JobSpec) -> str:
-    text = "spec.suspend is true: set it to false to go on"
-    if spec.storage.checkpoint is None:
-        text += "; spec.storage.checkpoint is not set, so training begins anew then"
-    return text
+    return "spec.suspend is true: set it to false to go on" + told_if_from_the_beginning(spec)
 
 
 def _settled(status: JobStatus) -> Verdict | None:
-    for condition in status.conditions:
-        if condition.type in (ConditionType.COMPLETE, ConditionType.FAILED) and condition.status == "True":
-            return Verdict(End(condition.type), condition.reason, condition.message, status.model)
-    return None
+    ended = end_of(status)
+    return Verdict(End(ended.type), ended.reason, ended.message, status.model) if ended else None
 
 
 def _finished(scene: DecisionContext) -> Verdict | None:

@@ -16,9 +16,9 @@ from edgetrain_operator.core import children
 from edgetrain_operator.core.actions import Create, Decision, DeletePod, Written
 from edgetrain_operator.core.decide import decide, status_unwritten
 from edgetrain_operator.core.failure_limits import left_out
+from edgetrain_operator.core.lifecycle import is_over
 from edgetrain_operator.core.model import CA, IDENTITY, PLAN, Defaults, Job, Manifest, Observed, PodView
 from edgetrain_operator.core.observe import job_view, own, pod_view
-from edgetrain_operator.core.queues.claiming import is_over
 from edgetrain_operator.core.status import status_due, transitions
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, TooLarge
 from edgetrain_operator.fleet_state import FleetState

@@ -19,6 +19,7 @@ from edgetrain_operator.core.kueue.workload import (
     WorkloadView,
 )
 from edgetrain_operator.core.model import WORKLOAD, Observed, PodView
+from edgetrain_operator.core.resuming import told_if_from_the_beginning
 from edgetrain_protocol.job import JobSpec
 
 QUEUED = "Queued"
@@ -61,7 +62,7 @@ def _taken(seen: Observed, work: WorkloadView) -> Hold | None:
         evicted = work.condition(EVICTED)
         reason = PREEMPTED if evicted["reason"] == PREEMPTED else EVICTED
         text = f"its quota in queue {work.queue} is taken back ({evicted['reason']}): {evicted['message']}"
-        return Hold(reason, text[:SAID_MAX] + _from_the_beginning(seen.job.spec))
+        return Hold(reason, text[:SAID_MAX] + told_if_from_the_beginning(seen.job.spec))
     return None
 
 
@@ -76,7 +77,7 @@ def outlived(seen: Observed, work: WorkloadView) -> str:
     if work.queue != seen.job.queue:
         return f"it has changed from queue {work.queue} to {seen.job.queue}"
     least = seen.job.spec.nodes.min
-    if work.granted is not None and work.granted - work.given_back < least:
+    if work.granted is not None and workers(work) < least:
         return (
             f"queue {work.queue} has given quota for {workers(work)} workers, and spec.nodes.min is {least}"
         )
@@ -125,8 +126,8 @@ def active(seen: Observed, pod: PodView) -> bool:
 
 def within_quota(seen: Observed) -> Observed:
     """The same, with a job that asks for no more than its queue has given, and where it was given."""
-    work = seen.kueue.workload
-    if not wants_quota(seen) or work is None or not work.holds(ADMITTED):
+    work = _admitted(seen)
+    if work is None:
         return seen
     spec = seen.job.spec
     for flavor in (*seen.kueue.flavors, *work.updates):
@@ -137,11 +138,16 @@ def within_quota(seen: Observed) -> Observed:
 
 def no_more(seen: Observed) -> str:
     """Why there are no more workers than the quota is for; empty where the job asks for no more."""
-    work = seen.kueue.workload
-    if not wants_quota(seen) or work is None or not work.holds(ADMITTED):
+    work = _admitted(seen)
+    if work is None or seen.job.spec.nodes.max <= workers(work):
         return ""
-    enough = seen.job.spec.nodes.max <= workers(work)
-    return "" if enough else f"queue {work.queue} has given quota for {workers(work)} workers"
+    return f"queue {work.queue} has given quota for {workers(work)} workers"
+
+
+def _admitted(seen: Observed) -> WorkloadView | None:
+    """The Workload of a job that queues, where it is."""
+    work = seen.kueue.workload
+    return work if work is not None and wants_quota(seen) and work.holds(ADMITTED) else None
 
 
 def _in_flavor(spec: JobSpec, flavor: Flavor) -> JobSpec:
@@ -164,9 +170,3 @@ def _in_flavor(spec: JobSpec, flavor: Flavor) -> JobSpec:
             "template": template.model_copy(update=changed),
         }
     )
-
-
-def _from_the_beginning(spec: JobSpec) -> str:
-    if spec.storage.checkpoint is not None:
-        return ""
-    return "; spec.storage.checkpoint is not set, so training begins anew then"

@@ -22,9 +22,10 @@ from edgetrain_operator.core.kueue.workload import (
     WorkloadView,
 )
 from edgetrain_operator.core.kueue.workload_manifest import priority_class, priority_of, wanted_spec, workload
+from edgetrain_operator.core.lifecycle import end_of
 from edgetrain_operator.core.model import SERVER, WORKLOAD, Manifest, Observed
 from edgetrain_operator.core.observe import time_text, unix_time
-from edgetrain_protocol.status import ConditionType, JobStatus
+from edgetrain_protocol.status import Condition, ConditionType, JobStatus
 
 AGAIN_SECONDS = 30.0
 """Between looks for what the job refers to and the cluster has not: its coming makes no event."""
@@ -43,7 +44,8 @@ def workload_actions(seen: Observed, status: JobStatus) -> tuple[Action, ...]:
     if work is None:
         found = _enter(seen, status)
     else:
-        found = _of_the_end(seen, work, status) if _over(status) else _of_the_job(seen, work, status)
+        ended = end_of(status)
+        found = _of_the_end(seen, work, ended) if ended else _of_the_job(seen, work, status)
     return (found,) if found else ()
 
 
@@ -52,15 +54,14 @@ def look_again_at(seen: Observed) -> float | None:
 
 
 def _enter(seen: Observed, status: JobStatus) -> Action | None:
-    if not wants_quota(seen) or _over(status) or seen.kueue.missing:
+    if not wants_quota(seen) or end_of(status) or seen.kueue.missing:
         return None
     return Create(workload(seen), f"to queue in {seen.job.queue}", WORKLOAD)
 
 
-def _of_the_end(seen: Observed, work: WorkloadView, status: JobStatus) -> Action | None:
+def _of_the_end(seen: Observed, work: WorkloadView, ended: Condition) -> Action | None:
     if work.holds(FINISHED):
         return None
-    ended = next(c for c in status.conditions if c.type in _ENDS and c.status == "True")
     reason = "Succeeded" if ended.type == ConditionType.COMPLETE else "Failed"
     said = _with(seen, work, work.conditions, FINISHED, True, reason, ended.message)
     return _patch(work, {"conditions": said}, "the job is over")
@@ -133,13 +134,6 @@ def _begun(seen: Observed, work: WorkloadView, status: JobStatus) -> Action | No
     )
     said = _with(seen, work, work.conditions, PODS_READY, ready, reason, words)
     return _patch(work, {"conditions": said}, words)
-
-
-_ENDS = (ConditionType.COMPLETE, ConditionType.FAILED)
-
-
-def _over(status: JobStatus) -> bool:
-    return any(c.type in _ENDS and c.status == "True" for c in status.conditions)
 
 
 def _patch(work: WorkloadView, changes: Manifest, reason: str) -> PatchWorkload:

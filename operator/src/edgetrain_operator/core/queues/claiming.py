@@ -2,23 +2,16 @@
 
 from collections.abc import Mapping
 
-from edgetrain_operator.core.allowed import not_allowed
+from edgetrain_operator.core.barred import why_barred
 from edgetrain_operator.core.failure_limits import left_out
-from edgetrain_operator.core.grouping import gated
 from edgetrain_operator.core.growth import most
 from edgetrain_operator.core.kueue.hold import hold, within_quota
+from edgetrain_operator.core.lifecycle import is_over
 from edgetrain_operator.core.model import Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.placement import matches, refusal
 from edgetrain_operator.core.queues.claim import Claim
 from edgetrain_operator.core.queues.gain import gain
-from edgetrain_protocol.status import ConditionType, JobStatus
-
-ENDS = frozenset({ConditionType.COMPLETE, ConditionType.FAILED})
-
-
-def is_over(status: JobStatus) -> bool:
-    return any(c.type in ENDS and c.status == "True" for c in status.conditions)
 
 
 def claim_of(seen: Observed, name: str, before: Claim | None) -> Claim:
@@ -35,7 +28,7 @@ def claim_of(seen: Observed, name: str, before: Claim | None) -> Claim:
     if spec.suspend or held_back or is_over(job.status):
         return Claim(name, most=0, occupied=occupied)
     without = _without(seen)
-    usable = frozenset() if _barred(seen) else _usable(seen, without)
+    usable = frozenset() if why_barred(seen) else _usable(seen, without)
     kept = frozenset(node for node in occupied - without if _asked_for(seen, node))
     living = {pod.node: pod.created for pod in seen.pods if pod.living}
     granted = living if before is None else before.held
@@ -53,12 +46,6 @@ def claim_of(seen: Observed, name: str, before: Claim | None) -> Claim:
         occupied=occupied,
         gain=gain(seen, before.gain if before else None),
     )
-
-
-def _barred(seen: Observed) -> bool:
-    """Whether it gets no new worker; those that it has stay."""
-    spec, defaults = seen.job.spec, seen.defaults
-    return bool(not_allowed(spec, defaults.allowed) or gated(spec, defaults.feature_gates.grouping))
 
 
 def _usable(seen: Observed, without: frozenset[str]) -> frozenset[str]:
