@@ -19,7 +19,8 @@ STAMPS := $(VENV)/stamps
 TORCH_INDEX_SECONDS := 8
 
 # Two for each processor: many of these tests wait for a time to pass. Who has none left takes another's, since
-# a few take ten seconds.
+# a few take ten seconds. Each worker loads all tests: what pytest makes of their assertions is kept, for that is a
+# fourth of it.
 UNIT_JOBS = $(shell expr 2 \* $$(nproc))
 
 export PYTHONDONTWRITEBYTECODE := 1
@@ -43,19 +44,19 @@ test: lint test-unit test-observe test-model test-train test-run test-frameworks
 
 .PHONY: test-unit
 test-unit: setup $(STAMPS)/bytecode ## The tests that need no cluster, under a minute
-	$(BIN)/pytest -q -n $(UNIT_JOBS) --dist worksteal tests/unit
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n $(UNIT_JOBS) --dist worksteal tests/unit
 
 .PHONY: test-observe
 test-observe: setup $(STAMPS)/bytecode ## promtool on rules and metrics, remote write to a real Prometheus, pictures
 	$(BIN)/pytest -q tests/observe
 
 .PHONY: test-model
-test-model: setup $(STAMPS)/bytecode ## Explore the protocols of groups and rounds exhaustively
+test-model: setup $(STAMPS)/bytecode ## Explore the protocols of groups and rounds exhaustively; histories of jobs and fleets
 	$(BIN)/pytest -q -n auto tests/model
 
 .PHONY: test-train
-test-train: setup $(STAMPS)/bytecode ## Real process groups on loopback: kills, stops, joins, checkpoints
-	$(BIN)/pytest -q tests/train
+test-train: setup $(STAMPS)/bytecode $(STAMPS)/s3-server ## Real process groups on loopback: kills, stops, joins, checkpoints
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/train
 
 .PHONY: test-run
 test-run: setup $(STAMPS)/bytecode ## `edgetrain run` on a terminal: power cuts by key, stops, failures, links with a rate
@@ -201,6 +202,11 @@ $(STAMPS)/torch: trainer-image/torch.txt $(STAMPS)/requirements
 	else \
 	  echo "torch: default build (no index with a CPU build in reach)"; $(UV) install --quiet $(TORCH); \
 	fi
+	@touch $@
+
+$(STAMPS)/s3-server: tests/s3-server.txt $(STAMPS)/uv
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/s3-server
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV)/s3-server $(BIN)/uv pip install --quiet -r $<
 	@touch $@
 
 $(STAMPS)/frameworks: trainer-image/frameworks.txt $(STAMPS)/packages

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from edgetrain_protocol.names import GROUP, PLURAL, RUNTIME_PLURAL
 from tests.support.apiserver import ApiServer, running
 
-CRD = Path(__file__).parents[2] / "crds" / "edgetrain.io_edgetrainingjobs.yaml"
+CRDS = Path(__file__).parents[2] / "crds"
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +21,10 @@ def bare_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def api(bare_api: ApiServer) -> ApiServer:
-    """A server with our CRD established."""
-    bare_api.kubectl("apply", "--server-side", "-f", str(CRD))
-    name = yaml.safe_load(CRD.read_text())["metadata"]["name"]
-    bare_api.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+    """A server with our CRDs established."""
+    bare_api.kubectl("apply", "--server-side", "-f", str(CRDS))
+    names = [f"crd/{plural}.{GROUP}" for plural in (PLURAL, RUNTIME_PLURAL)]
+    bare_api.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
     return bare_api
 
 

@@ -198,6 +198,7 @@ def test_people_may_see_or_change_jobs_by_the_clusters_own_roles() -> None:
         "edgetrain-operator": set(),
         "edgetrain-jobs-viewer": {"view", "edit", "admin"},
         "edgetrain-jobs-editor": {"edit", "admin"},
+        "edgetrain-runtimes": set(),
     }
     seeing = {verb for rule in roles["edgetrain-jobs-viewer"]["rules"] for verb in rule["verbs"]}
     assert seeing == {"get", "list", "watch"}
@@ -248,7 +249,7 @@ def test_name_of_a_release_may_hold_dots_and_be_long() -> None:
         ),
         (("fleet.tls.source=secret", "fleet.tls.secretName=mine"), "until Secret mine is there"),
         (("crds.enabled=false",), "--set crds.enabled=true --take-ownership"),
-        (("crds.keep=false",), "with it all jobs of the cluster"),
+        (("crds.keep=false",), "with them all jobs of the cluster"),
         (("metrics.podMonitor.enabled=true",), "Set metrics.*.labels"),
         (("metrics.auth.secretName=scrapes",), "until Secret scrapes is there"),
         ((), "name these in jobs.networkPolicy.from"),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from edgetrain_operator.settings import Settings
+from edgetrain_protocol.names import GROUP, PLURAL, RUNTIME_PLURAL
 from tests.support.apiserver import ApiServer
 from tests.support.chart import (
     CHART,
@@ -85,9 +86,9 @@ def take(api: ApiServer, manifests: list[Manifest]) -> subprocess.CompletedProce
 @pytest.mark.parametrize("values", CI, ids=lambda p: p.stem)
 def test_api_server_takes_all_of_it(others_api: ApiServer, chart: Path, values: Path) -> None:
     done = take(others_api, render(values, chart=chart))
-    # The CRD may be there already, brought by another test.
-    left = [line for line in done.stderr.splitlines() if "edgetrainingjobs.edgetrain.io" not in line]
-    assert left == []
+    # The CRDs may be there already, brought by another test.
+    crds = (f"{PLURAL}.{GROUP}", f"{RUNTIME_PLURAL}.{GROUP}")
+    assert [line for line in done.stderr.splitlines() if not any(crd in line for crd in crds)] == []
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,9 @@ def test_a_workers_environment_is_passed_on_as_it_is() -> None:
 def test_rights_in_other_namespaces_only_where_jobs_are() -> None:
     manifests = rendered(CHART / "ci" / "namespaced-values.yaml")
     everywhere = find(manifests, "ClusterRole", "edgetrain-operator")
-    assert [rule["resources"] for rule in everywhere["rules"]] == [["nodes"]]
+    # What is of no namespace, and is only read.
+    assert [rule["resources"] for rule in everywhere["rules"]] == [["nodes"], ["edgetrainingruntimes"]]
+    assert all(set(rule["verbs"]) <= {"get", "list", "watch"} for rule in everywhere["rules"])
     bound = {m["metadata"]["namespace"] for m in of_kind(manifests, "RoleBinding")}
     assert bound == {"system", "team-a", "team-b"}
 
@@ -271,8 +274,9 @@ def test_a_right_to_make_network_policies_only_where_the_operator_makes_them(
 
 
 def test_crd_stays_where_it_is_kept() -> None:
-    policy, crd = "helm.sh/resource-policy", ("CustomResourceDefinition", "edgetrainingjobs.edgetrain.io")
-    kept = find(rendered(CHART / "ci" / "edge-values.yaml"), *crd)
-    assert kept["metadata"]["annotations"][policy] == "keep"
-    gone = find(rendered(EVERYTHING), *crd)
-    assert policy not in gone["metadata"].get("annotations", {})
+    for plural in (PLURAL, RUNTIME_PLURAL):
+        policy, crd = "helm.sh/resource-policy", ("CustomResourceDefinition", f"{plural}.{GROUP}")
+        kept = find(rendered(CHART / "ci" / "edge-values.yaml"), *crd)
+        assert kept["metadata"]["annotations"][policy] == "keep"
+        gone = find(rendered(EVERYTHING), *crd)
+        assert policy not in gone["metadata"].get("annotations", {})

@@ -135,3 +135,24 @@ def test_two_writers_keep_their_conditions(api: ApiServer, job: str) -> None:
         api.kubectl("apply", "--server-side", "--subresource=status", f"--field-manager={manager}", "-f", "-",
                     stdin=json.dumps(body))  # fmt: skip
     assert get(api, job, ".status.conditions[*].type").split() == ["Training", "Approved"]
+
+
+def test_a_job_whose_defaults_were_written_out_is_applied_again_and_not_replaced(
+    api: ApiServer, namespace: str
+) -> None:
+    """As jobs from before runtimes are: what a runtime may say has been left out since."""
+    short: dict[str, Any] = {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": KIND,
+        "metadata": {"name": "digits", "namespace": namespace},
+        "spec": {"program": {"source": {"configMap": {"name": "p"}}}},
+    }
+    defaults = {"strategy": {"payload": "auto", "checkpointEverySeconds": 30}}
+    api.kubectl("create", "-f", "-", stdin=json.dumps(short | {"spec": {**short["spec"], **defaults}}))
+    # As `kubectl apply` leaves it, which knows nothing of defaults.
+    applied = f"kubectl.kubernetes.io/last-applied-configuration={json.dumps(short)}"
+    api.kubectl("annotate", "etj", "digits", "-n", namespace, applied)
+    api.kubectl("apply", "-f", "-", stdin=json.dumps(short))
+    assert get(api, namespace, ".spec.strategy.payload") == "auto"
+    done = api.kubectl("replace", "-f", "-", stdin=json.dumps(short), check=False)
+    assert "spec.strategy cannot be changed" in done.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edgetrain_protocol.crd import custom_resource_definition
+from edgetrain_protocol.crd import FILES
 from edgetrain_protocol.rules import VALIDATIONS
 from tests.support.apiserver import ApiServer
 
@@ -43,13 +43,13 @@ def test_every_rule_has_a_manifest() -> None:
             for child in node:
                 collect(child)
 
-    collect(custom_resource_definition())
+    collect([definition() for definition in FILES.values()])
     shown = "\n".join(message for path in INVALID for message in expected(path))
     assert [message for message in rules if message not in shown] == []
 
 
 def examples() -> list[Path]:
-    return sorted(p for p in (ROOT / "examples").rglob("*.yaml") if "EdgeTrainingJob" in p.read_text())
+    return sorted(p for p in (ROOT / "examples").rglob("*.yaml") if "kind: EdgeTraining" in p.read_text())
 
 
 @pytest.mark.parametrize("path", examples(), ids=lambda p: p.stem)

@@ -71,6 +71,8 @@ READS: dict[str, Callable[[str], Json]] = {
     "store": lambda secret: {"storage": {"data": {"volume": {"secret": {"secretName": secret}}}}},
     "projected": lambda secret: projected(secret={"name": secret}),
     "driver": lambda secret: volume(csi={"driver": "d", "nodePublishSecretRef": {"name": secret}}),
+    "remote": lambda secret: {"storage": {"data": {"uri": "s3://bucket/data/", "secret": secret}}},
+    "program": lambda secret: {"program": {"source": {"uri": "s3://bucket/main.py", "secret": secret}}},
     "target": lambda secret: volume(iscsi={"secretRef": {"name": secret}}),
 }
 """By which a job may come to read a Secret of its namespace."""

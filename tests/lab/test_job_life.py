@@ -277,5 +277,5 @@ def group_connections(pid: int, address: str) -> list[tuple[int, int]]:
     command = ["nsenter", "-t", str(pid), "-n", "ss", "-Htn", "state", "established", "dst", address]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     ports = [tuple(int(end.rpartition(":")[2]) for end in line.split()[2:4]) for line in lines]
-    served = {names.CONTROL_PORT, names.PROBE_PORT, names.STATE_PORT}
+    served = {names.CONTROL_PORT, names.PROBE_PORT, names.STATE_PORT, names.ROUNDS_PORT}
     return [(own, theirs) for own, theirs in ports if not served & {own, theirs}]

@@ -76,6 +76,12 @@ def fail_and_be_deleted(lab: Lab, namespace: str) -> None:
     wait_for(lambda: "ends" not in lab.kubectl("-n", namespace, "get", "etj", "-o", "name"))
 
 
+def miss_a_runtime(lab: Lab, namespace: str) -> None:
+    """It is asked for by its name, as it may be newer than the watch."""
+    apply(lab, namespace, job("ruled", runtimeRef={"name": "nowhere"}))
+    wait_for(lambda: get(lab, namespace, "etj", "ruled").get("status", {}).get("reason") == "RuntimeMissing")
+
+
 def drop_an_old_authority(lab: Lab) -> None:
     """The keyring holds an expired authority, which an operator that starts takes out."""
     held = Keyring.from_secret(get(lab, OPERATOR_NAMESPACE, "secret", KEYRING)["data"])
@@ -100,6 +106,7 @@ def test_rights_are_all_used_and_enough(lab: Lab, operator: str, namespace: str)
         live_and_be_suspended(lab, namespace)
         find_a_name_taken(lab, namespace)
         fail_and_be_deleted(lab, namespace)
+        miss_a_runtime(lab, namespace)
         drop_an_old_authority(lab)
     finally:
         # First: a right that is missing holds up what rests on it, and would show as a timeout.

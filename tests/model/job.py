@@ -13,9 +13,10 @@ from edgetrain.group.machine import Group
 from edgetrain.group.members import Pod
 from edgetrain.group.status import PlanView
 from edgetrain.link import messages as link
+from edgetrain.supervisor.facts import Facts
 from edgetrain.supervisor.outlook import outlook
 from edgetrain.supervisor.plans import view_of
-from edgetrain.supervisor.training import Facts, is_news, training_part
+from edgetrain.supervisor.training import is_news, training_part
 from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.job_plan import JobPlan
 from edgetrain_operator.core.naming import worker_name

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from edgetrain.rounds.books import Books, Settlement
+from edgetrain.rounds.book_rules import Settlement
+from edgetrain.rounds.books import Books
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.entries import Body, Merge, Return, UpdateKey
 from edgetrain.rounds.lead import Lead

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from typing import NamedTuple, TypeVar
 
-from edgetrain.rounds.books import BookRules, Books
+from edgetrain.rounds.book_rules import BookRules
+from edgetrain.rounds.books import Books
 from edgetrain.rounds.data_record import DataRecord
 from edgetrain.rounds.entries import Body, Change, Durable, Group, Lease, Merge, Settings, UpdateKey
 from edgetrain.rounds.envoy import EnvoyRules, Ledger

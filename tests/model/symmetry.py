@@ -4,6 +4,8 @@ from dataclasses import fields, is_dataclass, replace
 from itertools import permutations
 from typing import Any
 
+from msgspec import Struct, structs
+
 from edgetrain.group.members import Member
 from edgetrain.group.rules import Rules
 from tests.model.numbers_of import Numbers
@@ -64,6 +66,9 @@ def _rename(renaming: Renaming, thing: Any) -> Any:
     if is_dataclass(thing) and not isinstance(thing, type):
         changes = {f.name: _rename(renaming, getattr(thing, f.name)) for f in fields(thing)}
         return replace(thing, **changes)
+    if isinstance(thing, Struct):
+        changes = {name: _rename(renaming, getattr(thing, name)) for name in thing.__struct_fields__}
+        return structs.replace(thing, **changes)
     if isinstance(thing, tuple) and hasattr(thing, "_fields"):
         return type(thing)(*(_rename(renaming, part) for part in thing))
     if isinstance(thing, tuple):

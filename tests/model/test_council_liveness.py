@@ -1,10 +1,10 @@
 """From every state that the exploration reaches an entry is committed soon, once faults end."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from edgetrain.rounds.council import CouncilMember, Leading, Tell
 from edgetrain.rounds.entries import Body

@@ -9,7 +9,8 @@ import pytest
 
 from edgetrain.data import Block
 from edgetrain.rounds.blocks import without
-from edgetrain.rounds.books import BookRules, Books, OnBooks, Settlement
+from edgetrain.rounds.book_rules import BookRules, OnBooks, Settlement
+from edgetrain.rounds.books import Books
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.entries import Body, Contribution, Lease
 from edgetrain.rounds.envoy import EnvoyRules, Ledger

@@ -14,10 +14,14 @@ X = torch.randn(20, 4, generator=torch.Generator().manual_seed(1))
 DATA = TensorDataset(X, X.sum(1, keepdim=True))
 
 
+def alone_in(directory: Path) -> Settings:
+    """Of a program that runs without a job, and may use one core."""
+    return Settings("", "", 0, directory / "checkpoint", directory / "model", 1, Credentials.from_env())
+
+
 def alone(tmp_path: Path) -> Session:
     """The session of a program that runs without a job."""
-    settings = Settings("", "", 0, tmp_path / "checkpoint", tmp_path / "model", 1, Credentials.from_env())
-    return Session(None, settings)
+    return Session(None, alone_in(tmp_path))
 
 
 def prepared(session: Session) -> tuple[nn.Linear, torch.optim.Optimizer]:

@@ -15,11 +15,13 @@ class Forwarder:
         self._flows = threading.Event()
         self._flows.set()
         self._sockets: list[socket.socket] = []
-        self.carried = 0
-        """Bytes that have come back from the target."""
+        self._ended: set[socket.socket] = set()
+        self.carried = self.carried_forth = 0
+        """Bytes that have come back from the target, and that have gone to it."""
         self.break_at: int | None = None
         """When so many have, whatever is open ends; once."""
         self.bytes_per_second: float | None = None
+        self.forth_bytes_per_second: float | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -34,7 +36,10 @@ class Forwarder:
 
     def end_all(self) -> None:
         """What is open; others may connect again."""
-        for each in self._sockets:
+        # Who is cut off connects again while the others are ended, and such a connection is not one of these.
+        now_open = tuple(self._sockets)
+        self._ended.update(now_open)
+        for each in now_open:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
@@ -57,16 +62,23 @@ class Forwarder:
 
     def _pump(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
         with suppress(OSError):
-            while data := source.recv(16384 if self.bytes_per_second else 65536):
+            while data := source.recv(16384 if self._pace(back) else 65536):
                 self._flows.wait()
-                if back and self.bytes_per_second:
-                    time.sleep(len(data) / self.bytes_per_second)
+                if pace := self._pace(back):
+                    time.sleep(len(data) / pace)
                 sink.sendall(data)
                 self.carried += len(data) if back else 0
+                self.carried_forth += 0 if back else len(data)
                 if self.break_at is not None and self.carried >= self.break_at:
                     self.break_at = None
                     self.end_all()
             sink.shutdown(socket.SHUT_WR)
+        if source in self._ended:
+            # By its own thread. Who still writes to it hears so: what is only shut down takes more, unread.
+            source.close()
+
+    def _pace(self, back: bool) -> float | None:
+        return self.bytes_per_second if back else self.forth_bytes_per_second
 
 
 @contextmanager

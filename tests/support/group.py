@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks.waiting import wait_for
 from edgetrain_local.ports import free_ports
 from edgetrain_operator.fleet.keyring import Keyring
-from edgetrain_protocol.names import CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
-from edgetrain_protocol.plan import Group, Member, Phase, Plan
+from edgetrain_protocol.names import CONTROL_PORT, ROUNDS_PORT, STATE_PORT, TRAINER_METRICS_PORT
+from edgetrain_protocol.plan import Group, Holder, Member, Phase, Plan, Rounds
 from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support.identities import JOB, sign, write_identity
 from tests.support.wires import Wires
@@ -32,6 +32,7 @@ class Worker:
     control_port: int
     state_port: int
     metrics_port: int
+    rounds_port: int
     directory: Path
     process: subprocess.Popen[bytes] | None = None
 
@@ -87,16 +88,17 @@ class LocalGroup:
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        ports = free_ports(3 * self.size)
+        ports = free_ports(4 * self.size)
         for i in range(self.size):
             name = f"w{i}"
             directory = self.directory / name
             directory.mkdir(parents=True)
-            address, (control, state, metrics) = f"127.0.1.{i + 1}", ports[3 * i : 3 * i + 3]
+            address, (control, state, metrics, rounds) = f"127.0.1.{i + 1}", ports[4 * i : 4 * i + 4]
             if self.wires:
                 address = self.wires.address(name)
                 control, state, metrics = CONTROL_PORT, STATE_PORT, TRAINER_METRICS_PORT
-            self.workers.append(Worker(name, address, control, state, metrics, directory))
+                rounds = ROUNDS_PORT
+            self.workers.append(Worker(name, address, control, state, metrics, rounds, directory))
 
     # --- plans
 
@@ -118,7 +120,7 @@ class LocalGroup:
             for w in chosen
         )
         group = Group(name="all", members=planned, succession=line, reduction=reduction, payload=payload)
-        founders = tuple(f"{w.name}/pod-{w.name}" for w in self.workers)
+        founders = tuple(f"{w.name}/pod-{w.name}" for w in (chosen if "rounds" in changes else self.workers))
         fields = {"job_uid": JOB, "lineage": 1, "phase": Phase.TRAIN, "founders": founders, **changes}
         return Plan(revision=revision, groups=(group,), **fields)
 
@@ -127,6 +129,24 @@ class LocalGroup:
             new = self.workers[i].directory / "plan.new"
             new.write_text(sign(plan, by).model_dump_json())
             new.replace(self.workers[i].directory / "plan.json")
+
+    def rounds(
+        self, holders: list[int], groups: dict[str, list[int]] | None = None, local_steps: int = 4
+    ) -> Rounds:
+        """These workers hold the log of these groups; each worker is one by itself where none are given."""
+        line = [self.workers[i] for i in holders]
+        places = (
+            Holder(name=w.name, worker=w.name, pod_uid=f"pod-{w.name}", address=w.address, port=w.rounds_port)
+            for w in line
+        )
+        names = groups or {w.name: [i] for i, w in enumerate(self.workers)}
+        speak = {name: tuple(self.workers[i].name for i in of) for name, of in names.items()}
+        return Rounds(local_steps=local_steps, holders=tuple(places), founder=line[0].name, groups=speak)
+
+    def give_rounds(self, rounds: Rounds, revision: int = 1, **changes: Any) -> None:
+        for name, workers in rounds.groups.items():
+            of = [i for i, worker in enumerate(self.workers) if worker.name in workers]
+            self.give(self.plan(revision, of, group=name, rounds=rounds, **changes), of)
 
     # --- processes
 
@@ -146,6 +166,7 @@ class LocalGroup:
             "EDGETRAIN_POD_IP": worker.address,
             "EDGETRAIN_CONTROL_PORT": str(worker.control_port),
             "EDGETRAIN_STATE_PORT": str(worker.state_port),
+            "EDGETRAIN_ROUNDS_PORT": str(worker.rounds_port),
             "EDGETRAIN_TRAINER_METRICS_PORT": str(worker.metrics_port),
             "EDGETRAIN_JOB_UID": JOB,
             "EDGETRAIN_IDENTITY_DIR": str(worker.identity),
@@ -253,6 +274,11 @@ class LocalGroup:
         return "\n".join(f"{w.name}:\n{w.errors[-1500:]}" for w in started)
 
 
+def training_command(epochs: int, pause: float = 0.02) -> Callable[[Worker], list[str]]:
+    """Of the small training program."""
+    return lambda worker: [sys.executable, str(TRAINING_PROGRAM), str(worker.log), str(epochs), str(pause)]
+
+
 @contextmanager
 def training_group(
     directory: Path,
@@ -270,14 +296,31 @@ def training_group(
         plan: see `LocalGroup.plan`.
     """
 
-    def command(worker: Worker) -> list[str]:
-        return [sys.executable, str(TRAINING_PROGRAM), str(worker.log), str(epochs), "0.02"]
-
-    group = LocalGroup(directory, command, size, env={"PYTHONPATH": str(ROOT)}, wires=wires)
+    group = LocalGroup(directory, training_command(epochs), size, env={"PYTHONPATH": str(ROOT)}, wires=wires)
     try:
         group.give(group.plan(**plan))
         group.start()
         wait_for(lambda: group.whole() and group.step > 3, start_seconds, group.tail)
+        yield group
+    finally:
+        group.close()
+
+
+@contextmanager
+def in_rounds(
+    directory: Path,
+    command: Callable[[Worker], list[str]],
+    size: int,
+    holders: list[int],
+    groups: dict[str, list[int]] | None = None,
+    **env: str,
+) -> Iterator[LocalGroup]:
+    """Groups that train one model in rounds, each worker by itself where none are given: once all train."""
+    group = LocalGroup(directory, command, size, env={"PYTHONPATH": str(ROOT), **env})
+    try:
+        group.give_rounds(group.rounds(holders, groups))
+        group.start()
+        wait_for(lambda: all(worker.step for worker in group.workers), 60.0, group.tail)
         yield group
     finally:
         group.close()

@@ -10,6 +10,7 @@ from edgetrain_protocol.report import (
     Checkpoint,
     Formation,
     NodePart,
+    RoundsPart,
     Totals,
     Traffic,
     TrainerState,
@@ -33,6 +34,7 @@ def training(**fields: Any) -> TrainingPart:
         "formation": Formation(lineage=1, revision=1, number=3, aggregator="w-a", members=("w-a", "w-b")),
         "checkpoint": Checkpoint(lineage=1, step=60, digest="00", path="/x", at=NOW - 9),
         "recoveries": 2,
+        "rounds": RoundsPart(version=12, applied=11, merged=2400, total=5000, groups=2),
         "totals": Totals(
             steps=69,
             samples=4416,

@@ -1,11 +1,12 @@
 """An endpoint of remote write that keeps what it is sent, read back by a decoder of its own."""
 
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.http_server import answering
 
 Labels = frozenset[tuple[str, str]]
 
@@ -65,15 +66,8 @@ def storing() -> Iterator[Store]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        store.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield store
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Handler) as store.port:
+        yield store
 
 
 def unsnappy(block: bytes) -> bytes:

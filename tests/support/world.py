@@ -28,6 +28,8 @@ from edgetrain_operator.core.model import (
 )
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.queues.grant import Grant
+from edgetrain_operator.core.runtimes.in_force import with_runtime
+from edgetrain_operator.core.runtimes.version import RuntimeVersion
 from edgetrain_operator.core.stored import GroupRecord, KnownFormation, StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import ALL, History
@@ -77,16 +79,18 @@ class World:
     flavors: tuple[Flavor, ...] = ()
     priority: int = 0
     missing: str = ""
+    runtime: RuntimeVersion | None = None
+    """As the API server holds it; for a job that names it."""
 
     @classmethod
     def of(cls, *nodes: str, **spec: Any) -> "World":
         return cls(spec=spec, nodes={name: edge_node(name) for name in nodes})
 
     def observed(self) -> Observed:
+        spec = JobSpec.model_validate(self.spec)
+        job = Job("digits", "default", UID, 1, spec, self.status, START, self.queue)
         return Observed(
-            job=Job(
-                "digits", "default", UID, 1, JobSpec.model_validate(self.spec), self.status, START, self.queue
-            ),
+            job=with_runtime(job, self.stored, bool(self.pods), self.runtime),
             now=self.now,
             since=self.since,
             defaults=self.defaults,

@@ -9,6 +9,7 @@ from edgetrain.session import Session
 from tests.support.alone import alone
 from tests.support.fake_group import ENDLESS, Start, pretending
 from tests.support.group import LocalGroup
+from tests.support.s3_server import S3, serving_s3
 
 
 @pytest.fixture
@@ -33,3 +34,17 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def session(tmp_path: Path) -> Session:
     """Of a program that runs alone."""
     return alone(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """It takes seconds to start."""
+    with serving_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3) -> S3:
+    """Empty."""
+    s3_server.clear()
+    return s3_server

@@ -229,6 +229,48 @@ def test_data_of_ones_own_come_by_a_loader_of_any_kind(session: Session) -> None
     assert seen == [(epoch, count) for epoch in range(2) for count in (8, 8, 4)]
 
 
+class StreamWithALength(IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter(DATA)
+
+    def __len__(self) -> int:
+        return len(DATA)
+
+
+@pytest.mark.parametrize(("shuffle", "in_order"), [(None, False), (False, True)])
+def test_a_set_of_ones_own_is_made_into_batches_where_their_size_is_given(
+    session: Session, shuffle: bool | None, in_order: bool
+) -> None:
+    """A sample at a time is what came before, with its numbers counted as samples."""
+    model, optimizer = prepared(session)
+    loader = session.loader(DATA, batch_size=8, shuffle=shuffle, seed=3, local=True)
+    batches = []
+    for _ in session.epochs(1):
+        for batch in loader:
+            train(model, optimizer, batch)
+            batches.append(batch[0])
+    assert [len(batch) for batch in batches] == [8, 8, 4]
+    whole = DATA.tensors[0]
+    assert torch.equal(torch.cat(batches), whole) is in_order
+    assert torch.equal(torch.cat(batches).sort(0).values, whole.sort(0).values)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (lambda: DataLoader(DATA), "give them to the DataLoader"),
+        (lambda: iter([DATA[:4]]), "give it batches, or a data set with a length"),
+        (lambda: StreamWithALength(), "give it batches, or a data set with a length"),
+    ],
+)
+def test_a_size_of_batches_that_come_as_they_are_is_refused(
+    session: Session, data: Callable[[], Any], words: str
+) -> None:
+    prepared(session)
+    with pytest.raises(BadProgram, match=words):
+        session.loader(data(), batch_size=8, local=True)
+
+
 def test_a_stream_needs_a_length_of_its_epochs(session: Session) -> None:
     model, _ = prepared(session)
     with pytest.raises(BadProgram, match="say how many steps an epoch has, by steps="):

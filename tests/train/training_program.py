@@ -1,10 +1,12 @@
 """A small real training program that writes down what each committed step was made of.
 
-python training_program.py LOG EPOCHS PAUSE [WIDTH]
+python training_program.py LOG EPOCHS PAUSE [WIDTH [FEATURE]]
 
 A number of seconds in the file LOG.away sends it away for so long, into code of its own. It pauses so many
 seconds in each step, so that a slow machine's start of a program does not outlast the training; no longer
 once there is a file LOG.hurry. WIDTH, 8 as it comes: hidden units, which set the bytes of a reduction.
+FEATURE: the only one of FEATURES that is not 0 in this worker's data, of which it has a batch more where that
+is odd.
 """
 
 import json
@@ -20,7 +22,7 @@ from torch.utils.data import TensorDataset
 
 import edgetrain
 
-SAMPLES, BATCH = 96, 24
+SAMPLES, BATCH, FEATURES = 96, 24, 4
 
 
 def be_away(asked: Path) -> None:
@@ -30,7 +32,20 @@ def be_away(asked: Path) -> None:
         time.sleep(seconds)
 
 
-def main(log: Path, epochs: int, pause: float, width: int = 8) -> None:
+def batches_of(feature: int) -> int:
+    """That a worker has for itself."""
+    return 2 + feature % 2
+
+
+def data(feature: int | None) -> TensorDataset:
+    x = torch.randn(SAMPLES, FEATURES, generator=torch.Generator().manual_seed(1))
+    if feature is not None:
+        x = x[: BATCH * batches_of(feature)]
+        x = nn.functional.pad(x[:, feature : feature + 1], (feature, FEATURES - feature - 1))
+    return TensorDataset(x, x.sum(1, keepdim=True))
+
+
+def main(log: Path, epochs: int, pause: float, width: int = 8, feature: int | None = None) -> None:
     def write(**line: Any) -> None:
         with log.open("a") as file:
             file.write(json.dumps({"pid": os.getpid(), "at": time.monotonic(), **line}) + "\n")
@@ -38,12 +53,11 @@ def main(log: Path, epochs: int, pause: float, width: int = 8) -> None:
     write(event="start")
     session = edgetrain.join()
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 1))
+    model = nn.Sequential(nn.Linear(FEATURES, width), nn.Tanh(), nn.Linear(width, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     session.prepare(model, optimizer)
-    x = torch.randn(SAMPLES, 4, generator=torch.Generator().manual_seed(1))
     hurry = log.with_suffix(".hurry")
-    loader = session.loader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=BATCH)
+    loader = session.loader(data(feature), batch_size=BATCH, local=feature is not None)
     for inputs, targets in (batch for _ in session.epochs(epochs) for batch in loader):
         time.sleep(0 if hurry.exists() else pause)
         be_away(log.with_suffix(".away"))

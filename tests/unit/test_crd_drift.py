@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from edgetrain_protocol import reference
-from edgetrain_protocol.crd import FILE, custom_resource_definition, render
+from edgetrain_protocol.crd import FILES, custom_resource_definition, render, runtime_definition
 from edgetrain_protocol.rules import VALIDATIONS
+from edgetrain_protocol.runtime import CHANGEABLE
 from edgetrain_protocol.status import Condition, JobProgress, JobStatus, WorkerCounts
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -28,17 +29,35 @@ def walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
             yield from walk(schema[key], path + mark)
 
 
+def schema_of(definition: dict[str, Any]) -> Schema:
+    found: Schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
+
+
 def our_fields() -> list[tuple[str, Schema]]:
-    root = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return [entry for part in ("spec", "status") for entry in walk(root["properties"][part], part)]
+    job, runtime = schema_of(custom_resource_definition()), schema_of(runtime_definition())
+    parts = [("spec", job["properties"]["spec"]), ("status", job["properties"]["status"])]
+    parts.append(("spec of a runtime", runtime["properties"]["spec"]))
+    return [entry for path, schema in parts for entry in walk(schema, path)]
 
 
-def test_file_is_what_the_models_say() -> None:
-    assert (CRDS / FILE).read_text() == render(), "the models changed: run `make crds`"
+@pytest.mark.parametrize("file", FILES)
+def test_file_is_what_the_models_say(file: str) -> None:
+    text = (CRDS / file).read_text()
+    assert text == render(FILES[file]()), "the models changed: run `make crds`"
+    assert yaml.safe_load(text) == FILES[file]()
 
 
-def test_file_says_what_was_generated() -> None:
-    assert yaml.safe_load((CRDS / FILE).read_text()) == custom_resource_definition()
+def test_what_a_runtime_may_say_has_no_default_that_looks_as_if_it_were_said() -> None:
+    """What is not said is told from what is by its absence, in both."""
+    fields = dict(our_fields())
+    assert "Where unset: 30." in fields["spec.strategy.checkpointEverySeconds"]["description"]
+    shared = [path for path in CHANGEABLE if f"spec of a runtime.{path}" in fields]
+    assert len(shared) > 40
+    for path in shared:
+        for spec in ("spec", "spec of a runtime"):
+            schema = fields[f"{spec}.{path}"]
+            assert "properties" in schema or "default" not in schema, path
 
 
 def test_reference_is_what_the_models_say() -> None:
@@ -87,8 +106,8 @@ def test_schema_is_structural() -> None:
 
 
 def test_every_rule_says_what_to_change() -> None:
-    root = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    rules = [rule for _, schema in walk(root, "") for rule in schema.get(VALIDATIONS, ())]
+    roots = [schema_of(definition()) for definition in FILES.values()]
+    rules = [rule for root in roots for _, schema in walk(root, "") for rule in schema.get(VALIDATIONS, ())]
     assert len(rules) > 20
     assert [r["rule"] for r in rules if ":" not in r["message"] and "or leave it out" not in r["message"]
             and "not both" not in r["message"]] == []  # fmt: skip

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetrain.data import BatchPartition, Block, SamplerState, cut
-from edgetrain.data_part import DataPart
+from edgetrain.data import ALL_STEPS, BatchPartition, Block, SamplerState, cut
 from edgetrain.engine.state.ledger import Ledger
 from edgetrain.epoch_order import EpochOrder
 from edgetrain.link import FormationId
@@ -94,29 +93,25 @@ def test_a_record_that_cannot_be_is_refused(block: Block, cursor: int) -> None:
         SamplerState(seed=0, block=block, cursor=cursor)
 
 
-@pytest.mark.parametrize("samples", [1, 2, 5, 12, 100])
-@pytest.mark.parametrize("groups", [1, 2, 3, 7])
-def test_groups_share_each_epoch_out(samples: int, groups: int) -> None:
-    """Each sample is one group's; with more groups than samples some are several groups'."""
-    seen = [epoch_of(SamplerState.fresh(samples, 3), DataPart(number, groups)) for number in range(groups)]
-    assert {position for part in seen for position in part} == set(range(samples))
-    if groups <= samples:
-        assert sum(map(len, seen)) == samples
-
-
-def test_an_epoch_keeps_the_part_that_it_began_with() -> None:
-    """A group more is a part less from the next epoch on: the others train on what is left of this one."""
-    record = cut(SamplerState.fresh(12, 0), 4, {"a": 1.0}, DataPart(0, 2)).after
-    rest = cut(record, 100, {"a": 1.0}, DataPart(0, 3))
+def test_a_record_that_had_a_part_of_an_epoch_has_all_of_the_next() -> None:
+    """Checkpoints of groups that shared nothing hold such."""
+    record = SamplerState(seed=0, block=Block(3, 6), cursor=4, samples=10)
+    rest = cut(record, 100, {"a": 1.0})
     assert rest.slices["a"] == (4, 5)
-    assert epoch_of(rest.after, DataPart(0, 3)) == [0, 1, 2, 3]
-    assert rest.after.rolled(DataPart(2, 3)).epoch == 1
+    assert epoch_of(rest.after) == list(range(10))
 
 
 def test_a_record_of_before_groups_has_all_samples() -> None:
     document = json.loads(Ledger(SamplerState.fresh(10, 0), 4, 1).to_json())
     del document["record"]["samples"]
-    assert epoch_of(Ledger.from_json(json.dumps(document)).record, DataPart(1, 2)) == [5, 6, 7, 8, 9]
+    assert epoch_of(Ledger.from_json(json.dumps(document)).record) == list(range(10))
+
+
+def test_where_nobody_knows_how_long_an_epoch_is_only_whole_ones_are_counted() -> None:
+    """A part of more steps than there are made an end in millions of years."""
+    record = SamplerState(0, Block(0, ALL_STEPS), 200, epoch=0)
+    assert record.part_done(4) == 0.0
+    assert record.in_epoch(3).part_done(4) == 0.75
 
 
 def test_that_the_job_finishes_is_kept_for_good_and_unknown_to_an_older_record() -> None:
@@ -131,12 +126,12 @@ def test_that_the_job_finishes_is_kept_for_good_and_unknown_to_an_older_record()
     assert later.in_loop(another_loop).in_epoch(1).finishing
 
 
-def epoch_of(record: SamplerState, part: DataPart) -> list[int]:
+def epoch_of(record: SamplerState) -> list[int]:
     """The positions of one epoch, from the next step on."""
-    step = cut(record, 3, {"a": 1.0}, part)
+    step = cut(record, 3, {"a": 1.0})
     epoch, seen = step.epoch, list(step.slices["a"])
     while step.after.left:
-        step = cut(step.after, 3, {"a": 1.0}, part)
+        step = cut(step.after, 3, {"a": 1.0})
         seen += step.slices["a"] if step.epoch == epoch else ()
     return seen
 

@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from benchmarks import figures
+from edgetrain_operator.core.runtimes.merge import merged
 from edgetrain_protocol.job import JobSpec
+from edgetrain_protocol.runtime import RuntimeSpec
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "edgetrain" / "README.md"
@@ -31,14 +34,25 @@ def test_every_decision_is_listed() -> None:
     assert {p.name for p in decisions.glob("*.md")} - {"README.md"} == listed
 
 
-def test_jobs_in_the_documents_are_jobs() -> None:
+def documented(kind: str) -> list[Any]:
+    """Specs of objects of this kind that the documents show."""
     documents = [
         d for page in PAGES for block in BLOCK.findall(page.read_text()) for d in yaml.safe_load_all(block)
     ]
-    jobs = [d for d in documents if isinstance(d, dict) and d.get("kind") == "EdgeTrainingJob"]
+    return [d["spec"] for d in documents if isinstance(d, dict) and d.get("kind") == kind]
+
+
+def test_jobs_in_the_documents_are_jobs() -> None:
+    jobs = documented("EdgeTrainingJob")
     assert jobs
     for job in jobs:
-        assert JobSpec.model_validate(job["spec"]).program.source
+        assert JobSpec.model_validate(job).program.source
+
+
+def test_the_runtime_in_the_documents_does_for_the_job_beside_it() -> None:
+    (runtime,) = documented("EdgeTrainingRuntime")
+    (job,) = (job for job in documented("EdgeTrainingJob") if "runtimeRef" in job)
+    assert merged(JobSpec.model_validate(job), RuntimeSpec.model_validate(runtime)).refused == ()
 
 
 def test_every_make_target_in_the_documents_is_one() -> None:

@@ -1,21 +1,14 @@
 """How many threads torch computes with: what the container may use, however its quota is told, at most."""
 
-import os
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from edgetrain.engine.settings import cores
-
-THREADS_OF_A_PROGRAM = """
-import torch
-import edgetrain
-{before}
-edgetrain.join()
-print(torch.get_num_threads())
-"""
+from edgetrain.session import Session
+from tests.support.alone import alone_in
 
 
 @pytest.mark.parametrize(
@@ -37,12 +30,14 @@ def test_whole_cores_of_the_quota(tmp_path: Path, files: dict[str, str], expecte
     assert cores(4, tmp_path) == expected
 
 
-@pytest.mark.parametrize(
-    ("before", "env"), [("torch.set_num_threads(1)", {}), ("", {"OMP_NUM_THREADS": "1"})], ids=["set", "env"]
-)
-def test_a_program_that_chose_fewer_threads_keeps_to_them(before: str, env: dict[str, str]) -> None:
-    program = THREADS_OF_A_PROGRAM.format(before=before)
-    ran = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, **env}, capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.strip() == "1"
+def test_a_program_that_chose_fewer_threads_keeps_to_them(tmp_path: Path) -> None:
+    default = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        Session(None, replace(alone_in(tmp_path), cores=4))
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(4)
+        Session(None, replace(alone_in(tmp_path), cores=3))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(default)

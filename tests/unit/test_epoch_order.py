@@ -12,13 +12,23 @@ from hypothesis import strategies as st
 from edgetrain.epoch_order import PIECE, EpochOrder
 from edgetrain.loop.order import Shuffled
 
+SETS = st.integers(1, 200) | st.integers(PIECE - 2, 3 * PIECE)
 
-@given(st.integers(1, 200) | st.integers(PIECE - 2, 3 * PIECE), st.integers(0, 9), st.integers(0, 9))
-def test_it_is_a_permutation_that_all_compute_alike(samples: int, seed: int, epoch: int) -> None:
+
+@given(SETS, st.integers(0, 9), st.integers(0, 9), st.data())
+def test_it_is_a_permutation_that_all_compute_alike(
+    samples: int, seed: int, epoch: int, data: st.DataObject
+) -> None:
+    """Whatever part of it: one at a time in a small set, and any that are as large in a large one."""
     indices = EpochOrder(samples, seed, epoch).indices(range(samples))
     assert sorted(indices) == list(range(samples))
-    backwards = EpochOrder(samples, seed, epoch)
-    assert indices == [i for position in range(samples) for i in backwards.indices((position,))]
+    least = 1 + samples // 500
+    batch = data.draw(st.integers(least, 4 * least))
+    parts = (range(begin, min(begin + batch, samples)) for begin in range(0, samples, batch))
+    other = EpochOrder(samples, seed, epoch)
+    assert indices == [index for part in parts for index in other.indices(part)]
+    (alone,) = other.indices((position := data.draw(st.integers(0, samples - 1)),))
+    assert alone == indices[position]
 
 
 def test_epochs_and_seeds_have_different_orders() -> None:

@@ -1,6 +1,7 @@
 """A serving certificate that others issue, followed through its renewals on real sockets, with no restart."""
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -112,6 +113,26 @@ class TestMount:
         mounted.turn_to(ca.make_serving(ca.make_authority(NOW), NOW), authority.certificate)
         with pytest.raises(BadCertificate, match="unable to get local issuer"):
             Mount(mounted.directory).look(NOW)
+
+    def test_a_version_that_goes_while_it_is_read(self, mounted: Mounted, authority: ca.KeyPair) -> None:
+        """As the kubelet has it: the next one is there when the version before is removed."""
+        pairs = [ca.make_serving(authority, NOW) for _ in range(2)]
+        done = threading.Event()
+
+        def turn() -> None:
+            for pair in itertools.cycle(pairs):
+                if done.wait(0.005):
+                    return
+                mounted.turn_to(pair, authority.certificate)
+
+        with ThreadPoolExecutor(1) as pool:
+            turning = pool.submit(turn)
+            try:
+                for _ in range(150):
+                    assert Mount(mounted.directory).look(NOW).authorities == authority.certificate
+            finally:
+                done.set()
+            turning.result()
 
     def test_expired_certificate(self, mounted: Mounted, authority: ca.KeyPair) -> None:
         old = ca.make_serving(authority, NOW - timedelta(days=9), life=timedelta(days=8))

@@ -10,7 +10,8 @@ from edgetrain.group.members import Formation, Member, Pod
 from edgetrain.group.policy import NAMED_SECONDS, STARVED_SECONDS, decide, leads, situation
 from edgetrain.group.status import PlanView, Stage, Status
 from edgetrain.group.view import CallVote, Invite, Move, Nothing, PutOut, View
-from edgetrain.supervisor.training import Facts, training_part
+from edgetrain.supervisor.facts import Facts
+from edgetrain.supervisor.training import training_part
 from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.histories import of_generation
 

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +15,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edgelab.cli.main import main
 from edgelab.errors import LabError
 from edgelab.programs import acquire, build, releases
 from edgelab.programs.pinned import KUBERNETES, MODULES, OLDEST_KUBERNETES, Module
 from edgelab.programs.releases import Release
+from tests.support.http_server import answering
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = b"#!/bin/sh\necho hello\n"
@@ -47,12 +48,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path: Path) -> Iterator[Site]:
     root = tmp_path / "site"
     root.mkdir()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root))) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield Site(f"http://127.0.0.1:{server.server_port}", root)
-        server.shutdown()
-        thread.join()
+    with answering(partial(_Quiet, directory=str(root))) as port:
+        yield Site(f"http://127.0.0.1:{port}", root)
 
 
 def test_bare_program_is_fetched(site: Site, tmp_path: Path) -> None:
@@ -202,11 +199,13 @@ def test_lab_of_somebody_who_is_not_root_is_refused() -> None:
         (["node", "add", "x", "--cpu", "two"], "'two' is no share of a processor"),
     ],
 )
-def test_mistake_on_the_command_line_is_one_line(arguments: list[str], complaint: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "edgelab", *arguments], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert complaint in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_mistake_on_the_command_line_is_one_line(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert len(said.splitlines()) == 1
 
 
 def _script(path: Path, says: str) -> None:

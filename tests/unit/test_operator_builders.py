@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from edgetrain.engine.settings import RemotePlace
+from edgetrain.engine.settings import Settings as EngineSettings
 from edgetrain.profiler.settings import Settings as ProfilerSettings
+from edgetrain.supervisor.remote_settings import Remote
 from edgetrain.supervisor.settings import Settings as SupervisorSettings
 from edgetrain_operator.core.children import ca_config_map, identity_secret, plan_config_map
 from edgetrain_operator.core.model import Defaults, Job, NodeView
@@ -18,6 +21,10 @@ from edgetrain_protocol.names import EDGE_NODE_LABEL, METRICS_PORT_NAME, PROFILE
 from edgetrain_protocol.status import JobStatus
 
 DEFAULTS = Defaults("registry.example/edgetrain:1", "fleet.example:8443")
+OF_SOME_JOBS = {
+    *(Env.DATA_POLICY, Env.KEYS, Env.KEYS_DIR),
+    *(Env.PROGRAM_URI, Env.PROGRAM_SHA256, Env.DATA_URI, Env.DATA_SHA256, Env.CHECKPOINT_URI, Env.MODEL_URI),
+}
 NODE = NodeView("edge-a", {EDGE_NODE_LABEL: "", SITE_LABEL: "north", "arch": "arm"})
 
 
@@ -86,8 +93,8 @@ def test_both_containers_have_what_workers_rely_on() -> None:
     assert profiler["restartPolicy"] == "Always" and "startupProbe" not in profiler
     for container in (profiler, trainer_of(pod)):
         env = env_of(container)
-        assert env.keys() >= {str(name) for name in Env} - {Env.LINK_FD, Env.DATA_POLICY}
-        assert Env.DATA_POLICY not in env
+        assert env.keys() >= {str(name) for name in Env} - {Env.LINK_FD, *OF_SOME_JOBS}
+        assert not env.keys() & OF_SOME_JOBS
         assert (env[Env.WORKER], env[Env.SITE]) == (worker_name("edge-a"), "north")
         assert env[Env.FLEET_ADDRESS] == "fleet.example:8443"
         assert container["image"] == "registry.example/edgetrain:1"
@@ -177,11 +184,13 @@ def test_on_the_nodes_own_network_each_job_has_its_ports() -> None:
     pod = worker_pod(a_job(template=host), NODE, 1, DEFAULTS)
     env = env_of(trainer_of(pod))
     ports = {env[key] for key in env if key.endswith("_PORT")}
-    assert len(ports) == 5 and all(20_000 <= int(port) < 32_768 for port in ports)
+    assert len(ports) == 6 and all(20_000 <= int(port) < 30_000 for port in ports)
     assert scraped_port(pod) == int(env[Env.PROFILER_PORT])
     told = {**env, Env.POD: "pod", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
     read = [SupervisorSettings.from_env(told).metrics_port, ProfilerSettings.from_env(told).metrics_port]
     assert read == [int(env[Env.TRAINER_METRICS_PORT]), int(env[Env.PROFILER_PORT])], "two jobs share a node"
+    ours = [settings.from_env(told).rounds_port for settings in (SupervisorSettings, ProfilerSettings)]
+    assert ours == [int(env[Env.ROUNDS_PORT])] * 2, "the reports of both say where a holder is asked"
     taken = {scraped_port(pod), *(port["hostPort"] for port in trainer_of(pod)["ports"])}
     assert taken == {int(port) for port in ports}, "the scheduler knows of them all"
     again = env_of(trainer_of(worker_pod(a_job(template=host), NODE, 2, DEFAULTS)))
@@ -213,3 +222,29 @@ def test_a_plan_for_a_thousand_workers_fits_and_too_large_a_one_is_refused() -> 
     big = StoredPlan(workers={k * 10: v.model_copy(update={"node": "n" * 250}) for k, v in records})
     with pytest.raises(TooLarge, match=r"spec\.nodes\.max"):
         plan_config_map(a_job(), big, None)
+
+
+def test_remote_stores_are_named_to_the_supervisor_alone_with_the_keys_that_there_are() -> None:
+    pinned, listed = (
+        {"uri": "s3://bucket/p.tar", "sha256": "0" * 64},
+        {"uri": "s3://bucket/d/", "secret": "keys"},
+    )
+    kept = {"uri": "s3://bucket/c", "secret": "keys"}
+    job = a_job(program={"source": pinned}, storage={"data": {**listed, "claim": {}}, "checkpoint": kept})
+    pod = worker_pod(job, NODE, 1, DEFAULTS)
+    env = {name: value or "x" for name, value in env_of(trainer_of(pod)).items()}
+    assert EngineSettings.from_env(env).remote_checkpoints == RemotePlace(
+        "s3://bucket/c/uid-1", "/etc/edgetrain/keys/checkpoint"
+    )
+    settings = SupervisorSettings.from_env(env).remote
+    assert settings.program == Remote("s3://bucket/p.tar", "0" * 64, "")
+    assert settings.data == Remote("s3://bucket/d/", "", "/etc/edgetrain/keys/data")
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    secret = {"secretName": "keys", "defaultMode": 0o440, "optional": True}
+    assert volumes["keys-data"]["secret"] == secret and volumes["program"]["emptyDir"] == {}
+    assert "persistentVolumeClaim" in volumes["data"] and "keys-program" not in volumes
+    mounted = {mount["mountPath"]: mount for mount in trainer_of(pod)["volumeMounts"]}
+    assert mounted["/etc/edgetrain/keys/data"]["readOnly"]
+    assert "readOnly" not in mounted["/program"]
+    (profiler,) = pod["spec"]["initContainers"]
+    assert not any("keys" in mount["name"] for mount in profiler["volumeMounts"])

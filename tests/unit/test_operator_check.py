@@ -1,13 +1,13 @@
 """`edgetrain-operator check`, against a real fleet API."""
 
 import socket
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from edgetrain_operator.__main__ import main
 from edgetrain_operator.check import NotWorking, look, wait_until_working
 from edgetrain_operator.fleet import ca
 from edgetrain_operator.fleet.keyring import renewed
@@ -59,14 +59,16 @@ def test_it_waits_for_a_release_that_has_just_been_installed(tmp_path: Path) -> 
         wait_until_working("127.0.0.1", service.port, ca_file, patience=0.0)
 
 
-def test_command_says_what_it_found(tmp_path: Path) -> None:
+def test_command_says_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with serving() as service:
-        argv = [sys.executable, "-m", "edgetrain_operator", "check", "127.0.0.1", str(service.port)]
-        done = subprocess.run(
-            [*argv, str(bundle(service, tmp_path))], capture_output=True, text=True, timeout=60
-        )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "answers, and a replica leads" in done.stdout
+        asked = ["check", "127.0.0.1", str(service.port), str(bundle(service, tmp_path))]
+        monkeypatch.setattr(sys, "argv", ["edgetrain-operator", *asked])
+        main()
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "answers, and a replica leads" in said.out
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -100,6 +100,33 @@ class TestNewGeneration:
         assert world.plan.origin == Origin(step=8, lineage=1, digest="d")
         assert world.members == ["a", "b"]
 
+    def test_from_the_remote_store_where_no_node_has_any_and_not_before_one_has_looked(self) -> None:
+        remote = {"checkpoint": {"uri": "s3://bucket/digits"}}
+        world, _ = with_a_checkpoint(storage=remote)
+        world.remove_pod("a", "b")
+        world.settle()
+        for node in "ab":
+            world.say(node)
+        world.settle()
+        assert world.plan.generation == 1, "the store may hold what nobody has told of"
+        told = world.condition("Training")
+        assert told.reason == "WaitingForCheckpoint"
+        assert "no worker has seen yet which checkpoints s3://bucket/digits holds" in told.message
+        pushed = Checkpoint(lineage=1, step=6, digest="d")
+        world.say("a", store_read=True, checkpoints=(pushed,))
+        world.settle()
+        assert world.plan.generation == 2
+        assert world.plan.origin == Origin(step=6, lineage=1, digest="d")
+
+    def test_from_the_beginning_where_the_store_has_nothing_either(self) -> None:
+        world, _ = with_a_checkpoint(storage={"checkpoint": {"uri": "s3://bucket/digits"}})
+        world.remove_pod("a", "b")
+        world.settle()
+        world.say("a", store_read=True)
+        world.say("b")
+        world.settle()
+        assert (world.plan.generation, world.plan.origin) == (2, None)
+
     def test_from_the_beginning_where_nothing_is_left_and_the_event_says_so(self) -> None:
         """Checkpoints on the pods' own disks are gone with them: nobody waits for one of those."""
         world, _ = with_a_checkpoint()

@@ -11,7 +11,7 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.history import History
 from edgetrain_protocol.names import EDGE_NODE_LABEL, SITE_LABEL
 from edgetrain_protocol.plan import Phase
-from edgetrain_protocol.report import Checkpoint, TrainerState
+from edgetrain_protocol.report import Checkpoint, RoundsPart, TrainerState
 from edgetrain_protocol.status import ConditionType
 from tests.support.world import DEFAULTS, World, edge_node
 
@@ -69,13 +69,12 @@ def condition(world: World, kind: ConditionType) -> tuple[str, str, str]:
 
 def test_each_site_is_a_group_with_founders_and_an_aggregator_of_its_own() -> None:
     world = two_sites()
-    for nodes, name, part in ((NORTH, "north", (0, 2)), (SOUTH, "south", (1, 2))):
+    for nodes, name in ((NORTH, "north"), (SOUTH, "south")):
         plan = world.served(nodes[0])
         assert plan.history == History(1, name, 1)
         assert members(world, nodes[0]) == sorted(nodes)
         assert {f.split("/")[0] for f in plan.founders} == {worker_name(node) for node in nodes}
         assert plan.groups[0].aggregator in {worker_name(node) for node in nodes}
-        assert plan.groups[0].data_part == part
     assert [(g.name, g.members, g.generation) for g in world.status.groups] == [
         ("north", 3, 1),
         ("south", 3, 1),
@@ -216,11 +215,12 @@ def test_a_job_is_complete_when_all_its_groups_are() -> None:
 
 
 def test_progress_is_that_of_the_group_furthest_from_its_end_and_speed_that_of_all() -> None:
-    world = two_sites()
+    world = two_sites(data={"policy": "local"})
     for nodes, percent in ((NORTH, 40.0), (SOUTH, 20.0)):
         world.train(*nodes, step=int(percent))
         for node in nodes:
-            amend(world, node, percent=percent, samples_per_second=100.0)
+            own = RoundsPart(version=0, applied=0)
+            amend(world, node, percent=percent, samples_per_second=100.0, rounds=own)
     world.settle()
     progress = world.status.progress
     assert (progress.step, progress.percent, progress.samples_per_second) == (20, 20.0, 200.0)

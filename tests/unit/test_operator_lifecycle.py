@@ -37,6 +37,48 @@ def test_who_is_not_heard_any_more_does_not_hold_up_the_end() -> None:
     assert world.status.phase == "Complete"
 
 
+PUSHED = {"model": {"uri": "s3://bucket/models/", "claim": {}}}
+
+
+def a_model_is_pushed(**said: object) -> World:
+    """a has finished, and c, which says this; b is still at it."""
+    world = trained("a", "b", "c", storage=PUSHED)
+    world.say("a", TrainerState.FINISHED, model="/models/model.safetensors", step=400)
+    world.say("c", TrainerState.FINISHED, model="/models/model.safetensors", step=400, **said)
+    world.settle()
+    return world
+
+
+def test_a_job_is_complete_once_its_model_is_in_the_remote_store() -> None:
+    world = a_model_is_pushed()
+    assert world.status.phase == "Training"
+    world.say("b", TrainerState.FINISHED, model="/models/model.safetensors", step=400, model_pushed=True)
+    world.settle()
+    assert world.status.phase == "Complete"
+    assert world.status.model == "s3://bucket/models/model.safetensors"
+    assert "the model is at s3://bucket/models/model.safetensors" in world.condition("Complete").message
+    assert a_model_is_pushed(model_pushed=True).status.phase == "Complete"
+
+
+def test_a_model_that_could_not_be_pushed_is_said_to_be_where_it_is() -> None:
+    world = a_model_is_pushed(model_not_pushed="s3://bucket/models/model.safetensors: access denied")
+    assert world.status.model == "c:/models/model.safetensors"
+    message = world.condition("Complete").message
+    assert "the model is on c at /models/model.safetensors; ModelNotPushed: it was not pushed to" in message
+    assert message.endswith("access denied")
+
+
+def test_nobody_holds_up_the_end_by_a_push_for_longer_than_those_stay_who_have_finished() -> None:
+    world = a_model_is_pushed()
+    world.pass_time(HEARD_SECONDS + 1)
+    world.settle()
+    assert "the worker that was to push it is gone" in world.condition("Complete").message
+    world = a_model_is_pushed()
+    world.change_pod("a", phase="Succeeded")
+    world.settle()
+    assert world.status.phase == "Complete"
+
+
 def test_complete_when_members_have_finished_and_end_by_themselves() -> None:
     world = trained("a", "b")
     world.say("a", TrainerState.FINISHED, model="/models/model.safetensors", step=400)

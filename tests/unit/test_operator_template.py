@@ -76,7 +76,10 @@ def test_a_job_that_mounts_its_own_there_has_that() -> None:
 
 
 def test_all_volumes_of_the_operators_are_known_to_the_jobs_schema() -> None:
-    spec = spec_of(program={"source": {"configMap": {"name": "program"}}})
+    remote = {"uri": "s3://bucket/x", "secret": "keys"}
+    spec = spec_of(
+        program={"source": remote}, storage={"data": remote, "checkpoint": remote, "model": remote}
+    )
     assert {volume["name"] for volume in spec["volumes"]} == set(OWN_VOLUMES)
 
 

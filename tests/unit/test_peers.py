@@ -259,3 +259,30 @@ def test_what_was_to_be_said_on_a_connection_that_is_gone_is_not_said_on_the_nex
             assert await asyncio.wait_for(two.heard.get(), 4.0) == Beat(3)
 
     run(story())
+
+
+@pytest.mark.parametrize("struck", ["w1", "w2"], ids=["who dials", "who is dialled"])
+def test_a_word_that_a_defect_makes_nothing_of_costs_its_connection_and_no_later_one(
+    struck: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with listening("w1") as one, listening("w2") as two:
+            ends = {"w1": one, "w2": two}
+            this, other = ends[struck], ends["w2" if struck == "w1" else "w1"]
+            hears = this.peers.on_message
+
+            def fails(pod: Pod, message: Spoken) -> None:
+                this.peers.on_message = hears
+                raise RuntimeError("nobody has foreseen this")
+
+            this.peers.on_message = fails
+            this.want(other)
+            other.want(this)
+            await asyncio.gather(this.comer(), other.comer())
+            other.peers.send(this.pod, Beat(1, 1))
+            await asyncio.gather(this.comer(), other.comer())
+            other.peers.send(this.pod, Beat(1, 2))
+            assert await asyncio.wait_for(this.heard.get(), 4.0) == Beat(1, 2)
+
+    run(story())
+    assert "is given up" in caplog.text and "nobody has foreseen this" in caplog.text

@@ -1,152 +1,16 @@
-"""The probe scheduler against simulated links: who probes whom, when, and at whose expense."""
-
-import random
-from collections import defaultdict
-from dataclasses import dataclass, field
+"""The probe scheduler against simulated links: who probes whom, and when. At whose expense, over long times
+and in many line-ups: tests/model/test_probe_simulation.py."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetrain_operator.fleet.link_time import burst_bytes
-from edgetrain_operator.fleet.probe_book import ProbeBook
 from edgetrain_operator.fleet.probe_needs import Need, ProbedNode
 from edgetrain_operator.fleet.probes import choose, view_of
-from edgetrain_operator.fleet_state import StampedReport
-from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder
-from tests.support.fleet import report
-
-MBIT = 1e6
-
-
-@dataclass
-class Fleet:
-    """Nodes with links of known rates, who report, probe when told to, and pay in link time."""
-
-    rates: dict[str, float]
-    noise: float = 0.0
-    seed: int = 0
-    starved_seconds: float = 0.0
-    now: float = 1000.0
-    book: ProbeBook = field(default_factory=ProbeBook)
-    reports: dict[str, StampedReport] = field(default_factory=dict)
-    alarms: set[str] = field(default_factory=set)
-    says: dict[str, float] = field(default_factory=dict)
-    """What they report instead of what they measure."""
-    load: float = 0.0
-    """Of the partners' links, as these report it."""
-    due: dict[str, float] = field(default_factory=dict)
-    running: dict[str, tuple[ProbeOrder, float]] = field(default_factory=dict)
-    probed: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
-    measured: list[str] = field(default_factory=list)
-    used: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
-        for worker in self.rates:
-            self.due[worker] = self.now + self.random.uniform(0, 1)
-
-    def run(self, seconds: float) -> None:
-        end = self.now + seconds
-        while True:
-            worker = min(self.due, key=lambda w: self.due[w])
-            if self.due[worker] > end:
-                self.now = end
-                return
-            self.now = self.due[worker]
-            self._report(worker)
-
-    def _report(self, worker: str) -> None:
-        link = None
-        if worker in self.running:
-            link = self._measured(worker, self.running.pop(worker)[0])
-            self.measured.append(worker)
-            self.alarms.discard(worker)
-        part = NodePart(links=(link,) if link else (), bandwidth_alarm=worker in self.alarms)
-        self.reports[worker] = StampedReport(
-            report(worker, measured=part), measured=part, measured_received=self.now
-        )
-        self.book.record(worker, part, self.now)
-        order = self.book.order_for(worker, self.reports, self.now)
-        known = worker in self.book.rates(self.now)
-        self.due[worker] = self.now + (5.0 if known else 1.0)
-        if order:
-            self._begin(worker, order)
-
-    def _begin(self, worker: str, order: ProbeOrder) -> None:
-        ends = {worker, *_peers(order)}
-        for other, (running, _) in self.running.items():
-            assert not ends & {other, *_peers(running)}, f"{worker} and {other} probe at the same time"
-        assert worker not in _peers(order)
-        seconds = 4 * order.bursts * self._bytes(worker, order) * 8 / self._joint(worker, order)
-        self.running[worker] = (order, self.now)
-        self.probed.append((self.now, worker, _peers(order)))
-        self.due[worker] = self.now + min(seconds, order.deadline_seconds)
-
-    def _measured(self, worker: str, order: ProbeOrder) -> LinkMeasure:
-        rate, size = self._joint(worker, order), order.bursts * self._bytes(worker, order)
-        offered = sum(self.rates[peer] for peer in _peers(order))
-        self.used[worker] += size * 8 / self.rates[worker]
-        for peer in _peers(order):
-            self.used[peer] += size * self.rates[peer] / offered * 8 / self.rates[peer]
-        noisy = self._starved(rate) * (1 + self.random.uniform(-self.noise, self.noise))
-        said = self.says.get(worker, noisy)
-        return LinkMeasure(
-            peer=order.peer,
-            bits_per_second=said,
-            peer_load_bits_per_second=self.load,
-            bytes=size,
-            at=self.now,
-        )
-
-    def says_once(self, worker: str, rate: float, load: float = 0.0) -> None:
-        """What it measures next comes out as this."""
-        before = len(self.measured)
-        self.says[worker], self.load = rate, load
-        while worker not in self.measured[before:]:
-            self.run(0.005)
-        del self.says[worker]
-        self.load = 0.0
-
-    def _starved(self, rate: float) -> float:
-        """Half of what is measured while pods begin, and compete for their processors, falls short."""
-        if self.now - 1000.0 > self.starved_seconds or self.random.random() < 0.5:
-            return rate
-        return rate * self.random.uniform(0.35, 1.0)
-
-    def _joint(self, worker: str, order: ProbeOrder) -> float:
-        return min(self.rates[worker], sum(self.rates[peer] for peer in _peers(order)))
-
-    def _bytes(self, worker: str, order: ProbeOrder) -> int:
-        return burst_bytes(self._joint(worker, order))
-
-    def best(self) -> str:
-        rates = self.book.rates(self.now)
-        return max(rates, key=lambda worker: rates[worker].bits_per_second)
-
-
-def _peers(order: ProbeOrder) -> tuple[str, ...]:
-    return (order.peer, *(helper.peer for helper in order.helpers))
-
-
-def fleet_of(*mbit: float, noise: float = 0.0, seed: int = 0, starved_seconds: float = 0.0) -> Fleet:
-    rates = {f"w-{number}": rate * MBIT for number, rate in enumerate(mbit)}
-    return Fleet(rates, noise, seed, starved_seconds)
-
+from edgetrain_protocol.report import LinkMeasure, NodePart
+from tests.support.probed_fleet import MBIT, fleet_of
 
 LINE_UPS = [(100, 50, 20, 20, 10), (20, 20, 100, 50, 10), (50, 100, 50, 50), (10, 20, 50)]
-line_ups = st.lists(st.sampled_from([1, 2, 5, 10, 20, 50, 100, 300, 1000]), min_size=2, max_size=12)
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(line_ups, st.integers(0, 99))
-def test_no_two_probes_overlap_and_no_link_gives_them_a_hundredth_of_its_time(
-    mbit: list[int], seed: int
-) -> None:
-    fleet = fleet_of(*mbit, noise=0.1, seed=seed)
-    fleet.run(1200)  # overlap is asserted at the beginning of each probe
-    share = {worker: used / 1200 for worker, used in fleet.used.items()}
-    assert max(share.values()) < 0.01, share
 
 
 @settings(max_examples=15, deadline=None)
@@ -227,16 +91,6 @@ def test_who_holds_another_down_measures_with_it_again_and_alone() -> None:
     assert probe is None or probe.need is Need.CHECK, "its own word helps it no more"
 
 
-def test_fastest_node_is_found_although_half_of_the_first_measures_fall_short() -> None:
-    right = 0
-    for seed in range(40):
-        mbit = random.Random(seed).sample([100, 50, 20, 20, 10], 5)
-        fleet = fleet_of(*mbit, noise=0.06, seed=seed, starved_seconds=25)
-        fleet.run(60)
-        right += fleet.best() == f"w-{mbit.index(100)}"
-    assert right >= 38
-
-
 def test_one_measure_far_above_the_rate_is_looked_into_and_not_believed() -> None:
     fleet = fleet_of(100, 50, 20, 20)
     fleet.run(120)
@@ -262,24 +116,6 @@ def test_hub_is_measured_against_several_at_once() -> None:
     rates = fleet.book.rates(fleet.now)
     assert rates["w-0"].bits_per_second >= 70 * MBIT
     assert rates["w-1"].bits_per_second == pytest.approx(50 * MBIT)
-
-
-def test_pairs_grow_with_nodes_not_with_their_square() -> None:
-    def pairs(nodes: int) -> int:
-        fleet = fleet_of(*[1000] * 2, *[20] * (nodes - 2))
-        fleet.run(150)
-        return len({(worker, peers[0]) for _, worker, peers in fleet.probed})
-
-    assert pairs(80) < 2.6 * pairs(40)
-
-
-def test_noise_of_a_fifth_is_no_leap() -> None:
-    fleet = fleet_of(100, 70, 20, 20, 10, noise=0.2, seed=3)
-    fleet.run(120)
-    for _ in range(100):
-        fleet.run(10)
-        assert all(rate.confirmed for rate in fleet.book.rates(fleet.now).values())
-        assert fleet.book.rates(fleet.now)["w-2"].bits_per_second == pytest.approx(20 * MBIT, rel=0.2)
 
 
 @pytest.mark.parametrize("factor", [4, 8])
@@ -309,24 +145,6 @@ def test_choked_node_is_found_by_what_the_others_notice(seed: int) -> None:
     rates = fleet.book.rates(fleet.now)
     for worker in ("w-0", "w-2", "w-3"):
         assert rates[worker].bits_per_second == pytest.approx(fleet.rates[worker], rel=0.2), worker
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("after", [60, 100, 200])
-@pytest.mark.parametrize("mbit", [(100, 50, 20, 20, 10), (20, 10, 100, 20, 50)])
-def test_a_fall_to_a_quarter_that_no_exchange_shows_is_found_in_half_a_minute(
-    mbit: tuple[int, ...], after: float, seed: int
-) -> None:
-    """Also soon after the start, when the first probes are still to be paid for."""
-    fleet = fleet_of(*mbit, noise=0.1, seed=seed)
-    fastest = f"w-{mbit.index(100)}"
-    fleet.run(after)
-    fleet.rates[fastest] = 25 * MBIT
-    fleet.run(25)
-    rates = fleet.book.rates(fleet.now)
-    assert rates[fastest].bits_per_second == pytest.approx(25 * MBIT, rel=0.25)
-    fleet.run(600)
-    assert max(fleet.used.values()) < 0.01 * (fleet.now - 1000)
 
 
 def test_drop_without_an_alarm_is_believed_on_the_second_look() -> None:

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from edgetrain_operator.kube.resources import NODES
 from edgetrain_operator.runtime import watch
 from edgetrain_operator.runtime.remote_write import RemoteWriter
 from tests.support.fleet import JOB, Lease, report, serving, settings_for
+from tests.support.http_server import answering
 from tests.support.remote_store import storing
 
 NOWHERE = "http://127.0.0.1:9"
@@ -48,14 +48,8 @@ def api_server() -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def kubeconfig(directory: Path, **cluster: str) -> Credentials:

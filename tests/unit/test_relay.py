@@ -64,6 +64,14 @@ def test_own_data_are_counted_by_label() -> None:
     assert found["edgetrain_local_label_samples", ("digits", "dog", "farm", "node-w-a")] == 20
 
 
+def test_of_rounds_the_newest_version_and_the_one_in_use_are_told() -> None:
+    found, who = shown(job()), ("digits", "farm", "node-w-a")
+    names = ("edgetrain_version", "edgetrain_version_applied", "edgetrain_merged_samples")
+    assert [found[name, who] for name in names] == [12, 11, 2400]
+    alone = shown(job(reports={"w-a": held("w-a", training=training(rounds=None))}))
+    assert not {name for name, _ in alone} & set(names)
+
+
 def test_what_programs_log_is_relayed_once() -> None:
     logged = training(metrics={"accuracy": 0.75})
     found = shown(job(reports={worker: held(worker, training=logged) for worker in ("w-a", "w-b")}))

@@ -3,6 +3,7 @@
 import pytest
 
 from edgetrain.data import Block
+from edgetrain.rounds.book_rules import Settlement
 from edgetrain.rounds.books import Books, NotAdmissible
 from edgetrain.rounds.data_record import DataRecord, Fate
 from edgetrain.rounds.entries import (
@@ -152,3 +153,34 @@ def test_what_is_leased_when_a_lineage_ends_is_free_once_and_counted_once() -> N
     assert anew.data.of(Fate.FREE) == (Block(0, 4),)
     assert anew.data.reissued == 2 + 4
     assert anew.as_of(0, [], 3).data == anew.data
+
+
+class TestDataOfTheirOwn:
+    BOOKS = Books(DataRecord.fresh(0, 3)).fold([Group(A, Change.FORMED), Group(B, Change.FORMED)])
+
+    def test_work_is_merged_and_refused_without_any_data_of_the_jobs(self) -> None:
+        books = self.BOOKS.after(merge(1, update(A, 1), update(B, 1)))
+        assert (books.version, books.data.total, books.own_data) == (1, 0, True)
+        refused = books.after(Return(A, (), Why.REFUSED, 2))
+        assert refused.settlement(UpdateKey(A, 2)) is Settlement.RETURNED
+        assert "not in the run" in books.refuses(merge(2, update(A, 2, FIRST, base=1)))
+        assert "not in the run" in books.refuses(Lease(A, (FIRST,)))
+
+    def test_who_has_ended_is_on_the_books_no_more_nor_is_a_later_generation_of_it(self) -> None:
+        books = self.BOOKS.after(Group(A, Change.ENDED))
+        assert books.ended == ("a",) and not books.has(A)
+        for history in (A, A2):
+            assert "has trained on all data of its own" in books.refuses(Group(history, Change.FORMED))
+        assert "has trained on all" in books.refuses(merge(1, update(A, 1), groups=1))
+        assert not books.refuses(merge(1, update(B, 1), groups=1))
+
+    def test_the_last_version_comes_when_all_have_ended_and_one_has(self) -> None:
+        books = self.BOOKS.after(Group(A, Change.ENDED))
+        assert "groups train on data of their own" in books.refuses(Last(0))
+        assert not books.refuses(Group(B, Change.ENDED))
+        assert not books.after(Group(B, Change.ENDED)).refuses(Last(0))
+        gone = self.BOOKS.fold([Group(A, Change.RETIRED), Group(B, Change.RETIRED)])
+        assert "groups train on data of their own" in gone.refuses(Last(0)), "nobody has come to its end"
+
+    def test_nobody_ends_so_whose_data_are_the_jobs(self) -> None:
+        assert "its data are not its own" in LEASED.refuses(Group(A, Change.ENDED))

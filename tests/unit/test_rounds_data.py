@@ -98,7 +98,7 @@ def test_a_refusal_says_whose_positions_they_are() -> None:
         record.lease(B, [Block(20, 22)])
 
 
-@pytest.mark.parametrize(("samples", "epochs"), [(0, 1), (1, 0)])
+@pytest.mark.parametrize(("samples", "epochs"), [(-1, 1), (1, 0), (0, 0)])
 def test_a_run_without_data_is_refused(samples: int, epochs: int) -> None:
     with pytest.raises(ValueError, match="nothing to train on"):
         DataRecord.fresh(samples, epochs)

@@ -9,18 +9,24 @@ from edgetrain.group.members import Pod
 from edgetrain.group.status import Status
 from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.metrics import Metrics
+from edgetrain.supervisor.supervisor import container_code
 from edgetrain.supervisor.training import is_news, training_part
 from tests.support.group import LocalGroup
 
 
 @pytest.mark.parametrize(
     ("of_program", "of_container"),
-    [(1, 1), (42, 42), (137, 1), (255, 1), (74, 1)],
-    ids=["an exception", "a code of its own", "as by SIGKILL", "as after a power cut", "as of a lost disk"],
+    [(1, 1), (42, 42), (137, 1), (143, 1), (255, 1), (74, 1)],
+    ids=["an exception", "its own", "SIGKILL", "SIGTERM", "a power cut", "a lost disk"],
 )
-def test_the_container_ends_as_its_program_but_never_as_one_that_was_killed(
-    of_program: int, of_container: int, tmp_path: Path
+def test_the_container_has_its_programs_code_but_never_that_of_one_killed(
+    of_program: int, of_container: int
 ) -> None:
+    assert container_code(of_program) == of_container
+
+
+@pytest.mark.parametrize(("of_program", "of_container"), [(42, 42), (137, 1)])
+def test_the_container_ends_with_it(of_program: int, of_container: int, tmp_path: Path) -> None:
     def command(_: object) -> list[str]:
         return [sys.executable, "-c", f"raise SystemExit({of_program})"]
 

@@ -1,10 +1,13 @@
 """What a supervisor makes of its program's words."""
 
+from dataclasses import replace
+
 from edgetrain.group.members import Pod
-from edgetrain.group.status import Status
+from edgetrain.group.status import Stage, Status
 from edgetrain.link import Broken, Built, FormationId, Mended, Position, Ready, Warned
 from edgetrain.rundir import Heartbeat
 from edgetrain.supervisor.fact_recorder import FactRecorder
+from edgetrain.supervisor.facts import Facts
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.training import training_part
 from edgetrain_protocol.report import DISK_SILENT
@@ -56,3 +59,18 @@ def test_a_disk_that_does_not_answer_is_a_trouble_until_it_does() -> None:
     assert told() == (DISK_SILENT, "its disk does not answer: it trains on, and gives no vote until it does")
     recorder.looked_at_disk(gone=False, silent=False)
     assert told() == (None, None)
+
+
+def test_a_program_that_takes_long_to_come_to_its_first_batch_is_told_of_by_the_minute() -> None:
+    status, facts = Status(Pod("w-a", "pod-w-a")), Facts(started_at=100.0)
+
+    def waits(now: float) -> str:
+        return training_part(status, facts, None, None, {}, now).waits
+
+    assert waits(159.0) == ""
+    assert "started 1 min ago" in waits(161.0) and waits(161.0) == waits(219.0)
+    assert "started 5 min ago" in waits(401.0)
+    facts.fetching = "fetching program.source"
+    assert waits(401.0) == "fetching program.source"
+    status, facts.fetching = replace(status, stage=Stage.FRESH), ""
+    assert waits(401.0) == ""

@@ -47,6 +47,37 @@ def test_who_is_asked_to_end_and_takes_a_while_does_not_hang(does: str, hangs: l
     assert asyncio.run(told_of(does)) == hangs
 
 
+SAYS_AND_STAYS = """
+import os, sys, time
+os.write(int(os.environ["EDGETRAIN_LINK_FD"]), eval(sys.argv[1]))
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def refuse(message: Message) -> None:
+    raise RuntimeError("nobody has foreseen this")
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [('b\'{"type": "Mended", "reason": "x"}\\n\'', "foreseen this"), ("b'x' * (9 << 20)", "limit")],
+)
+def test_a_supervisor_that_cannot_hear_its_program_any_more_ends_with_it(
+    says: str, why: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Deaf, it went on for good, and nobody was told."""
+    command = [sys.executable, "-c", SAYS_AND_STAYS, says]
+    with pytest.raises((RuntimeError, ValueError), match=why):
+        asyncio.run(asyncio.wait_for(Program(refuse).run(command, lambda hung: None), 30))
+    if pid := capfd.readouterr().out:
+        wait_for(lambda: not Path(f"/proc/{pid.strip()}").exists() or is_over(int(pid)), 10.0)
+
+
+def is_over(pid: int) -> bool:
+    return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+
+
 BAR = "50%|#####     | 1/2"
 WRITES_A_BAR = f"""
 import sys

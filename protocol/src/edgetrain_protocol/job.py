@@ -12,9 +12,10 @@ from pydantic import ConfigDict, Field, StringConstraints
 from edgetrain_protocol.base import Document, LongText, ShortText
 from edgetrain_protocol.names import MANAGED_BY
 from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override, Store
-from edgetrain_protocol.rules import UNIQUE, checked, immutable, keyed, one_of, rule
+from edgetrain_protocol.remote import OF_A_SOURCE, DataStore, Sha256, Uri
+from edgetrain_protocol.rules import LEFT_OPEN, UNIQUE, checked, immutable, keyed, one_of, rule
 from edgetrain_protocol.run_policy import RunPolicy
-from edgetrain_protocol.strategy import Grouping, Payload, Preset, Reduction, Shares
+from edgetrain_protocol.strategy import MOST_LOCAL_STEPS, Grouping, Payload, Preset, Reduction, Shares
 from edgetrain_protocol.template import Template
 
 
@@ -31,20 +32,20 @@ class ProgramSource(Document):
     model_config = ConfigDict(
         json_schema_extra=checked(
             *one_of(("configMap", "uri"), "program.source"),
-            rule(
-                "!has(self.uri)",
-                "fetching a program is not supported yet: put it into a ConfigMap, or into the image",
-                field="uri",
-                forbidden=True,
-            ),
+            *OF_A_SOURCE,
         )
     )
 
     config_map: ConfigMapSource | None = None
     """A ConfigMap whose keys become files in /program. To be left as it is: a worker that starts with other
     files than the rest is kept out, and named."""
-    uri: ShortText | None = None
-    """A python file or an archive to fetch into /program. Not supported yet."""
+    uri: Uri | None = None
+    """What is fetched into /program at each start of a pod: a Python file under its own name, an archive,
+    which is unpacked, or a directory; as in storage.data."""
+    sha256: Sha256 | None = None
+    """As in storage.data."""
+    secret: ObjectName | None = None
+    """As in storage.data."""
 
 
 class Program(Document):
@@ -123,11 +124,12 @@ class Data(Document):
     model_config = ConfigDict(
         json_schema_extra=checked(
             rule(
-                "self.onLostBlock == 'wait'",
+                "!has(self.onLostBlock) || self.onLostBlock == 'wait'",
                 "blocks are leased between groups, and a job is one group so far: use wait",
                 field="onLostBlock",
             ),
         )
+        | LEFT_OPEN
     )
 
     policy: DataPolicy = DataPolicy.DISTRIBUTED
@@ -143,23 +145,29 @@ class Storage(Document):
     """Where things are kept."""
 
     checkpoint: Store | None = None
-    """Where checkpoints are kept; the pod's own disk, gone with the pod, where unset."""
+    """Where checkpoints are kept; the pod's own disk, gone with the pod, where unset. With uri the aggregator
+    pushes its own there, beside training; the job goes on from there when no node has one."""
     model: Store | None = None
-    """Where the trained model is put; the pod's own disk, gone with the pod, where unset."""
-    data: Store | None = None
+    """Where the trained model is put; the pod's own disk, gone with the pod, where unset. With uri one worker
+    pushes it there, as model.safetensors, before the job is Complete; after half an hour it is without."""
+    data: DataStore | None = None
     """The data set, mounted for the program."""
 
 
 class Strategy(Document):
     """How the workers train together."""
 
+    model_config = ConfigDict(json_schema_extra=LEFT_OPEN)
+
     preset: Preset = Preset.AUTO
     """auto: the operator chooses from measurements. ddp: gradients are averaged at every step."""
     grouping: Grouping = Grouping.ALL
-    """Who averages gradients with whom at every step. all: all workers are one group. site: those whose
-    nodes carry one site label. single: each worker alone. Experimental, but for all, and behind the chart's
-    featureGates.grouping: groups share nothing yet, each trains a model of its own on its part of each
-    epoch."""
+    """Who averages gradients with whom at every step. all: all workers are one group. site: those whose nodes
+    carry one site label. single: each worker trains by itself. Groups train one model, in rounds: after
+    localSteps steps a group's work is merged with the others'. Experimental, but for all, and behind the
+    chart's featureGates.grouping."""
+    local_steps: int = Field(16, ge=1, le=MOST_LOCAL_STEPS)
+    """Steps of a group between two exchanges with the others, where all groups train one model."""
     reduction: Reduction = Reduction.AUTO
     """How a group sums gradients: the faster by measurement, a ring, or a star through the aggregator."""
     payload: Payload = Payload.AUTO
@@ -180,6 +188,8 @@ class Growth(StrEnum):
 class Elastic(Document):
     """How quickly the job follows its nodes."""
 
+    model_config = ConfigDict(json_schema_extra=LEFT_OPEN)
+
     growth: Growth = Growth.AT_ONCE
     """How a job comes to its size. atOnce: all nodes that match get a worker. doubling: nodes.min do, then as
     many more once those are members, and so on: what is wrong with a program or image shows on few nodes."""
@@ -191,12 +201,19 @@ class Elastic(Document):
     """A group of which nobody is heard stays in the plan this long."""
 
 
+class RuntimeRef(Document):
+    """An EdgeTrainingRuntime."""
+
+    name: ObjectName
+    """Its name."""
+
+
 # Of JobSpec and not of Program, whose default has nothing to run and would break its own rule.
 SOMETHING_TO_RUN = rule(
-    "has(self.program.source) || has(self.program.image)"
+    "has(self.runtimeRef) || has(self.program.source) || has(self.program.image)"
     " || (has(self.program.command) && self.program.command.size() > 0)",
     "nothing to run: name a ConfigMap that holds main.py in program.source.configMap, give program.command, "
-    "or an image that holds /program/main.py",
+    "an image that holds /program/main.py, or a runtime that does in runtimeRef",
     field="program",
     forbidden=True,
 )
@@ -209,6 +226,7 @@ class JobSpec(Document):
         json_schema_extra=checked(
             SOMETHING_TO_RUN,
             immutable("managedBy", "spec"),
+            immutable("runtimeRef", "spec", optional=True),
             immutable("program", "spec"),
             immutable("overrides", "spec", optional=True),
             immutable("template", "spec"),
@@ -226,6 +244,9 @@ class JobSpec(Document):
         str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9_./-]+$")
     ] = MANAGED_BY
     """Which controller looks after this job."""
+    runtime_ref: RuntimeRef | None = None
+    """What a platform team says for this job: an EdgeTrainingRuntime, which also says what the job may say
+    otherwise. A job keeps it as it was when its first pod was made."""
     program: Program = Field(default_factory=Program)
     """What every worker runs."""
     nodes: Nodes = Field(default_factory=Nodes)

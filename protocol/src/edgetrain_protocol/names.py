@@ -6,6 +6,8 @@ GROUP = "edgetrain.io"
 VERSION = "v1alpha1"
 KIND = "EdgeTrainingJob"
 PLURAL = "edgetrainingjobs"
+RUNTIME_KIND = "EdgeTrainingRuntime"
+RUNTIME_PLURAL = "edgetrainingruntimes"
 MANAGED_BY = f"{GROUP}/operator"
 
 EDGE_NODE_LABEL = "node-role.kubernetes.io/edge"
@@ -36,6 +38,8 @@ failure of the program."""
 
 IDENTITY_DIR = "/etc/edgetrain/identity"
 """The pod's token and certificate."""
+KEYS_DIR = "/etc/edgetrain/keys"
+"""A directory for each remote store for which the job names a Secret: program, data, checkpoint, model."""
 CA_DIR = "/etc/edgetrain/ca"
 CA_FILE = f"{CA_DIR}/ca.crt"
 RUN_DIR = "/var/run/edgetrain"
@@ -51,6 +55,7 @@ SHARED_MEMORY_DIR = "/dev/shm"
 OWN_VOLUMES = (
     *("identity", "ca", "run", "state", "tmp", "shared-memory"),
     *("checkpoint", "model", "data", "program"),
+    *("keys-program", "keys-data", "keys-checkpoint", "keys-model"),
 )
 """Names of a worker pod's volumes that the operator gives it."""
 
@@ -66,6 +71,8 @@ PROBE_PORT = 7073
 """The profiler's probe and echo server."""
 STATE_PORT = 7074
 """Where a member's trainer streams its state to newcomers."""
+ROUNDS_PORT = 7075
+"""Where a holder of the log of rounds is asked, on workers that have one."""
 FLEET_PORT = 8443
 OPERATOR_METRICS_PORT = 8080
 
@@ -88,6 +95,7 @@ class Env(StrEnum):
     CONTROL_PORT = "EDGETRAIN_CONTROL_PORT"
     PROBE_PORT = "EDGETRAIN_PROBE_PORT"
     STATE_PORT = "EDGETRAIN_STATE_PORT"
+    ROUNDS_PORT = "EDGETRAIN_ROUNDS_PORT"
     PROFILER_PORT = "EDGETRAIN_PROFILER_PORT"
     TRAINER_METRICS_PORT = "EDGETRAIN_TRAINER_METRICS_PORT"
     IDENTITY_DIR = "EDGETRAIN_IDENTITY_DIR"
@@ -97,6 +105,16 @@ class Env(StrEnum):
     CHECKPOINT_DIR = "EDGETRAIN_CHECKPOINT_DIR"
     MODEL_DIR = "EDGETRAIN_MODEL_DIR"
     DATA_DIR = "EDGETRAIN_DATA_DIR"
+    PROGRAM_URI = "EDGETRAIN_PROGRAM_URI"
+    """This one and those below are set in jobs that name remote stores."""
+    PROGRAM_SHA256 = "EDGETRAIN_PROGRAM_SHA256"
+    DATA_URI = "EDGETRAIN_DATA_URI"
+    DATA_SHA256 = "EDGETRAIN_DATA_SHA256"
+    CHECKPOINT_URI = "EDGETRAIN_CHECKPOINT_URI"
+    MODEL_URI = "EDGETRAIN_MODEL_URI"
+    KEYS = "EDGETRAIN_KEYS"
+    """For which of them there is a Secret below KEYS_DIR, with commas between."""
+    KEYS_DIR = "EDGETRAIN_KEYS_DIR"
     GRACE_SECONDS = "EDGETRAIN_GRACE_SECONDS"
     """The pod's terminationGracePeriodSeconds."""
     DATA_POLICY = "EDGETRAIN_DATA_POLICY"

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, GROUP_NAME, History, OfHistory
-from edgetrain_protocol.strategy import Payload, Reduction, Shares
+from edgetrain_protocol.strategy import MOST_LOCAL_STEPS, Payload, Reduction, Shares
 
 _WORKER = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Worker = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
@@ -50,8 +50,6 @@ class Group(Tolerant):
     term: Count = Field(1, description="Rises with each change of aggregator.")
     reduction: Reduction = Reduction.RING
     payload: Payload = Payload.FP32
-    data_part: tuple[Count, Annotated[int, Field(ge=1, le=1000)]] = (0, 1)
-    """Which part of each epoch's samples is this group's, of how many."""
 
     @property
     def aggregator(self) -> str:
@@ -81,6 +79,31 @@ class Origin(OfHistory):
     """Of the checkpoint: tells it from another of the same step."""
 
 
+class Holder(Tolerant):
+    """A disk that the log of rounds is to be kept on, and where its process is asked."""
+
+    name: Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=128)]
+    """Of this disk, in this lineage: nobody else ever has it."""
+    worker: Worker
+    pod_uid: ShortText
+    address: ShortText
+    port: Port
+
+
+class Rounds(Tolerant):
+    """How the groups of a job train one model."""
+
+    local_steps: int = Field(ge=1, le=MOST_LOCAL_STEPS)
+    """Of a group, after which its work goes to the others."""
+    holders: tuple[Holder, ...] = Field(min_length=1, max_length=5)
+    """Best first: who is to be in the council that holds the log."""
+    founder: ShortText
+    """Which of them begins the log, which nobody has yet in this lineage: there is only ever one that may."""
+    groups: dict[GroupName, tuple[Worker, ...]] = Field(default_factory=dict, max_length=1000)
+    """Who speaks for each group. Nothing is merged any more of one that is not named, and its data go to the
+    others. Only holders are told."""
+
+
 class Plan(Tolerant):
     """What a worker is served: its own group and the job's settings."""
 
@@ -106,6 +129,8 @@ class Plan(Tolerant):
     all state is lost, and a generation starts from the program's own beginning."""
     groups: tuple[Group, ...] = Field(max_length=1000)
     """That group, and no other; empty where it is without this worker."""
+    rounds: Rounds | None = None
+    """None where each group trains a model of its own."""
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: Count = 30
     durable_step: Count | None = Field(None, description="Newest step recorded as durable.")

@@ -139,12 +139,11 @@ class Store(Document):
 
     model_config = ConfigDict(
         json_schema_extra=checked(
-            *one_of(("volume", "claim", "uri"), "a store"),
+            one_of(("volume", "claim"), "a store")[0],
+            one_of(("volume", "claim", "uri"), "a store")[1],
             rule(
-                "!has(self.uri)",
-                "remote stores are not supported yet: use claim, or volume",
-                field="uri",
-                forbidden=True,
+                "has(self.uri) || !has(self.secret)",
+                "secret is of the store that uri names: give uri, or remove it",
             ),
         )
     )
@@ -153,5 +152,8 @@ class Store(Document):
     """A volume source, as in a pod."""
     claim: Claim | None = None
     """A claim for each node of the job: it outlives the pods, and goes with the job."""
-    uri: ShortText | None = None
-    """A remote store. Not supported yet."""
+    uri: Annotated[str, StringConstraints(max_length=1024, pattern=r"^(file|s3)://[^\s?]+$")] | None = None
+    """A directory in a remote store, by s3:// or file://, which holds it as well. What is on the node is on
+    the pod's own disk where neither volume nor claim is given."""
+    secret: ObjectName | None = None
+    """A Secret with that store's keys, as in storage.data."""

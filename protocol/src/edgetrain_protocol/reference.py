@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edgetrain_protocol.crd import COLUMNS, NAME_FITS, root_schema
+from edgetrain_protocol.crd import COLUMNS, NAME_FITS, root_schema, runtime_schema
 from edgetrain_protocol.rules import VALIDATIONS
+from edgetrain_protocol.runtime import ANYTHING, CHANGEABLE, JOBS_OWN, covers
 from edgetrain_protocol.structural import Schema
 
 FILE = Path("docs/job.md")
@@ -19,6 +20,15 @@ validation, and dropped otherwise.
 
 A job cannot be changed but where a field says *mutable*: delete it and create it anew.
 """
+RUNTIME_HEAD = """\
+## EdgeTrainingRuntime
+
+`apiVersion: edgetrain.io/v1alpha1`, `kind: EdgeTrainingRuntime`, one for all namespaces, short name `etr`:
+what a platform team says for jobs that name it in `spec.runtimeRef` ([runtimes.md](runtimes.md)). Of the
+fields above, its spec has those below, which mean the same. It can be changed at any time; jobs that have
+begun keep what they began with. Of its own it has:
+"""
+RUNTIMES_OWN = ("namespaces", "mayChange")
 KUBERNETES = "As in Kubernetes'"
 """How fields of Kubernetes' own shapes are described; its own documents say the rest."""
 
@@ -26,7 +36,8 @@ KUBERNETES = "As in Kubernetes'"
 def render() -> str:
     """The page."""
     properties = root_schema()["properties"]
-    rules = [NAME_FITS, *_rules(properties["spec"])]
+    runtime = runtime_schema()["properties"]["spec"]
+    rules = [NAME_FITS, *_rules(properties["spec"]), *_rules(runtime)]
     messages = dict.fromkeys(r["message"] for r in rules if "oldSelf" not in r["rule"])
     return "\n".join(
         [
@@ -39,6 +50,10 @@ def render() -> str:
             *_section("status", properties["status"]),
             "## What `kubectl get etj` shows\n",
             *_table(("column", "field", "shown"), _columns()),
+            RUNTIME_HEAD,
+            *(f"- `spec.{name}`: {_text(runtime['properties'][name])}" for name in RUNTIMES_OWN),
+            "",
+            *_table(("field", "a job that names it"), _shared()),
         ]
     )
 
@@ -46,6 +61,15 @@ def render() -> str:
 def _columns() -> Iterator[tuple[str, ...]]:
     for title, _, path, priority in COLUMNS:
         yield title, f"`{path.lstrip('.')}`", "with `-o wide`" if priority else "always"
+
+
+def _shared() -> Iterator[tuple[str, ...]]:
+    wholes = {path.rpartition(".")[0] for path in CHANGEABLE}
+    for path in CHANGEABLE:
+        if path != ANYTHING and path not in wholes:
+            own = any(covers(whole, path) for whole in JOBS_OWN)
+            unless = "says it unless the runtime does, or where mayChange has it"
+            yield f"`spec.{path}`", unless if own else "says it where mayChange has it"
 
 
 def _section(part: str, schema: Schema) -> list[str]:

@@ -1,7 +1,5 @@
-"""The report: what a worker's supervisor and its profiler measured. Either part may be missing.
-
-Sent to the fleet API; kept on disk while nobody answers and sent later with its times.
-"""
+"""The report: what a worker's supervisor and its profiler measured. Either part may be missing. It is sent to
+the fleet API, and kept on disk while nobody answers and sent later with its times."""
 
 from enum import StrEnum
 
@@ -23,13 +21,12 @@ from edgetrain_protocol.base import (
     Tolerant,
 )
 from edgetrain_protocol.history import OfHistory
-from edgetrain_protocol.names import OWN_PHASES
+from edgetrain_protocol.names import OWN_PHASES, ROUNDS_PORT
 from edgetrain_protocol.strategy import Payload
 
 MOST_REQUEST_BYTES = 1 << 19
 """Of the reports that are sent together. More would keep all other workers waiting while they are read: half
 as much takes some 50 ms, however it is made up."""
-
 
 MOST_LABELS = 32
 """Of a worker's own data, the rest counted together."""
@@ -109,9 +106,32 @@ DISK_FAILED, VOTES_LOST = "DiskFailed", "VotesLost"
 DISK_SILENT = "DiskSilent"
 """Reason of a worker that gives no vote for now: they wait for its disk."""
 
-
 PROGRAM_DIFFERS = "ProgramDiffers"
 """Reason of a worker whose program's files are not the others'."""
+
+
+class RoundsPart(Tolerant):
+    """From a group's envoy: where it is among the others."""
+
+    version: Count = Field(description="Of the global model: the newest that it has read of.")
+    applied: Count = Field(description="The version that its work is measured from.")
+    merged: Count = Field(0, description="Samples of all epochs that versions contain.")
+    total: Count = Field(0, description="Samples of all epochs.")
+    groups: Count = Field(0, description="That take part.")
+    trouble: LongText = Field("", description="Why no holder does what it is asked to; empty while one does.")
+    ended: bool = Field(False, description="It has trained on all data of its own, and waits for the others.")
+
+
+class HolderPart(Tolerant):
+    """From a holder of the log of rounds, which runs beside this worker's supervisor."""
+
+    name: ShortText
+    term: Count = 0
+    leads: bool = False
+    version: Count = 0
+    council: Many[Name] = Field((), max_length=16, description="Names of holders; none before it was told.")
+    committed: Count = Field(0, description="Entries of the log.")
+    trouble: LongText = Field("", description="What keeps it from writing; empty while nothing does.")
 
 
 class TrainingPart(OfHistory):
@@ -163,6 +183,9 @@ class TrainingPart(OfHistory):
     samples_twice: Count = 0
     checkpoint: Checkpoint | None = None
     checkpoints: Many[Checkpoint] = Field((), max_length=8, description="All that it holds.")
+    store_read: bool = Field(
+        False, description="It knows what the job's remote store holds, and that is among its checkpoints."
+    )
     holds: bool = Field(False, description="Its trainer has the state of `step` of this history in memory.")
     counted: Many[Quorum] = Field(
         (), max_length=16, description="What its group's next vote must have enough of, as far as it knows."
@@ -172,7 +195,11 @@ class TrainingPart(OfHistory):
     still_seconds: Quantity = Field(
         0.0, description="Since its trainer last got on: committed, fetched, or became ready to."
     )
+    rounds: RoundsPart | None = None
+    holder: HolderPart | None = None
     model: LongText | None = Field(None, description="Path of the finished model on this worker's volume.")
+    model_pushed: bool = Field(False, description="The job's remote store holds it too.")
+    model_not_pushed: LongText = Field("", description="Why not, where that was this worker's to do.")
     error: LongText | None = None
     error_reason: ShortText | None = Field(
         None, description="CamelCase: ProgramFailed, ModelMismatch, EmptyDataset, BadCheckpoint..."
@@ -237,6 +264,7 @@ class Report(Tolerant):
     control_port: Port
     state_port: Port
     probe_port: Port
+    rounds_port: Port = ROUNDS_PORT
     sequence: Count
     at: Moment = Field(description="Unix time, seconds, when it was measured.")
     training: TrainingPart | None = None

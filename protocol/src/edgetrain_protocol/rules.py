@@ -57,6 +57,10 @@ def keyed(field: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [field]}
 
 
+LEFT_OPEN_KEY = "x-left-open"
+LEFT_OPEN: dict[str, Any] = {LEFT_OPEN_KEY: True}
+"""For a model whose defaults the API server does not fill in, so that what a job says is told from what it
+does not: that, its runtime may say."""
 UNIQUE: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 ATOMIC_MAP: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from edgetrain_protocol.base import Document
 from edgetrain_protocol.names import NEVER_FAILURES, TRAINER_CONTAINER
-from edgetrain_protocol.rules import UNIQUE, checked, one_of, rule
+from edgetrain_protocol.rules import LEFT_OPEN, UNIQUE, checked, one_of, rule
 
 _CAMEL = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_CAMEL)]
@@ -146,6 +146,7 @@ class RunPolicy(Document):
                 field="startDeadlineSeconds",
             ),
         )
+        | LEFT_OPEN
     )
 
     active_deadline_seconds: int | None = Field(None, ge=1, le=31536000)

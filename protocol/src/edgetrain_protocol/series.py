@@ -58,6 +58,9 @@ RECOVERY = Family("edgetrain_recovery_seconds", "summary", "From a broken format
 SHARE = Family("edgetrain_share_ratio", "gauge", "Part of the global batch that this member gets.")
 REDUCE_BYTES = Family("edgetrain_reduce_bytes", "gauge", "Bytes of one reduction as fp32.")
 PAYLOAD = Family("edgetrain_payload", "gauge", "1 for how the gradients are packed that this member sends.")
+VERSION = Family("edgetrain_version", "gauge", "Newest version of the one model that the worker has read of.")
+APPLIED = Family("edgetrain_version_applied", "gauge", "The version that its work is measured from.")
+MERGED = Family("edgetrain_merged_samples", "gauge", "Samples of all epochs that versions contain.")
 CHECKPOINT_STEP = Family("edgetrain_checkpoint_step", "gauge", "Step of the newest checkpoint.")
 CHECKPOINT_TIME = Family(
     "edgetrain_checkpoint_timestamp_seconds", "gauge", "Unix time at which it was saved."
@@ -118,6 +121,10 @@ def rows_of_training(part: TrainingPart, labels: Labels) -> Iterator[Row]:
         yield Row(LOCAL_SAMPLES, labels, part.local_samples)
     for label, count in part.local_labels.items():
         yield Row(LOCAL_LABELS, {**labels, "label": label}, count)
+    if part.rounds:
+        yield Row(VERSION, labels, part.rounds.version)
+        yield Row(APPLIED, labels, part.rounds.applied)
+        yield Row(MERGED, labels, part.rounds.merged)
     yield from _traffic(part, labels)
     yield from _checkpoint(part, labels)
 

@@ -89,6 +89,20 @@ class QueueStatus(Tolerant):
     job is hardly faster for it. Unset while it trains on fewer than two nodes."""
 
 
+class RuntimeStatus(Tolerant):
+    """The EdgeTrainingRuntime of the job."""
+
+    name: Name
+    """Its name."""
+    generation: int | None = None
+    """The one that the job has: the newest, until its first pod is made, and that one from then on. Unset
+    where there is none."""
+    newest_generation: int | None = None
+    """As the runtime is now; unset where it is gone."""
+    message: LongText = ""
+    """What is to be done about a difference."""
+
+
 class PlanRef(Tolerant):
     """The newest plan."""
 
@@ -119,6 +133,10 @@ class JobProgress(Tolerant):
     """Until the end, at this speed."""
     durable_step: int | None = None
     """Newest step in a checkpoint held by two nodes or the remote store."""
+    version: int = 0
+    """Of the one model that groups train in rounds: the newest; 0 where they share none."""
+    merged_samples: int = 0
+    """Samples of all epochs that it contains."""
 
     @computed_field(description="percent and step, for people.")  # type: ignore[prop-decorator]
     @property
@@ -140,6 +158,19 @@ class GroupStatus(Tolerant):
     """The elected aggregator's node."""
     progress: JobProgress = Field(default_factory=JobProgress)
     """How far it is."""
+
+
+class RoundsStatus(Tolerant):
+    """The log of rounds, by which groups train one model."""
+
+    lead: ShortText = ""
+    """Node of the holder that leads; empty while none is heard that does."""
+    holders: list[Name] = Field(default_factory=list, max_length=16, json_schema_extra=ATOMIC)
+    """Nodes that hold the log, as was heard last; before it has begun, those that are to."""
+    version: int = 0
+    """The newest version of the model."""
+    groups: int = 0
+    """Groups that take part."""
 
 
 class ElectionStatus(Tolerant):
@@ -226,6 +257,8 @@ class JobStatus(Tolerant):
     """Numbers of workers."""
     queue: QueueStatus | None = None
     """What it has of scheduling.queue; unset where it is in none."""
+    runtime: RuntimeStatus | None = None
+    """The runtime that it names; unset where it names none."""
     selector: LongText = ""
     """Label selector of the worker pods; for the scale subresource."""
     aggregator: ShortText = ""
@@ -236,6 +269,8 @@ class JobStatus(Tolerant):
     """How far training is; of several groups, that of the one furthest from its end."""
     groups: list[GroupStatus] = Field(default_factory=list, max_length=100, json_schema_extra=ATOMIC)
     """The groups, by name; of more than a hundred, the first."""
+    rounds: RoundsStatus | None = None
+    """Who holds the log of rounds; unset where the groups share none."""
     election: ElectionStatus | None = None
     """The last election."""
     start_time: ShortText | None = None
@@ -249,7 +284,7 @@ class JobStatus(Tolerant):
     failures: int = 0
     """Failures of the program that count against runPolicy.backoffLimit."""
     model: LongText | None = None
-    """Where the trained model is: node and path."""
+    """Where the trained model is: node and path, or its address in the remote store."""
     nodes: list[NodeStatus] = Field(default_factory=list, max_length=100, json_schema_extra=ATOMIC)
     """Worst first; the rest from the fleet API."""
 

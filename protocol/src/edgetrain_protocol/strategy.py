@@ -33,3 +33,7 @@ class Payload(StrEnum):
     BF16 = "bf16"
     INT8 = "int8"
     LOW_RANK = "lowRank"
+
+
+MOST_LOCAL_STEPS = 10_000
+"""Between two exchanges of a group with the others."""

@@ -8,9 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from edgetrain_protocol.rules import LEFT_OPEN_KEY
+
 Schema = dict[str, Any]
 
-DROPPED = ("title", "readOnly", "$defs", "propertyNames")
+DROPPED = ("title", "readOnly", "$defs", "propertyNames", LEFT_OPEN_KEY)
 KEYWORDS = (
     "description",
     "type",
@@ -35,7 +37,8 @@ KEYWORDS = (
 
 
 def spec_schema(model: type[BaseModel]) -> Schema:
-    """What people write. Defaults are materialised at every level, so that a path into them always exists."""
+    """What people write. Defaults are materialised at every level, so that a path into them always exists;
+    those of models that are left open are told alone."""
     schema = model.model_json_schema(by_alias=True)
     return _structural(schema, schema.get("$defs", {}), defaults=True)
 
@@ -48,6 +51,8 @@ def status_schema(model: type[BaseModel]) -> Schema:
 
 def _structural(schema: Schema, defs: Schema, *, defaults: bool) -> Schema:
     schema = _written_out(schema, defs)
+    if defaults and LEFT_OPEN_KEY in schema:
+        schema = schema | {"properties": {n: _told(child) for n, child in schema["properties"].items()}}
 
     def below(child: Schema) -> Schema:
         return _structural(child, defs, defaults=defaults)
@@ -70,6 +75,16 @@ def _structural(schema: Schema, defs: Schema, *, defaults: bool) -> Schema:
         found.pop("default", None)
         _require_written(found, schema)
     return _ordered(found)
+
+
+def _told(schema: Schema) -> Schema:
+    """With its default in words alone."""
+    value = schema.get("default")
+    if value is None:
+        return schema
+    text = str(value).lower() if isinstance(value, bool) else value
+    rest = {key: what for key, what in schema.items() if key != "default"}
+    return rest | {"description": f"{schema['description']} Where unset: {text}."}
 
 
 def _written_out(schema: Schema, defs: Schema) -> Schema:

@@ -16,7 +16,7 @@ from edgetrain_protocol.pods import (
     Volume,
     VolumeMount,
 )
-from edgetrain_protocol.rules import checked, keyed, rule
+from edgetrain_protocol.rules import LEFT_OPEN, checked, keyed, rule
 from edgetrain_protocol.security import PodSecurityContext, SecurityContext
 
 RestartPolicy = Annotated[Literal["Always"], WithJsonSchema({"type": "string", "enum": ["Always"]})]
@@ -100,6 +100,8 @@ class InitContainer(Document):
 class TemplateSpec(Document):
     """Parts of the pods' spec."""
 
+    model_config = ConfigDict(json_schema_extra=LEFT_OPEN)
+
     containers: list[TemplateContainer] = Field(
         default_factory=list, max_length=2, json_schema_extra=keyed("name")
     )
@@ -125,7 +127,7 @@ class TemplateSpec(Document):
     runtime_class_name: ObjectName | None = None
     """The pods' runtime class."""
     host_network: bool = False
-    """Use the node's own network; the namespace must allow it. Each pod has five ports of its own then, from
+    """Use the node's own network; the namespace must allow it. Each pod has six ports of its own then, from
     20000 to 29999; one whose ports another pod on its node has is made anew with others."""
 
 

@@ -11,8 +11,10 @@ from typing import NamedTuple, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from edgetrain.data_part import WHOLE, DataPart
 from edgetrain.shares import SMALLEST, apportion
+
+ALL_STEPS = 1 << 40
+"""More than any epoch has: where it ends is the program's to say."""
 
 
 class Block(NamedTuple):
@@ -57,13 +59,12 @@ class SamplerState(Struct, frozen=True):
         """Samples of this epoch that no committed step has seen."""
         return self.block.stop - self.cursor + len(self.returned)
 
-    def rolled(self, part: DataPart = WHOLE) -> Self:
-        """The same, with the next epoch begun if this one is over. An epoch keeps the part it began with:
-        others train on the rest."""
+    def rolled(self) -> Self:
+        """The same, with the next epoch begun if this one is over."""
         untouched = self.cursor == self.block.start and not self.returned
         if self.left and not untouched:
             return self
-        block = Block(*part.bounds(self.samples or self.block.stop))
+        block = Block(0, self.samples or self.block.stop)
         return replace(self, epoch=self.epoch + (not self.left), block=block, cursor=block.start)
 
     def in_epoch(self, epoch: int) -> Self:
@@ -78,9 +79,10 @@ class SamplerState(Struct, frozen=True):
         return self.rolled().epoch >= epochs
 
     def part_done(self, epochs: int) -> float:
-        """0 to 1."""
+        """0 to 1; by whole epochs where nobody knows how long one is."""
         size = self.block.stop - self.block.start
-        return min(1.0, (self.epoch + 1 - self.left / size) / epochs)
+        of_this = 1 - self.left / size if size < ALL_STEPS else 0.0
+        return min(1.0, (self.epoch + of_this) / epochs)
 
 
 Over = Callable[[SamplerState], bool]
@@ -110,27 +112,24 @@ class BatchPartition(Struct, frozen=True):
         )
 
 
-def cut(
-    record: SamplerState, batch: int, weights: Mapping[str, float], part: DataPart = WHOLE
-) -> BatchPartition:
+def cut(record: SamplerState, batch: int, weights: Mapping[str, float]) -> BatchPartition:
     """Cut the next step's batch of `batch` samples, never across two epochs.
 
     What was returned enlarges the batches that are left of the epoch, so that it has as many steps as
     without a loss; but for what is returned by its last step, see `Ledger.adds_a_step`. One sample more or
-    less where a single one would be left over. `weights` (positive) say how much of it each holder gets,
-    `part` which of an epoch that begins now. All members get the same answer.
+    less where a single one would be left over. `weights` (positive) say how much of it each holder gets.
+    All members get the same answer.
     """
-    record = record.rolled(part)
+    record = record.rolled()
     ahead = record.block.stop - record.cursor
     fresh = _take(ahead, batch)
     more = _more(record, ahead, batch) if record.returned else 0
     again, rest = record.returned[:more], record.returned[more:]
     stop = record.cursor + fresh
     positions = again + tuple(range(record.cursor, stop))
-    counts = apportion(len(positions), weights)
     return BatchPartition(
         epoch=record.epoch,
-        slices=_split(positions, counts),
+        slices=split(positions, weights),
         after=replace(record, cursor=stop, returned=rest),
     )
 
@@ -165,9 +164,10 @@ def steps_of(samples: int, batch: int) -> int:
     return whole + (rest > 0)
 
 
-def _split(positions: tuple[int, ...], counts: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+def split(positions: tuple[int, ...], weights: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
+    """By holder, in parts as large as their weights are."""
     start, slices = 0, {}
-    for holder, count in counts.items():
+    for holder, count in apportion(len(positions), weights).items():
         slices[holder] = positions[start : start + count]
         start += count
     return slices

@@ -11,7 +11,7 @@ ABANDONED_SECONDS = 3600.0
 """Nobody writes a file for so long."""
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes | memoryview) -> None:
     """Replace a file; when this returns the new one survives a power cut.
 
     Raises:
@@ -24,15 +24,19 @@ def write_durably(path: Path, data: bytes) -> None:
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
-    # Without it the new name may be lost with the power although the data are not.
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Without it a new name may be lost with the power although the data are not. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
-def write_through(path: Path, data: bytes) -> None:
+def write_through(path: Path, data: bytes | memoryview) -> None:
     """Write, down to the disk itself. Raises OSError."""
     with path.open("wb") as file:
         file.write(data)

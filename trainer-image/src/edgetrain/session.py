@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from edgetrain.engine.dynamo_import import spare_the_compiler
 from edgetrain.engine.errors import BadProgram
-from edgetrain.engine.settings import Settings
-from edgetrain.engine.state.final_model import MODEL_FILE, keep_writing
+from edgetrain.engine.settings import MODEL_FILE, Settings
+from edgetrain.engine.state.final_model import keep_writing, push
 from edgetrain.engine.state.snapshot import check
 from edgetrain.link import Link
 from edgetrain.loop.former_names import FormerNames
@@ -25,7 +25,7 @@ from edgetrain.loop.own_data import Labels, OwnData
 from edgetrain.loop.program import Program
 from edgetrain.loop.random_numbers import generator
 from edgetrain.loop.showing import Showing
-from edgetrain.loop.source import source_of
+from edgetrain.loop.source import own_batches, source_of
 from edgetrain.loop.supply import Numbers, Own, Shared, Supply
 from edgetrain_protocol.history import NO_HISTORY, History
 
@@ -145,6 +145,7 @@ class Session(Members, FormerNames):
             supply: Supply
             if program.settings.local_data if local is None else local:
                 own = OwnData(labels, program.count_own)
+                data = own_batches(data, batch_size, shuffle, seed)
                 supply = Own(data, steps, program.length, lambda: program.places.here.epoch, own)
             else:
                 if labels:
@@ -244,7 +245,10 @@ class Session(Members, FormerNames):
             path = self._program.settings.model_dir / MODEL_FILE
             data = to_safetensors(_tensors_of(chosen))
             keep_writing(path, data, engine.send, engine.hold_on)
-            engine.finish(str(path), hashlib.sha256(data).hexdigest())
+            place, not_pushed = self._program.settings.remote_model, None
+            if place and self.is_main:
+                not_pushed = push(path, place, engine.send, engine.hold_on)
+            engine.finish(str(path), hashlib.sha256(data).hexdigest(), not_pushed)
             return str(path)
 
     def rng(self, index: int) -> torch.Generator:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from edgetrain_operator.core.naming import OWN_SECRETS
+from edgetrain_operator.core.remotes import remotes
 from edgetrain_protocol.base import Document
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.pods import EnvVar
@@ -42,7 +43,8 @@ class Allowed(Document):
     host_paths: Entries = ("/",)
     host_network: bool = True
     secrets: Entries = ("*",)
-    """By environment, volume, or as a storage driver's. The * stands for none of the operator's own."""
+    """By environment, volume, as a storage driver's or a remote store's. The * stands for none of the
+    operator's own."""
     image_pull_secrets: Entries = ("*",)
     service_account_tokens: bool = False
     """By a projected volume; a worker's pod has none by itself."""
@@ -72,9 +74,9 @@ class _Rule:
         """What is asked for and not allowed, each with how to mend it."""
         said: Entries | bool = getattr(allowed, self.field)
         entries = said if isinstance(said, tuple) else ("*",) * said
-        name = Allowed.model_fields[self.field].alias
         for value in self.asked(spec):
             if not any(self._covers(entry, value) for entry in entries):
+                name = Allowed.model_fields[self.field].alias
                 yield (
                     f"{self.what} {value} is not allowed: jobs.allowed.{name} of the edgetrain chart is "
                     f"{_shown(said)}{self.note}: choose another, do without, or have it allowed there"
@@ -120,6 +122,7 @@ def _secrets(spec: JobSpec) -> Iterator[str]:
     yield from _texts(sources, "secret", "name")
     yield from _texts(volumes, "csi", "nodePublishSecretRef", "name")
     yield from _texts(volumes, "iscsi", "secretRef", "name")
+    yield from (remote.secret for remote in remotes(spec) if remote.secret)
 
 
 def _identities(spec: JobSpec) -> Iterator[str]:

@@ -2,10 +2,17 @@
 
 from edgetrain_operator.core.allowed import not_allowed
 from edgetrain_operator.core.grouping import gated
-from edgetrain_operator.core.model import Observed
+from edgetrain_operator.core.model import Observed, Trouble
+from edgetrain_operator.core.runtimes.in_force import NOT_ALLOWED
 
 
-def why_barred(seen: Observed) -> str:
-    """What it asks for and may not have, in words; empty where there is nothing."""
-    spec, defaults = seen.job.spec, seen.defaults
-    return not_allowed(spec, defaults.allowed) or gated(spec, defaults.feature_gates.grouping)
+def why_barred(seen: Observed) -> Trouble | None:
+    """What it asks for and may not have, or what it rests on and is not there; None where there is nothing.
+
+    What its runtime says, the platform team says: it may say more than a job may.
+    """
+    job, defaults = seen.job, seen.defaults
+    if job.runtime and job.runtime.reason:
+        return Trouble(job.runtime.reason, job.runtime.message)
+    why = not_allowed(job.written, defaults.allowed) or gated(job.spec, defaults.feature_gates.grouping)
+    return Trouble(NOT_ALLOWED, why) if why else None

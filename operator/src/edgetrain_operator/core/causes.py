@@ -35,6 +35,8 @@ def _formation(seen: Observed, worker: str) -> str:
 
 def _attribute(known: dict[str, WorkerRecord], worker: str, formation: str) -> None:
     record = known[worker]
+    if formation and record.failed_in == formation:
+        return  # A later start, of which nothing was heard: it was in none.
     peers = [w for w, r in known.items() if formation and w != worker and r.failed_in == formation]
     known[worker] = record.model_copy(update={"failed_in": formation, "common": record.common + bool(peers)})
     if len(peers) == 1:

@@ -128,7 +128,7 @@ def _apart(stored: StoredPlan) -> str:
     count = sum(bool(of.members) for of in stored.plan.groups) if stored.plan else 0
     if count < 2:
         return ""
-    return f" by {count} groups, which share nothing yet: strategy.grouping is experimental"
+    return f" by {count} groups, which train one model in rounds: strategy.grouping is experimental"
 
 
 def _preventing(scene: DecisionContext, troubles: Sequence[Trouble]) -> list[Trouble]:

@@ -1,6 +1,7 @@
 """The containers of a worker's pod: trainer, profiler, and those that the job runs before or beside them."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from edgetrain_operator.core import security, volumes
@@ -114,4 +115,10 @@ def _with_memory_limit(resources: Mapping[str, Any], node: NodeView, defaults: D
 def template_of(job: Job, name: Literal["trainer", "profiler"]) -> TemplateContainer:
     """What the job adds to this container."""
     given = (c for c in job.spec.template.spec.containers if c.name == name)
-    return next(given, TemplateContainer.model_construct(name=name))
+    return next(given, None) or _nothing_added(name)
+
+
+@cache
+def _nothing_added(name: Literal["trainer", "profiler"]) -> TemplateContainer:
+    """Made once: defaults take longer to fill in than the rest of a pod's manifest takes to make."""
+    return TemplateContainer(name=name)

@@ -9,6 +9,7 @@ from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.core.model import Observed, PodView
 from edgetrain_operator.core.placement import Placement
 from edgetrain_operator.core.report_view import ReportView
+from edgetrain_operator.core.rounds.ended import finished
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
 from edgetrain_protocol.history import ALL, History
 from edgetrain_protocol.plan import Member
@@ -45,6 +46,11 @@ class DecisionContext:
     @cached_property
     def reports(self) -> ReportView:
         return ReportView(self.seen, self.records)
+
+    @cached_property
+    def finished(self) -> Mapping[str, str]:
+        """Workers of a job in rounds that have come to its end -> their pods."""
+        return finished(self.seen, self.records)
 
     @cached_property
     def groups(self) -> tuple["GroupContext", ...]:

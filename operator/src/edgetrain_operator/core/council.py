@@ -67,10 +67,15 @@ class CouncilChange(NamedTuple):
     why: str
 
 
+def how_many(groups: int) -> int:
+    """Holders of a log that so many groups share: an odd number."""
+    return 1 if groups < SOME_GROUPS else 3 if groups < MANY_GROUPS else 5
+
+
 def target(view: CouncilView) -> CouncilTarget:
     """One, three or five; across sites first; who holds the log already rather than another. Where holders
     are even in number, as of two sites, the operator makes them odd."""
-    size = 1 if view.groups < SOME_GROUPS else 3 if view.groups < MANY_GROUPS else 5
+    size = how_many(view.groups)
     living = [each for each in view.line if each.name not in view.gone]
     if view.groups > 1 and len({each.site for each in living}) == 2:
         size = max(size, 3) - 1

@@ -1,6 +1,6 @@
 """observe -> decide -> apply: the middle. One pure function over everything that was observed."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from edgetrain_operator.core import attempts, lifecycle, volumes
 from edgetrain_operator.core.actions import Action, Create, Decision, DeletePod, Event, MarkOver
@@ -22,6 +22,8 @@ from edgetrain_operator.core.planning import Planned, plan_next
 from edgetrain_operator.core.pods import worker_pod
 from edgetrain_operator.core.queues import granting
 from edgetrain_operator.core.refusals import of_kind
+from edgetrain_operator.core.rounds.ended import finished
+from edgetrain_operator.core.runtimes.pin import with_pin
 from edgetrain_operator.core.starting import with_hindrances
 from edgetrain_operator.core.status import status, transitions
 from edgetrain_operator.core.stored import WorkerRecord
@@ -53,11 +55,12 @@ def decide(seen: Observed) -> Decision:
         stored = planned.stored.model_copy(update={"workers": placed_records, "first_attempt": first})
         planned = Planned(stored, planned.events, planned.requeue_at)
         actions, timers = placed, [timer, scene.placement.look_again_at, _next_look(scene)]
-    after = status(scene, planned.stored, found)
+    stored = with_pin(planned.stored, seen, actions, found)
+    after = status(scene, stored, found)
     news = () if found else granting.events(seen.grant)
     events = (*news, *limit_events(seen.stored.workers, scene.records), *planned.events)
     return Decision(
-        stored=planned.stored,
+        stored=stored,
         actions=(*_over(scene), *actions, *workload_actions(asked, after)),
         status=after,
         events=events,
@@ -79,13 +82,14 @@ def _look(seen: Observed, no_more_workers: str) -> tuple[DecisionContext, Verdic
     """What is there, and why no worker shall train, if none shall."""
     noted = with_hindrances(seen, judged(seen, remembered(seen, attempts.noted(seen))))
     records = grouped(seen, limited(seen, attributed(seen, noted)))
-    scene = DecisionContext(seen, records, _placement(seen, left_out(records), no_more_workers))
+    scene = DecisionContext(seen, records, _placement(seen, records, no_more_workers))
     found = lifecycle.verdict(scene)
     return (scene, None) if found is None else (DecisionContext(seen, records, Placement()), found)
 
 
-def _placement(seen: Observed, without: Collection[str], no_more_workers: str) -> Placement:
+def _placement(seen: Observed, records: Mapping[str, WorkerRecord], no_more_workers: str) -> Placement:
     holders = {pod.node for pod in seen.pods if pod.living}
+    holders |= {records[worker].node for worker in finished(seen, records)}
     senior = {m.node for m in seen.stored.members}
     placed = place(
         seen.nodes,
@@ -93,7 +97,7 @@ def _placement(seen: Observed, without: Collection[str], no_more_workers: str) -
         holders,
         senior,
         seen.now,
-        without,
+        left_out(records),
         seen.grant,
         room(seen),
         no_more_workers,

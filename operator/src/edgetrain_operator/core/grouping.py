@@ -26,6 +26,11 @@ def with_group(seen: Observed, worker: str, record: WorkerRecord) -> WorkerRecor
     return record if group == record.group else record.model_copy(update={"group": group})
 
 
+def in_rounds(spec: JobSpec) -> bool:
+    """Whether it has groups, which train one model."""
+    return spec.strategy.grouping is not Grouping.ALL
+
+
 def gated(spec: JobSpec, enabled: bool) -> str:
     """Why the job's grouping may not be had; empty where it may."""
     grouping = spec.strategy.grouping

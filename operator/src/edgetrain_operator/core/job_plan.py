@@ -18,6 +18,7 @@ from edgetrain_protocol.plan import (
     Origin,
     Phase,
     Plan,
+    Rounds,
     Worker,
     check_each_worker_once,
 )
@@ -59,6 +60,7 @@ class JobPlan(Tolerant):
     """By name."""
     homes: dict[Worker, GroupName] = Field(default_factory=dict, max_length=2000)
     """Workers that no group has just now -> the group that they are of, where that is not `all`."""
+    rounds: Rounds | None = None
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: Count = 30
 
@@ -105,10 +107,19 @@ class JobPlan(Tolerant):
             phase=Phase.WAIT if of.waits and self.phase is Phase.TRAIN else self.phase,
             finish=self.finish,
             groups=(of.group,) if of.group and within else (),
+            rounds=self._rounds_for(worker),
             shares=self.shares,
             checkpoint_every_seconds=self.checkpoint_every_seconds,
             **{field: getattr(of, field) for field in _OF_ITS_GROUP},
         )
+
+    def holds_log(self, worker: str) -> bool:
+        return self.rounds is not None and any(h.worker == worker for h in self.rounds.holders)
+
+    def _rounds_for(self, worker: str) -> Rounds | None:
+        if self.rounds is None or self.holds_log(worker):
+            return self.rounds
+        return self.rounds.model_copy(update={"groups": {}})
 
 
 def _regrouped(document: Mapping[str, Any]) -> Mapping[str, Any]:

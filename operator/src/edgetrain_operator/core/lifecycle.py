@@ -1,8 +1,9 @@
 """Whether the job runs, is suspended, complete or failed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePath
 
 from edgetrain_operator.core import starting
 from edgetrain_operator.core.actions import Action, DeleteJob, DeletePod, Forget
@@ -15,15 +16,18 @@ from edgetrain_operator.core.kueue.hold import hold
 from edgetrain_operator.core.model import PodView
 from edgetrain_operator.core.observe import unix_time
 from edgetrain_operator.core.resuming import told_if_from_the_beginning
+from edgetrain_operator.core.rounds.finishing import left_behind
 from edgetrain_operator.core.stop_conditions import STOP_CONDITION_MET
-from edgetrain_operator.core.troubles import failure_trouble, node_trouble
+from edgetrain_operator.core.troubles import TEXT_MAX, failure_trouble, node_trouble
+from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.plan import Phase
-from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.report import TrainerState, TrainingPart
 from edgetrain_protocol.run_policy import CleanPodPolicy, OnNonFiniteLoss
 from edgetrain_protocol.status import Condition, ConditionType, JobStatus
 
 MODEL_NOT_SAVED = "ModelNotSaved"
+MODEL_NOT_PUSHED = "ModelNotPushed"
 WIND_DOWN_SECONDS = 30.0
 """For workers to end by themselves when the job is over, so that their logs stay."""
 
@@ -141,18 +145,44 @@ def _finished(scene: DecisionContext) -> Verdict | None:
     said = ((w, scene.reports.training(w)) for w in sorted(scene.seen.reports))
     finished = {w: part for w, part in said if part and part.state is TrainerState.FINISHED}
     groups = [group for group in scene.groups if group.members] or scene.groups
-    if finished and all(_has_finished(group, finished) for group in groups):
-        worker = next((w for w, part in finished.items() if part.model), next(iter(finished)))
-        node, part = scene.records[worker].node, finished[worker]
-        model = f"{node}:{part.model}" if part.model else None
-        where = f"the model is on {node} at {part.model}" if part.model else "it saved no model"
-        return _complete(scene, "Finished", f"training ended after step {part.step}; {where}", model)
+    behind, ended = left_behind(scene, groups), finished.keys() | scene.finished.keys()
+    if finished and all(group.name in behind or _has_finished(group, ended) for group in groups):
+        return None if _pushing(scene, finished) else _with_model(scene, finished)
     # The reports may have been lost with an earlier operator; that all ended well says enough.
     pods = [scene.pods.get(member.pod_uid) for member in scene.members]
     trained = scene.plan is not None and scene.plan.phase is Phase.TRAIN and bool(pods)
     if trained and all(pod is not None and pod.phase == "Succeeded" for pod in pods):
         return _complete(scene, "ProgramEnded", "the program ended on all workers without naming a model")
     return None
+
+
+def _pushing(scene: DecisionContext, finished: Mapping[str, TrainingPart]) -> bool:
+    """Whether a member may still be about to push the model: the others stay for that, and end when its time
+    is over."""
+    store = scene.seen.job.spec.storage.model
+    if store is None or store.uri is None:
+        return False
+    said = any(part.model_pushed or part.model_not_pushed for part in finished.values())
+    pods = [scene.pods.get(scene.records[worker].pod_uid) for worker in finished]
+    at_it = (w for w, part in scene.reports.parts.items() if part.state is TrainerState.TRAINING)
+    return not said and all(pod and not pod.ended for pod in pods) and scene.reports.any_heard(at_it)
+
+
+def _with_model(scene: DecisionContext, finished: Mapping[str, TrainingPart]) -> Verdict:
+    worker = next((w for w, part in finished.items() if part.model), next(iter(finished)))
+    node, part = scene.records[worker].node, finished[worker]
+    model = f"{node}:{part.model}" if part.model else None
+    where = f"the model is on {node} at {part.model}" if part.model else "it saved no model"
+    store = scene.seen.job.spec.storage.model
+    if part.model and store and store.uri:
+        place = f"{store.uri.rstrip('/')}/{PurePath(part.model).name}"
+        if any(said.model_pushed for said in finished.values()):
+            model, where = place, f"the model is at {place}"
+        else:
+            whys = (said.model_not_pushed for said in finished.values() if said.model_not_pushed)
+            why = next(whys, "the worker that was to push it is gone")
+            where += f"; {MODEL_NOT_PUSHED}: it was not pushed to {place}: {clipped(why, TEXT_MAX)}"
+    return _complete(scene, "Finished", f"training ended after step {part.step}; {where}", model)
 
 
 def _complete(scene: DecisionContext, reason: str, text: str, model: str | None = None) -> Verdict:

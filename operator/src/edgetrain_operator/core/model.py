@@ -10,6 +10,7 @@ from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.kueue.workload import KueueView
 from edgetrain_operator.core.network_policy import NetworkPolicy
 from edgetrain_operator.core.queues.grant import Grant
+from edgetrain_operator.core.runtimes.use import RuntimeUse
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.history import History
@@ -129,6 +130,7 @@ class Job:
     uid: str
     generation: int
     spec: JobSpec
+    """What it comes to: with what its runtime says, where it names one."""
     status: JobStatus
     created: float = 0.0
     """Unix time."""
@@ -136,6 +138,13 @@ class Job:
     """The LocalQueue of Kueue's in which it queues; empty where it does not."""
     queue_priority: str = ""
     """The WorkloadPriorityClass that it names."""
+    runtime: RuntimeUse | None = None
+    """The runtime that it names."""
+
+    @property
+    def written(self) -> JobSpec:
+        """What it says by itself."""
+        return self.runtime.written if self.runtime else self.spec
 
 
 @dataclass(frozen=True)

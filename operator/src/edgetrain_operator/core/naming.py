@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from edgetrain_protocol.identity import worker_of
@@ -15,9 +16,15 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:10]
 
 
+@lru_cache(maxsize=1 << 14)
 def worker_name(node: str) -> str:
     """The name of a node's worker through all its pods. A node's own may be longer than a label's 63."""
     return worker_of(digest(node))
+
+
+def holder_name(worker: str, pod_uid: str, lineage: int) -> str:
+    """Of a disk that the log of rounds is kept on: it is the pod's, and another lineage has another log."""
+    return f"{worker}-{digest(pod_uid, lineage)[:8]}"
 
 
 def child_name(job_name: str, *parts: object) -> str:

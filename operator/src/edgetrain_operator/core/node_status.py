@@ -43,6 +43,8 @@ _WORST_FIRST = (
 )
 _STOPS = frozenset({"ImagePullFailed", "NoImageForArchitecture", "CommandNotFound"})
 """Troubles that keep a worker from starting at all."""
+_WAITING = (TrainerState.PAUSED, TrainerState.STARTING)
+"""Of which it says what for: in a start, while something is fetched."""
 _FINAL = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.LOST})
 
 
@@ -93,7 +95,7 @@ def _worker_state(
         return _State(NodeState.FAILED, message)
     part = reports.training(worker)
     if part is not None and reports.heard(worker):
-        waits = scene.with_node_names(part.waits) if part.state is TrainerState.PAUSED else ""
+        waits = scene.with_node_names(part.waits) if part.state in _WAITING else ""
         return _State(_OF_REPORT[part.state], message or waits)
     if found is not None:
         return _as_it_ended(scene, record, before, trouble, found)

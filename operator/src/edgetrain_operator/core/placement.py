@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgetrain_operator.core.model import NodeView
+from edgetrain_operator.core.model import NodeView, Trouble
 from edgetrain_operator.core.overrides import overridden
 from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.selectors import first_not_tolerated, selects
@@ -37,14 +37,14 @@ class Placement:
     """Those of `refused` whose kubelet is too old."""
     look_again_at: float | None = None
     """When a join delay ends."""
-    barred: str = ""
-    """Why no node gets a worker that has none; empty where they may."""
+    barred: Trouble | None = None
+    """Why no node gets a worker that has none; None where they may."""
 
     @property
     def wanted(self) -> frozenset[str]:
         return self.keep | frozenset(self.add)
 
-    def bar(self, why: str) -> "Placement":
+    def bar(self, why: Trouble) -> "Placement":
         """The same, but that no node gets a worker that has none."""
         return replace(self, add=(), barred=why)
 

@@ -4,7 +4,7 @@ A plan gets a new revision only where its content differs; what reports change a
 steps) enters it through decisions with memory alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -15,9 +15,12 @@ from edgetrain_operator.core.groups.membership import Membership, membership
 from edgetrain_operator.core.groups.planning import PlannedGroup, plan_group, stopped_group
 from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.core.program_pin import with_program
+from edgetrain_operator.core.rounds.hearing import remembered
+from edgetrain_operator.core.rounds.news import rounds_events
+from edgetrain_operator.core.rounds.planning import plan_rounds
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
 from edgetrain_protocol.history import ALL
-from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.plan import Phase, Rounds
 
 FIRST_PLAN_SECONDS = 10.0
 """From the first ready worker to a plan without those not ready: each later one costs a re-forming."""
@@ -43,13 +46,15 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     if scene.plan is None and not members:
         return Planned(stored, requeue_at=() if wait is None else (wait,))
     groups = _groups(scene, found, members)
-    met = _stop_condition(scene, groups)
-    plan = _plan(scene, groups, members, finish=bool(met))
+    met, known = _stop_condition(scene, groups), remembered(scene)
+    rounds = plan_rounds(scene, known, [member for of in found.values() for member in of.members])
+    plan = _plan(scene, groups, members, rounds, finish=bool(met))
     stored = with_program(scene, stored)
-    kept = {"plan": plan, "groups": _kept(groups), "stop_condition": met}
+    kept = {"plan": plan, "groups": _kept(groups), "stop_condition": met, "rounds": known}
     timers = chain(() if wait is None else (wait,), *(group.requeue_at for group in groups))
     news = met if met != scene.stored.stop_condition else ""
-    events = chain(stop_conditions.events(news), *(group.events for group in groups))
+    said = (stop_conditions.events(news), rounds_events(scene, known, rounds))
+    events = chain(*said, *(group.events for group in groups))
     return Planned(stored.model_copy(update=kept), tuple(events), tuple(timers))
 
 
@@ -57,7 +62,7 @@ def _groups(
     scene: DecisionContext, found: Mapping[str, Membership], members: Collection[str]
 ) -> list[PlannedGroup]:
     least = scene.seen.job.spec.nodes.min
-    heard = sum(scene.reports.heard(worker) for worker in members)
+    heard = sum(scene.reports.heard(worker) or worker in scene.finished for worker in members)
     trains, enough = len(members) >= least, heard >= least
     return [
         plan_group(group, found[group.name], trains=trains, enough_heard=enough) for group in scene.groups
@@ -73,6 +78,8 @@ def _stop_condition(scene: DecisionContext, groups: Collection[PlannedGroup]) ->
 
 
 def _begins_anew(scene: DecisionContext, of: GroupPlan) -> bool:
+    if scene.stored.rounds.begun:
+        return False  # The model is in the log, whatever one group has lost.
     before = scene.plan.find(of.name) if scene.plan else None
     return before is not None and of.generation > before.generation and of.origin is None
 
@@ -130,30 +137,27 @@ def _wait_for_first(
 
 
 def _plan(
-    scene: DecisionContext, groups: Collection[PlannedGroup], members: Collection[str], *, finish: bool
+    scene: DecisionContext,
+    groups: Collection[PlannedGroup],
+    members: Collection[str],
+    rounds: Rounds | None,
+    *,
+    finish: bool,
 ) -> JobPlan:
     spec, before = scene.seen.job.spec, scene.plan
-    names = [group.plan.name for group in groups if group.plan.group]
     plan = JobPlan(
         job_uid=scene.seen.job.uid,
         lineage=scene.lineage,
         revision=before.revision if before else 1,
         phase=Phase.TRAIN if len(members) >= spec.nodes.min else Phase.WAIT,
         finish=finish,
-        groups=tuple(_with_data(group.plan, names) for group in groups),
+        groups=tuple(group.plan for group in groups),
         homes={w: r.group for w, r in scene.records.items() if r.group != ALL and w not in members},
+        rounds=rounds,
         shares=spec.strategy.shares,
         checkpoint_every_seconds=spec.strategy.checkpoint_every_seconds,
     )
     return _revised(scene, plan, groups)
-
-
-def _with_data(of: GroupPlan, names: Sequence[str]) -> GroupPlan:
-    """Each epoch's samples are cut between the groups, evenly: they share nothing else."""
-    if of.group is None:
-        return of
-    part = (names.index(of.name), len(names))
-    return of.model_copy(update={"group": of.group.model_copy(update={"data_part": part})})
 
 
 def _revised(scene: DecisionContext, plan: JobPlan, groups: Collection[PlannedGroup]) -> JobPlan:

@@ -11,6 +11,8 @@ from edgetrain_operator.core.lifecycle import End, Verdict, failures
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.progress import group_status, job_progress
+from edgetrain_operator.core.rounds.telling import rounds_status, with_rounds
+from edgetrain_operator.core.runtimes.news import runtime_events, runtime_status
 from edgetrain_operator.core.stored import AggregatorTenure, StoredPlan
 from edgetrain_operator.core.troubles import NODE_LEFT_OUT, QUEUED
 from edgetrain_protocol.status import (
@@ -44,6 +46,7 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
         group_status(group, stored, trains=not training.isdisjoint(group.records))
         for group in (scene.groups if plan else ())
     ]
+    progress = with_rounds(scene, stored, job_progress(groups)) if plan else before.progress
     now = condition_updates.update(before.conditions, said, time_text(scene.now), job.generation)
     return JobStatus(
         observed_generation=job.generation,
@@ -52,11 +55,13 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
         trained_seconds=training_time.settled(before, now, scene.now),
         workers=_counts(scene, lines),
         queue=_queue(scene),
+        runtime=runtime_status(job),
         selector=worker_selector(job.uid),
         aggregator=", ".join(group.aggregator for group in groups if group.aggregator)[:AGGREGATOR_MAX],
         plan=PlanRef(lineage=plan.lineage, revision=plan.revision) if plan else before.plan,
-        progress=job_progress(groups) if plan else before.progress,
+        progress=progress,
         groups=groups[:GROUPS_MAX],
+        rounds=rounds_status(scene, stored, progress),
         election=_election(office) if office else before.election,
         start_time=None if suspended else before.start_time or _started(scene),
         completion_time=(before.completion_time or time_text(scene.now)) if over else None,
@@ -86,7 +91,7 @@ def transitions(before: JobStatus, after: JobStatus) -> tuple[Event, ...]:
         if changed and condition.status == bad and condition.reason not in _NO_TROUBLE:
             kind: Literal["Normal", "Warning"] = "Normal" if condition.reason == QUEUED else "Warning"
             events.append(Event(kind, condition.reason, condition.message))
-    return tuple(events)
+    return (*events, *runtime_events(before.runtime, after.runtime))
 
 
 _WORTH_TELLING: dict[str, tuple[str | None, str | None]] = {
@@ -159,4 +164,6 @@ def _without_progress(of: JobStatus) -> JobStatus:
     numbers = {**rates, "local_samples": None, "bandwidth_bits_per_second": None}
     nodes = [line.model_copy(update=numbers) for line in of.nodes]
     groups = [group.model_copy(update={"progress": JobProgress()}) for group in of.groups]
-    return of.model_copy(update={"progress": JobProgress(), "groups": groups, "nodes": nodes})
+    rounds = of.rounds and of.rounds.model_copy(update={"version": 0})
+    told = {"progress": JobProgress(), "groups": groups, "rounds": rounds, "nodes": nodes}
+    return of.model_copy(update=told)

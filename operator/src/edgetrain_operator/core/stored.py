@@ -10,7 +10,9 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from edgetrain_operator.core.job_plan import JobPlan
+from edgetrain_operator.core.runtimes.version import RuntimeVersion
 from edgetrain_operator.core.stored_hindrance import Hindrance
+from edgetrain_operator.core.stored_rounds import RoundsRecord
 from edgetrain_protocol.base import Count, LongText, Name, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, History, OfHistory
 from edgetrain_protocol.plan import GroupName, Member
@@ -258,6 +260,9 @@ class StoredPlan(Tolerant):
     """Hash of the files of the program that it trains."""
     stop_condition: LongText = ""
     """Which of runPolicy.stopWhen was met first, and by what; empty while none was."""
+    runtime: RuntimeVersion | None = None
+    """Of the job's runtime, by which its pods were made last."""
+    rounds: RoundsRecord = RoundsRecord()
 
     @model_validator(mode="before")
     @classmethod
@@ -289,6 +294,6 @@ class StoredPlan(Tolerant):
         if len(text) > MAX_BYTES:
             raise TooLarge(
                 f"the plan needs {len(text)} bytes and may have {MAX_BYTES}: lower spec.nodes.max "
-                f"(now {len(self.workers)} workers)"
+                f"(now {len(self.workers)} workers){self.runtime.how_to_shrink() if self.runtime else ''}"
             )
         return text

@@ -12,6 +12,7 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.placement import matches
 from edgetrain_operator.core.program_pin import differs
+from edgetrain_operator.core.rounds.troubles import rounds_troubles
 from edgetrain_operator.core.stored import LastEnd, WorkerRecord
 from edgetrain_operator.core.unheard import silent
 from edgetrain_operator.core.words import clipped
@@ -33,7 +34,6 @@ START = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "Cre
 ARCHITECTURE_LABEL = "kubernetes.io/arch"
 IMAGE_MEND = "check program.image, and template.spec.imagePullSecrets where its registry asks for a login"
 NODE_LEFT_OUT = "NodeLeftOut"
-NOT_ALLOWED = "NotAllowed"
 QUEUED = "Queued"
 """It waits for nodes that other jobs of its queue have."""
 LAST_WORDS_MAX = 200
@@ -60,14 +60,19 @@ MENDS = {
     "VolumeNotWritable": "check spec.storage, and as whom template.spec.securityContext has workers run",
     "ParametersDiffer": "keep such numbers in session.state, and prepare all that has state",
     "ModelNotSaved": "make room on spec.storage.model, or check who owns its directory",
+    "StoreUnreachable": "the worker asks again until it answers: see the network, a proxy, the store",
+    "StoreAccessDenied": "its keys come from the secret that the job names beside the uri",
+    "CheckpointNotPushed": "those on the nodes are as they are; the next one is tried again",
+    "SecretMissing": "the worker goes on once it is there",
+    "VolumeFull": "see spec.storage, and what else is on the volume",
     "BadCheckpoint": "remove the damaged file, or point storage.checkpoint elsewhere",
 }
 
 
 def job_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     """What concerns no node in particular."""
-    if scene.placement.barred:
-        yield Trouble(NOT_ALLOWED, f"no new worker is made: {scene.placement.barred}")
+    if barred := scene.placement.barred:
+        yield Trouble(barred.reason, f"no new worker is made: {barred.message}")
     for refusal in refusals.of_kind(scene.seen, "job").values():
         yield Trouble(refusal.reason, refusal.message)
     if scene.seen.program_missing:
@@ -100,6 +105,7 @@ def deletion_troubles(scene: DecisionContext) -> Iterator[Trouble]:
 
 def training_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     """What is wrong with the training as a whole, and what it does without."""
+    yield from rounds_troubles(scene)
     if text := diverged(scene):
         yield Trouble(LOSS_NOT_FINITE, f"{text}: {MENDS[LOSS_NOT_FINITE]}")
     for refusal in refusals.of_kind(scene.seen, "guard").values():

@@ -1,13 +1,15 @@
 """The pod's volumes and mounts, and the claims behind them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgetrain_operator.core.children import claim
 from edgetrain_operator.core.model import Job, Manifest
 from edgetrain_operator.core.naming import ca_config_map_name, claim_name, identity_secret_name, pod_name
+from edgetrain_operator.core.remotes import remotes
 from edgetrain_protocol import names
 from edgetrain_protocol.pods import Store
+from edgetrain_protocol.remote import DataStore
 
 Mount = dict[str, Any]
 
@@ -23,14 +25,17 @@ def volumes(job: Job, node: str, attempt: int) -> list[dict[str, Any]]:
     secret = {"secretName": identity_secret_name(pod_name(job.name, job.uid, node, attempt))}
     ca = {"name": ca_config_map_name(job.name, job.uid)}
     source = job.spec.program.source
-    program = [] if source is None or source.config_map is None else [source.config_map.name]
+    program = (
+        {"configMap": {"name": source.config_map.name}} if source and source.config_map else {"emptyDir": {}}
+    )
     return [
         {"name": "identity", "secret": {**secret, "defaultMode": 0o440}},
         {"name": "ca", "configMap": ca},
         *({"name": name, "emptyDir": {}} for name in SHARED),
         *({"name": SHARED_MEMORY, "emptyDir": {"medium": "Memory"}} for _ in _shared_memory_mounts(job)),
         *({"name": name, **_source(job, node, name)} for name in STORES),
-        *({"name": "program", "configMap": {"name": name}} for name in program),
+        *({"name": "program", **program} for _ in _program_mounts(job)),
+        *({"name": f"keys-{purpose}", "secret": secret} for purpose, secret in _keys(job)),
         *job.spec.template.spec.volumes,
     ]
 
@@ -43,7 +48,16 @@ def common_mounts() -> list[Mount]:
 
 def trainer_mounts(job: Job) -> list[Mount]:
     """With the program, and what the job mounts itself."""
-    return [*common_mounts(), *_shared_memory_mounts(job), *_program_mounts(job), *_own(job)]
+    source = job.spec.program.source
+    fetched = source is not None and source.uri is not None
+    keys = {f"keys-{purpose}": f"{names.KEYS_DIR}/{purpose}" for purpose, _ in _keys(job)}
+    return [
+        *common_mounts(),
+        *_shared_memory_mounts(job),
+        *(_mounts({"program": names.PROGRAM_DIR}) if fetched else _program_mounts(job)),
+        *_mounts(keys, readOnly=True),
+        *_own(job),
+    ]
 
 
 def init_mounts(job: Job) -> list[Mount]:
@@ -57,6 +71,13 @@ def _mounts(paths: Mapping[str, str], **more: bool) -> list[Mount]:
 
 def _program_mounts(job: Job) -> list[Mount]:
     return _mounts({"program": names.PROGRAM_DIR}, readOnly=True) if job.spec.program.source else []
+
+
+def _keys(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Optional: without it a pod would not start, and nobody would say for what it waits."""
+    for remote in remotes(job.spec):
+        if remote.secret:
+            yield remote.purpose, {"secretName": remote.secret, "defaultMode": 0o440, "optional": True}
 
 
 def _own(job: Job) -> list[Mount]:
@@ -88,6 +109,6 @@ def _source(job: Job, node: str, name: str) -> dict[str, Any]:
     return store.volume or {"emptyDir": {}}
 
 
-def _store(job: Job, name: str) -> Store | None:
+def _store(job: Job, name: str) -> Store | DataStore | None:
     storage = job.spec.storage
     return {"checkpoint": storage.checkpoint, "model": storage.model, "data": storage.data}[name]

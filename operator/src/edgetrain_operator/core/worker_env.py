@@ -6,6 +6,7 @@ from typing import Any
 from edgetrain_operator.core.grace import grace_seconds
 from edgetrain_operator.core.model import Defaults, Job, NodeView
 from edgetrain_operator.core.naming import digest, worker_name
+from edgetrain_operator.core.remotes import remotes
 from edgetrain_protocol import names
 from edgetrain_protocol.job import DataPolicy
 from edgetrain_protocol.names import Env
@@ -15,11 +16,22 @@ USUAL_PORTS = {
     Env.CONTROL_PORT: names.CONTROL_PORT,
     Env.PROBE_PORT: names.PROBE_PORT,
     Env.STATE_PORT: names.STATE_PORT,
+    Env.ROUNDS_PORT: names.ROUNDS_PORT,
     Env.PROFILER_PORT: names.PROFILER_PORT,
     Env.TRAINER_METRICS_PORT: names.TRAINER_METRICS_PORT,
 }
-HOST_PORTS_FROM, HOST_PORT_BLOCKS = 20_000, 2000
-"""On the nodes' own network each pod has a block of its own, below the range that kernels give out."""
+HOST_PORTS_FROM, HOST_PORTS_TO = 20_000, 30_000
+"""On the nodes' own network each pod has a block of its own, below the ranges that kernels and Services of
+type NodePort give out."""
+HOST_PORT_BLOCKS = (HOST_PORTS_TO - HOST_PORTS_FROM) // len(USUAL_PORTS)
+
+_URIS = {
+    "program": Env.PROGRAM_URI,
+    "data": Env.DATA_URI,
+    "checkpoint": Env.CHECKPOINT_URI,
+    "model": Env.MODEL_URI,
+}
+_SHA256 = {"program": Env.PROGRAM_SHA256, "data": Env.DATA_SHA256}
 
 Variables = list[dict[str, Any]]
 
@@ -46,11 +58,20 @@ def own_env(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Varia
     # Nothing for others: pods of before need not be made anew.
     if job.spec.data.policy is DataPolicy.LOCAL:
         plain[Env.DATA_POLICY] = str(DataPolicy.LOCAL)
+    plain |= _remote(job)
     fields = {Env.POD: "metadata.name", Env.POD_UID: "metadata.uid", Env.POD_IP: "status.podIP"}
     by_field = [
         {"name": str(k), "valueFrom": {"fieldRef": {"fieldPath": path}}} for k, path in fields.items()
     ]
     return [*by_field, *({"name": str(key), "value": value} for key, value in plain.items())]
+
+
+def _remote(job: Job) -> dict[Env, str]:
+    found = remotes(job.spec)
+    keys = ",".join(remote.purpose for remote in found if remote.secret)
+    named = {_URIS[remote.purpose]: remote.uri for remote in found}
+    pinned = {_SHA256[remote.purpose]: remote.sha256 for remote in found if remote.sha256}
+    return {key: value for key, value in {**named, **pinned, Env.KEYS: keys}.items() if value}
 
 
 def ports(job: Job, attempt: int) -> dict[Env, int]:

@@ -14,6 +14,8 @@ from edgetrain_operator.fleet.tls import BadCertificate, check
 
 FILES = ("tls.crt", "tls.key", "ca.crt")
 """As in a Secret of type kubernetes.io/tls that cert-manager fills."""
+READS = 3
+"""Of which a renewal spoils one; kubelets bring the next after a minute or so."""
 HANDED_ROUND = timedelta(minutes=10)
 """For a new bundle to reach the workers' volumes: kubelets look every minute or so."""
 
@@ -78,12 +80,19 @@ class Mount:
         return offer(self._known, now)
 
     def _read(self) -> tuple[KeyPair, str]:
-        try:
-            # Through the link once: files of two versions would not fit each other.
-            version = (self._directory / FILES[0]).resolve(strict=True).parent
-            chain, key, authorities = ((version / name).read_text().strip() + "\n" for name in FILES)
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadCertificate(f"{self._directory} must hold {', '.join(FILES)}: {error}") from error
+        failure: Exception | None = None
+        # A kubelet removes a version as it turns to the next, perhaps while it is being read.
+        for _ in range(READS):
+            try:
+                return self._read_version()
+            except (OSError, UnicodeDecodeError) as error:
+                failure = error
+        raise BadCertificate(f"{self._directory} must hold {', '.join(FILES)}: {failure}") from failure
+
+    def _read_version(self) -> tuple[KeyPair, str]:
+        # Through the link once: files of two versions would not fit each other.
+        version = (self._directory / FILES[0]).resolve(strict=True).parent
+        chain, key, authorities = ((version / name).read_text().strip() + "\n" for name in FILES)
         return KeyPair(chain, key), authorities
 
     def _check(self, pair: KeyPair, authorities: str) -> None:

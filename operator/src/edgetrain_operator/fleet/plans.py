@@ -21,20 +21,21 @@ class Served:
 @dataclass
 class _Published:
     plan: JobPlan
-    served: dict[tuple[str, bool], Served] = field(default_factory=dict)
-    """By the worker's group, and whether it is in: a thousand members are sent the same bytes, signed
-    once."""
+    served: dict[tuple[str, bool, bool], Served] = field(default_factory=dict)
+    """By the worker's group, and whether it is in, and holds the log of rounds: a thousand members are sent
+    the same bytes, signed once."""
 
     def __post_init__(self) -> None:
         self._groups = {member.worker: of.name for of in self.plan.groups for member in of.members}
 
     def served_to(self, worker: str, sign: Callable[[str], str]) -> Served:
         within = worker in self._groups
-        group = self._groups[worker] if within else self.plan.homes.get(worker, ALL), within
-        if group not in self.served:
+        name = self._groups[worker] if within else self.plan.homes.get(worker, ALL)
+        kind = name, within, self.plan.holds_log(worker)
+        if kind not in self.served:
             text = self.plan.slice_for(worker).model_dump_json(by_alias=True, exclude_none=True)
-            self.served[group] = Served(text, sign(text))
-        return self.served[group]
+            self.served[kind] = Served(text, sign(text))
+        return self.served[kind]
 
 
 class PlanBoard:

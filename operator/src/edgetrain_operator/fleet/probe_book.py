@@ -61,9 +61,10 @@ class ProbeBook:
         }
 
     def _is_new(self, record: LinkRecord, offer: float, now: float) -> bool:
+        if now - record.first >= SETTLING_SECONDS:
+            return False
         had = self._most_offered(record)
-        stretched = had is not None and outgrown(record.rate or 0.0, had, offer)
-        return stretched and now - record.first < SETTLING_SECONDS
+        return had is not None and outgrown(record.rate or 0.0, had, offer)
 
     def record(self, worker: str, measured: NodePart, now: float) -> bool:
         """Take in what a node measured. True where its rate leapt, or is known for the first time."""
@@ -214,8 +215,13 @@ class ProbeBook:
         return None if together is None else max(0.0, min(together, pair.sized_for) - pair.load)
 
     def _together(self, peers: tuple[str, ...]) -> float | None:
-        rates = [self._rate(peer) for peer in peers]
-        return None if None in rates else sum(rate for rate in rates if rate)
+        together = 0.0
+        for peer in peers:
+            rate = self._rate(peer)
+            if rate is None:
+                return None
+            together += rate
+        return together
 
     def _most_offered(self, record: LinkRecord) -> float | None:
         """By the partners of any of its probes: what the node could have shown."""

@@ -89,8 +89,8 @@ class LinkRecord:
 
     def held_rate(self, now: float = float("-inf")) -> float | None:
         """By its own word, and no more than others hold it to; `now`: for a while, then it may show again."""
-        most, asked = self.held
-        return self.rate if self.rate is None or now > asked + DOUBT_SECONDS else min(self.rate, most)
+        (most, asked), rate = self.held, self.rate
+        return rate if rate is None or now > asked + DOUBT_SECONDS else min(rate, most)
 
     def rate_without(self, peer: str) -> float:
         """What it has shown to others than this one."""

@@ -206,6 +206,7 @@ def _forget_oldest(kept: dict[Any, Any], most: int) -> None:
 _DECISIVE = (
     *("state", "incarnation", "history", "revision_held", "formation", "lost", "joinable"),
     *("recoveries", "checkpoints", "model", "error", "error_reason", "counted", "holds", "waits_for"),
+    "store_read",
 )
 
 
@@ -220,7 +221,11 @@ def _matters(before: StampedReport | None, after: StampedReport) -> bool:
 
 
 def _decisive(part: TrainingPart | None) -> tuple[object, ...] | None:
-    return None if part is None else tuple(getattr(part, name) for name in _DECISIVE)
+    if part is None:
+        return None
+    holder = part.holder and (part.holder.name, part.holder.leads, part.holder.council, part.holder.trouble)
+    troubled = part.rounds is not None and bool(part.rounds.trouble)
+    return (*(getattr(part, name) for name in _DECISIVE), holder, troubled)
 
 
 def _furthest(said: Sequence[tuple[History, int]]) -> tuple[History, int]:

@@ -24,6 +24,7 @@ class Resource:
 
 
 JOBS = Resource(names.KIND, f"/apis/{names.GROUP}/{names.VERSION}", names.PLURAL)
+RUNTIMES = Resource(names.RUNTIME_KIND, JOBS.api, names.RUNTIME_PLURAL)
 PODS = Resource("Pod", "/api/v1", "pods")
 NODES = Resource("Node", "/api/v1", "nodes")
 SECRETS = Resource("Secret", "/api/v1", "secrets")

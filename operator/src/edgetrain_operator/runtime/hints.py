@@ -9,7 +9,8 @@ from edgetrain_operator.core.observe import Raw, controller_of
 from edgetrain_operator.core.placement import matches
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
-from edgetrain_operator.kube.resources import JOBS, NODES
+from edgetrain_operator.kube.errors import NotFound
+from edgetrain_operator.kube.resources import JOBS, NODES, RUNTIMES
 from edgetrain_operator.runtime.memory import Key
 from edgetrain_operator.runtime.node_table import Change, NodeTable
 from edgetrain_operator.runtime.queue import KeyedQueue
@@ -67,10 +68,17 @@ class Hints:
         gone = kind == "DELETED"
         self._changed(self._nodes.drop(raw["metadata"]["name"]) if gone else self._nodes.put(raw))
 
+    def runtime(self, kind: str | None, raw: Raw) -> None:
+        """Reconcile the jobs that name it: they wait for it, or say that it has changed."""
+        runtimes = self._reconciler.runtimes
+        self._renewed(runtimes.drop(raw["metadata"]["name"]) if kind == "DELETED" else runtimes.put(raw))
+
     async def sweep(self, kube: Kube) -> None:
         """List everything afresh: for what the watches missed, deletions above all."""
         for change in self._nodes.sweep([raw async for raw in kube.list(NODES, None, EDGE_NODE_LABEL)]):
             self._changed(change)
+        for name in self._reconciler.runtimes.sweep(await _runtimes(kube)):
+            self._renewed(name)
         for namespace in self._namespaces:
             async for raw in kube.list(JOBS, namespace):
                 self._there(raw)
@@ -94,7 +102,20 @@ class Hints:
             if any(matches(view, job.spec) for view in views):
                 self._queue.add(key)
 
+    def _renewed(self, runtime: str | None) -> None:
+        for key, job in self._reconciler.memory.jobs().items():
+            if job.spec.runtime_ref is not None and job.spec.runtime_ref.name == runtime:
+                self._queue.add(key)
+
     def _reported(self, job_uid: str) -> None:
         key = self._reconciler.memory.key_of(job_uid)
         if key is not None:
             self._queue.add(key, REPORTS_SECONDS)
+
+
+async def _runtimes(kube: Kube) -> list[Raw]:
+    """None, where their CRD is not installed: jobs go without."""
+    try:
+        return [raw async for raw in kube.list(RUNTIMES)]
+    except NotFound:
+        return []

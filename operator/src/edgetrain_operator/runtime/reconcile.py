@@ -19,6 +19,8 @@ from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.lifecycle import is_over
 from edgetrain_operator.core.model import CA, IDENTITY, PLAN, Defaults, Job, Manifest, Observed, PodView
 from edgetrain_operator.core.observe import job_view, own, pod_view
+from edgetrain_operator.core.runtimes.in_force import with_runtime
+from edgetrain_operator.core.runtimes.version import RuntimeVersion
 from edgetrain_operator.core.status import status_due, transitions
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, TooLarge
 from edgetrain_operator.fleet_state import FleetState
@@ -35,6 +37,7 @@ from edgetrain_operator.runtime.node_table import NodeTable
 from edgetrain_operator.runtime.plan_store import HeldPlan, read_plan
 from edgetrain_operator.runtime.queues import Queues
 from edgetrain_operator.runtime.recorder import record
+from edgetrain_operator.runtime.runtime_table import RuntimeTable
 from edgetrain_operator.runtime.status_writer import write_invalid, write_status
 from edgetrain_operator.runtime.strangers import strangers
 from edgetrain_operator.runtime.workloads import read_kueue
@@ -62,6 +65,7 @@ class Reconciler:
         self._defaults, self._clock = defaults, clock
         self._since = clock()
         self.memory = Memory()
+        self.runtimes = RuntimeTable()
         self.queues = Queues(defaults.shared_queues, clock)
 
     def begin(self) -> None:
@@ -79,6 +83,7 @@ class Reconciler:
             return None
         memory = self.memory.of(key, job)
         seen, held = await self._observe(job, memory)
+        job = memory.job = seen.job
         seen = replace(seen, grant=self.queues.grant(seen))
         decision = await self._decide(seen)
         if is_over(decision.status):
@@ -140,6 +145,7 @@ class Reconciler:
         selector = children.worker_selector(job.uid)
         pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
         views = tuple(pod_view(raw) for raw in own(pods, job.uid))
+        job = with_runtime(job, held.stored, bool(views), await self._runtime(job))
         nodes = self._nodes.nodes
         seen = Observed(
             job=job,
@@ -160,6 +166,10 @@ class Reconciler:
             kueue=await read_kueue(self._kube, job, memory, self._defaults.kueue),
         )
         return seen, held
+
+    async def _runtime(self, job: Job) -> RuntimeVersion | None:
+        ref = job.spec.runtime_ref
+        return await self.runtimes.find(self._kube, ref.name) if ref else None
 
     async def _program_missing(self, job: Job, pods: Sequence[PodView]) -> str:
         """Pods without their ConfigMap wait for ever, and their status does not say for what."""

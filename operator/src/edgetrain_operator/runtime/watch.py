@@ -18,7 +18,15 @@ from edgetrain_operator.core.children import WORKER
 from edgetrain_operator.core.kueue import workload
 from edgetrain_operator.kube.resources import WORKLOADS
 from edgetrain_operator.runtime.hints import Hints
-from edgetrain_protocol.names import COMPONENT_LABEL, EDGE_NODE_LABEL, GROUP, JOB_UID_LABEL, PLURAL, VERSION
+from edgetrain_protocol.names import (
+    COMPONENT_LABEL,
+    EDGE_NODE_LABEL,
+    GROUP,
+    JOB_UID_LABEL,
+    PLURAL,
+    RUNTIME_PLURAL,
+    VERSION,
+)
 
 WATCH_SECONDS = 300
 """A whole number: kopf writes it into the query as it is."""
@@ -47,6 +55,10 @@ def registry(hints: Hints, loop: asyncio.AbstractEventLoop, kueue: bool) -> kopf
     @kopf.on.event("", "v1", "nodes", registry=made)
     async def node(event: Any, **_: Any) -> None:
         hand_over(hints.node, event["type"], event["object"])
+
+    @kopf.on.event(GROUP, VERSION, RUNTIME_PLURAL, registry=made)
+    async def runtime(event: Any, **_: Any) -> None:
+        hand_over(hints.runtime, event["type"], event["object"])
 
     if kueue:
 

@@ -113,5 +113,5 @@ class Alone:
     def close(self) -> None:
         """There is nobody to be told."""
 
-    def finish(self, model_path: str, digest: str) -> None:
+    def finish(self, model_path: str, digest: str, not_pushed: str | None = None) -> None:
         """The model is saved; there is nothing to wait for."""

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from edgetrain.engine.formation.proposals import Told
 from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain_protocol.history import NO_HISTORY, History
@@ -24,6 +25,8 @@ class StepAssignment(NamedTuple):
     """Of this member's part, where it is not the number of its samples."""
     numbers: tuple[float, ...] = ()
     """What this member brings into a step of numbers."""
+    proposal: Told | None = None
+    """What it brings into a step that merges."""
 
 
 class Step(NamedTuple):

@@ -16,6 +16,7 @@ from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
 from edgetrain.engine.formation.formations import Formations
 from edgetrain.engine.formation.gloo import GroupBroken
 from edgetrain.engine.formation.numbers import MOST, exchange
+from edgetrain.engine.formation.proposals import Told, tell
 from edgetrain.engine.formation.reducer import Ready, Reducer
 from edgetrain.engine.formation.step_job import StepJob
 from edgetrain.engine.meter import Meter
@@ -65,8 +66,9 @@ class Attempts:
         self._flat, self._meter = flat, meter
         self.sum = torch.empty(flat.size)
         """Scratch for gradients."""
-        self.total = self.sum
-        """While a step is prepared, what it comes to."""
+        self._total = self.sum
+        self.proposed = Told()
+        """Of the last attempt that merges."""
         self.kind = StepKind.BATCH
         """Of the last attempt."""
         self._part = self._counted = 0.0
@@ -83,6 +85,11 @@ class Attempts:
         """Backward makes some gradients twice: what goes out while it runs would be half of them."""
         self._followed = False
         """Backward tells of each gradient that it has made, which costs something."""
+
+    @property
+    def total(self) -> torch.Tensor:
+        """While a step is prepared, what it comes to."""
+        return self.proposed.version if self.kind is StepKind.MERGE else self._total
 
     # --- beside backward
 
@@ -137,12 +144,19 @@ class Attempts:
                 # Also where the formation has been entered since, with a ledger of before the epoch.
                 self._replica.enter_epoch(turn.epoch, active)
             self._part, place = self._part_of(turn), self._place_of(turn)
-        job, packing = (
-            (self._numbers(active, step, turn), None)
-            if turn.kind is StepKind.NUMBERS
-            else self._gradients(active, step, loss)
-        )
+        job, packing = self._job(active, step, turn, loss)
         return Attempt(active, step, job, self._formations.begin(active, job, job.give_up), packing, place)
+
+    def _job(
+        self, active: ActiveFormation, step: int, turn: StepAssignment, loss: float
+    ) -> tuple[StepJob, Packing | None]:
+        match turn.kind:
+            case StepKind.NUMBERS:
+                return self._numbers(active, step, turn), None
+            case StepKind.MERGE:
+                return self._merge(active, step, turn), None
+            case _:
+                return self._gradients(active, step, loss)
 
     @held
     def _part_of(self, turn: StepAssignment) -> float:
@@ -169,7 +183,7 @@ class Attempts:
         # Alone there is nobody to pack anything for.
         self.payload = active.form.terms.payload if len(active.form.members) > 1 else Payload.FP32
         summation = summation_of(self.payload, self._flat, buckets, self.sum, before, self._room)
-        self._summation, self.total = summation, self.sum
+        self._summation, self._total = summation, self.sum
         job = StepJob(
             summation.sum, lambda whole: self._prepare(active, step, whole), lambda: packing.again()
         )
@@ -179,10 +193,20 @@ class Attempts:
     def _numbers(self, active: ActiveFormation, step: int, turn: StepAssignment) -> StepJob:
         # Of its own: a job that is left behind may still write to it.
         table = torch.zeros(len(active.form.members), MOST, dtype=torch.float64)
-        self._summation, self.total = None, table.view(torch.float32).view(-1)
+        self._summation, self._total = None, table.view(torch.float32).view(-1)
 
         def gather(reducer: Reducer, ready: Ready) -> None:
             exchange(reducer, step, turn.numbers, table)
+
+        return StepJob(gather, lambda whole: self._prepare(active, step, whole), lambda: None, sums_rows=True)
+
+    def _merge(self, active: ActiveFormation, step: int, turn: StepAssignment) -> StepJob:
+        # Of its own, as numbers.
+        self._summation, self.proposed = None, (told := Told())
+        own = turn.proposal or Told()
+
+        def gather(reducer: Reducer, ready: Ready) -> None:
+            tell(reducer, step, own, active.form.hub, told)
 
         return StepJob(gather, lambda whole: self._prepare(active, step, whole), lambda: None, sums_rows=True)
 

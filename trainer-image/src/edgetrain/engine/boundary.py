@@ -24,6 +24,7 @@ from edgetrain.engine.speaker import Speaker
 from edgetrain.engine.state.flat_model import FlatModel, hash_of
 from edgetrain.engine.state.keeping import Keeping
 from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.shared_vector import SharedVectors
 from edgetrain.engine.state.snapshot import Stateful
 from edgetrain.engine.stepping import StepEngine
 from edgetrain.engine.transfer.donor import Donor
@@ -51,12 +52,13 @@ class Boundary:
         layout: list[str],
         objects: Sequence[Stateful],
         places: Places,
+        vectors: SharedVectors,
     ) -> None:
         self._places, self.early = places, flat.bytes > SMALLEST_BYTES
         self.meter = Meter(lambda: self._speaker.progress_changed())
         self._speaker = Speaker(link, lambda: self.meter.progress)
         self._stepping = StepEngine(
-            flat, ledger, layout, send=self.send, meter=self.meter, credentials=settings.credentials
+            flat, ledger, layout, vectors, send=self.send, meter=self.meter, credentials=settings.credentials
         )
         self._monitor, self._orders = self._stepping.monitor, self._stepping.orders
         self._replica = self._stepping.replica
@@ -130,14 +132,14 @@ class Boundary:
             ModelMismatch, BadState: this program does not fit the job.
         """
         self._arrive()
-        places, replica = self._places, self._replica
-        return self._wait(
-            lambda: (
-                places.elsewhere
-                or replica.over(places.here.epoch)
-                or (replica.in_sync and over(replica.ledger.record))
-            )
-        )
+        return self._wait(lambda: self._places.elsewhere or self._leaves(over))
+
+    @held
+    def _leaves(self, over: Over) -> bool:
+        """Whether the program is to leave this epoch."""
+        replica, epoch = self._replica, self._places.here.epoch
+        spent = replica.over(epoch) or (replica.in_sync and over(replica.ledger.record))
+        return self._stepping.rounds.lets_go(epoch, spent=spent)
 
     def combine(self, numbers: Sequence[float]) -> list[list[float]] | None:
         """See Calls.combine."""
@@ -206,7 +208,7 @@ class Boundary:
     @property
     def standing(self) -> tuple[int, int]:
         """Rank and size of the formation, the last one where there is none."""
-        return self._stepping.standing
+        return self._stepping.formations.standing
 
     def leave_loops(self) -> None:
         """The program has left its loops for good.
@@ -215,6 +217,7 @@ class Boundary:
             SystemExit: its state is of another place.
         """
         self._places.here = OVER
+        self._stepping.rounds.leave()
         self._arrive()
         if self._places.elsewhere:
             self.give_way()
@@ -239,10 +242,10 @@ class Boundary:
             raise SystemExit(0 if orders.stop else 1)
         return True
 
-    def finish(self, model_path: str, digest: str) -> None:
+    def finish(self, model_path: str, digest: str, not_pushed: str | None = None) -> None:
         """Tell where the model is, and stay to help the others over the last step until told to stop."""
         self._keeping.wait()
-        self.send(Finished(model_path, digest))
+        self.send(Finished(model_path, digest, not_pushed))
         self._arrive()
         self._wait(lambda: self._orders.stop or self._orders.closed)
 
@@ -276,7 +279,7 @@ class Boundary:
                 self._resting.wait_undisturbed()
                 found = self._find(done, steps)
                 if found is None:
-                    self._monitor.wait(look)
+                    self._monitor.wait(look or self._stepping.rounds.look_seconds)
                     continue
                 self._resting.leave()
             if isinstance(found, Go):

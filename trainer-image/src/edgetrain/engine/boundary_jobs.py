@@ -35,7 +35,7 @@ class BoundaryJobs:
     @held
     def before_a_step(self) -> Job | None:
         """What is to be done before the next step, where none can be taken yet."""
-        return _first_of(self._settle_drift, self._enter)
+        return _first_of(self._settle_drift, self._stepping.merging.decided, self._enter, self._merge)
 
     @held
     def _end(self) -> None:
@@ -76,6 +76,11 @@ class BoundaryJobs:
     def _enter(self) -> Job | None:
         active = self._stepping.entering.to_enter()
         return (lambda: self._stepping.entering.enter(active)) if active else None
+
+    @held
+    def _merge(self) -> Job | None:
+        here = self._places.here
+        return None if here.over else self._stepping.merging.due(here.epoch)
 
 
 def _first_of(*finds: Callable[[], Job | None]) -> Job | None:

@@ -9,6 +9,7 @@ from edgetrain.engine.assignment import Step
 from edgetrain.engine.attempts import Attempts
 from edgetrain.engine.formation.numbers import MOST
 from edgetrain.engine.formation.traffic import Traffic
+from edgetrain.engine.in_rounds import InRounds
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import Monitor, held
 from edgetrain.engine.replica import ReplicaState
@@ -19,6 +20,7 @@ from edgetrain.engine.telling import Telling
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
 from edgetrain.link import Position
+from edgetrain.rounds.group_work import GroupWork
 
 
 class Committing:
@@ -32,9 +34,13 @@ class Committing:
         flat: FlatModel,
         meter: Meter,
         traffic: Traffic,
+        rounds: InRounds,
     ) -> None:
         self._monitor, self._replica, self._attempts = monitor, replica, attempts
         self._flat, self._meter, self._traffic = flat, meter, traffic
+        self._rounds = rounds
+        self._work_before: GroupWork | None = None
+        """Of the last step that has merged."""
         self._spoilt = 0
         """Steps that nobody's optimiser was given gradients in, since they were not finite."""
         self._telling = Telling(replica, flat, meter)
@@ -58,6 +64,8 @@ class Committing:
     def after(self, step: int) -> Ledger:
         """The ledger once the attempt that is prepared is committed."""
         ledger = self._replica.ledger
+        if self._attempts.kind is StepKind.MERGE:
+            return self._rounds.after(ledger, self._attempts.proposed)
         if self._attempts.kind is not StepKind.BATCH:
             return ledger.at_rest()
         total = self._attempts.total
@@ -74,6 +82,8 @@ class Committing:
         replica = self._replica
         self._attempts.keep(entry)
         replica.position = Position(entry.formation.history, entry.formation, entry.step)
+        if entry.kind is StepKind.MERGE:
+            self._work_before, replica.ledger = replica.ledger.work, entry.ledger
         if entry.kind is StepKind.BATCH:
             replica.ledger, replica.in_hand = entry.ledger, None
         return entry
@@ -82,8 +92,9 @@ class Committing:
     def next_of(self, catch_up: CatchUp, *, counted: bool) -> Entry | None:
         """The next step that others have done. What all of them had passed over is none for the program,
         unless it counts its batches: `counted`."""
-        while entry := catch_up.take_step(self._replica.position.committed):
-            if counted or entry.kind is not StepKind.BATCH or self._flat.weight(entry.total):
+        while catch_up.next_kind(self._replica.position.committed) is StepKind.BATCH:
+            entry = catch_up.take_step(self._replica.position.committed)
+            if entry is None or counted or self._flat.weight(entry.total):
                 return entry
             self.note(entry)
         return None
@@ -95,6 +106,9 @@ class Committing:
 
     def take(self, entry: Entry, cut: BatchPartition | None) -> None:
         """Give the program what was committed; `cut`: who had which part of it, where that is known."""
+        if entry.kind is StepKind.MERGE:
+            self._rounds.follow(self._work_before, entry)
+            return
         if entry.kind is StepKind.NUMBERS:
             self.numbers = entry.total.view(torch.float64).view(-1, MOST)
             return

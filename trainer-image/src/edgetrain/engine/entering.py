@@ -126,7 +126,7 @@ class Entering:
         replica.carried = replace(replica.carried, factors=agreement.factors)
         # What scratch held is nobody's any more once a redo was decided, and the ledger has moved on.
         replica.position = replace(replica.position, history=active.id.history, prepared=None)
-        replica.in_sync = replica.compare = True
+        replica.in_sync, replica.compare, replica.merge_due = True, True, False
         active.entered, active.holders = True, agreement.holders
         if agreement.again and replica.in_hand is not None:
             self._orders.rewind = True

@@ -10,6 +10,8 @@ from edgetrain.engine.transfer.replay_log import ReplayLog
 from edgetrain.link import Position
 from edgetrain_protocol.history import History
 
+COMPARE_EVERY = 100
+"""Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
 SELDOM = 50
 """Steps between comparisons that epochs ask for."""
 
@@ -37,6 +39,8 @@ class ReplicaState:
         self.begun = False
         """It holds the state from which a generation begins, in sync with nobody yet."""
         self.incarnation = secrets.randbits(48)
+        self.merge_due = False
+        """The last vote in the formation at hand has said that groups have something to do."""
         self.in_hand: tuple[int, ...] | None = None
         """The part of the step that the program has been given, until the step is committed."""
 
@@ -68,6 +72,10 @@ class ReplicaState:
         """Of the batch, 0 to 1."""
         return self.ledger.weights.get(self.holder, 0.0)
 
+    def compares(self, step: int) -> bool:
+        """Whether the vote on this step compares the members' parameters."""
+        return self.compare or step % COMPARE_EVERY == 0
+
     def compare_again(self) -> None:
         """Where an epoch begins, if that was not just done: it reads all parameters."""
         self.compare = self.compare or self.position.committed >= self.compared_at + SELDOM
@@ -77,7 +85,7 @@ class ReplicaState:
         out."""
         ledger = (self.ledger.in_loop(self.loop) if self.loop else self.ledger).in_epoch(epoch)
         if ledger is not self.ledger:
-            self.ledger = ledger.share_out(active.id, active.holders, active.form.terms.part)
+            self.ledger = ledger.share_out(active.id, active.holders)
 
     def keep_on(self, history: History) -> None:
         """The state at hand, whatever step is in hand, begins a new generation."""

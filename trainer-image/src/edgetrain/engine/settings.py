@@ -9,9 +9,18 @@ from pathlib import Path
 from typing import Self
 
 from edgetrain.credentials import Credentials
+from edgetrain.remote.keys import keys_of
 from edgetrain_protocol.names import CHECKPOINT_DIR, STATE_PORT, Env
 
+MODEL_FILE = "model.safetensors"
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class RemotePlace:
+    uri: str
+    keys: str = ""
+    """Directory of its Secret's files; empty: the job names none."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,12 @@ class Settings:
     credentials: Credentials
     local_data: bool = False
     """Each worker's data are its own, as the job says."""
+    remote_checkpoints: RemotePlace | None = None
+    """The directory of this job's own."""
+    remote_model: RemotePlace | None = None
+    """Of the model's file there."""
+    address: str = ""
+    """Where other workers reach this one."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -44,7 +59,16 @@ class Settings:
             cores=cores(len(os.sched_getaffinity(0))),
             credentials=Credentials.from_env(env),
             local_data=env.get(Env.DATA_POLICY) == "local",
+            remote_checkpoints=_remote(env, Env.CHECKPOINT_URI, "checkpoint", env.get(Env.JOB_UID, "")),
+            remote_model=_remote(env, Env.MODEL_URI, "model", MODEL_FILE),
+            address=env.get(Env.POD_IP, ""),
         )
+
+
+def _remote(env: Mapping[str, str], uri: Env, purpose: str, name: str) -> RemotePlace | None:
+    """`name`: of what is meant below that address."""
+    found = env.get(uri, "").rstrip("/")
+    return RemotePlace(f"{found}/{name}", keys_of(purpose, env)) if found else None
 
 
 def _number(env: Mapping[str, str], name: str, default: int) -> int:

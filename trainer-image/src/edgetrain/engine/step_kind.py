@@ -13,6 +13,9 @@ class StepKind(IntEnum):
     NUMBERS = 2
     """Numbers that the program asks for: each member's row, on every member."""
 
+    MERGE = 3
+    """What the aggregator's envoy proposes: a version of the model that groups share, a push, data."""
+
     @property
     def words(self) -> str:
         return _WORDS[self]
@@ -22,4 +25,5 @@ _WORDS = {
     StepKind.BATCH: "the first backward of a batch",
     StepKind.AGAIN: "a further backward of its batch",
     StepKind.NUMBERS: "a mean, sum, gather, agreement or barrier",
+    StepKind.MERGE: "what groups do together, between its batches",
 }

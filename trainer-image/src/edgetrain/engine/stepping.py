@@ -22,12 +22,15 @@ from edgetrain.engine.formation.active_formation import ActiveFormation
 from edgetrain.engine.formation.commit_vote import CommitVote, VoteOutcome
 from edgetrain.engine.formation.formations import Formations
 from edgetrain.engine.formation.gloo import GroupBroken
+from edgetrain.engine.in_rounds import InRounds
+from edgetrain.engine.merging import Merging
 from edgetrain.engine.meter import Meter
 from edgetrain.engine.monitor import Monitor, held
 from edgetrain.engine.orders import Orders
 from edgetrain.engine.replica import ReplicaState
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.engine.state.ledger import Ledger
+from edgetrain.engine.state.shared_vector import SharedVectors
 from edgetrain.engine.step_kind import StepKind
 from edgetrain.engine.transfer.catch_up import CatchUp
 from edgetrain.engine.transfer.replay_log import Entry
@@ -36,9 +39,6 @@ from edgetrain_protocol.history import History
 from edgetrain_protocol.strategy import Shares
 
 log = logging.getLogger(__name__)
-
-COMPARE_EVERY = 100
-"""Steps between comparisons of the members' parameters: other processors' kernels differ in the last bits."""
 
 
 class StepEngine:
@@ -49,6 +49,7 @@ class StepEngine:
         flat: FlatModel,
         ledger: Ledger,
         layout: list[str],
+        vectors: SharedVectors,
         *,
         send: Callable[[Message], None],
         meter: Meter,
@@ -59,6 +60,7 @@ class StepEngine:
         self.replica = ReplicaState(ledger)
         self.formations = Formations(self._monitor, send, lambda: self.replica.position, credentials)
         self.catch_up = CatchUp(self._monitor, send, credentials)
+        self.rounds = InRounds(self._monitor, self.replica, vectors, layout, credentials, send)
         self._drifts = Drifts(send, meter)
         self.entering = Entering(
             self._monitor,
@@ -76,14 +78,9 @@ class StepEngine:
         self._attempts = Attempts(self._monitor, self.replica, self.formations, flat, meter, self.orders)
         self._saved_at = time.monotonic()
         self.committing = Committing(
-            self._monitor, self.replica, self._attempts, flat, meter, self.formations.traffic
+            self._monitor, self.replica, self._attempts, flat, meter, self.formations.traffic, self.rounds
         )
-
-    @property
-    def standing(self) -> tuple[int, int]:
-        """Rank and size of the formation, the last one where there is none."""
-        active = self.formations.active
-        return (active.form.rank, len(active.form.members)) if active else (0, 1)
+        self.merging = Merging(self, self._attempts, self._decided, self._tried)
 
     @property
     def monitor(self) -> Monitor:
@@ -96,18 +93,18 @@ class StepEngine:
     def next_assignment(self, epoch: int) -> StepAssignment | None:
         """What to do at this boundary; None for nothing yet. `epoch`: in which the program is."""
         replica = self.replica
-        kind = self.catch_up.next_kind(replica.position.committed)
-        if kind not in (None, StepKind.BATCH):
-            # The program comes to it on its way to the next backward.
-            return StepAssignment(epoch, (), replica.cursor)
         if entry := self.committing.next_of(self.catch_up, counted=self.entering.counted):
             return StepAssignment(entry.ledger.record.epoch, (), replica.cursor, replay=entry)
+        kind = self.catch_up.next_kind(replica.position.committed)
+        if kind in (StepKind.AGAIN, StepKind.NUMBERS):
+            # The program comes to it on its way to the next backward.
+            return StepAssignment(epoch, (), replica.cursor)
         self.catch_up.tell(replica.position)
         active = self.entering.entered
         if not active or replica.drifted:
             return None
         replica.enter_epoch(epoch, active)
-        if not replica.ledger.cut:
+        if not replica.ledger.cut or not self.rounds.trains(active):
             return None
         replica.in_hand, self.orders.rewind = replica.mine, False
         return StepAssignment(replica.ledger.cut.epoch, replica.in_hand, replica.cursor)
@@ -254,7 +251,6 @@ class StepEngine:
 
     def _vote(self, attempt: Attempt) -> CommitVote:
         form = attempt.active.form
-        compare = self.replica.compare or attempt.step % COMPARE_EVERY == 0
         due = time.monotonic() - self._saved_at >= form.terms.checkpoint_every_seconds
         return CommitVote(
             step=attempt.step,
@@ -263,8 +259,9 @@ class StepEngine:
             hold_revision=self.orders.hold_revision,
             reform=self.orders.reform,
             save=due and attempt.active.leads,
+            merge=self.rounds.has_news(attempt.active, self._attempts.kind),
             speed=self._meter.speed,
-            digest=self._flat.digest() if compare else 0,
+            digest=self._flat.digest() if self.replica.compares(attempt.step) else 0,
         )
 
     @held
@@ -280,11 +277,12 @@ class StepEngine:
             speeds = dict(zip(active.holders, outcome.speeds, strict=True))
             ledger = ledger.with_speeds(speeds, alike=active.form.terms.shares is Shares.EQUAL)
         replica.drifted = outcome.drifted
-        if replica.compare or attempt.step % COMPARE_EVERY == 0:
+        if replica.compares(attempt.step):
             replica.compare, replica.compared_at = False, attempt.step
             if not outcome.drifted:
                 self._drifts.none()
         self.committing.held, self.save_due = outcome.held, outcome.save
+        replica.merge_due = outcome.merge
         if kind is not StepKind.NUMBERS:
             active.sum_seconds = outcome.sum_seconds
         if outcome.save:
@@ -293,8 +291,8 @@ class StepEngine:
         if outcome.reform:
             self.orders.reform = False
             self.formations.stop_cleanly(active)
-        elif kind is StepKind.BATCH:
+        elif kind in (StepKind.BATCH, StepKind.MERGE):
             # Now, not at the next boundary: should the formation break before somebody gets there,
             # all who committed still agree on who had which part of the next step.
-            replica.ledger = replica.ledger.share_out(active.id, active.holders, active.form.terms.part)
+            replica.ledger = replica.ledger.share_out(active.id, active.holders)
         return entry, cut

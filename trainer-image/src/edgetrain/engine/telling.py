@@ -41,7 +41,7 @@ class Telling:
                 phase="",
                 step=step.number,
                 epoch=step.epoch,
-                percent=100.0 * ledger.record.part_done(total) if total else 0.0,
+                percent=100.0 * ledger.part_done(total) if total else 0.0,
                 loss=step.loss,
                 not_finite_since=ledger.not_finite_since,
                 samples=ledger.samples,

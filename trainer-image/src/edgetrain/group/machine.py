@@ -145,6 +145,9 @@ class Group(Announcing):
         return self._settle(now)
 
     def on_trainer(self, message: link.Message, now: float) -> list[Effect]:
+        if isinstance(message, link.Transferring):
+            self.moved_at = now
+            return []
         before = self.decisive()
         self.heard(message, now)
         if not self._effects and self.decisive() == before:

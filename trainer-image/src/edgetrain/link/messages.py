@@ -10,6 +10,7 @@ from edgetrain.link.position import Decision as Decision
 from edgetrain.link.position import FormationId as FormationId
 from edgetrain.link.position import Position as Position
 from edgetrain.link.position import Prepared as Prepared
+from edgetrain.link.progress import Exchanged as Exchanged
 from edgetrain.link.progress import Progress as Progress
 from edgetrain.link.progress import Totals as Totals
 from edgetrain.link.terms import DEFAULT_TERMS, Terms
@@ -130,11 +131,23 @@ class HeldCheckpoints:
 
 
 @dataclass(frozen=True)
+class StoreRead:
+    """What the remote store holds is among what this worker holds."""
+
+
+@dataclass(frozen=True)
+class Transferring:
+    """Something comes from a remote store, or goes there, for which the program waits."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """The model is saved. The trainer stays, able to help others over the last step, until Stop."""
 
     model_path: str
     digest: str
+    not_pushed: str | None = None
+    """Why the remote store does not hold it; empty: it does. None: that was not this member's to do."""
 
 
 @dataclass(frozen=True)
@@ -279,8 +292,8 @@ class Ping:
 
 # fmt: off
 Message = (
-    Ready | Started | Progress | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | Loaded
-    | FetchFailed | Checkpointed | HeldCheckpoints | Finished | Failed | Warned | Mended | Pong | StoreSet
-    | Form | Halt | Reform | Hold | Fetch | Start | Finish | Stop | TryLinks | Ping
+    Ready | Started | Progress | Exchanged | Built | BuildFailed | Broken | Stuck | Halted | CaughtUp | Loaded
+    | FetchFailed | Checkpointed | HeldCheckpoints | StoreRead | Transferring | Finished | Failed | Warned
+    | Mended | Pong | StoreSet | Form | Halt | Reform | Hold | Fetch | Start | Finish | Stop | TryLinks | Ping
 )
 # fmt: on

@@ -59,3 +59,22 @@ class Progress:
     """Of data that this worker has alone, in its last pass through them."""
     local_labels: dict[str, int] = field(default_factory=dict)
     """How many of them, by label."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """Where its group is among the others, in rounds, as far as its envoy has read the log."""
+
+    version: int
+    """The newest."""
+    applied: int
+    """The version that its work is measured from."""
+    merged: int
+    """Samples that versions contain, of `total` in all epochs."""
+    total: int
+    groups: int
+    """That take part."""
+    trouble: str = ""
+    """Why no holder does what it is asked to; empty while one does."""
+    ended: bool = False
+    """It has trained on all data of its own, and waits for the others."""

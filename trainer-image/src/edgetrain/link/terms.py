@@ -2,8 +2,24 @@
 
 from typing import NamedTuple
 
-from edgetrain.data_part import WHOLE, DataPart
 from edgetrain_protocol.strategy import Payload, Reduction, Shares
+
+
+class HolderAddress(NamedTuple):
+    """Where a holder of the log of rounds is asked."""
+
+    worker: str
+    host: str
+    port: int
+
+
+class RoundTerms(NamedTuple):
+    """How a group trains one model with others."""
+
+    local_steps: int
+    """After which its work goes to them."""
+    holders: tuple[HolderAddress, ...]
+    """Best first."""
 
 
 class Terms(NamedTuple):
@@ -13,8 +29,8 @@ class Terms(NamedTuple):
     shares: Shares = Shares.SPEED
     checkpoint_every_seconds: float = 30.0
     payload: Payload = Payload.FP32
-    part: DataPart = WHOLE
-    """Of each epoch's samples, that which is its group's."""
+    rounds: RoundTerms | None = None
+    """None where the group trains a model of its own."""
 
 
 DEFAULT_TERMS = Terms()

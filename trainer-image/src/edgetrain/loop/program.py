@@ -15,6 +15,7 @@ from edgetrain.engine.place import Place, Places
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state.checkpoint import Checkpoints
 from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.state.shared_vector import SharedVectors
 from edgetrain.engine.state.volumes import try_volumes
 from edgetrain.link import Failed, Link, Message
 from edgetrain.loop import torch_calls
@@ -203,8 +204,9 @@ class Program:
         try_volumes({"spec.storage.checkpoint": own, **volumes})
         data = "; ".join(supply.described for supply in self.supplies)
         layout = self.parts.layout(f"{data}, epochs {self.loops.total}")
-        objects = [*self.parts.objects, window, self.state, self.length]
-        return Boundary(self.link, self.settings, flat, ledger, layout, objects, self.places)
+        vectors = SharedVectors(flat)
+        objects = [*self.parts.objects, window, self.state, self.length, vectors]
+        return Boundary(self.link, self.settings, flat, ledger, layout, objects, self.places, vectors)
 
     # --- what torch tells
 

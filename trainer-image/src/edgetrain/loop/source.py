@@ -26,6 +26,7 @@ WITHOUT_BATCHES = (
     "session.loader got a DataLoader without batches (batch_size=None): give it a batch_size, of which each "
     "worker gets a part by its speed"
 )
+OF_THE_LOADER = "session.loader got a DataLoader and batch_size or shuffle: give them to the DataLoader"
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,7 @@ def source_of(
     """
     if isinstance(data, DataLoader):
         if batch_size is not None or shuffle is not None:
-            raise BadProgram(
-                "session.loader got a DataLoader and batch_size or shuffle: give them to the DataLoader"
-            )
+            raise BadProgram(OF_THE_LOADER)
         if isinstance(data.dataset, IterableDataset):
             return _of_stream(data, steps, seed)
         _check_no_steps(steps)
@@ -73,6 +72,26 @@ def source_of(
     dataset = _checked(data)
     found = _source(len(dataset), batch_size or 1, dataset, default_collate, seed)
     return replace(found, order=InOrder()) if shuffle is False else found
+
+
+def own_batches(data: Any, batch_size: int | None, shuffle: bool | None, seed: int) -> Any:
+    """The batches of data of a worker's own: as they come, or made of a data set where its size or order is
+    given.
+
+    Raises:
+        BadProgram: what is given is not of such data.
+    """
+    if batch_size is None and shuffle is None:
+        return data
+    if isinstance(data, DataLoader):
+        raise BadProgram(OF_THE_LOADER)
+    if not (_by_index(data) and hasattr(data, "__len__")):
+        raise BadProgram(
+            "session.loader got batch_size or shuffle for local data that come as they are: give it batches, "
+            "or a data set with a length"
+        )
+    drawn = torch.Generator().manual_seed(seed)
+    return DataLoader(data, batch_size or 1, shuffle=shuffle is not False, generator=drawn)
 
 
 def _check_no_steps(steps: int | None) -> None:
@@ -187,8 +206,13 @@ def _source(samples: int, batch_size: int, dataset: Any, collate: Collate, seed:
     return Source(samples, batch_size, order, fetch, described=described)
 
 
+def _by_index(data: Any) -> bool:
+    """Whether it gives its samples so: every data set of torch has a __getitem__, also one that refuses."""
+    return hasattr(data, "__getitem__") and not isinstance(data, IterableDataset)
+
+
 def _checked(dataset: Any) -> Any:
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+    if not _by_index(dataset):
         raise BadProgram(
             f"session.loader got a {type(dataset).__name__}, which gives its samples one after another: give "
             "it a data set with __len__ and __getitem__, as list(...) of it is, or a DataLoader over an "

@@ -2,11 +2,12 @@
 worker's own, or a number."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from edgetrain.data import Block, SamplerState, steps_of
+from edgetrain.data import ALL_STEPS, Block, SamplerState, steps_of
 from edgetrain.engine.assignment import StepAssignment
 from edgetrain.engine.errors import EmptyDataset
 from edgetrain.engine.place import Place
@@ -17,8 +18,6 @@ from edgetrain.loop.source import Source, length_of
 
 STAND_IN = 2
 """Samples of a batch that does not count. Two, since batch norm refuses to train on one."""
-ALL_STEPS = 1 << 40
-"""More than any epoch has: where it ends is the program's to say."""
 LOCAL = "local data"
 
 
@@ -111,7 +110,13 @@ class Shared:
         return None
 
     def indices(self, epoch: int, positions: Sequence[int]) -> list[int]:
-        return self._source.order.indices(epoch, positions)
+        """Positions beyond the epoch's are of another one, as groups that share the data may be given."""
+        samples, order = self._source.samples, self._source.order
+        if not positions or (min(positions) >= 0 and max(positions) < samples):
+            return order.indices(epoch, positions)
+        found = ((epoch + place // samples, place % samples) for place in positions)
+        runs = groupby(found, key=lambda one: one[0])
+        return [index for of, run in runs for index in order.indices(of, [place for _, place in run])]
 
     def __len__(self) -> int:
         return steps_of(self._source.samples, self._source.batch_size)

@@ -118,6 +118,7 @@ class Reporter:
             address=settings.address,
             control_port=settings.control_port,
             state_port=settings.state_port,
+            rounds_port=settings.rounds_port,
             probe_port=settings.probe_port,
             sequence=self._sequence.next(),
             at=time.time(),

@@ -13,6 +13,7 @@ from edgetrain_protocol.names import (
     CONTROL_PORT,
     PROBE_PORT,
     PROFILER_PORT,
+    ROUNDS_PORT,
     STATE_DIR,
     STATE_PORT,
     TRAINER_METRICS_PORT,
@@ -32,6 +33,7 @@ class Settings:
     """The pod's IP."""
     control_port: int
     state_port: int
+    rounds_port: int
     probe_port: int
     metrics_port: int
     trainer_metrics_port: int
@@ -55,6 +57,7 @@ class Settings:
             address=_need(env, Env.POD_IP),
             control_port=_port(env, Env.CONTROL_PORT, CONTROL_PORT),
             state_port=_port(env, Env.STATE_PORT, STATE_PORT),
+            rounds_port=_port(env, Env.ROUNDS_PORT, ROUNDS_PORT),
             probe_port=_port(env, Env.PROBE_PORT, PROBE_PORT),
             metrics_port=_port(env, Env.PROFILER_PORT, PROFILER_PORT),
             trainer_metrics_port=_port(env, Env.TRAINER_METRICS_PORT, TRAINER_METRICS_PORT),

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import reduce
 from typing import Self, TypeVar
 
+from edgetrain.rounds.book_rules import BookRules, OnBooks, Settlement
 from edgetrain.rounds.data_record import DataRecord, Fate, NotTheirs
 from edgetrain.rounds.entries import (
     NOBODY,
@@ -30,74 +30,8 @@ NO_SETTINGS = Settings(0, "")
 T = TypeVar("T")
 
 
-class Settlement(Enum):
-    """What has become of an update."""
-
-    OPEN = "open"
-    MERGED = "merged"
-    RETURNED = "returned"
-    """It will never be merged: what it contains is trained on again, by whoever gets it."""
-
-
 class NotAdmissible(ValueError):
     """An entry that must not be written after those before it."""
-
-
-class BookRules:
-    """The rules, one method each, so that a test can break one and see that the exploration notices."""
-
-    def on_the_books(self, books: "Books", history: History) -> bool:
-        """Whether it is a group, and this its generation."""
-        return books.has(history)
-
-    def name(self, lineage: int, group: str) -> History:
-        """Of a group's first generation in this lineage: as long as the job lasts no other has that name, so
-        that nothing of an older lineage is taken for its work."""
-        return History(lineage, group, 1)
-
-    def of_another(self, books: "Books", history: History) -> bool:
-        """Whether it is of another lineage than the books."""
-        return history.lineage != books.lineage
-
-    def freed(self, data: DataRecord, histories: Iterable[History]) -> DataRecord:
-        """The data once these are of a lineage that is over."""
-        for history in histories:
-            data = data.give_back(history, data.of(history), trained=False)
-        return data
-
-    def leases(self, books: "Books", contribution: Contribution) -> DataRecord:
-        """The data once it is merged.
-
-        Raises:
-            NotTheirs: some of it is not leased to its group, or not any more.
-        """
-        return books.data.merge(contribution.key.history, contribution.blocks)
-
-    def is_next(self, books: "Books", contribution: Contribution) -> bool:
-        """Whether all updates of its group before this one are settled, and this one is not."""
-        return contribution.key.seq == books.group(contribution.key.history).settled + 1
-
-    def settlement(self, group: "OnBooks", seq: int) -> Settlement:
-        """Of the last update that its group has pushed. The books say it for themselves, since the entry may
-        be cut off: that it is settled, or that there is a newer version, does not tell merged from
-        returned."""
-        if group.settled < seq:
-            return Settlement.OPEN
-        return Settlement.MERGED if group.merged == seq else Settlement.RETURNED
-
-
-@dataclass(frozen=True, order=True)
-class OnBooks:
-    """A group that takes part."""
-
-    history: History
-    since: int
-    """The version that it began from, or that named its last update: measured from an older one, the next
-    update would contain that work again."""
-    settled: int = 0
-    """Sequence number of its last update that was merged, or will never be."""
-    merged: int = 0
-    """Of its last update that was merged."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +47,14 @@ class Books:
     last: bool = False
     council: Council = NOBODY
     lineage: int = 1
+    ended: tuple[str, ...] = ()
+    """Names of groups that have trained on all data of their own, in order."""
     rules: BookRules = field(default_factory=BookRules, compare=False, hash=False)
+
+    @property
+    def own_data(self) -> bool:
+        """Whether each group has data of its own: none are leased."""
+        return not self.data.samples
 
     def has(self, history: History) -> bool:
         """Whether it is on the books."""
@@ -131,6 +72,8 @@ class Books:
         """Why nothing of it is merged, for whoever pushes; empty if it is on the books."""
         if self.has(history):
             return ""
+        if history.group in self.ended:
+            return f"{history.group} has trained on all data of its own"
         if self.rules.of_another(self, history):
             return f"{history} is not on the books, which are of lineage {self.lineage}"
         other = next((g.history for g in self.groups if g.history.group == history.group), None)
@@ -219,6 +162,7 @@ class Books:
             case Last(version):
                 _needs(version == self.version, f"{self.version} is the newest version")
                 _needs(self.data.done, "not all data are merged")
+                _needs(not self.own_data or self.rules.all_ended(self), "groups train on data of their own")
                 return replace(self, last=True)
             case Council():
                 return replace(self, council=body)
@@ -276,10 +220,15 @@ class Books:
             case Change.FOLDED:
                 self.group(_needs(group.other, "a fold is into another group"))
                 _needs(not self.data.of(group.history), "it has data that are not merged")
+            case Change.ENDED:
+                _needs(self.own_data, "its data are not its own")
+                ended = tuple(sorted({*self.ended, group.history.group}))
+                return replace(self._without(group.history), ended=ended)
         return self._without(group.history)
 
     def _formed(self, history: History) -> Self:
         _needs(not self.rules.of_another(self, history), f"the books are of lineage {self.lineage}")
+        _needs(history.group not in self.ended, self.why_not(history))
         before = next((g.history for g in self.groups if g.history.group == history.group), None)
         _needs(before is None or before < history, f"{before} is on the books")
         books = self._without(before) if before else self

@@ -1,13 +1,12 @@
-"""What the members of the council say to one another."""
+"""What the members of the council say to one another. As JSON each names its kind."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.log import NOTHING, Entry, Stamp
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True, tag=True):
     """The sender would lead `term`, from the log that ends with `last`."""
 
     term: int
@@ -16,16 +15,14 @@ class Call:
     committed: int
 
 
-@dataclass(frozen=True)
-class Vote:
+class Vote(Struct, frozen=True, tag=True):
     term: int
     voter: str
     committed: int
     """Up to here the logs of voter and lead are the same for certain."""
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True, tag=True):
     """Of a call or an entry of a term that is over, or of a caller whose log lacks something."""
 
     promised: int
@@ -37,8 +34,7 @@ class Refusal:
     them."""
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(Struct, frozen=True, tag=True):
     """The lead's word: have these entries behind `after`; without any it says that it is there."""
 
     term: int
@@ -52,8 +48,7 @@ class Store:
     """What those amount to, where the holder may lack some of them."""
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(Struct, frozen=True, tag=True):
     """Up to `index` the sender's log is that of the lead of `term`."""
 
     term: int

@@ -2,6 +2,7 @@
 
 Positions count on through all epochs: position `p` is sample `p % samples` of the order of epoch
 `p // samples`. So an epoch that nobody has begun takes no room, and one that is all merged takes none either.
+Where each group has data of its own there are no positions: nothing is leased, and nothing is left over.
 """
 
 from collections.abc import Iterable
@@ -39,7 +40,7 @@ class DataRecord:
     """Each position is free, leased to one, or merged: they are one row of parts, without gap or overlap."""
 
     samples: int
-    """Of an epoch."""
+    """Of an epoch; 0 where each group has data of its own."""
     parts: tuple[Part, ...]
     """Neighbours have different owners: two records of the same are equal."""
     reissued: int = 0
@@ -51,9 +52,9 @@ class DataRecord:
         Raises:
             ValueError: there is nothing to train on.
         """
-        if samples < 1 or epochs < 1:
+        if samples < 0 or epochs < 1:
             raise ValueError(f"{epochs} epochs of {samples} samples are nothing to train on")
-        return cls(samples, (Part(0, samples * epochs, Fate.FREE),))
+        return cls(samples, (Part(0, samples * epochs, Fate.FREE),) if samples else ())
 
     def of(self, owner: Owner) -> tuple[Block, ...]:
         return tuple(Block(part.start, part.stop) for part in self.parts if part.owner == owner)
@@ -61,6 +62,11 @@ class DataRecord:
     def count(self, owner: Owner) -> int:
         """How many positions are its."""
         return count(self.of(owner))
+
+    @property
+    def total(self) -> int:
+        """Positions of all epochs."""
+        return self.parts[-1].stop if self.parts else 0
 
     @property
     def done(self) -> bool:
@@ -105,11 +111,11 @@ class DataRecord:
         parts = self.parts
         for block in blocks:
             parts = tuple(_cut_out(parts, block, giver, taker))
-        return replace(self, parts=_joined(parts))
+        return replace(self, parts=_joined(parts) if parts else ())
 
 
 def _cut_out(parts: tuple[Part, ...], block: Block, giver: Owner, taker: Owner) -> Iterable[Part]:
-    if not parts[0].start <= block.start < block.stop <= parts[-1].stop:
+    if not parts or not parts[0].start <= block.start < block.stop <= parts[-1].stop:
         raise NotTheirs(f"positions {block.start} to {block.stop} are not in the run")
     for part in parts:
         start, stop = max(part.start, block.start), min(part.stop, block.stop)

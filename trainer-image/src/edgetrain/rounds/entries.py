@@ -1,8 +1,12 @@
-"""What the log of merges says. Entries are small: vectors are files of their own, named by their hash."""
+"""What the log of merges says. Entries are small: vectors are files of their own, named by their hash.
 
-from dataclasses import dataclass
+As JSON each names its kind.
+"""
+
 from enum import Enum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from edgetrain.data import Block
 from edgetrain_protocol.history import History
@@ -15,8 +19,7 @@ class UpdateKey(NamedTuple):
     seq: int
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(Struct, frozen=True):
     """One update, as it is merged."""
 
     key: UpdateKey
@@ -32,8 +35,7 @@ class Contribution:
     """Rises with each who encodes it."""
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True, tag=True):
     """The group alone may train on these, until they are merged or returned."""
 
     history: History
@@ -47,8 +49,7 @@ class Why(Enum):
     REISSUED = "the group is away for too long"
 
 
-@dataclass(frozen=True)
-class Return:
+class Return(Struct, frozen=True, tag=True):
     """They are free again."""
 
     history: History
@@ -59,8 +60,7 @@ class Return:
     group would make it admissible again. 0: none, as they are unused."""
 
 
-@dataclass(frozen=True)
-class Merge:
+class Merge(Struct, frozen=True, tag=True):
     """Version `version` is version `parent` and these updates."""
 
     version: int
@@ -76,8 +76,7 @@ class Merge:
     """Rides along: the normal way to get data."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True, tag=True):
     number: int
     text: str
     """Rule, policy, payload and local steps, as the plan has them: those who act by them read them."""
@@ -90,39 +89,36 @@ class Change(Enum):
     """Which goes on with all unmerged work of both; this one has none."""
     FOLDED = "folded into another"
     """With nothing unmerged: its members enter the other one as newcomers."""
+    ENDED = "has trained on all data of its own"
+    """With nothing unmerged. No generation of it comes again."""
     RETIRED = "retired"
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True, tag=True):
     history: History
     change: Change
     other: History | None = None
     """Of a split and a fold."""
 
 
-@dataclass(frozen=True)
-class Durable:
+class Durable(Struct, frozen=True, tag=True):
     version: int
     places: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Last:
-    """All data are merged: nothing comes after this version."""
+class Last(Struct, frozen=True, tag=True):
+    """All data are merged, those included that groups had of their own: nothing comes after this version."""
 
     version: int
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True, tag=True):
     """A term begins. With it the entries before it are committed: its lead may not count those alone."""
 
     lead: str
 
 
-@dataclass(frozen=True)
-class Council:
+class Council(Struct, frozen=True, tag=True):
     """Who holds the log from here on: counted as soon as it is stored, committed or not."""
 
     holders: frozenset[str]

@@ -10,7 +10,8 @@ from typing import Self
 
 from edgetrain.data import Block
 from edgetrain.rounds.blocks import first, joined, without
-from edgetrain.rounds.books import Books, Settlement
+from edgetrain.rounds.book_rules import Settlement
+from edgetrain.rounds.books import Books
 from edgetrain.rounds.entries import UpdateKey
 from edgetrain.rounds.turn import Apply, Deed, Step, Turn
 from edgetrain_protocol.history import History
@@ -52,13 +53,21 @@ class Ledger:
         known = replace(self, known=turn.known)
         match turn.deed:
             case Step(blocks):
-                return replace(known, blocks=joined((*self.blocks, *blocks)))
+                return known.stepped(blocks)
             case Apply(version):
-                return replace(known, base=version, in_flight=None)
+                return known.applied(version)
+
+    def stepped(self, blocks: tuple[Block, ...]) -> Self:
+        """A step on these is committed."""
+        return replace(self, blocks=joined((*self.blocks, *blocks)))
+
+    def applied(self, version: int) -> Self:
+        """It settles what was in flight, where something was."""
+        return replace(self, base=version, in_flight=None)
 
     def pushed(self) -> Self:
         """At this boundary: what was done since goes on its way."""
-        assert self.in_flight is None and self.blocks
+        assert self.in_flight is None
         going = InFlight(UpdateKey(self.history, self.seq + 1), self.base, self.blocks)
         return replace(self, seq=self.seq + 1, in_flight=going, blocks=())
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from edgetrain.rounds.blocks import without
+from edgetrain.rounds.blocks import count, without
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.entries import Body, Contribution, Last, Lease, Merge, Return, UpdateKey, Why
 from edgetrain_protocol.history import History
@@ -113,12 +113,16 @@ class Lead:
         for key in self.arrived():
             update = self.whole(key)
             assert update is not None
-            mine = books.data.of(key.history)
-            strange = without(update.blocks, mine)
-            if strange or books.version - update.base > most_behind:
-                back = without(update.blocks, strange)
-                return Return(key.history, back, Why.REFUSED, key.seq)
+            if _cannot_be_merged(update, books, most_behind):
+                return self.refused(update, books)
         return None
+
+    def refused(self, update: Contribution, books: Books) -> Return:
+        """The entry that says so, while it is the next of its group."""
+        mine = books.data.of(update.key.history)
+        blocks = (block for block in update.blocks if block.start < block.stop)
+        back = without(mine, without(mine, blocks))
+        return Return(update.key.history, back, Why.REFUSED, update.key.seq)
 
     def reissue(self, history: History, books: Books) -> Return | None:
         """For a group that is away for too long, where the job would rather see data twice than wait for it:
@@ -129,3 +133,12 @@ class Lead:
     def last(self, books: Books) -> Body | None:
         """The end, once all data are merged."""
         return Last(books.version) if books.data.done and not books.last else None
+
+
+def _cannot_be_merged(update: Contribution, books: Books, most_behind: int) -> bool:
+    mine, blocks = books.data.of(update.key.history), update.blocks
+    # Blocks that overlap leave more of what is leased than their sizes say.
+    theirs = count(without(mine, blocks)) == count(mine) - count(blocks)
+    oldest = max(books.group(update.key.history).since, books.version - most_behind)
+    in_order = all(start < stop for start, stop in blocks)
+    return not (theirs and in_order and oldest <= update.base <= books.version)

@@ -8,6 +8,23 @@ from edgetrain.rounds.entries import Body
 from edgetrain.rounds.log import Log
 
 
+def books_of(log: Log, before: Log | None = None, books: Books | None = None) -> Books:
+    """What a log amounts to, entries included that are not committed. Where `books` are given, of a log
+    `before` that this one goes on from, only what is new is read.
+
+    Raises:
+        ValueError: a witness is asked, who has no bodies.
+    """
+    if log.books is None:
+        raise ValueError("a log without bodies amounts to nothing")
+    entries, begin = log.entries, log.books
+    if before is not None and books is not None and before.cut == log.cut:
+        known = len(before.entries)
+        if entries[:known] == before.entries:
+            entries, begin = entries[known:], books
+    return begin.fold(entry.body for entry in entries if entry.body)
+
+
 @dataclass(frozen=True)
 class Page:
     """Committed entries behind the first `after`."""

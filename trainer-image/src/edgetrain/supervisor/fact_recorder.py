@@ -8,6 +8,7 @@ from edgetrain.link import (
     Broken,
     Built,
     Checkpointed,
+    Exchanged,
     Failed,
     Finished,
     HeldCheckpoints,
@@ -15,11 +16,12 @@ from edgetrain.link import (
     Message,
     Progress,
     Ready,
+    StoreRead,
     Warned,
 )
 from edgetrain.rundir import Heartbeat
+from edgetrain.supervisor.facts import Facts
 from edgetrain.supervisor.metrics import Metrics
-from edgetrain.supervisor.training import Facts
 from edgetrain_protocol.report import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -52,8 +54,12 @@ class FactRecorder:
                 self._hold([*facts.checkpoints.values(), saved])
             case HeldCheckpoints(found):
                 self._hold([_checkpoint(one) for one in found])
-            case Finished(path, _):
-                facts.finished, facts.model = True, path
+            case Exchanged():
+                facts.exchanged = message
+            case StoreRead():
+                facts.store_read = True
+            case Finished(path, _, not_pushed):
+                facts.finished, facts.model, facts.not_pushed = True, path, not_pushed
             case Broken():
                 facts.broken_since = facts.broken_since or now
                 facts.recovering = True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edgetrain.group.machine import Group
 from edgetrain.group.status import Stage
+from edgetrain.remote.process import PUSH_SECONDS
 
 BOUNDARY_SECONDS = 8.0
 """A plan that says stop: the group gets so long to stop at a boundary together."""
@@ -19,9 +20,11 @@ LOOK_SECONDS = 0.1
 class LastWaits:
     """Of the loop's thread."""
 
-    def __init__(self, group: Group, wake: asyncio.Event) -> None:
-        """`wake` is set when anything that is waited for may have come."""
+    def __init__(self, group: Group, wake: asyncio.Event, pushes_model: bool) -> None:
+        """`wake` is set when anything that is waited for may have come; `pushes_model`: a member may be at it
+        still."""
         self._group, self._wake = group, wake
+        self._alone_seconds = ALONE_SECONDS + (PUSH_SECONDS if pushes_model else 0)
 
     async def boundary(self, revision: int) -> None:
         """For the others to hold this plan, and for our program to stand: so that nobody loses a step or goes
@@ -35,7 +38,7 @@ class LastWaits:
 
     async def all_finished(self, or_if: Callable[[], bool]) -> None:
         """To help the others over the last step."""
-        await self.until(lambda: or_if() or not self._unfinished(), ALONE_SECONDS)
+        await self.until(lambda: or_if() or not self._unfinished(), self._alone_seconds)
         await asyncio.sleep(LINGER_SECONDS)
 
     def _unfinished(self) -> list[str]:

@@ -146,6 +146,10 @@ class Peers:
                 await self._serve(stream, expected=pod)
             except (OSError, TimeoutError, UnicodeError) as error:  # the last: of an address that is none
                 self._complain(pod.worker, f"no connection to {pod.worker}: {error or 'timed out'}")
+            except Exception:
+                # A defect of ours, in what was made of a word. It costs the connection, and is told; not to
+                # dial any more would cost all later ones, and nobody would know why.
+                log.exception("the connection to %s is given up", pod.worker)
             await asyncio.sleep(wait)
             wait = min(wait * RETRY_GROWTH, RETRY_MAX_SECONDS)
 
@@ -189,6 +193,8 @@ class Peers:
             await self._serve(stream, expected=None)
         except (OSError, TimeoutError) as error:
             self._complain(host, f"refused a connection from {host}: {error or 'it took too long'}")
+        except Exception:
+            log.exception("the connection from %s is given up", host)
 
     async def _serve(self, stream: Stream, expected: Pod | None) -> None:
         peer: PeerConnection | None = None

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgetrain.data_part import DataPart
 from edgetrain.fleet_client import FleetClient, Gone, Refused, Unauthorized, Unavailable
 from edgetrain.fleet_settings import FleetSettings
 from edgetrain.group.members import Pod
 from edgetrain.group.status import Origin, PlanView
-from edgetrain.link import Terms
-from edgetrain_protocol.plan import Group, Phase, Plan
+from edgetrain.link import HolderAddress, RoundTerms, Terms
+from edgetrain_protocol.plan import Group, Phase, Plan, Rounds
 from edgetrain_protocol.signed_plan import SignedPlan
 
 log = logging.getLogger(__name__)
@@ -44,11 +43,19 @@ def view_of(plan: Plan, worker: str) -> PlanView:
 
 
 def _terms(plan: Plan, group: Group | None) -> Terms:
-    of_job = Terms(shares=plan.shares, checkpoint_every_seconds=float(plan.checkpoint_every_seconds))
+    of_job = Terms(
+        shares=plan.shares,
+        checkpoint_every_seconds=float(plan.checkpoint_every_seconds),
+        rounds=_round_terms(plan.rounds) if plan.rounds else None,
+    )
     if group is None:
         return of_job
-    part = DataPart(*group.data_part)
-    return of_job._replace(reduction=group.reduction, payload=group.payload, part=part)
+    return of_job._replace(reduction=group.reduction, payload=group.payload)
+
+
+def _round_terms(rounds: Rounds) -> RoundTerms:
+    holders = (HolderAddress(holder.worker, holder.address, holder.port) for holder in rounds.holders)
+    return RoundTerms(rounds.local_steps, tuple(holders))
 
 
 def _origin(plan: Plan) -> Origin | None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgetrain.link import Message, Ping, Pong, Stop
@@ -39,6 +39,8 @@ class Program:
     """One start of the program: one incarnation."""
 
     on_message: Callable[[Message], None]
+    env: Mapping[str, str] = field(default_factory=dict)
+    """In the place of what our own environment says."""
     incarnation: str = field(default_factory=lambda: secrets.token_hex(4))
     last_words: LastWords = field(default_factory=LastWords)
     hung: bool = False
@@ -53,6 +55,7 @@ class Program:
 
         Raises:
             CannotStart: no such command, or it may not be run.
+            Exception: whatever `on_message` raises, or what came over the link is no line.
         """
         ours, theirs = socket.socketpair()
         heard, spoken = os.pipe()
@@ -68,14 +71,22 @@ class Program:
             os.close(spoken)
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
         watching = asyncio.create_task(self._watch(on_hung))
-        last = [asyncio.create_task(self._keep_words(heard)), asyncio.create_task(self._read(reader))]
+        reading = asyncio.create_task(self._read(reader))
+        last = [asyncio.create_task(self._keep_words(heard)), reading]
+        ending = asyncio.create_task(process.wait())
         try:
-            status = await process.wait()
+            await asyncio.wait([ending, reading], return_when=asyncio.FIRST_COMPLETED)
+            if reading.done() and (defect := reading.exception()):
+                # Who hears no more of its program must not live on beside it.
+                _end_with_its_own(process)
+                await ending
+                raise defect
+            status = await ending
             # Last words matter where the program raised; one that was killed has none, and the group waits.
             await asyncio.wait(last, timeout=1 if status > 0 else 0.02)
             return status
         finally:
-            for task in (watching, *last):
+            for task in (watching, ending, *last):
                 task.cancel()
             self._writer.close()
             _end_with_its_own(process)
@@ -98,6 +109,7 @@ class Program:
             **WAITING,
             **os.environ,
             **lacking(os.environ),
+            **self.env,
             Env.LINK_FD: str(link.fileno()),
             "PYTHONUNBUFFERED": "1",
         }

@@ -89,6 +89,7 @@ class Reporter(threading.Thread):
             control_port=own.control_port,
             state_port=own.state_port,
             probe_port=own.probe_port,
+            rounds_port=own.rounds_port,
             sequence=sequence,
             at=time.time(),
             training=part,

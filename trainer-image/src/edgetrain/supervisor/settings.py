@@ -8,6 +8,7 @@ from typing import Self
 
 from edgetrain.credentials import Credentials
 from edgetrain.rundir import run_dir_of
+from edgetrain.supervisor.remote_settings import RemoteSettings
 from edgetrain_protocol import names
 from edgetrain_protocol.names import Env
 
@@ -34,6 +35,7 @@ class Settings:
     control_port: int
     state_port: int
     probe_port: int
+    rounds_port: int
     metrics_port: int
     stop_seconds: float
     """For a last checkpoint, before the program is killed."""
@@ -42,6 +44,7 @@ class Settings:
     run_dir: Path
     program_dir: Path
     plan_file: Path | None
+    remote: RemoteSettings
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -74,6 +77,7 @@ class Settings:
             control_port=port(Env.CONTROL_PORT, names.CONTROL_PORT),
             state_port=port(Env.STATE_PORT, names.STATE_PORT),
             probe_port=port(Env.PROBE_PORT, names.PROBE_PORT),
+            rounds_port=port(Env.ROUNDS_PORT, names.ROUNDS_PORT),
             metrics_port=port(Env.TRAINER_METRICS_PORT, names.TRAINER_METRICS_PORT),
             stop_seconds=max(int(grace) - GOODBYE_SECONDS, int(grace) / 2),
             credentials=Credentials.from_env(env),
@@ -81,4 +85,5 @@ class Settings:
             run_dir=run_dir_of(env),
             program_dir=Path(env.get(names.PROGRAM_FILES, names.PROGRAM_DIR)),
             plan_file=Path(env[PLAN_FILE]) if env.get(PLAN_FILE) else None,
+            remote=RemoteSettings.from_env(env),
         )

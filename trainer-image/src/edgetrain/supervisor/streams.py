@@ -69,7 +69,10 @@ async def _shaken(connection: socket.socket, context: ssl.SSLContext, *, server:
                 ssl_shutdown_timeout=SHUTDOWN_SECONDS,
             )
     except BaseException:
-        connection.close()
+        # Not closed: the loop does that, and watches its number until then. Whatever was given that number
+        # meanwhile, such as the link to a program, would never be read.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
         raise
     return Stream(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from edgetrain.fleet_settings import FleetSettings
 from edgetrain.group.members import Member
@@ -17,6 +18,7 @@ from edgetrain.supervisor.disk import BadDisk
 from edgetrain.supervisor.disk_writer import DiskWriter
 from edgetrain.supervisor.fact_recorder import FactRecorder
 from edgetrain.supervisor.group_shell import GroupShell
+from edgetrain.supervisor.holder_process import HolderProcess
 from edgetrain.supervisor.last_waits import LastWaits
 from edgetrain.supervisor.metrics import Metrics
 from edgetrain.supervisor.outlook import outlook
@@ -25,6 +27,7 @@ from edgetrain.supervisor.program import CannotStart, Program
 from edgetrain.supervisor.program_files import ProgramFiles
 from edgetrain.supervisor.reporter import Reporter
 from edgetrain.supervisor.settings import Settings
+from edgetrain.supervisor.sources import Sources
 from edgetrain.supervisor.termination_log import leave_word
 from edgetrain.supervisor.training import is_news, training_part
 from edgetrain_protocol.names import DISK_EXIT_STATUS, NEVER_FAILURES
@@ -51,6 +54,7 @@ class Supervisor:
         self._metrics = Metrics()
         self._recorder = FactRecorder(self._metrics, self._disk.save_beat)
         self._facts = self._recorder.facts
+        self._sources = Sources(settings.remote, settings.program_dir, self._facts, self._changed)
         self._program: Program | None = None
         self._member: Member | None = None
         self._stopping: str = ""
@@ -61,23 +65,23 @@ class Supervisor:
         self._reporter: Reporter | None = None
         self._plans: FleetPlans | FilePlans | None = None
         self.shell = GroupShell(settings, self._disk, self._tell, self._changed)
-        self._last_waits = LastWaits(self.shell.group, self._wake)
+        self._holder = HolderProcess(settings, lambda: self.shell.plan, self._changed)
+        self._last_waits = LastWaits(self.shell.group, self._wake, settings.remote.pushes_model)
 
     async def run(self) -> int:
         """Run the program to its end; returns the exit status of the container."""
         self._metrics.serve(self._settings.metrics_port)
         (self._settings.run_dir / FINISHING_FILE).unlink(missing_ok=True)
         group = asyncio.create_task(self.shell.run(), name="group")
-        background = [asyncio.create_task(self._follow_stop()), asyncio.create_task(self._report_on())]
+        deeds = (self._follow_stop(), self._report_on(), self._holder.run())
+        background = [asyncio.create_task(deed) for deed in deeds]
         self._connect()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop, "asked to end by a signal")
         life = asyncio.create_task(self._live(), name="life")
         try:
-            await asyncio.wait([group, life], return_when=asyncio.FIRST_COMPLETED)
-            if not life.done():
-                group.result()
-            return await life
+            await _first_to_end(life, group, *background)
+            return await self._serve_on(await life)
         except BadDisk as error:
             return self._failed(error.reason, str(error), DISK_EXIT_STATUS)
         finally:
@@ -90,7 +94,10 @@ class Supervisor:
     async def _live(self) -> int:
         starts: deque[float] = deque(maxlen=STARTS)
         ended = ""
-        while True:
+        failed = await self._sources.fetch()
+        if failed:
+            return self._failed(failed.reason, failed.error)
+        while not self._stopping:
             if len(starts) == STARTS and time.monotonic() - starts[0] < STARTS_SECONDS:
                 text = f"ended {STARTS} times in {STARTS_SECONDS:g} s, at last by {ended}"
                 return self._failed("ProgramFailed", text)
@@ -101,7 +108,7 @@ class Supervisor:
             if self._facts.finished or self._stopping or status == 0:
                 return self._ended_well(status)
             if status != RESTART_STATUS and status > 0:
-                return self._failed(*self._last_words(program, status), _exit_code(status))
+                return self._failed(*self._last_words(program, status), container_code(status))
             if status == -signal.SIGKILL and (memory := self._killings.new()):
                 return self._failed("OutOfMemory", f"the kernel killed the program for memory: {memory}")
             if status == RESTART_STATUS:
@@ -109,15 +116,17 @@ class Supervisor:
             elif status < 0:
                 ended = f"{signal.Signals(-status).name}: {program.last_words.spoken}"
                 log.warning("the program was ended by %s: starting it again", signal.Signals(-status).name)
+        return 0  # It was not even started.
 
     async def _run_once(self) -> tuple[int | None, Program]:
         orphans.collect()
-        program = Program(self._heard)
+        program = Program(self._heard, self._sources.env)
         member = Member(self._settings.worker, self._settings.pod_uid, program.incarnation)
         self._program, self._member, self._facts.incarnation = program, member, program.incarnation
         await self._disk.save_member(member)
         # What the last process had come to, this one has not.
         self._facts.progress, self._facts.program = None, await self._files.note()
+        self._facts.started_at = self._loop.time()
         self._metrics.trainer_starts.inc()
         self._changed()
         try:
@@ -148,6 +157,12 @@ class Supervisor:
         self._facts.exit_code = status
         leave_word(f"{reason}: {text}")
         self._changed()
+        return status
+
+    async def _serve_on(self, status: int) -> int:
+        """Others may rely on what this pod holds, until the operator says that the job is over."""
+        while status == 0 and self._holder.wanted and not self._stopping:
+            await self._last_waits.until(lambda: bool(self._stopping), 1.0)
         return status
 
     # --- what the program says
@@ -194,7 +209,7 @@ class Supervisor:
 
     def _changed(self) -> None:
         """Tell the operator at once what it acts on; the rest goes with the next report."""
-        group = self.shell.group
+        group, self._facts.holder = self.shell.group, self._holder.part
         if self._telling:
             self._telling.cancel()
             self._telling = None
@@ -225,6 +240,7 @@ class Supervisor:
         if not self._stopping:
             log.info("stopping: %s", why)
             self._stopping = why
+            self._sources.stop()
             self._tell(Stop())
             self._loop.call_later(self._settings.stop_seconds, self._kill)
             self._wake.set()
@@ -242,7 +258,7 @@ class Supervisor:
             if plan and plan.phase is Phase.STOP:
                 await self._last_waits.boundary(plan.revision)
                 self._stop("the plan says stop")
-            elif self._facts.finished and self._program:
+            elif self._facts.finished and self._program and not self._holder.wanted:
                 await self._last_waits.all_finished(or_if=lambda: bool(self._stopping))
                 self._stop("training is over")
 
@@ -266,6 +282,15 @@ class Supervisor:
         await self._last_waits.until(drained.exists, DRAIN_SECONDS + 2)
 
 
-def _exit_code(status: int) -> int:
+async def _first_to_end(life: asyncio.Task[int], *beside: asyncio.Task[None]) -> None:
+    """Until `life` has. What the others raise is raised: nobody must live on in part."""
+    going: set[asyncio.Task[Any]] = {life, *beside}
+    while not life.done():
+        ended, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended - {life}:
+            task.result()
+
+
+def container_code(status: int) -> int:
     """The container's: that of its program, but for those by which a container was ended from outside."""
     return 1 if status in NEVER_FAILURES else status

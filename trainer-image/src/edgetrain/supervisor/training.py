@@ -1,21 +1,23 @@
 """The training part of a report, from what the supervisor knows. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from edgetrain.group.members import Member
 from edgetrain.group.said import Established
 from edgetrain.group.status import PlanView, Stage, Status
-from edgetrain.link import Progress
+from edgetrain.link import Exchanged, Progress
+from edgetrain.supervisor.facts import Facts
 from edgetrain.supervisor.outlook import NOTHING_KNOWN, Outlook
 from edgetrain_protocol.base import MOST_LOGGED
-from edgetrain_protocol.history import NO_HISTORY, History
+from edgetrain_protocol.history import NO_HISTORY
 from edgetrain_protocol.report import (
     DISK_SILENT,
     PROGRAM_DIFFERS,
     Checkpoint,
     Formation,
+    RoundsPart,
     Totals,
     Traffic,
     TrainerState,
@@ -27,6 +29,8 @@ PAUSED_SECONDS = 3.0
 HUNG_SECONDS = 10.0
 """Out of its group, and its program does not come back to the session for so long: it hangs."""
 
+SLOW_START_SECONDS = 60.0
+"""A program that takes longer than that from its start to its first batch is told of, by the minute."""
 TEXT_MAX = 4000
 
 _STATES = {
@@ -53,7 +57,9 @@ _NEWS = (
     "counted",
     "holds",
     "checkpoints",
+    "store_read",
     "waits_for",
+    "holder",
 )
 
 
@@ -62,46 +68,6 @@ class Clash(NamedTuple):
 
     reason: str
     error: str
-
-
-@dataclass
-class Facts:
-    """What is known of this worker's training besides the group's own state. Written by the supervisor."""
-
-    progress: Progress | None = None
-    checkpoint: Checkpoint | None = None
-    """The last that it saved."""
-    checkpoints: dict[tuple[History, int], Checkpoint] = field(default_factory=dict)
-    """The newest that it holds, by history and step."""
-    model: str | None = None
-    finished: bool = False
-    error: str | None = None
-    error_reason: str | None = None
-    exit_code: int | None = None
-    """Of its program, once that has ended with an error."""
-    warnings: dict[str, str] = field(default_factory=dict)
-    """Reason -> text, of what training survives; the first came first."""
-    broken_since: float | None = None
-    """Since when the group does not train: it broke, or stopped at a boundary."""
-    recovering: bool = False
-    """It broke; to stop at a boundary for a newcomer is no loss to recover from."""
-    recoveries: int = 0
-    recovery_seconds: float = 0.0
-    recovery_seconds_total: float = 0.0
-    incarnation: str = ""
-    program: str = ""
-    """Hash of its files, when it was started last."""
-    lost: tuple[str, ...] = field(default_factory=tuple)
-    volumes_gone: bool = False
-    """The pod's own volumes were taken away under it. It trains on, from memory."""
-    disk_silent: bool = False
-    """It does not do what it is asked for: votes wait for it."""
-
-    def note(self, stage: Stage, now: float) -> None:
-        """That its group stands still, and since when; `now`: a monotonic time, seconds."""
-        if stage in (Stage.BROKEN, Stage.STOPPED):
-            self.broken_since = self.broken_since or now
-            self.recovering |= stage is Stage.BROKEN
 
 
 def state_of(status: Status, facts: Facts, now: float, away_seconds: float = 0.0) -> TrainerState:
@@ -177,18 +143,27 @@ def training_part(
         samples_lost=progress.samples_returned,
         checkpoint=facts.checkpoint,
         checkpoints=_checkpoints(facts, plan),
+        store_read=facts.store_read,
         holds=_holds(status, plan),
         counted=outlook.quorums(),
-        waits=outlook.waits[:4000],
+        waits=(facts.fetching or outlook.waits or _slow_start(status, facts, now))[:4000],
         waits_for=outlook.waits_for,
         still_seconds=max(0.0, now - outlook.moved_at) if outlook.moved_at is not None else 0.0,
+        rounds=_rounds(facts.exchanged),
+        holder=facts.holder,
         model=facts.model,
+        model_pushed=facts.not_pushed == "",
+        model_not_pushed=(facts.not_pushed or "")[:TEXT_MAX],
         error=error,
         error_reason=reason,
         exit_code=facts.exit_code,
         warning=next((text[:TEXT_MAX] for text in facts.warnings.values()), None),
         warning_reason=next(iter(facts.warnings), None),
     )
+
+
+def _rounds(said: Exchanged | None) -> RoundsPart | None:
+    return RoundsPart(**asdict(replace(said, trouble=said.trouble[:TEXT_MAX]))) if said else None
 
 
 def _progress(facts: Facts, plan: PlanView | None) -> Progress:
@@ -257,6 +232,17 @@ def starved(status: Status) -> str | None:
 def is_news(part: TrainingPart, told: TrainingPart | None) -> bool:
     """Whether the operator acts on what has changed since it was told; the rest can wait."""
     return told is None or any(getattr(part, name) != getattr(told, name) for name in _NEWS)
+
+
+def _slow_start(status: Status, facts: Facts, now: float) -> str:
+    """What is known of a program that has not come to its first batch for long."""
+    seconds = now - facts.started_at if facts.started_at is not None else 0.0
+    if status.stage is not Stage.STARTING or seconds < SLOW_START_SECONDS:
+        return ""
+    return (
+        f"its program was started {int(seconds // 60)} min ago and has not come to its first batch: "
+        "it imports, reads its data, or hangs"
+    )
 
 
 def _formation(word: Established | None) -> Formation | None:

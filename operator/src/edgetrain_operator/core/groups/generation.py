@@ -61,8 +61,9 @@ def new_generation(
     if not why or not members or _awaited_keepers(scene, members):
         return None
     origin = _newest_state(scene, members)
-    lost = max(last_known_step(scene) - (origin.step if origin else 0), 0)
-    return NewGeneration(origin, f"{why}; {_from_where(scene, origin)}, {lost} known steps lost")
+    if origin is None and _unread_store(scene, members):
+        return None
+    return NewGeneration(origin, f"{why}; {_from_where(scene, origin)}")
 
 
 def why_lost(scene: GroupContext, formation: KnownFormation | None) -> str:
@@ -77,12 +78,19 @@ def why_lost(scene: GroupContext, formation: KnownFormation | None) -> str:
 
 
 def awaited(scene: GroupContext, formation: KnownFormation | None, members: Sequence[str]) -> str:
-    """Who is waited for, and why, where a lost generation is not followed by another yet; else empty.
+    """What is waited for, and why, where a lost generation is not followed by another yet; else empty.
     `members`: who would be in that."""
     why, durable = why_lost(scene, formation), scene.stored.durable
-    keepers = _awaited_keepers(scene, members) if why and members else []
-    if durable is None or not keepers:
+    if not why or not members:
         return ""
+    keepers = _awaited_keepers(scene, members)
+    if durable is None or not keepers:
+        store = "" if _newest_state(scene, members) else _unread_store(scene, members)
+        return (
+            f"{why}; no worker has seen yet which checkpoints {store} holds: waiting for that"
+            if store
+            else ""
+        )
     nodes = ", ".join(sorted(scene.node_of(worker) for worker in keepers)[:10])
     return (
         f"{why}; the newest durable checkpoint, of step {durable.step}, is on {nodes}: waiting for it to be "
@@ -161,6 +169,14 @@ def _awaited_keepers(scene: GroupContext, members: Sequence[str]) -> list[str]:
     return [w for w in _keepers(scene, durable) if _may_come_back(scene, w)]
 
 
+def _unread_store(scene: GroupContext, members: Iterable[str]) -> str:
+    """The remote store that may hold a state of which nobody has told; empty where there is none."""
+    checkpoint = scene.seen.job.spec.storage.checkpoint
+    parts = (scene.reports.parts.get(worker) for worker in members)
+    unread = checkpoint is not None and not any(part.store_read for part in parts if part)
+    return (checkpoint.uri or "").partition("?")[0] if checkpoint and unread else ""
+
+
 def _keepers(scene: GroupContext, checkpoint: Checkpoint) -> list[str]:
     """Who holds it, by their own word or, of those not heard since, as was noted."""
     said = {w for c, on in holders(scene).items() if _same(c, checkpoint) for w in on}
@@ -179,7 +195,8 @@ def _may_come_back(scene: GroupContext, worker: str) -> bool:
     record = scene.records.get(worker)
     if record is None or scene.given_up(worker) or record.node in scene.seen.job.spec.nodes.exclude:
         return False
-    if scene.seen.job.spec.storage.checkpoint is not None:
+    checkpoint = scene.seen.job.spec.storage.checkpoint
+    if checkpoint is not None and (checkpoint.volume is not None or checkpoint.claim is not None):
         return record.node in scene.seen.nodes and not record.left_out
     uids = {m.worker: m.pod_uid for m in scene.members}
     return uids.get(worker, record.pod_uid) in scene.pods
@@ -205,11 +222,14 @@ def _origin_at(checkpoint: Checkpoint) -> Origin:
 
 
 def _from_where(scene: GroupContext, origin: Origin | None) -> str:
+    lost = f"{max(last_known_step(scene) - (origin.step if origin else 0), 0)} known steps lost"
+    if origin is None and scene.job.stored.rounds.begun:
+        return "going on from the newest version of the model, without what of its work is not in that"
     if origin is None:
-        return "no state is left anywhere: training begins anew"
+        return f"no state is left anywhere: training begins anew, {lost}"
     if origin.worker:
-        return f"going on from step {origin.step} of {scene.node_of(origin.worker)}"
-    return f"going on from the checkpoint of step {origin.step}"
+        return f"going on from step {origin.step} of {scene.node_of(origin.worker)}, {lost}"
+    return f"going on from the checkpoint of step {origin.step}, {lost}"
 
 
 def _highest(counted: Iterable[Quorum]) -> int:

@@ -40,6 +40,8 @@ def why_leaves(scene: GroupContext, member: Member) -> str:
         return why
     if group := scene.moved_to(member.worker):
         return f"its node is of group {group} now"
+    if scene.job.finished.get(member.worker) == member.pod_uid:
+        return ""
     pod = scene.pods.get(member.pod_uid)
     if pod is None:
         return "its pod is gone"

@@ -58,7 +58,8 @@ def plan_group(scene: GroupContext, found: Membership, *, trains: bool, enough_h
         enough_heard: and hears enough of them to begin anew what is lost.
     """
     formation, resort = known_formation(scene), stall.resort(scene)
-    here = [m.worker for m in found.members if scene.reports.heard(m.worker)]
+    ended = scene.job.finished
+    here = [m.worker for m in found.members if scene.reports.heard(m.worker) and m.worker not in ended]
     renewal = new_generation(scene, formation, here, forced=resort.renew) if enough_heard else None
     course = _Course(found.members, None if renewal else formation, renewal)
     stored = scene.stored.model_copy(update={"lost": _lost(scene, found)})

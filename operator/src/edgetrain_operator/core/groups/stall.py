@@ -44,7 +44,7 @@ def stalled(scene: GroupContext) -> str:
     if plan is None or plan.phase is not Phase.TRAIN or not parts or able < scene.seen.job.spec.nodes.min:
         return ""
     still = _still(scene, parts)
-    if still < patience(list(parts.values())):
+    if still < patience(list(parts.values())) or _has_ended(parts):
         return ""
     return f"nobody has trained for {_coarse(still)} s: {_chain(scene, parts)}"
 
@@ -52,7 +52,7 @@ def stalled(scene: GroupContext) -> str:
 def waiting(scene: GroupContext) -> str:
     """Who waits for whom in a formation that commits nothing just now; empty where steps come as usual."""
     parts = {w: p for w, p in scene.reports.parts.items() if p.state is TrainerState.TRAINING}
-    still = _still(scene, parts) if parts else 0.0
+    still = _still(scene, parts) if parts and not _has_ended(parts) else 0.0
     usual = max((p.step_seconds for p in parts.values()), default=0.0)
     if still < max(LATE_SECONDS if usual else STALL_SECONDS, LATE_STEPS * usual):
         return ""
@@ -71,8 +71,23 @@ def _coarse(seconds: float) -> int:
     return int(seconds // 10 * 10)
 
 
+def _has_ended(parts: Mapping[str, TrainingPart]) -> bool:
+    """Whether it need not train any more: it has trained on all data of its own, and others have not."""
+    return any(part.rounds is not None and part.rounds.ended for part in parts.values())
+
+
+def _waits_for_log(scene: GroupContext) -> bool:
+    """Whether most of it are in their loop, in rounds: what is lacking are others' versions or data, and
+    another generation would lose what of its work is not merged yet."""
+    heard = [part for part in scene.reports.parts.values() if part.history == scene.history]
+    parts = list(scene.reports.fellows.values()) or heard
+    at_it = sum(part.rounds is not None and part.state is TrainerState.TRAINING for part in parts)
+    return 2 * at_it > len(parts)
+
+
 def _chain(scene: GroupContext, parts: Mapping[str, TrainingPart]) -> str:
-    said = [f"{w}: {p.waits or p.state}" for w, p in sorted(parts.items())[:20]]
+    waits = {w: p.waits or (p.rounds.trouble if p.rounds else "") or p.state for w, p in parts.items()}
+    said = [f"{w}: {why}" for w, why in sorted(waits.items())[:20]]
     return scene.with_node_names("; ".join(said))
 
 
@@ -86,7 +101,7 @@ def patience(parts: list[TrainingPart]) -> float:
 def resort(scene: GroupContext) -> Resort:
     """What is due now: nothing, a nudge, or another generation, in turn."""
     before, why = scene.stored.stall, stalled(scene)
-    if not why:
+    if not why or _waits_for_log(scene):
         return Resort(None)
     if before is None:
         return Resort(Stall(since=scene.now, steps=1, at=scene.now), nudge=True)

@@ -49,9 +49,11 @@ def hold(seen: Observed) -> Hold | None:
 
 
 def wants_quota(seen: Observed) -> bool:
-    """Whether the job is one that queues, and asks for any worker."""
-    spec = seen.job.spec
-    return bool(seen.job.queue) and not spec.suspend and spec.nodes.max > 0
+    """Whether the job is one that queues, and asks for any worker. One that its runtime lets have none does
+    not, unless it has begun."""
+    spec, use = seen.job.spec, seen.job.runtime
+    begun = bool(seen.pods) or use is None or not use.reason
+    return bool(seen.job.queue) and not spec.suspend and spec.nodes.max > 0 and begun
 
 
 def _taken(seen: Observed, work: WorkloadView) -> Hold | None:

@@ -19,6 +19,8 @@ class CommitVote(Struct, frozen=True):
     hold_revision: int
     reform: bool
     save: bool
+    merge: bool
+    """Its envoy has something for the group, which is to be done at the next boundary."""
     speed: float
     """Samples a second of busy time."""
     digest: int
@@ -29,7 +31,7 @@ class CommitVote(Struct, frozen=True):
     """That the sum took, from when the first of it went out."""
 
     def row(self) -> list[int]:
-        flags = [int(self.reform), int(self.save), int(self.again)]
+        flags = [int(self.reform), int(self.save), int(self.merge), int(self.again)]
         measured = [round(self.speed * 1000), round(self.sum_seconds * 1e6)]
         return [self.step, int(self.kind), self.place, self.hold_revision, *flags, *measured, self.digest]
 
@@ -43,6 +45,8 @@ class VoteOutcome(Struct, frozen=True):
     """Somebody asks all to stop at this boundary."""
     save: bool
     """It is time for a checkpoint: at this boundary, so that all who save one save the same step."""
+    merge: bool
+    """At the next boundary all do what the aggregator's envoy proposes."""
     speeds: list[float]
     """By rank."""
     drifted: bool
@@ -72,13 +76,14 @@ def vote(gather: Gather, own: CommitVote) -> VoteOutcome:
 
 def count(own: CommitVote, rows: Sequence[Sequence[int]]) -> VoteOutcome:
     """Read the gathered rows. Pure."""
-    steps, kinds, places, held, reforms, saves, again, speeds, sums, digests = zip(*rows, strict=True)
+    steps, kinds, places, held, reforms, saves, merges, again, speeds, sums, digests = zip(*rows, strict=True)
     if set(steps) != {own.step}:
         raise GroupBroken(f"members vote on different steps: {steps}")
     return VoteOutcome(
         held=min(held),
         reform=any(reforms),
         save=any(saves),
+        merge=any(merges),
         speeds=[speed / 1000 for speed in speeds],
         drifted=len(set(digests)) > 1,
         kinds=[StepKind(kind) for kind in kinds],

@@ -63,6 +63,12 @@ class Formations:
         self.active: ActiveFormation | None = None
         """In the newest formation heard of; it may be unbuilt, or left."""
 
+    @property
+    def standing(self) -> tuple[int, int]:
+        """Rank and size of the formation, the last one where there is none."""
+        active = self.active
+        return (active.form.rank, len(active.form.members)) if active else (0, 1)
+
     # By the link's thread.
 
     def form(self, form: Form) -> None:

@@ -107,7 +107,7 @@ def enter(
     if common.cut is None:
         # Who keeps an older batch in hand cannot bring in another one.
         holders = [holder_name(s.holder) for s in standings if again or not s.in_hand]
-        common = common.share_out(form.formation, holders, form.terms.part)
+        common = common.share_out(form.formation, holders)
     return Agreement(common, [holder_name(s.holder) for s in standings], whole, factors, again)
 
 

@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgetrain.durable_files import write_durably
@@ -28,10 +28,18 @@ LOCK_SECONDS = 5.0
 class Checkpoints:
     """The checkpoints below one directory."""
 
-    def __init__(self, root: Path, worker: str, job: str = "") -> None:
-        """`job`: its uid. What another job has below `root`, or had, is none of this one's."""
-        self._root, self._job = root / job, job
+    def __init__(
+        self, root: Path, worker: str, job: str = "", restore: Callable[[Manifest], None] = lambda saved: None
+    ) -> None:
+        """`job`: its uid. What another job has below `root`, or had, is none of this one's. `restore`: gets
+        the data of one of which there is only the manifest here."""
+        self._root, self._job, self._restore = root / job, job, restore
         self._own = self._root / (worker or "alone")
+
+    @property
+    def of_the_store(self) -> Path:
+        """For what the remote store says of those that it holds."""
+        return self._root / "remote"
 
     @property
     def own(self) -> Path:
@@ -77,13 +85,18 @@ class Checkpoints:
         """
         damages: list[BadCheckpoint] = []
         found = self._of_this_job(damages)
-        for candidate in sorted(found, key=lambda m: m.path.parent != self._own):
+        for candidate in sorted(found, key=self._nearest):
             if (*candidate.place, candidate.identity) == (history, step, identity):
                 try:
+                    if not candidate.path.exists():
+                        self._restore(candidate)
                     return load(candidate), damages
                 except BadCheckpoint as damage:
                     damages.append(damage)
         return None, damages
+
+    def _nearest(self, saved: Manifest) -> tuple[bool, bool]:
+        return saved.path.parent != self._own, not saved.path.exists()
 
     def _of_this_job(self, damages: list[BadCheckpoint]) -> list[Manifest]:
         found = _manifests(self._root.glob("*/lineage-*.json"), damages)

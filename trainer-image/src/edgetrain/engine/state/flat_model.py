@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from edgetrain.engine.buckets import Buckets, cut
 from edgetrain.engine.errors import BadProgram
 
-SPEECH = "speech 8"
+SPEECH = "speech 9"
 """Of members in a formation: vectors, votes and their order on the wire. Who speaks another one is told apart
 before a byte is exchanged, since Gloo ends a process that gets more than it expects."""
 ROUNDING = 1e-5

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from edgetrain.engine.settings import Settings
 from edgetrain.engine.state.checkpoint import Checkpoints
 from edgetrain.engine.state.flat_model import FlatModel
+from edgetrain.engine.state.manifest import Manifest
+from edgetrain.engine.state.remote_copies import RemoteCopies
 from edgetrain.engine.state.saver import Saver
 from edgetrain.engine.state.snapshot import Snapshot
 from edgetrain.engine.stepping import StepEngine
@@ -24,14 +26,24 @@ class Keeping:
         send: Callable[[Message], None],
     ) -> None:
         self._worker, self._member, self._flat, self._capture = settings.worker, member, flat, capture
-        self._checkpoints = Checkpoints(settings.checkpoint_dir, settings.worker, settings.job)
+        self._checkpoints = Checkpoints(
+            settings.checkpoint_dir, settings.worker, settings.job, restore=self._restore
+        )
         self._checkpoints.clear()
-        self._saver = Saver(self._checkpoints, send)
+        self._saver = Saver(self._checkpoints, send, self._saved)
         self._send = send
+        self._aggregates = False
+        """The last that is known: it pushes, and nobody else."""
+        self._copies: RemoteCopies | None = None
+        if place := settings.remote_checkpoints:
+            self._copies = RemoteCopies(place, self._checkpoints.of_the_store, settings.address, send)
+            self._copies.look(then=self.tell_held)
 
     def at_boundary(self) -> None:
         """As the last vote asked; at the first boundary from then on whose state is finite."""
         member = self._member
+        if active := member.formations.active:
+            self._aggregates = active.form.aggregator == self._worker
         if member.save_due and not self._saves():
             member.save_due = False
             self._saver.excuse()
@@ -50,6 +62,8 @@ class Keeping:
     def at_stop(self) -> None:
         """By every member: nobody knows which of the nodes will be there to go on."""
         self._now(self._member.replica.in_sync)
+        if self._copies:
+            self._copies.flush()
 
     def _now(self, wanted: bool) -> None:
         self._saver.wait()
@@ -63,6 +77,9 @@ class Keeping:
     def find(self, resume: Resume) -> Snapshot | None:
         """That very checkpoint. What is damaged is told, and what is not here to whoever counted on it."""
         snapshot, damages = self._checkpoints.find(resume.history, resume.step, resume.digest)
+        if snapshot is None and self._copies:
+            self._copies.wait_until_seen()
+            snapshot, damages = self._checkpoints.find(resume.history, resume.step, resume.digest)
         for damage in damages:
             self._saver.warn(damage.reason, str(damage))
         if snapshot is None:
@@ -74,6 +91,14 @@ class Keeping:
         held = [m for m in self._checkpoints.held() if (*m.place, m.identity) != but]
         told = [Checkpointed(m.history, m.step, m.identity, str(m.path)) for m in held]
         self._send(HeldCheckpoints(told))
+
+    def _saved(self, saved: Manifest) -> None:
+        if self._copies and self._aggregates:
+            self._copies.push(saved)
+
+    def _restore(self, saved: Manifest) -> None:
+        if self._copies:
+            self._copies.restore(saved)
 
     def _saves(self) -> bool:
         """Whether this member is one of those that write checkpoints: two, so that one may be lost."""

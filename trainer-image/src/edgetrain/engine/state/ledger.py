@@ -7,9 +7,10 @@ from typing import Self
 import msgspec
 from msgspec.structs import replace
 
-from edgetrain.data import BatchPartition, SamplerState, cut, step_for_all
-from edgetrain.data_part import WHOLE, DataPart
+from edgetrain.data import BatchPartition, Block, SamplerState, cut, split, step_for_all
 from edgetrain.link import FormationId
+from edgetrain.rounds.blocks import first, joined
+from edgetrain.rounds.group_work import GroupWork
 from edgetrain.shares import equal, follow_speeds
 
 
@@ -34,6 +35,8 @@ class Ledger(msgspec.Struct, frozen=True):
     """The step after the last committed one, once a formation has shared it out."""
     cut_in: FormationId | None = None
     """The formation that shared out `cut`."""
+    work: GroupWork | None = None
+    """Where the group is in rounds with others, which says what it trains on; None where it is in none."""
     finishing: bool = False
     """The job ends early: no further epoch begins. From the first committed step on in which any member had
     been told so, for good."""
@@ -43,7 +46,13 @@ class Ledger(msgspec.Struct, frozen=True):
         """Whether all epochs are done."""
         return self.record.over(self.epochs)
 
-    def share_out(self, formation: FormationId, holders: Collection[str], part: DataPart = WHOLE) -> Self:
+    @property
+    def idle(self) -> bool:
+        """In rounds, it has nothing to train on for now. Of data of a worker's own the record does not tell,
+        see `Over`."""
+        return not (self.common or self.over or (self.work and self.work.untrained))
+
+    def share_out(self, formation: FormationId, holders: Collection[str]) -> Self:
         """Cut the next step's batch for these holders, unless all is trained.
 
         Who is new gets the mean of the others. For nobody, where all still have an older batch in hand:
@@ -59,7 +68,18 @@ class Ledger(msgspec.Struct, frozen=True):
         known = [self.weights[name] for name in holders if name in self.weights]
         mean = sum(known) / len(known) if known else 1.0
         weights = {name: self.weights.get(name, mean) for name in holders}
-        return replace(self, cut=cut(self.record, self.batch, weights, part), cut_in=formation)
+        if self.work:
+            return self._leased_out(self.work, formation, weights)
+        return replace(self, cut=cut(self.record, self.batch, weights), cut_in=formation)
+
+    def ended(self) -> Self:
+        """With nothing left to train on in any epoch."""
+        return replace(self.at_rest(), record=self.record.in_epoch(self.epochs))
+
+    def part_done(self, epochs: int) -> float:
+        """Of the run's samples, 0 to 1."""
+        shared = self.work is not None and not self.common
+        return self.work.merged / self.work.total if self.work and shared else self.record.part_done(epochs)
 
     def in_epoch(self, epoch: int) -> Self:
         """For a program that is in this epoch: what it has left of one before is left out."""
@@ -84,21 +104,21 @@ class Ledger(msgspec.Struct, frozen=True):
         """The step in hand without those who hold their part no more."""
         if self.cut is None:
             return self
-        kept = self.cut.kept_by(holders)
-        if self.common:
-            # Nobody else can train on what was its own.
+        kept, elsewhere = self.cut.kept_by(holders), self.common or self.work is not None
+        if elsewhere:
+            # Nobody else can train on what was its own; and what is leased stays so until it is trained on.
             kept = replace(kept, after=self.cut.after)
         returned = self.returned + (0 if self.common else self.cut.samples - kept.samples)
         if not kept.samples:
             # Nobody holds any of it: a step without a gradient would only move momenta.
-            record = self.record if self.common else kept.after
+            record = self.record if elsewhere else kept.after
             return replace(self, record=record, returned=returned, cut=None, cut_in=None)
         return replace(self, cut=kept, returned=returned)
 
     def adds_a_step(self, before: Self) -> bool:
         """Whether the step in hand is the last of its epoch and, unlike `before`, leaves samples to another
         one."""
-        if self.cut is None or before.cut is None or self.cut.samples == before.cut.samples:
+        if self.work or self.cut is None or before.cut is None or self.cut.samples == before.cut.samples:
             return False
         return bool(self.cut.after.left) and self.cut.after.cursor == self.cut.after.block.stop
 
@@ -111,8 +131,10 @@ class Ledger(msgspec.Struct, frozen=True):
         since = self.not_finite_since
         if self.cut.samples:
             since = None if math.isfinite(loss) else since or step
-        after = self.cut.after
-        return replace(self, record=after, samples=done, not_finite_since=since, cut=None, cut_in=None)
+        after, work = self.cut.after, self.work.stepped(self._trained(self.cut)) if self.work else None
+        return replace(
+            self, record=after, samples=done, not_finite_since=since, work=work, cut=None, cut_in=None
+        )
 
     def told_to_finish(self) -> Self:
         """With no epoch after this one."""
@@ -130,12 +152,36 @@ class Ledger(msgspec.Struct, frozen=True):
         """Epoch and positions of this holder's parts of the steps after the one in hand, should nothing
         change."""
         cut_last = self.cut
-        if self.common or cut_last is None or holder not in cut_last.slices:
+        if self.common or self.work or cut_last is None or holder not in cut_last.slices:
             return
         weights = {name: self.weights.get(name, 1.0 / len(cut_last.slices)) for name in cut_last.slices}
         while not cut_last.after.over(self.epochs):
             cut_last = cut(cut_last.after, self.batch, weights)
             yield cut_last.epoch, cut_last.slices[holder]
+
+    def merged(self, work: GroupWork) -> Self:
+        """Once the group is there, by the log of rounds."""
+        after = replace(self.at_rest(), work=work)
+        return after.ended() if work.over else after
+
+    def _leased_out(self, work: GroupWork, formation: FormationId, weights: Mapping[str, float]) -> Self:
+        """As `share_out`. Positions are counted from the start of the epoch of the first of them."""
+        if not (blocks := first(work.untrained, self.batch)):
+            return self.at_rest()
+        samples = self.record.samples
+        record = self.record.in_epoch(max(self.record.epoch, blocks[0].start // samples))
+        start = record.epoch * samples
+        positions = tuple(place - start for block in blocks for place in range(*block))
+        part = BatchPartition(record.epoch, split(positions, weights), record)
+        return replace(self, record=record, cut=part, cut_in=formation)
+
+    def _trained(self, part: BatchPartition) -> tuple[Block, ...]:
+        """Of what groups lease: nothing, where data are its own."""
+        if self.common:
+            return ()
+        start = part.epoch * self.record.samples
+        positions = (start + place for places in part.slices.values() for place in places)
+        return joined(Block(place, place + 1) for place in positions)
 
     def to_json(self) -> bytes:
         return msgspec.json.encode(self)

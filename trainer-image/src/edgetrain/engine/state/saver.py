@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from edgetrain.engine.state.checkpoint import Checkpoints
+from edgetrain.engine.state.manifest import Manifest
 from edgetrain.engine.state.snapshot import Snapshot
 from edgetrain.link import Checkpointed, Mended, Message, Position, Warned
 
@@ -13,8 +14,14 @@ NOT_SAVED = "CheckpointNotSaved"
 class Saver:
     """One write at a time, on a thread of its own."""
 
-    def __init__(self, checkpoints: Checkpoints, send: Callable[[Message], None]) -> None:
-        self._checkpoints, self._send = checkpoints, send
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        send: Callable[[Message], None],
+        then: Callable[[Manifest], None] = lambda saved: None,
+    ) -> None:
+        """`then` is called with each that was written."""
+        self._checkpoints, self._send, self._then = checkpoints, send, then
         self._writing: threading.Thread | None = None
         self._warned: set[str] = set()
         self.saved: Position | None = None
@@ -39,6 +46,7 @@ class Saver:
         self.saved = position
         self._send(Checkpointed(saved.history, saved.step, saved.identity, str(saved.path)))
         self.excuse()
+        self._then(saved)
 
     def warn(self, reason: str, error: str) -> None:
         """It holds until the next good checkpoint."""

@@ -23,8 +23,9 @@ from edgetrain.link import FormationId, Position
 from edgetrain_protocol.history import history_from
 
 FORMAT = 1
-SESSIONS_OWN = 3
+SESSIONS_OWN = 4
 """Objects that a session adds to those of its program."""
+OWN_BEFORE_ROUNDS = 3
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -49,6 +50,8 @@ class Snapshot:
     """In a checkpoint, as `Carried` has it; a newcomer gets nothing of it."""
     place: Place | None = None
     """Where in its loops the program was; None of older versions."""
+    own: int = SESSIONS_OWN
+    """So many of the objects are the session's own, the last ones."""
 
     @property
     def identity(self) -> str:
@@ -81,8 +84,8 @@ def restore(snapshot: Snapshot, objects: Sequence[Stateful]) -> None:
     Raises:
         BadState: the objects are not those that were captured.
     """
-    # The last ones are the session's own, of which older versions had none.
-    states = [*snapshot.objects, *({} for _ in range(SESSIONS_OWN if snapshot.place is None else 0))]
+    # Older versions had fewer of their own.
+    states = [*snapshot.objects, *({} for _ in range(SESSIONS_OWN - snapshot.own))]
     if len(objects) != len(states):
         raise BadState(
             f"the state is of {len(states) - SESSIONS_OWN} objects, and this program has given "
@@ -127,6 +130,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "random": snapshot.random,
         "carried": snapshot.carried,
         "place": snapshot.place.to_document() if snapshot.place else {},
+        "own": snapshot.own,
     }
     out = io.BytesIO()
     torch.save(document, out)
@@ -155,6 +159,7 @@ def decode(data: bytes) -> Snapshot:
             # What older versions have written has none.
             carried=document.get("carried", {}),
             place=Place.from_document(document.get("place", {})),
+            own=document.get("own", OWN_BEFORE_ROUNDS if document.get("place") else 0),
         )
     except BadState:
         raise

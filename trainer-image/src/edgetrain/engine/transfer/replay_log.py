@@ -22,7 +22,8 @@ class Entry(Struct, frozen=True):
     step: int
     formation: FormationId
     total: torch.Tensor
-    """The reduced vector as `FlatModel.unpack` takes it; of a step of numbers, the bytes of all rows."""
+    """The reduced vector as `FlatModel.unpack` takes it; of a step of numbers, the bytes of all rows; of one
+    that merges, the version that is applied, if one is."""
     ledger: Ledger
     """After the step."""
     kind: StepKind = StepKind.BATCH
@@ -63,7 +64,7 @@ class ReplayLog:
 
     def _forget(self, entry: Entry) -> None:
         self._bytes -= entry.bytes
-        if not self._readers and entry.kind is not StepKind.NUMBERS:
+        if not self._readers and entry.kind in (StepKind.BATCH, StepKind.AGAIN):
             self._spare = entry.total
 
     def clear(self) -> None:

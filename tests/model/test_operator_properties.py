@@ -184,7 +184,9 @@ def replace_revision(now: object, then: object) -> object:
     return then.model_copy(update={"revision": now.revision})  # type: ignore[attr-defined]
 
 
-QUICK = settings(max_examples=30, stateful_step_count=20, suppress_health_check=list(HealthCheck))
+QUICK = settings(
+    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TestHistories = Histories.TestCase
 TestHistories.settings = QUICK
 TestDarkness = Darkness.TestCase

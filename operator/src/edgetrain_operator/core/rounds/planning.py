@@ -1,0 +1,152 @@
+"""Who holds the log of rounds, and which groups take part: the part of the plan that says so.
+
+A holder is a disk: that of a worker's pod, in one lineage. Once named it stays for as long as the pod is
+there, whatever others' links are: a log moves by entries, each of which takes a majority of who holds it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from edgetrain_operator.core.context import DecisionContext
+from edgetrain_operator.core.council import SOME_GROUPS, how_many
+from edgetrain_operator.core.grouping import in_rounds
+from edgetrain_operator.core.groups.election import MEASURING_SECONDS
+from edgetrain_operator.core.naming import holder_name
+from edgetrain_operator.core.stored_rounds import RoundsRecord
+from edgetrain_protocol.names import SITE_LABEL
+from edgetrain_protocol.plan import Holder, Member, Rounds
+
+
+def plan_rounds(scene: DecisionContext, known: RoundsRecord, members: Sequence[Member]) -> Rounds | None:
+    """The next plan's. None where each group trains a model of its own, and before anybody could hold a log.
+
+    Args:
+        known: what was heard of the log, up to now.
+        members: of the next plan, over all groups.
+    """
+    if not in_rounds(scene.seen.job.spec):
+        return None
+    before = _before(scene)
+    groups = _groups(scene, before, members)
+    left = _left(scene, before.holders if before else ())
+    line = _filled(scene, known, left, members, _size(groups))
+    if not line:
+        # Nobody is left whom another could be named in place of: it stays as it is.
+        return before.model_copy(update={"groups": groups}) if before else None
+    return Rounds(
+        local_steps=scene.seen.job.spec.strategy.local_steps,
+        holders=line,
+        founder=_founder(scene, known, before, line),
+        groups=groups,
+    )
+
+
+def _before(scene: DecisionContext) -> Rounds | None:
+    return scene.plan.rounds if scene.plan else None
+
+
+def _groups(
+    scene: DecisionContext, before: Rounds | None, members: Sequence[Member]
+) -> dict[str, tuple[str, ...]]:
+    """Workers that are members or were, whose nodes have a place in the job: also while a pod is being
+    replaced there, or is silent. Who never was one holds nobody up at the end."""
+    known = {member.worker for member in members}.union(*(before.groups.values() if before else ()))
+    found: dict[str, tuple[str, ...]] = {}
+    for worker, record in sorted(scene.records.items()):
+        wanted = worker in known and record.node in scene.placement.wanted
+        if wanted and not scene.given_up(worker):
+            found[record.group] = (*found.get(record.group, ()), worker)
+    return found
+
+
+def _size(groups: Mapping[str, Sequence[str]]) -> int:
+    """How many are to hold the log. Where two sites have three workers between them, three can hold it."""
+    return how_many(max(len(groups), min(sum(map(len, groups.values())), SOME_GROUPS)))
+
+
+def _left(scene: DecisionContext, before: Sequence[Holder]) -> list[Holder]:
+    """Who stays, as it was. There may be more than are called for: nobody leaves for want of groups."""
+    return [_refreshed(scene, holder) for holder in before if not scene.over(holder.worker, holder.pod_uid)]
+
+
+def _filled(
+    scene: DecisionContext,
+    known: RoundsRecord,
+    left: Sequence[Holder],
+    members: Sequence[Member],
+    size: int,
+) -> tuple[Holder, ...]:
+    """Behind those who are left, whoever is best placed of the others: across sites first, then by bandwidth.
+    One has to be there at once; for the rest, where there is a choice, measurements are waited for."""
+    line, taken = list(left), {holder.worker for holder in left}
+    free = {m.worker: m.pod_uid for m in members if m.worker not in taken and _can_hold(scene, m)}
+    if len(free) > size - len(line) and not _measured(scene, known, free):
+        size = min(size, 1)
+    while len(line) < size and free:
+        best = _best(scene, [holder.worker for holder in line], free)
+        pod_uid = free.pop(best)
+        name = holder_name(best, pod_uid, scene.lineage)
+        line.append(Holder(name=name, worker=best, pod_uid=pod_uid, **_address(scene, best)))
+    return tuple(line)
+
+
+def _best(scene: DecisionContext, beside: Sequence[str], free: Collection[str]) -> str:
+    sites = [_site(scene, worker) for worker in beside]
+    order = {w: (sites.count(_site(scene, w)), -_rate(scene, w), scene.node_of(w)) for w in free}
+    return min(order, key=lambda worker: order[worker])
+
+
+def _measured(scene: DecisionContext, known: RoundsRecord, free: Collection[str]) -> bool:
+    """Whether all links are, or have had their time: one that its own traffic fills may never be."""
+    rates = scene.seen.rates
+    complete = all(worker in rates and rates[worker].confirmed for worker in free)
+    return complete or scene.now >= known.since + MEASURING_SECONDS
+
+
+def _founder(
+    scene: DecisionContext, known: RoundsRecord, before: Rounds | None, line: Sequence[Holder]
+) -> str:
+    """Who begins the log. Named once: two of them would begin two. Another is, where the disk of the first is
+    gone and all whom it could have told of a log say that it has not. Empty where there is a log already, and
+    no plan is left that says who began it."""
+    first = line[0].name
+    if known.begun:
+        return before.founder if before else ""
+    if before is None:
+        return first
+    there = {holder.name: holder.worker for holder in line}
+    if before.founder in there:
+        return before.founder
+    told = [holder.worker for holder in before.holders if holder.name in there]
+    return first if all(scene.reports.heard(worker) for worker in told) else before.founder
+
+
+def _can_hold(scene: DecisionContext, member: Member) -> bool:
+    """Whether this pod may be named now: it is there to stay, and heard."""
+    pod, record = scene.pods.get(member.pod_uid), scene.records.get(member.worker)
+    present = record is not None and record.pod_uid == member.pod_uid
+    return pod is not None and pod.living and present and scene.reports.heard(member.worker)
+
+
+def _refreshed(scene: DecisionContext, holder: Holder) -> Holder:
+    """With its present address: a pod's IP changes when its node starts again."""
+    record = scene.records.get(holder.worker)
+    present = record is not None and record.pod_uid == holder.pod_uid
+    return holder.model_copy(update=_address(scene, holder.worker)) if present else holder
+
+
+def _address(scene: DecisionContext, worker: str) -> dict[str, Any]:
+    """Where its present pod is asked, as it said last."""
+    stamped = scene.reports.report(worker)
+    return {"address": stamped.head.address, "port": stamped.head.rounds_port} if stamped else {}
+
+
+def _site(scene: DecisionContext, worker: str) -> str:
+    record = scene.records.get(worker)
+    node = scene.seen.nodes.get(record.node) if record else None
+    return node.labels.get(SITE_LABEL, "") if node else ""
+
+
+def _rate(scene: DecisionContext, worker: str) -> float:
+    rate = scene.seen.rates.get(worker)
+    return rate.bits_per_second if rate else 0.0

@@ -1,0 +1,1 @@
+"""What a job comes to by the runtime that it names."""

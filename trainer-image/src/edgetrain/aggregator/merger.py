@@ -1,0 +1,63 @@
+"""Makes what is added to a version from the updates of a round, beside the thread that decides.
+
+Meanwhile no entry is written, so that it is made for as many groups as are on the books.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgetrain.aggregator.staging import Staging
+from edgetrain.aggregator.vectors import VectorFiles, digest_of, mean_of
+from edgetrain.payload.codec import Floats
+from edgetrain.rounds.entries import Contribution, UpdateKey
+
+
+@dataclass(frozen=True)
+class Made:
+    term: int
+    keys: tuple[UpdateKey, ...]
+    merged: Floats
+    digest: str
+    """Its file survives a power cut."""
+
+
+class Merger:
+    """Its methods are for one thread, beside which it has one of its own at a time."""
+
+    def __init__(self, staging: Staging, files: VectorFiles, wake: Callable[[], None]) -> None:
+        self._staging, self._files, self._wake = staging, files, wake
+        self._outcome: Made | OSError | None = None
+        self.busy = False
+
+    def begin(
+        self, term: int, keys: tuple[UpdateKey, ...], updates: Sequence[Contribution], groups: int
+    ) -> None:
+        """`wake` is called once it is made."""
+        vectors = self._staging.vectors(updates)
+        self.busy = True
+        arguments = (term, keys, vectors, groups)
+        threading.Thread(target=self._make, args=arguments, name="merger", daemon=True).start()
+
+    def made(self, term: int) -> Made | None:
+        """It stays until it is written, or the term is over. Raises OSError: there was no room for it, and it
+        is to be made again."""
+        outcome = self._outcome
+        if isinstance(outcome, OSError):
+            self._outcome = None
+            raise outcome
+        return outcome if outcome is not None and outcome.term == term else None
+
+    def written(self) -> None:
+        self._outcome = None
+
+    def _make(self, term: int, keys: tuple[UpdateKey, ...], vectors: list[Floats], groups: int) -> None:
+        merged = mean_of(vectors, groups, len(vectors[0]))
+        digest = digest_of(merged)
+        try:
+            self._files.keep(merged, digest)
+            self._outcome = Made(term, keys, merged, digest)
+        except OSError as error:
+            self._outcome = error
+        self.busy = False
+        self._wake()

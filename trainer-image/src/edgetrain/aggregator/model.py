@@ -1,0 +1,118 @@
+"""The newest version of the model, and what it is made from again after a restart.
+
+A vector file has some version whole, and one file each what later versions add; `model.json` says which.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from msgspec import Struct
+
+from edgetrain.aggregator.documents import BadDocument, decode, encode
+from edgetrain.aggregator.vectors import BadVector, VectorFiles, digest_of
+from edgetrain.durable_files import write_durably
+from edgetrain.payload.codec import Floats
+from edgetrain.rounds.entries import Merge
+
+WINDOW = 8
+"""Versions whose merged updates are kept, at least: for groups that lack a few. Others get one whole."""
+MOST_MISSING = 4
+"""Merged updates that are fetched one by one. Who gives them may not have older ones any more, and a whole
+version comes sooner."""
+
+
+class Layout(Struct, frozen=True):
+    """What all groups have to agree on before they share a model."""
+
+    numbers: int
+    """Of its parameters: so long is the vector."""
+    digest: str
+    """Of their names, shapes and order, and whatever else has to be the same."""
+
+
+class Founding(Struct, frozen=True):
+    """What the first group of a job says: it is that of all."""
+
+    layout: Layout
+    samples: int
+    """Of an epoch; 0 where each group has data of its own."""
+    epochs: int
+    digest: str
+    """Of version 0."""
+
+
+class WholeVersion(Struct, frozen=True):
+    """What `model.json` says."""
+
+    founding: Founding
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Model:
+    founding: Founding
+    version: int
+    vector: Floats
+    """Never changed in place: others are reading it."""
+
+    def after(self, merge: Merge, merged: Floats) -> Self:
+        """The version that this entry makes, by one addition: the same bytes for all who make it."""
+        return replace(self, version=merge.version, vector=np.add(self.vector, merged))
+
+
+class ModelFiles:
+    """Of one thread."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises OSError: there can be none."""
+        self._document = directory / "model.json"
+        self.vectors = VectorFiles(directory / "vectors")
+        self._whole: WholeVersion | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a version."""
+        return self._document.exists()
+
+    def keep_whole(self, model: Model) -> None:
+        """It survives a power cut from here on. Raises OSError: there is no room for it; what was kept before
+        still is."""
+        whole = WholeVersion(model.founding, model.version, digest_of(model.vector))
+        self.vectors.keep(model.vector, whole.digest)
+        write_durably(self._document, encode(whole))
+        self._whole = whole
+
+    def read(self, merges: Iterable[Merge]) -> Model:
+        """The version that the last of these made: all that the log still has.
+
+        Raises:
+            BadVector: what it is made from is not all here, or is damaged.
+        """
+        try:
+            whole = self._whole = decode(self._document.read_bytes(), WholeVersion)
+        except (OSError, BadDocument) as error:
+            raise BadVector(f"{self._document} cannot be read: {error}") from error
+        numbers = whole.founding.layout.numbers
+        model = Model(whole.founding, whole.version, self.vectors.read(whole.digest, numbers))
+        for merge in merges:
+            if merge.version > model.version:
+                model = model.after(merge, self.vectors.read(merge.digest, numbers))
+        return model
+
+    def tidy(self, model: Model, merges: Iterable[Merge]) -> None:
+        """Once the versions after the whole one have become many: have a newer one whole, and forget what
+        nobody needs any more. `merges`: all of the log, those included that are not committed.
+
+        Raises:
+            OSError: there is no room for it; what was kept before still is.
+        """
+        assert self._whole is not None
+        if model.version - self._whole.version < 2 * WINDOW:
+            return
+        self.keep_whole(model)
+        recent = {merge.digest for merge in merges if merge.version > model.version - WINDOW}
+        self.vectors.keep_only(recent | {self._whole.digest})

@@ -1,0 +1,3 @@
+from edgetrain.remote.main import main
+
+main()
