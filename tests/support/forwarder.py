@@ -61,7 +61,7 @@ class Forwarder:
                     threading.Thread(target=self._pump, args=(one, other, one is far), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
-        with suppress(OSError):
+        try:
             while data := source.recv(16384 if self._pace(back) else 65536):
                 self._flows.wait()
                 if pace := self._pace(back):
@@ -73,6 +73,8 @@ class Forwarder:
                     self.break_at = None
                     self.end_all()
             sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._ended.add(source)
         if source in self._ended:
             # By its own thread. Who still writes to it hears so: what is only shut down takes more, unread.
             source.close()

@@ -3,9 +3,12 @@
 Each position adds one part in as many groups as there are to its own number: the last version says it all.
 """
 
+import contextlib
+import http.client
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,9 @@ import pytest
 from msgspec import structs
 
 from benchmarks.waiting import wait_for
+from edgetrain.aggregator import paths
 from edgetrain.aggregator.client import HolderAway, HolderClient, HolderRefuses
+from edgetrain.aggregator.documents import encode
 from edgetrain.aggregator.model import WINDOW, Founding, Layout
 from edgetrain.aggregator.seat import Shown
 from edgetrain.aggregator.vectors import digest_of
@@ -160,6 +165,40 @@ def test_what_is_pushed_after_a_break_goes_on_where_it_broke_off(tmp_path: Path)
             before, link.forth_bytes_per_second = link.carried_forth, None
             pushing.push(update, work)
         assert 0 < link.carried_forth - before < 0.95 * 4 * size
+
+
+def test_what_comes_late_by_a_connection_that_was_given_up_is_not_taken(tmp_path: Path) -> None:
+    size = 1_000_000
+    work = np.ones(size, np.float32)
+    data = work.view(np.uint8).data
+    with rounds_bed(tmp_path) as bed, bed.client() as asked, dialled(bed, tmp_path) as old:
+        lease = joined(asked, size, Want(100, 100))
+        update = Contribution(UpdateKey(A, 1), digest_of(work), 0, lease.blocks, 1)
+        headers = {paths.DOCUMENT: encode(update).decode()}
+        old.putrequest("PUT", paths.UPDATES)
+        for name, value in {**headers, paths.BEGIN: "0", "Content-Length": str(len(data))}.items():
+            old.putheader(name, value)
+        old.endheaders(data[: len(data) // 2])
+
+        def come() -> int:
+            with dialled(bed, tmp_path) as new:
+                new.request("GET", paths.UPDATES, headers=headers)
+                return int(new.getresponse().headers[paths.COME])
+
+        there = come()
+        with contextlib.suppress(OSError):
+            old.send(data[len(data) // 2 :])
+        assert come() == there < len(data)
+
+
+@contextlib.contextmanager
+def dialled(bed: RoundsBed, directory: Path) -> Iterator[http.client.HTTPConnection]:
+    """A connection to the holder of which a part of a request may be sent."""
+    with socket.create_connection(("127.0.0.1", bed.ports["h1"]), 20.0) as plain:
+        connection = http.client.HTTPConnection("127.0.0.1")
+        connection.sock = credentials(directory, "w").dial(plain, "h1")
+    with contextlib.closing(connection):
+        yield connection
 
 
 def test_what_is_fetched_after_a_break_goes_on_where_it_broke_off(tmp_path: Path) -> None:

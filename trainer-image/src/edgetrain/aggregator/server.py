@@ -155,7 +155,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _come(self) -> None:
         incoming = self._incoming()
-        self._say(b"", come=incoming.bytes if incoming.accepted else incoming.come)
+        # Who asks pushes from there on: what is still on its way in an older connection must not come between.
+        with incoming.filled_by(self.connection):
+            come = incoming.bytes if incoming.accepted else incoming.come
+        self._say(b"", come=come)
 
     def _update(self) -> None:
         incoming = self._incoming()
