@@ -12,6 +12,7 @@ import pytest
 from benchmarks.waiting import wait_for
 from edgetrain.rundir import FINISHING_FILE
 from edgetrain_local.ports import free_ports
+from edgetrain_operator.core.containers import BEFORE_STOP
 from edgetrain_protocol.names import Env
 from tests.support.identities import write_identity
 
@@ -69,3 +70,40 @@ def test_a_program_that_hangs_is_killed_before_its_pods_grace_is_over(tmp_path: 
             assert 3 <= time.monotonic() - told < 6
         finally:
             started.kill()
+
+
+SLOW_TO_HEAR = """
+import signal, sys, time
+time.sleep(2)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+time.sleep(60)
+"""
+
+
+def test_a_containers_first_process_is_told_to_end_once_it_can_hear() -> None:
+    """By the hook that kubelets run before; without it this signal is nothing to it."""
+    contained = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        sys.executable,
+        "-c",
+        SLOW_TO_HEAR,
+    ]
+    with subprocess.Popen(contained) as container:
+        try:
+            first = wait_for(lambda: child_of(container.pid), 10, "the container's first process")
+            inside = ["nsenter", "--target", str(first), "--pid", "--mount"]
+            command = BEFORE_STOP["preStop"]["exec"]["command"]
+            subprocess.run([*inside, sys.executable, *command[1:]], check=True, timeout=20)
+            os.kill(first, signal.SIGTERM)
+            assert container.wait(10) == 7
+        finally:
+            container.kill()
+
+
+def child_of(pid: int) -> int:
+    """The one that it has; 0 before."""
+    return int((Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or [0])[0])

@@ -18,6 +18,18 @@ PROFILER_RESOURCES = {"requests": {"cpu": "10m", MEMORY: "64Mi"}, "limits": {MEM
 
 Container = dict[str, Any]
 
+_UNTIL_IT_HEARS = """
+import time
+for _ in range(100):
+    status = dict(line.split(":", 1) for line in open("/proc/1/status"))
+    if int(status["SigCgt"], 16) >> 14 & 1:
+        break
+    time.sleep(0.1)
+"""
+"""Until the container's first process has a handler for SIGTERM (15). A signal without one is nothing to it,
+and the kubelet sends one alone: a pod that was deleted as it started kept its node for its grace period."""
+BEFORE_STOP = {"preStop": {"exec": {"command": ["python", "-I", "-S", "-c", _UNTIL_IT_HEARS]}}}
+
 
 def image_of(job: Job, node: NodeView | None, defaults: Defaults) -> str:
     """By name alone: of a manifest list, the node's own runtime takes what is built for it."""
@@ -37,6 +49,7 @@ def trainer(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Conta
     return {
         **_container(names.TRAINER_CONTAINER, image_of(job, node, defaults), defaults),
         **_host_ports(job, attempt),
+        "lifecycle": BEFORE_STOP,
         "command": ["python", "-m", "edgetrain.supervisor", "--", *command_of(job)],
         "env": merged(own_env(job, node, attempt, defaults), defaults, user_env),
         "volumeMounts": volumes.trainer_mounts(job),
@@ -54,6 +67,7 @@ def profiler(job: Job, node: NodeView, attempt: int, defaults: Defaults) -> Cont
         # Not the SDK's way but the same image: an edge node fetches one.
         **_container(names.PROFILER_CONTAINER, image_of(job, node, defaults), defaults),
         "restartPolicy": "Always",
+        "lifecycle": BEFORE_STOP,
         # By this name a Prometheus on site finds it, whatever its number.
         "ports": [{"name": names.METRICS_PORT_NAME, "containerPort": ports(job, attempt)[Env.PROFILER_PORT]}],
         "command": ["python", "-m", "edgetrain.profiler"],
