@@ -8,7 +8,8 @@ import pytest
 from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.names import SITE_LABEL
-from edgetrain_protocol.report import HolderPart, RoundsPart, TrainerState
+from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.rounds_report import HolderPart, RoundsPart
 from tests.support.apiserver import ApiServer
 from tests.support.objects import drop_nodes, get, items, job, make_node
 from tests.support.replicas import DEFAULTS, condition, pod_on, settle

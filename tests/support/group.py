@@ -35,10 +35,25 @@ class Worker:
     rounds_port: int
     directory: Path
     process: subprocess.Popen[bytes] | None = None
+    pods: int = 1
+    """That it has had, the present one included."""
+
+    @property
+    def pod_uid(self) -> str:
+        return f"pod-{self.name}{self._of_the_pod}"
+
+    @property
+    def state(self) -> Path:
+        """Its pod's own disk."""
+        return self.directory / f"state{self._of_the_pod}"
 
     @property
     def identity(self) -> Path:
-        return self.directory / "identity"
+        return self.directory / f"identity{self._of_the_pod}"
+
+    @property
+    def _of_the_pod(self) -> str:
+        return f"-{self.pods}" if self.pods > 1 else ""
 
     @property
     def log(self) -> Path:
@@ -111,7 +126,7 @@ class LocalGroup:
             Member(
                 worker=w.name,
                 node=w.name,
-                pod_uid=f"pod-{w.name}",
+                pod_uid=w.pod_uid,
                 address=w.address,
                 control_port=w.control_port,
                 state_port=w.state_port,
@@ -120,7 +135,7 @@ class LocalGroup:
             for w in chosen
         )
         group = Group(name="all", members=planned, succession=line, reduction=reduction, payload=payload)
-        founders = tuple(f"{w.name}/pod-{w.name}" for w in (chosen if "rounds" in changes else self.workers))
+        founders = tuple(f"{w.name}/{w.pod_uid}" for w in (chosen if "rounds" in changes else self.workers))
         fields = {"job_uid": JOB, "lineage": 1, "phase": Phase.TRAIN, "founders": founders, **changes}
         return Plan(revision=revision, groups=(group,), **fields)
 
@@ -136,7 +151,7 @@ class LocalGroup:
         """These workers hold the log of these groups; each worker is one by itself where none are given."""
         line = [self.workers[i] for i in holders]
         places = (
-            Holder(name=w.name, worker=w.name, pod_uid=f"pod-{w.name}", address=w.address, port=w.rounds_port)
+            Holder(name=w.name, worker=w.name, pod_uid=w.pod_uid, address=w.address, port=w.rounds_port)
             for w in line
         )
         names = groups or {w.name: [i] for i, w in enumerate(self.workers)}
@@ -156,13 +171,13 @@ class LocalGroup:
 
     def start_one(self, worker: Worker, **env: str) -> None:
         if not worker.identity.exists():
-            write_identity(worker.identity, worker.name)
+            write_identity(worker.identity, worker.name, worker.pod_uid)
         environment = {
             **os.environ,
             "EDGETRAIN_WORKER": worker.name,
             "EDGETRAIN_NODE": worker.name,
             "EDGETRAIN_POD": worker.name,
-            "EDGETRAIN_POD_UID": f"pod-{worker.name}",
+            "EDGETRAIN_POD_UID": worker.pod_uid,
             "EDGETRAIN_POD_IP": worker.address,
             "EDGETRAIN_CONTROL_PORT": str(worker.control_port),
             "EDGETRAIN_STATE_PORT": str(worker.state_port),
@@ -171,7 +186,7 @@ class LocalGroup:
             "EDGETRAIN_JOB_UID": JOB,
             "EDGETRAIN_IDENTITY_DIR": str(worker.identity),
             "EDGETRAIN_CA_FILE": str(worker.identity / "authorities.crt"),
-            "EDGETRAIN_STATE_DIR": str(worker.directory / "state"),
+            "EDGETRAIN_STATE_DIR": str(worker.state),
             "EDGETRAIN_RUN_DIR": str(worker.directory / "run"),
             "EDGETRAIN_CHECKPOINT_DIR": str(worker.directory / "checkpoint"),
             "EDGETRAIN_MODEL_DIR": str(worker.directory / "model"),
@@ -207,6 +222,12 @@ class LocalGroup:
         assert process is not None
         process.kill()
         process.wait()
+
+    def replace_pods(self, *indexes: int) -> None:
+        """Those that there are end at once. The next ones, yet to be started, find their volumes alone."""
+        for i in indexes or range(self.size):
+            self.kill_supervisor(i)
+            self.workers[i].pods += 1
 
     def signal_pod(self, index: int, number: signal.Signals) -> None:
         """The supervisor and its trainer, as a stopped machine would."""

@@ -10,12 +10,12 @@ from edgetrain_protocol.report import (
     Checkpoint,
     Formation,
     NodePart,
-    RoundsPart,
     Totals,
     Traffic,
     TrainerState,
     TrainingPart,
 )
+from edgetrain_protocol.rounds_report import RoundsPart
 from edgetrain_protocol.series import PHASES, SCOPES
 from edgetrain_protocol.status import Condition, JobProgress, JobStatus, WorkerCounts
 from tests.support.fleet import plan, report

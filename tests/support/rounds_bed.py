@@ -96,7 +96,8 @@ class RoundsBed:
 
     def start_holder(self, name: str = "h1") -> None:
         """Continues from its directory, at the port that it had."""
-        where = ["--port", str(self.ports[name]), "--directory", str(self._kept_in(name))]
+        where = ["--directory", str(self._kept_in(name)), "--log", str(self._log_of(name))]
+        where += ["--port", str(self.ports[name])]
         holder = self._start(name, ["-m", "edgetrain.aggregator", "--name", name, *where])
         listening = f"listens on port {self.ports[name]}"
         before = holder.words.read_text().count(listening)
@@ -186,7 +187,7 @@ class RoundsBed:
 
     def kept(self, name: str = "h1") -> Shown:
         """What a holder, which has ended, has on its disk."""
-        seat = Seat(self._kept_in(name), name)
+        seat = Seat(self._log_of(name), name)
         seat.close()
         assert seat.shown is not None
         return seat.shown
@@ -195,6 +196,9 @@ class RoundsBed:
         for running in self.started:
             running.wake()
             running.kill()
+
+    def _log_of(self, name: str) -> Path:
+        return self._kept_in(name) / "rounds" / name
 
     def _kept_in(self, name: str) -> Path:
         return self.directory / f"kept-{name}"

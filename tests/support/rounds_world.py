@@ -7,7 +7,8 @@ from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.naming import holder_name, worker_name
 from edgetrain_protocol.names import EDGE_NODE_LABEL, SITE_LABEL
 from edgetrain_protocol.plan import Rounds
-from edgetrain_protocol.report import HolderPart, RoundsPart, TrainerState
+from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.rounds_report import HolderPart, RoundsPart
 from tests.support.world import DEFAULTS, World, edge_node
 
 

@@ -209,7 +209,8 @@ class World:
         """The node's worker reports now, from its newest pod."""
         pod, worker = self.pod(node), worker_name(node)
         history = self.served(node).history if self.stored.plan else FIRST
-        part = {"state": state, "incarnation": f"{pod.uid}-1", **history._asdict()} | training
+        usual = {"state": state, "incarnation": f"{pod.uid}-1", "log_disk": pod.uid}
+        part = usual | history._asdict() | training
         head = Report(
             worker=worker,
             node=node,

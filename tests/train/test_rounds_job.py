@@ -93,6 +93,22 @@ def test_two_sites_of_two_train_one_model_and_lose_nobodys_work(tmp_path: Path) 
         assert trained(group, SITES.values()) == dict.fromkeys(range(SAMPLES), epochs)
 
 
+def test_a_log_on_volumes_is_gone_on_with_by_pods_that_are_all_new(tmp_path: Path) -> None:
+    with begun(tmp_path, [0, 1, 2], epochs=20, pause=0.2) as group:
+        wait_for(lambda: all(worker.step > 20 for worker in group.workers), 60.0, group.tail)
+        before = trained(group)
+        group.replace_pods()
+        group.give_rounds(group.rounds([0, 1, 2]), 2, generation=2)
+        group.hurry()
+        group.start()
+        finish(group, [0, 1, 2])
+        models = [worker.lines("finished")[-1]["model"] for worker in group.workers]
+        assert models[0] == models[1] == models[2]
+        # What had been merged was not trained on again: less than a second's work of each had not been.
+        after = trained(group)
+        assert min(after.values()) == 20 and sum(after.values()) - 20 * SAMPLES < sum(before.values())
+
+
 def trains_on(group: LocalGroup, index: int) -> None:
     worker = group.workers[index]
     before = len(worker.commits)

@@ -11,7 +11,8 @@ from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.history import History
 from edgetrain_protocol.names import EDGE_NODE_LABEL, SITE_LABEL
 from edgetrain_protocol.plan import Phase
-from edgetrain_protocol.report import Checkpoint, RoundsPart, TrainerState
+from edgetrain_protocol.report import Checkpoint, TrainerState
+from edgetrain_protocol.rounds_report import RoundsPart
 from edgetrain_protocol.status import ConditionType
 from tests.support.world import DEFAULTS, World, edge_node
 

@@ -7,7 +7,8 @@ from edgetrain_operator.core.actions import DeletePod, Forget
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_protocol.plan import Phase
-from edgetrain_protocol.report import HolderPart, RoundsPart, TrainerState
+from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.rounds_report import HolderPart, RoundsPart
 from tests.support.rounds_world import begun, finish, heard, hold, holders, name
 from tests.support.world import World
 

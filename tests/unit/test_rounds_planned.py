@@ -9,7 +9,8 @@ from edgetrain_operator.core.naming import holder_name, worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
 from edgetrain_operator.fleet.plans import PlanBoard
 from edgetrain_protocol.plan import Plan
-from edgetrain_protocol.report import HolderPart, TrainerState
+from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.rounds_report import HolderPart
 from tests.support.rounds_world import (
     begun,
     heard,

@@ -4,7 +4,8 @@ import pytest
 
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.rounds.troubles import TROUBLE_SECONDS
-from edgetrain_protocol.report import RoundsPart, TrainerState
+from edgetrain_protocol.report import TrainerState
+from edgetrain_protocol.rounds_report import RoundsPart
 from edgetrain_protocol.status import ConditionType
 from tests.support.rounds_world import begun, heard, hold, holders, lose, merged
 from tests.support.world import World

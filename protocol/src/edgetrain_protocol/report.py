@@ -22,6 +22,7 @@ from edgetrain_protocol.base import (
 )
 from edgetrain_protocol.history import OfHistory
 from edgetrain_protocol.names import OWN_PHASES, ROUNDS_PORT
+from edgetrain_protocol.rounds_report import HolderPart, RoundsPart
 from edgetrain_protocol.strategy import Payload
 
 MOST_REQUEST_BYTES = 1 << 19
@@ -110,30 +111,6 @@ PROGRAM_DIFFERS = "ProgramDiffers"
 """Reason of a worker whose program's files are not the others'."""
 
 
-class RoundsPart(Tolerant):
-    """From a group's envoy: where it is among the others."""
-
-    version: Count = Field(description="Of the global model: the newest that it has read of.")
-    applied: Count = Field(description="The version that its work is measured from.")
-    merged: Count = Field(0, description="Samples of all epochs that versions contain.")
-    total: Count = Field(0, description="Samples of all epochs.")
-    groups: Count = Field(0, description="That take part.")
-    trouble: LongText = Field("", description="Why no holder does what it is asked to; empty while one does.")
-    ended: bool = Field(False, description="It has trained on all data of its own, and waits for the others.")
-
-
-class HolderPart(Tolerant):
-    """From a holder of the log of rounds, which runs beside this worker's supervisor."""
-
-    name: ShortText
-    term: Count = 0
-    leads: bool = False
-    version: Count = 0
-    council: Many[Name] = Field((), max_length=16, description="Names of holders; none before it was told.")
-    committed: Count = Field(0, description="Entries of the log.")
-    trouble: LongText = Field("", description="What keeps it from writing; empty while nothing does.")
-
-
 class TrainingPart(OfHistory):
     """From the supervisor."""
 
@@ -196,6 +173,9 @@ class TrainingPart(OfHistory):
         0.0, description="Since its trainer last got on: committed, fetched, or became ready to."
     )
     rounds: RoundsPart | None = None
+    log_disk: ShortText = Field(
+        "", description="Identity of the disk that it would keep a log of rounds on; empty while not known."
+    )
     holder: HolderPart | None = None
     model: LongText | None = Field(None, description="Path of the finished model on this worker's volume.")
     model_pushed: bool = Field(False, description="The job's remote store holds it too.")

@@ -22,9 +22,9 @@ def worker_name(node: str) -> str:
     return worker_of(digest(node))
 
 
-def holder_name(worker: str, pod_uid: str, lineage: int) -> str:
-    """Of a disk that the log of rounds is kept on: it is the pod's, and another lineage has another log."""
-    return f"{worker}-{digest(pod_uid, lineage)[:8]}"
+def holder_name(worker: str, disk: str, lineage: int) -> str:
+    """Of a disk that the log of rounds is kept on, by its identity: another lineage has another log."""
+    return f"{worker}-{digest(disk, lineage)[:8]}"
 
 
 def child_name(job_name: str, *parts: object) -> str:

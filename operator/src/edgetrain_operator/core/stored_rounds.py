@@ -5,6 +5,14 @@ from pydantic import Field
 from edgetrain_protocol.base import Count, Name, ShortText, Tolerant
 
 
+class Disk(Tolerant):
+    """A worker's, where it would keep the log."""
+
+    identity: ShortText
+    pod_uid: ShortText
+    """Of the pod that said so."""
+
+
 class RoundsRecord(Tolerant):
     since: float = 0.0
     """When a plan spoke of rounds for the first time."""
@@ -14,6 +22,8 @@ class RoundsRecord(Tolerant):
     """Of holders, by name, as it was heard last."""
     committed: Count = 0
     """Entries of the log when that was heard first."""
+    disks: dict[Name, Disk] = Field(default_factory=dict, max_length=1000)
+    """By worker."""
     lead: ShortText = ""
     """The holder that said last that it leads."""
     term: Count = 0

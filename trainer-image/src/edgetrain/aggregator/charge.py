@@ -58,6 +58,11 @@ class HolderShown(Struct, frozen=True):
         except (OSError, BadDocument):
             return None
 
+    @classmethod
+    def forget(cls, directory: Path) -> None:
+        """It is shown no more: whose it was has ended."""
+        (directory / SHOWN_FILE).unlink(missing_ok=True)
+
     def write(self, directory: Path) -> None:
         """Raises OSError."""
         draft = directory / f".{SHOWN_FILE}"

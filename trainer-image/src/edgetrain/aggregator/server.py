@@ -155,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _come(self) -> None:
         incoming = self._incoming()
-        # Who asks pushes from there on: what is still on its way in an older connection must not come between.
+        # Who asks pushes from there on: what is still on its way in an older connection must not come before.
         with incoming.filled_by(self.connection):
             come = incoming.bytes if incoming.accepted else incoming.come
         self._say(b"", come=come)

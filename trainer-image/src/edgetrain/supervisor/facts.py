@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from edgetrain.group.status import Stage
 from edgetrain.link import Exchanged, Progress
 from edgetrain_protocol.history import History
-from edgetrain_protocol.report import Checkpoint, HolderPart
+from edgetrain_protocol.report import Checkpoint
+from edgetrain_protocol.rounds_report import HolderPart
 
 
 @dataclass
@@ -46,6 +47,8 @@ class Facts:
     """What the remote store holds is among what it holds."""
     exchanged: Exchanged | None = None
     """Where its group is among the others, in rounds."""
+    log_disk: str = ""
+    """Identity of the disk that a log of rounds would be kept on; empty until it is known."""
     holder: HolderPart | None = None
     """Of the log of rounds, beside this worker."""
     fetching: str = ""

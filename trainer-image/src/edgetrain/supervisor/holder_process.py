@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
@@ -14,9 +13,10 @@ from msgspec import structs
 from edgetrain.aggregator.charge import Charge, HolderShown
 from edgetrain.group.members import Pod
 from edgetrain.link import HolderAddress
+from edgetrain.supervisor.log_disk import LogDisk
 from edgetrain.supervisor.settings import Settings
 from edgetrain_protocol.plan import Phase, Plan, Rounds
-from edgetrain_protocol.report import HolderPart
+from edgetrain_protocol.rounds_report import HolderPart
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,11 @@ class HolderProcess:
         """Of the one that was started."""
         self._told: Charge | None = None
         self._start_at = 0.0
+        self._down = ""
+        """Why it shows nothing."""
+        self._log_disk = LogDisk(settings.checkpoint_dir, settings.credentials.job_uid, settings.worker)
+        self.disk = ""
+        """Identity of the one that it keeps a log on; empty until it is known."""
         self.part: HolderPart | None = None
         """What it has shown; None where there is none."""
 
@@ -62,6 +67,8 @@ class HolderProcess:
 
     async def run(self) -> None:
         """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        self._log_disk.identify(lambda disk: loop.call_soon_threadsafe(self._know, disk))
         try:
             while True:
                 try:
@@ -86,7 +93,6 @@ class HolderProcess:
         charge = charge_of(plan.rounds)
         if charge != self._told or name != self._name:
             directory = self._directory(name)
-            self._forget_others(directory)
             directory.mkdir(parents=True, exist_ok=True)
             charge.write(directory)
             self._told = charge
@@ -97,12 +103,13 @@ class HolderProcess:
             return
         self._name, self._start_at = name, now + START_AGAIN_SECONDS
         command = [sys.executable, "-m", "edgetrain.aggregator", "--directory", str(self._directory(name))]
-        where = ["--name", name, "--port", str(self._settings.rounds_port), "--attended"]
-        self._process = await asyncio.create_subprocess_exec(*command, *where, stdin=PIPE)
+        where = ["--log", str(self._log_disk.directory(name)), "--port", str(self._settings.rounds_port)]
+        more = ["--name", name, "--attended"]
+        self._process = await asyncio.create_subprocess_exec(*command, *where, *more, stdin=PIPE)
 
     def _show(self, name: str) -> None:
         shown = HolderShown.read(self._directory(name)) if name else None
-        part = HolderPart(name=name) if name else None
+        part = HolderPart(name=name, trouble=self._down) if name else None
         if shown:
             told = structs.replace(shown, trouble=shown.trouble[:4000])
             part = HolderPart(name=name, **structs.asdict(told))
@@ -115,7 +122,9 @@ class HolderProcess:
         if process is None:
             return
         if process.returncode is not None:
-            log.warning("the holder of the log of rounds has ended with status %s", process.returncode)
+            self._down = f"its process has ended with status {process.returncode}: see the log of its pod"
+            log.warning("the holder of the log of rounds: %s", self._down)
+            HolderShown.forget(self._directory(self._name))
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -124,11 +133,10 @@ class HolderProcess:
             except TimeoutError:
                 process.kill()
 
-    def _directory(self, name: str) -> Path:
-        return self._settings.state_dir / "rounds" / name
+    def _know(self, disk: str) -> None:
+        self.disk = disk
+        self._changed()
 
-    def _forget_others(self, directory: Path) -> None:
-        """Of lineages that are over: nobody asks for them any more."""
-        for other in directory.parent.glob("*"):
-            if other != directory:
-                shutil.rmtree(other, ignore_errors=True)
+    def _directory(self, name: str) -> Path:
+        """For what they tell each other: on the pod's own disk, where it does not hold this loop up."""
+        return self._settings.state_dir / "rounds" / name

@@ -41,6 +41,7 @@ class Settings:
     """For a last checkpoint, before the program is killed."""
     credentials: Credentials
     state_dir: Path
+    checkpoint_dir: Path
     run_dir: Path
     program_dir: Path
     plan_file: Path | None
@@ -82,6 +83,7 @@ class Settings:
             stop_seconds=max(int(grace) - GOODBYE_SECONDS, int(grace) / 2),
             credentials=Credentials.from_env(env),
             state_dir=Path(env.get(Env.STATE_DIR, names.STATE_DIR)) / "supervisor",
+            checkpoint_dir=Path(env.get(Env.CHECKPOINT_DIR, names.CHECKPOINT_DIR)),
             run_dir=run_dir_of(env),
             program_dir=Path(env.get(names.PROGRAM_FILES, names.PROGRAM_DIR)),
             plan_file=Path(env[PLAN_FILE]) if env.get(PLAN_FILE) else None,

@@ -210,6 +210,7 @@ class Supervisor:
     def _changed(self) -> None:
         """Tell the operator at once what it acts on; the rest goes with the next report."""
         group, self._facts.holder = self.shell.group, self._holder.part
+        self._facts.log_disk = self._holder.disk
         if self._telling:
             self._telling.cancel()
             self._telling = None

@@ -17,12 +17,12 @@ from edgetrain_protocol.report import (
     PROGRAM_DIFFERS,
     Checkpoint,
     Formation,
-    RoundsPart,
     Totals,
     Traffic,
     TrainerState,
     TrainingPart,
 )
+from edgetrain_protocol.rounds_report import RoundsPart
 
 PAUSED_SECONDS = 3.0
 """A group that has broken is usually whole again much sooner; then it never was paused."""
@@ -59,6 +59,7 @@ _NEWS = (
     "checkpoints",
     "store_read",
     "waits_for",
+    "log_disk",
     "holder",
 )
 
@@ -150,6 +151,7 @@ def training_part(
         waits_for=outlook.waits_for,
         still_seconds=max(0.0, now - outlook.moved_at) if outlook.moved_at is not None else 0.0,
         rounds=_rounds(facts.exchanged),
+        log_disk=facts.log_disk,
         holder=facts.holder,
         model=facts.model,
         model_pushed=facts.not_pushed == "",

@@ -13,6 +13,7 @@ from edgetrain_operator.core.context import GroupContext
 from edgetrain_operator.core.groups.durability import holders
 from edgetrain_operator.core.job_plan import GroupPlan
 from edgetrain_operator.core.report_view import agreed
+from edgetrain_operator.core.resuming import may_come_back
 from edgetrain_operator.core.stored import Branch, GroupRecord, KnownFormation
 from edgetrain_protocol import quorum
 from edgetrain_protocol.history import History
@@ -193,13 +194,8 @@ def _same(one: Checkpoint, other: Checkpoint) -> bool:
 def _may_come_back(scene: GroupContext, worker: str) -> bool:
     """With its checkpoint: on a claim as long as there is the node, on the pod's own disk with the pod."""
     record = scene.records.get(worker)
-    if record is None or scene.given_up(worker) or record.node in scene.seen.job.spec.nodes.exclude:
-        return False
-    checkpoint = scene.seen.job.spec.storage.checkpoint
-    if checkpoint is not None and (checkpoint.volume is not None or checkpoint.claim is not None):
-        return record.node in scene.seen.nodes and not record.left_out
     uids = {m.worker: m.pod_uid for m in scene.members}
-    return uids.get(worker, record.pod_uid) in scene.pods
+    return record is not None and may_come_back(scene.job, worker, uids.get(worker, record.pod_uid))
 
 
 def _newest_state(scene: GroupContext, members: Iterable[str]) -> Origin | None:

@@ -19,12 +19,15 @@ def finished(seen: Observed, records: Mapping[str, WorkerRecord]) -> dict[str, s
     plan, known = seen.stored.plan, seen.stored.rounds.finished
     if not in_rounds(seen.job.spec) or plan is None:
         return {}
-    found = {w: uid for w, uid in known.items() if w in records and records[w].pod_uid == uid}
+    # Once its pod is deleted, as where the job is suspended, the log on its disk may be called for again.
+    pods = {pod.uid for pod in seen.pods}
+    there = {worker: record for worker, record in records.items() if record.pod_uid in pods}
+    found = {w: uid for w, uid in known.items() if w in there and there[w].pod_uid == uid}
     if plan.phase is not Phase.TRAIN:
         return found
     reports = ReportView(seen, records)
     ended = {pod.uid for pod in seen.pods if pod.phase == "Succeeded" and not pod.deleting}
-    for worker, record in records.items():
+    for worker, record in there.items():
         part = reports.training(worker)
         if record.pod_uid in ended or (part is not None and part.state is TrainerState.FINISHED):
             found[worker] = record.pod_uid

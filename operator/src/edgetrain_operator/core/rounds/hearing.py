@@ -1,7 +1,7 @@
 """What holders and groups say of the log of rounds, and what of that is remembered.
 
-A holder is believed in what it says of the log, which it could spoil as well; but only under the name of its
-own pod's disk, and where a plan has named it.
+A holder is believed in what it says of the log, which it could spoil as well; but only under the name of the
+disk that its pod has, and where a plan has named it.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from typing import Any
 
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.grouping import in_rounds
-from edgetrain_operator.core.naming import holder_name, worker_name
+from edgetrain_operator.core.rounds.disks import disks, present_holder
 from edgetrain_operator.core.stored_rounds import RoundsRecord
-from edgetrain_protocol.report import HolderPart
+from edgetrain_protocol.rounds_report import HolderPart
 
 
 def remembered(scene: DecisionContext) -> RoundsRecord:
@@ -24,7 +24,8 @@ def remembered(scene: DecisionContext) -> RoundsRecord:
     )
     council = tuple(sorted(newest.council)) if newest else ()
     after: dict[str, Any] = {"since": before.since or scene.now, **_lead(scene)}
-    after |= {"begun": log_begun(scene), "finished": dict(scene.finished), "troubled": _troubled(scene)}
+    after |= {"disks": dict(disks(scene)), "begun": log_begun(scene)}
+    after |= {"finished": dict(scene.finished), "troubled": _troubled(scene)}
     if newest and newest.committed >= before.committed and council != before.council:
         after |= {"council": council, "committed": newest.committed}
     return before.model_copy(update=after)
@@ -42,10 +43,10 @@ def holders_said(scene: DecisionContext) -> Mapping[str, HolderPart]:
     rounds = scene.plan.rounds if scene.plan else None
     named = {holder.name for holder in rounds.holders} | {*scene.stored.rounds.council} if rounds else None
     found = {}
-    for worker, record in scene.records.items():
+    for worker in scene.records:
         training = scene.reports.training(worker)
         part = training.holder if training else None
-        if part is None or part.name != holder_name(worker, record.pod_uid, scene.lineage):
+        if part is None or part.name != present_holder(scene, worker):
             continue
         if named is None or part.name in named:
             found[worker] = part
@@ -58,14 +59,6 @@ def _lead(scene: DecisionContext) -> dict[str, Any]:
     lead = max((part for _, part in heard if part.leads), key=lambda part: part.term, default=None)
     ahead = lead is not None and lead.term >= scene.stored.rounds.term
     return {"lead": lead.name, "term": lead.term} if lead and ahead else {}
-
-
-def disks_left(scene: DecisionContext) -> frozenset[str]:
-    """Names of all holders that there are or could be: any other is of a disk that is gone for good."""
-    pods = ((worker_name(pod.node), pod.uid) for pod in scene.seen.pods)
-    return frozenset(
-        holder_name(worker, uid, scene.lineage) for worker, uid in pods if not scene.over(worker, uid)
-    )
 
 
 def _troubled(scene: DecisionContext) -> dict[str, float]:

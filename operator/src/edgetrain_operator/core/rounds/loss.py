@@ -2,7 +2,8 @@
 
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.council_lost import Standing, is_lost
-from edgetrain_operator.core.rounds.hearing import disks_left, holders_said
+from edgetrain_operator.core.rounds.disks import disks_left
+from edgetrain_operator.core.rounds.hearing import holders_said
 
 
 def lost_with(scene: DecisionContext) -> list[str]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.context import DecisionContext
-from edgetrain_operator.core.rounds.hearing import disks_left
+from edgetrain_operator.core.resuming import outlives_pods
+from edgetrain_operator.core.rounds.disks import disks_left, present_holder
 from edgetrain_operator.core.rounds.loss import node_of_holder
 from edgetrain_operator.core.stored_rounds import RoundsRecord
 from edgetrain_protocol.plan import Holder, Rounds
@@ -34,10 +35,19 @@ def rounds_events(scene: DecisionContext, known: RoundsRecord, after: Rounds | N
 
 
 def _why_gone(scene: DecisionContext, holder: Holder) -> str:
+    if outlives_pods(scene.seen.job.spec):
+        return _why_without_volume(scene, holder)
     pod = scene.pods.get(holder.pod_uid)
     if pod is None:
         return "its pod is gone"
     return f"its pod ended: {pod.phase}" if pod.ended else "silent beyond elastic.offlineGraceSeconds"
+
+
+def _why_without_volume(scene: DecisionContext, holder: Holder) -> str:
+    if present_holder(scene, holder.worker) not in ("", holder.name):
+        return "its volume is another, or was emptied"
+    silent = scene.given_up(holder.worker)
+    return "silent beyond elastic.offlineGraceSeconds" if silent else "its node is of the job no more"
 
 
 def _named(scene: DecisionContext, came: Sequence[Holder], after: Rounds) -> str:

@@ -1,7 +1,7 @@
 """Who holds the log of rounds, and which groups take part: the part of the plan that says so.
 
-A holder is a disk: that of a worker's pod, in one lineage. Once named it stays for as long as the pod is
-there, whatever others' links are: a log moves by entries, each of which takes a majority of who holds it.
+A holder is a worker's disk, in one lineage. Once named it stays for as long as that may come back, whatever
+others' links are: a log moves by entries, each of which takes a majority of who holds it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,10 +11,13 @@ from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.council import SOME_GROUPS, how_many
 from edgetrain_operator.core.grouping import in_rounds
 from edgetrain_operator.core.groups.election import MEASURING_SECONDS
-from edgetrain_operator.core.naming import holder_name
+from edgetrain_operator.core.rounds.disks import disks_left, present_holder
 from edgetrain_operator.core.stored_rounds import RoundsRecord
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Holder, Member, Rounds
+
+MOST = 5
+"""Holders that a plan may name."""
 
 
 def plan_rounds(scene: DecisionContext, known: RoundsRecord, members: Sequence[Member]) -> Rounds | None:
@@ -28,7 +31,7 @@ def plan_rounds(scene: DecisionContext, known: RoundsRecord, members: Sequence[M
         return None
     before = _before(scene)
     groups = _groups(scene, before, members)
-    left = _left(scene, before.holders if before else ())
+    left = _left(scene, known, before.holders if before else (), members)
     line = _filled(scene, known, left, members, _size(groups))
     if not line:
         # Nobody is left whom another could be named in place of: it stays as it is.
@@ -64,9 +67,17 @@ def _size(groups: Mapping[str, Sequence[str]]) -> int:
     return how_many(max(len(groups), min(sum(map(len, groups.values())), SOME_GROUPS)))
 
 
-def _left(scene: DecisionContext, before: Sequence[Holder]) -> list[Holder]:
-    """Who stays, as it was. There may be more than are called for: nobody leaves for want of groups."""
-    return [_refreshed(scene, holder) for holder in before if not scene.over(holder.worker, holder.pod_uid)]
+def _left(
+    scene: DecisionContext, known: RoundsRecord, before: Sequence[Holder], members: Sequence[Member]
+) -> list[Holder]:
+    """Who stays, as it was; and who has come back with the log, in whose place another was named, and may
+    never have got it. There may be more than are called for: nobody leaves for want of groups."""
+    there = disks_left(scene)
+    line = [_refreshed(scene, holder) for holder in before if holder.name in there]
+    free = (m for m in members if _can_hold(scene, m) and m.worker not in {h.worker for h in line})
+    line += [back for m in free if (back := _holder(scene, m.worker)).name in known.council]
+    # Where there are too many, who has the log: nothing is merged without most of them.
+    return sorted(line, key=lambda h: h.name not in known.council)[:MOST] if len(line) > MOST else line
 
 
 def _filled(
@@ -79,15 +90,20 @@ def _filled(
     """Behind those who are left, whoever is best placed of the others: across sites first, then by bandwidth.
     One has to be there at once; for the rest, where there is a choice, measurements are waited for."""
     line, taken = list(left), {holder.worker for holder in left}
-    free = {m.worker: m.pod_uid for m in members if m.worker not in taken and _can_hold(scene, m)}
+    free = {m.worker for m in members if m.worker not in taken and _can_hold(scene, m)}
     if len(free) > size - len(line) and not _measured(scene, known, free):
         size = min(size, 1)
     while len(line) < size and free:
         best = _best(scene, [holder.worker for holder in line], free)
-        pod_uid = free.pop(best)
-        name = holder_name(best, pod_uid, scene.lineage)
-        line.append(Holder(name=name, worker=best, pod_uid=pod_uid, **_address(scene, best)))
+        free.remove(best)
+        line.append(_holder(scene, best))
     return tuple(line)
+
+
+def _holder(scene: DecisionContext, worker: str) -> Holder:
+    """That its present pod can be, asked where that said last."""
+    name, pod_uid = present_holder(scene, worker), scene.records[worker].pod_uid
+    return Holder(name=name, worker=worker, pod_uid=pod_uid, **_address(scene, worker))
 
 
 def _best(scene: DecisionContext, beside: Sequence[str], free: Collection[str]) -> str:
@@ -125,18 +141,17 @@ def _can_hold(scene: DecisionContext, member: Member) -> bool:
     """Whether this pod may be named now: it is there to stay, and heard."""
     pod, record = scene.pods.get(member.pod_uid), scene.records.get(member.worker)
     present = record is not None and record.pod_uid == member.pod_uid
-    return pod is not None and pod.living and present and scene.reports.heard(member.worker)
+    able = pod is not None and pod.living and bool(present_holder(scene, member.worker))
+    return able and present and scene.reports.heard(member.worker)
 
 
 def _refreshed(scene: DecisionContext, holder: Holder) -> Holder:
-    """With its present address: a pod's IP changes when its node starts again."""
-    record = scene.records.get(holder.worker)
-    present = record is not None and record.pod_uid == holder.pod_uid
-    return holder.model_copy(update=_address(scene, holder.worker)) if present else holder
+    """With its present pod and address: a pod's IP changes when its node starts again."""
+    present = present_holder(scene, holder.worker) == holder.name
+    return _holder(scene, holder.worker) if present else holder
 
 
 def _address(scene: DecisionContext, worker: str) -> dict[str, Any]:
-    """Where its present pod is asked, as it said last."""
     stamped = scene.reports.report(worker)
     return {"address": stamped.head.address, "port": stamped.head.rounds_port} if stamped else {}
 

@@ -8,7 +8,7 @@ from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.core.rounds.hearing import holders_said
 from edgetrain_operator.core.rounds.loss import node_of_holder
 from edgetrain_operator.core.stored import StoredPlan
-from edgetrain_protocol.report import RoundsPart
+from edgetrain_protocol.rounds_report import RoundsPart
 from edgetrain_protocol.status import JobProgress, RoundsStatus
 
 VERSIONS_AHEAD = 100

@@ -5,14 +5,11 @@ looks into all of them. The manifest is written last: without it there is no che
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
-import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edgetrain.directory_lock import locked
 from edgetrain.durable_files import write_durably
 from edgetrain.engine.errors import BadCheckpoint, BadState
 from edgetrain.engine.state import manifest
@@ -57,7 +54,7 @@ class Checkpoints:
         digest = hashlib.sha256(data).hexdigest()
         saved = Manifest(history, step, len(data), digest, path, snapshot.identity, self._job)
         self._own.mkdir(parents=True, exist_ok=True)
-        with _locked(self._own, LOCK_SECONDS) as alone:
+        with locked(self._own, LOCK_SECONDS) as alone:
             if alone:
                 self._clear()
             # One of the same name would be damage as soon as its data are replaced.
@@ -70,7 +67,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove what killed writers have left in this worker's directory, unless one is writing there."""
-        with contextlib.suppress(OSError), _locked(self._own, 0.0) as alone:
+        with contextlib.suppress(OSError), locked(self._own) as alone:
             if alone:
                 self._clear()
 
@@ -161,32 +158,3 @@ def _manifests(files: Iterator[Path], damages: list[BadCheckpoint]) -> list[Mani
             except BadCheckpoint as damage:
                 damages.append(damage)
     return found
-
-
-@contextlib.contextmanager
-def _locked(directory: Path, patience: float) -> Iterator[bool]:
-    """Whether nobody else writes there: false where the file system knows no locks. The kernel takes a
-    killed process's lock away; all pods of a worker are on one node.
-
-    Raises:
-        OSError: somebody writes there for longer than `patience` seconds.
-    """
-    handle, due = os.open(directory, os.O_RDONLY), time.monotonic() + patience
-    try:
-        yield _lock(handle, due)
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, due: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= due:
-                raise OSError(errno.EBUSY, "another process of this worker is writing there") from error
-            time.sleep(0.1)
-        except OSError:
-            return False
-        else:
-            return True
