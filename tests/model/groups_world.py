@@ -222,11 +222,11 @@ class GroupsWorld:
             if not member.left:
                 return None
             name = (member.history.group, member.history.generation, member.left)
-            later = replace(member, left=member.left - 1, work=work.stepped(()))
+            later = replace(member, left=member.left - 1, work=work.stepped((), 1))
             return replace(later, fresh=named(member, name))
         if not (blocks := first(work.untrained, BATCH)):
             return None
-        return replace(member, work=work.stepped(blocks), fresh=named(member, ("", 0, blocks[0].start)))
+        return replace(member, work=work.stepped(blocks, 1), fresh=named(member, ("", 0, blocks[0].start)))
 
     def after(self, member: Member, work: GroupWork) -> Member:
         before = member.work

@@ -16,12 +16,13 @@ from benchmarks.waiting import wait_for
 from edgetrain_local.ports import free_ports
 from edgetrain_operator.fleet.keyring import Keyring
 from edgetrain_protocol.names import CONTROL_PORT, ROUNDS_PORT, STATE_PORT, TRAINER_METRICS_PORT
-from edgetrain_protocol.plan import Group, Holder, Member, Phase, Plan, Rounds
+from edgetrain_protocol.plan import Group, Holder, Member, Phase, Plan, Rounds, RoundSettings
 from edgetrain_protocol.strategy import Payload, Reduction
 from tests.support.identities import JOB, sign, write_identity
 from tests.support.wires import Wires
 
 ROOT = Path(__file__).parents[2]
+USUAL_SETTINGS = RoundSettings()
 TRAINING_PROGRAM = ROOT / "tests" / "train" / "training_program.py"
 
 
@@ -145,9 +146,7 @@ class LocalGroup:
             new.write_text(sign(plan, by).model_dump_json())
             new.replace(self.workers[i].directory / "plan.json")
 
-    def rounds(
-        self, holders: list[int], groups: dict[str, list[int]] | None = None, local_steps: int = 4
-    ) -> Rounds:
+    def rounds(self, holders: list[int], groups: dict[str, list[int]] | None = None, **more: Any) -> Rounds:
         """These workers hold the log of these groups; each worker is one by itself where none are given."""
         line = [self.workers[i] for i in holders]
         places = (
@@ -156,7 +155,8 @@ class LocalGroup:
         )
         names = groups or {w.name: [i] for i, w in enumerate(self.workers)}
         speak = {name: tuple(self.workers[i].name for i in of) for name, of in names.items()}
-        return Rounds(local_steps=local_steps, holders=tuple(places), founder=line[0].name, groups=speak)
+        named = {"holders": tuple(places), "founder": line[0].name, "groups": speak}
+        return Rounds.model_validate({"local_steps": 4, **named, **more})
 
     def give_rounds(self, rounds: Rounds, revision: int = 1, **changes: Any) -> None:
         for name, workers in rounds.groups.items():
@@ -334,12 +334,13 @@ def in_rounds(
     size: int,
     holders: list[int],
     groups: dict[str, list[int]] | None = None,
+    settings: RoundSettings = USUAL_SETTINGS,
     **env: str,
 ) -> Iterator[LocalGroup]:
     """Groups that train one model in rounds, each worker by itself where none are given: once all train."""
     group = LocalGroup(directory, command, size, env={"PYTHONPATH": str(ROOT), **env})
     try:
-        group.give_rounds(group.rounds(holders, groups))
+        group.give_rounds(group.rounds(holders, groups, settings=settings))
         group.start()
         wait_for(lambda: all(worker.step for worker in group.workers), 60.0, group.tail)
         yield group

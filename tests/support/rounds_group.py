@@ -18,7 +18,7 @@ from edgetrain.envoy.group_envoy import GroupEnvoy
 from edgetrain.envoy.work_vectors import WorkVectors
 from edgetrain.link import HolderAddress
 from edgetrain.payload.codec import Floats
-from edgetrain.rounds.blocks import first
+from edgetrain.rounds.blocks import count, first
 from edgetrain.rounds.group_work import GroupWork
 from edgetrain.rounds.leasing import Want
 from edgetrain_protocol.history import History
@@ -77,7 +77,7 @@ class LoneWorker:
 
     def trained(self) -> None:
         assert self.work is not None
-        self.work = self.work.stepped(self._hand)
+        self.work = self.work.stepped(self._hand, count(self._hand))
 
     def _do_what_is_proposed(self, seconds: float) -> bool:
         proposal = self.envoy.proposal(self.work, self._local_steps, seconds=seconds)

@@ -14,8 +14,11 @@ from tests.support.world import DEFAULTS, World, edge_node
 
 def in_rounds(of: str, *, grouping: str = "single", sites: str = "", **spec: Any) -> World:
     """A node for each letter, at the site of the same place in `sites`; nobody is ready yet."""
-    strategy = {"grouping": grouping, "localSteps": 8}
-    world = World.of(*of, strategy=strategy, **({"elastic": {"offlineGraceSeconds": 600}} | spec))
+    usual = {
+        "strategy": {"grouping": grouping, "localSteps": 8},
+        "elastic": {"offlineGraceSeconds": 600},
+    }
+    world = World.of(*of, **(usual | spec))
     world.defaults = replace(DEFAULTS, feature_gates=FeatureGates(grouping=True))
     for node, site in zip(of, sites, strict=False):
         world.nodes[node] = edge_node(node, labels={EDGE_NODE_LABEL: "", SITE_LABEL: site})

@@ -27,6 +27,7 @@ from edgetrain_operator.core.model import (
     Subject,
 )
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.presets import with_preset
 from edgetrain_operator.core.queues.grant import Grant
 from edgetrain_operator.core.runtimes.in_force import with_runtime
 from edgetrain_operator.core.runtimes.version import RuntimeVersion
@@ -90,7 +91,7 @@ class World:
         spec = JobSpec.model_validate(self.spec)
         job = Job("digits", "default", UID, 1, spec, self.status, START, self.queue)
         return Observed(
-            job=with_runtime(job, self.stored, bool(self.pods), self.runtime),
+            job=with_preset(with_runtime(job, self.stored, bool(self.pods), self.runtime)),
             now=self.now,
             since=self.since,
             defaults=self.defaults,

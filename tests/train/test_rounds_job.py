@@ -8,9 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from benchmarks.waiting import wait_for
-from edgetrain_protocol.plan import Phase
+from edgetrain_protocol.plan import Phase, RoundSettings
+from edgetrain_protocol.strategy import MergeWeights, OuterRule, RoundPolicy
 from tests.support.group import LocalGroup, in_rounds, training_command
 from tests.train.training_program import SAMPLES
 
@@ -35,9 +39,11 @@ def begun(
     epochs: int = EPOCHS,
     groups: dict[str, list[int]] | None = None,
     pause: float = 0.02,
+    **settings: Any,
 ) -> AbstractContextManager[LocalGroup]:
     size = sum(map(len, groups.values())) if groups else 3
-    return in_rounds(directory, training_command(epochs, pause), size, holders, groups)
+    command = training_command(epochs, pause)
+    return in_rounds(directory, command, size, holders, groups, RoundSettings(**settings))
 
 
 def finish(group: LocalGroup, holders: list[int], groups: dict[str, list[int]] | None = None) -> None:
@@ -55,6 +61,29 @@ def finish(group: LocalGroup, holders: list[int], groups: dict[str, list[int]] |
 def test_three_workers_train_one_model_and_each_sample_once_an_epoch(tmp_path: Path) -> None:
     with begun(tmp_path, [0]) as group:
         finish(group, [0])
+        models = [worker.lines("finished")[0]["model"] for worker in group.workers]
+        assert models[0] == models[1] == models[2]
+        assert trained(group) == dict.fromkeys(range(SAMPLES), EPOCHS)
+
+
+NESTEROV = {"learning_rate": 0.7, "momentum": 0.9}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"outer": OuterRule.NESTEROV, **NESTEROV, "weights": MergeWeights.SAMPLES},
+        {"outer": OuterRule.DELAYED_NESTEROV, **NESTEROV, "policy": RoundPolicy.STALENESS, "limit": 4},
+        {"weights": MergeWeights.FED_NOVA, "policy": RoundPolicy.GROUPS, "limit": 2},
+        {"policy": RoundPolicy.STEPS, "limit": 8},
+    ],
+    ids=["diloco", "async", "fednova of two", "n-batch-sync"],
+)
+def test_however_work_is_merged_nothing_is_lost_and_all_end_with_one_model(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    with begun(tmp_path, [0, 1, 2], **settings) as group:
+        finish(group, [0, 1, 2])
         models = [worker.lines("finished")[0]["model"] for worker in group.workers]
         assert models[0] == models[1] == models[2]
         assert trained(group) == dict.fromkeys(range(SAMPLES), EPOCHS)

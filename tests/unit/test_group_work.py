@@ -81,11 +81,11 @@ def begun(theta: Floats) -> tuple[WorkVectors, GroupWork]:
 def test_what_was_done_since_the_push_is_kept(theta: Floats) -> None:
     vectors, work = begun(theta)
     theta += 2
-    pushed = work.stepped((Block(0, 4),)).pushed()
+    pushed = work.stepped((Block(0, 4),), 4).pushed()
     vectors.follow(work, pushed, None)
     np.testing.assert_array_equal(vectors.update(), [2, 2, 2])
     theta += 0.5
-    on = pushed.stepped((Block(4, 8),))
+    on = pushed.stepped((Block(4, 8),), 4)
     vectors.follow(on, on.applied(1), np.full(3, 5, np.float32))
     np.testing.assert_array_equal(theta, [5.5, 5.5, 5.5])
     assert vectors.pushed is None
@@ -94,7 +94,7 @@ def test_what_was_done_since_the_push_is_kept(theta: Floats) -> None:
 def test_a_version_is_taken_to_the_last_bit_where_nothing_was_done_since(theta: Floats) -> None:
     vectors, work = begun(theta)
     theta += np.float32(0.1)
-    pushed = work.stepped((Block(0, 4),)).pushed()
+    pushed = work.stepped((Block(0, 4),), 4).pushed()
     vectors.follow(work, pushed, None)
     version = np.array([1e-8, 0.3, 7e7], np.float32)
     vectors.follow(pushed, pushed.applied(1), version)
@@ -104,8 +104,8 @@ def test_a_version_is_taken_to_the_last_bit_where_nothing_was_done_since(theta: 
 def test_a_push_that_was_refused_since_it_is_not_finite_is_left_behind(theta: Floats) -> None:
     vectors, work = begun(theta)
     theta[0] = np.inf
-    pushed = work.stepped((Block(0, 4),)).pushed()
+    pushed = work.stepped((Block(0, 4),), 4).pushed()
     vectors.follow(work, pushed, None)
-    on = pushed.stepped((Block(4, 8),))
+    on = pushed.stepped((Block(4, 8),), 4)
     vectors.follow(on, on.applied(0), np.ones(3, np.float32))
     np.testing.assert_array_equal(theta, [1, 1, 1])

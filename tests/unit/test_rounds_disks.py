@@ -1,6 +1,7 @@
 """Where checkpoints outlive pods, so does the log of rounds beside them: a worker's next pod holds it on."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ GRACE = 600
 class Disks:
     """A job whose nodes have disks of their own, each called as the first pod that wrote there."""
 
-    def __init__(self, of: str = "abc", **spec: object) -> None:
+    def __init__(self, of: str = "abc", **spec: Any) -> None:
         self.world = begun(of, **(CLAIM | spec))
         self.of = {node: self.world.pod(node).uid for node in of}
         self.names = {node: name(self.world, node) for node in of}

@@ -46,7 +46,7 @@ def begun() -> GroupWork:
 def stepped(*blocks: Block) -> GroupWork:
     work = begun()
     for block in blocks:
-        work = work.stepped((block,))
+        work = work.stepped((block,), block.stop - block.start)
     return work
 
 
@@ -148,7 +148,7 @@ class TestOfItsOwn:
     def begun(self, steps: int = 0) -> GroupWork:
         found = self.proposed(OWN, None, 0)
         assert found is not None and found.applies
-        return reduce(lambda work, _: work.stepped(()), range(steps), found.work)
+        return reduce(lambda work, _: work.stepped((), 1), range(steps), found.work)
 
     def pushed(self, steps: int) -> GroupWork:
         found = self.proposed(OWN, self.begun(steps), 0, spent=True)

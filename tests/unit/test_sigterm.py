@@ -106,4 +106,4 @@ def test_a_containers_first_process_is_told_to_end_once_it_can_hear() -> None:
 
 def child_of(pid: int) -> int:
     """The one that it has; 0 before."""
-    return int((Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or [0])[0])
+    return int((Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or ["0"])[0])

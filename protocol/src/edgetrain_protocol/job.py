@@ -15,7 +15,7 @@ from edgetrain_protocol.pods import EnvVar, LabelSelector, ObjectName, Override,
 from edgetrain_protocol.remote import OF_A_SOURCE, DataStore, Sha256, Uri
 from edgetrain_protocol.rules import LEFT_OPEN, UNIQUE, checked, immutable, keyed, one_of, rule
 from edgetrain_protocol.run_policy import RunPolicy
-from edgetrain_protocol.strategy import MOST_LOCAL_STEPS, Grouping, Payload, Preset, Reduction, Shares
+from edgetrain_protocol.strategy_spec import LIKE_THE_OTHERS, Strategy
 from edgetrain_protocol.template import Template
 
 
@@ -154,32 +154,6 @@ class Storage(Document):
     """The data set, mounted for the program."""
 
 
-class Strategy(Document):
-    """How the workers train together."""
-
-    model_config = ConfigDict(json_schema_extra=LEFT_OPEN)
-
-    preset: Preset = Preset.AUTO
-    """auto: the operator chooses from measurements. ddp: gradients are averaged at every step."""
-    grouping: Grouping = Grouping.ALL
-    """Who averages gradients with whom at every step. all: all workers are one group. site: those whose nodes
-    carry one site label. single: each worker trains by itself. Groups train one model, in rounds: after
-    localSteps steps a group's work is merged with the others'. Experimental, but for all, and behind the
-    chart's featureGates.grouping."""
-    local_steps: int = Field(16, ge=1, le=MOST_LOCAL_STEPS)
-    """Steps of a group between two exchanges with the others, where all groups train one model."""
-    reduction: Reduction = Reduction.AUTO
-    """How a group sums gradients: the faster by measurement, a ring, or a star through the aggregator."""
-    payload: Payload = Payload.AUTO
-    """How gradients are packed on their way: fp32 as they are, bf16 half as large, int8 a quarter, lowRank a
-    fraction (PowerSGD). What int8 and lowRank leave out of a step goes with the next. auto: fp32, bf16 or
-    int8, whatever makes steps shorter by measurement; never lowRank, which not every model bears."""
-    shares: Shares = Shares.SPEED
-    """How each batch is cut: by measured speed, or equally."""
-    checkpoint_every_seconds: int = Field(30, ge=1, le=86400)
-    """Seconds between checkpoints."""
-
-
 class Growth(StrEnum):
     AT_ONCE = "atOnce"
     DOUBLING = "doubling"
@@ -232,7 +206,7 @@ class JobSpec(Document):
             immutable("template", "spec"),
             immutable("data", "spec"),
             immutable("storage", "spec"),
-            immutable("strategy", "spec"),
+            *(immutable(f"strategy.{field}", "spec", optional=True) for field in LIKE_THE_OTHERS),
             immutable("elastic", "spec"),
         )
     )

@@ -11,9 +11,17 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from edgetrain_protocol.base import Count, Name, Port, ShortText, Tolerant
+from edgetrain_protocol.base import Count, Name, Port, Quantity, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, GROUP_NAME, History, OfHistory
-from edgetrain_protocol.strategy import MOST_LOCAL_STEPS, Payload, Reduction, Shares
+from edgetrain_protocol.strategy import (
+    MOST_LOCAL_STEPS,
+    MergeWeights,
+    OuterRule,
+    Payload,
+    Reduction,
+    RoundPolicy,
+    Shares,
+)
 
 _WORKER = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Worker = Annotated[str, StringConstraints(pattern=f"^{_WORKER}$", max_length=63)]
@@ -90,11 +98,25 @@ class Holder(Tolerant):
     port: Port
 
 
+class RoundSettings(Tolerant):
+    """By what work is merged."""
+
+    policy: RoundPolicy = RoundPolicy.SYNC
+    limit: Count = 0
+    """Of the policy."""
+    weights: MergeWeights = MergeWeights.EQUAL
+    outer: OuterRule = OuterRule.PLAIN
+    learning_rate: Quantity = 1.0
+    momentum: Quantity = 0.0
+
+
 class Rounds(Tolerant):
     """How the groups of a job train one model."""
 
     local_steps: int = Field(ge=1, le=MOST_LOCAL_STEPS)
     """Of a group, after which its work goes to the others."""
+    settings: RoundSettings = RoundSettings()
+    """Holders act by those that the log names, where the lead has written them."""
     holders: tuple[Holder, ...] = Field(min_length=1, max_length=5)
     """Best first: who is to be in the council that holds the log."""
     founder: ShortText

@@ -7,11 +7,12 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from edgetrain_protocol.base import Document
-from edgetrain_protocol.job import Data, Elastic, Program, Storage, Strategy
+from edgetrain_protocol.job import Data, Elastic, Program, Storage
 from edgetrain_protocol.names import PROFILER_CONTAINER, TRAINER_CONTAINER
 from edgetrain_protocol.pods import LabelSelector, ObjectName, Override
 from edgetrain_protocol.rules import UNIQUE, checked, rule
 from edgetrain_protocol.run_policy import RunPolicy
+from edgetrain_protocol.strategy_spec import Strategy
 from edgetrain_protocol.template import Template, TemplateContainer
 
 ANYTHING = "*"

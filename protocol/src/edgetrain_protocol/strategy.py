@@ -4,8 +4,17 @@ from enum import StrEnum
 
 
 class Preset(StrEnum):
+    """What the other fields of a strategy are where a job does not say."""
+
     AUTO = "auto"
     DDP = "ddp"
+    LOCAL_SGD = "local-sgd"
+    FEDAVG = "fedavg"
+    FEDNOVA = "fednova"
+    DILOCO = "diloco"
+    ASYNC = "async"
+    N_SYNC = "n-sync"
+    N_BATCH_SYNC = "n-batch-sync"
 
 
 class Grouping(StrEnum):
@@ -37,3 +46,29 @@ class Payload(StrEnum):
 
 MOST_LOCAL_STEPS = 10_000
 """Between two exchanges of a group with the others."""
+
+
+class RoundPolicy(StrEnum):
+    """When a round is closed."""
+
+    SYNC = "sync"
+    GROUPS = "groups"
+    STEPS = "steps"
+    DEADLINE = "deadline"
+    STALENESS = "staleness"
+
+
+class MergeWeights(StrEnum):
+    """How much each group's work counts in a version."""
+
+    EQUAL = "equal"
+    SAMPLES = "samples"
+    FED_NOVA = "fedNova"
+
+
+class OuterRule(StrEnum):
+    """How the work of a round moves the model."""
+
+    PLAIN = "plain"
+    NESTEROV = "nesterov"
+    DELAYED_NESTEROV = "delayedNesterov"

@@ -19,6 +19,7 @@ from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.lifecycle import is_over
 from edgetrain_operator.core.model import CA, IDENTITY, PLAN, Defaults, Job, Manifest, Observed, PodView
 from edgetrain_operator.core.observe import job_view, own, pod_view
+from edgetrain_operator.core.presets import with_preset
 from edgetrain_operator.core.runtimes.in_force import with_runtime
 from edgetrain_operator.core.runtimes.version import RuntimeVersion
 from edgetrain_operator.core.status import status_due, transitions
@@ -145,7 +146,7 @@ class Reconciler:
         selector = children.worker_selector(job.uid)
         pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
         views = tuple(pod_view(raw) for raw in own(pods, job.uid))
-        job = with_runtime(job, held.stored, bool(views), await self._runtime(job))
+        job = with_preset(with_runtime(job, held.stored, bool(views), await self._runtime(job)))
         nodes = self._nodes.nodes
         seen = Observed(
             job=job,

@@ -8,6 +8,7 @@ from msgspec import Struct
 from edgetrain.aggregator.documents import BadDocument, decode, encode
 from edgetrain.durable_files import write_durably
 from edgetrain.link import HolderAddress
+from edgetrain.rounds.agreed import USUAL, Agreed
 
 CHARGE_FILE, SHOWN_FILE = "charge.json", "shown.json"
 
@@ -19,6 +20,8 @@ class Charge(Struct, frozen=True):
     """Which of them begins the log, which nobody has yet."""
     groups: dict[str, tuple[str, ...]]
     """Workers that speak for each. Nothing is merged any more of a group that is not named."""
+    agreed: Agreed = USUAL
+    """By what work is to be merged."""
 
     @classmethod
     def read(cls, directory: Path) -> Self:

@@ -125,6 +125,10 @@ class HolderClient:
         """The newest version. Raises NoModel."""
         return self._call(Request("GET", paths.MODEL, _version))
 
+    def whole_model(self) -> Model:
+        """The same, with what its outer optimiser keeps: for a holder. Raises NoModel."""
+        return self._call(Request("GET", f"{paths.MODEL}?{paths.ALL}", _whole))
+
     def join(self, history: History, want: Want) -> None:
         """Take part, or have data."""
         self._say_of_group(paths.Joining(history, want))
@@ -238,9 +242,18 @@ def _come(answer: http.client.HTTPResponse) -> int:
 
 def _version(answer: http.client.HTTPResponse) -> Model:
     whole = decode(answer.headers.get(paths.DOCUMENT, ""), WholeVersion)
-    arriving = Arriving.of(whole.digest, whole.founding.layout.numbers)
+    return Model(whole.founding, whole.version, _arrived(answer, whole.digest, whole.founding.layout.numbers))
+
+
+def _whole(answer: http.client.HTTPResponse) -> Model:
+    whole = decode(answer.headers.get(paths.DOCUMENT, ""), WholeVersion)
+    return Model.of(whole, partial(_arrived, answer))
+
+
+def _arrived(answer: http.client.HTTPResponse, digest: str, numbers: int) -> Floats:
+    arriving = Arriving.of(digest, numbers)
     arriving.fill(answer)
-    return Model(whole.founding, whole.version, arriving.checked())
+    return arriving.checked()
 
 
 def _refusal(status: int, body: bytes) -> Exception:

@@ -3,29 +3,31 @@
 Of one thread. All of it is forgotten with the term.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 
 from msgspec import structs
 
+from edgetrain.aggregator.charge import Charge
+from edgetrain.aggregator.merger import How
 from edgetrain.aggregator.seat import Seat
 from edgetrain.payload.codec import Floats
+from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.entries import Body, Contribution, UpdateKey
 from edgetrain.rounds.lead import Lead
 from edgetrain.rounds.leasing import Want, leases
 from edgetrain.rounds.next_entry import Floor, Next, next_entry
 from edgetrain.rounds.patience import Habit
-from edgetrain.rounds.policies import Policy
 from edgetrain_protocol.history import History
 
 SHARDS = 1
 
 
 class Desk:
-    def __init__(self, seat: Seat, policy: Policy, clock: Callable[[], float]) -> None:
+    def __init__(self, seat: Seat, clock: Callable[[], float]) -> None:
         """`seat` leads, and has a model."""
-        self._seat, self._policy, self._clock = seat, policy, clock
+        self._seat, self._clock = seat, clock
         self._lead, self._floor = Lead(SHARDS), Floor(clock(), frozenset())
 
     # --- what it is told
@@ -39,11 +41,13 @@ class Desk:
             asking, wants = floor.asking | {history}, {**floor.wants, history: want}
             self._floor = replace(floor, asking=asking, wants=wants)
 
-    def hear(self, heard: frozenset[History], planned: Collection[str]) -> None:
+    def hear(self, heard: frozenset[History], charge: Charge) -> None:
         """Just these are heard; a group is over that the plan does not name."""
+        planned = charge.groups.keys()
         known = (*(group.history for group in self._books.groups), *self._floor.asking)
         over = frozenset(history for history in known if history.group not in planned)
-        self._floor = replace(self._floor, heard=heard, over=over, planned=frozenset(planned))
+        floor = replace(self._floor, planned=frozenset(planned), settings=charge.agreed.text)
+        self._floor = replace(floor, heard=heard, over=over)
 
     def arrive(self, update: Contribution) -> None:
         """All of its bytes are here."""
@@ -59,7 +63,7 @@ class Desk:
         """None while an entry is yet to be committed."""
         if not self._seat.is_committed:
             return None
-        return next_entry(self._lead, self._books, self._floor, self._policy, self._clock())
+        return next_entry(self._lead, self._books, self._floor, self._agreed.closes, self._clock())
 
     def write(self, body: Body) -> None:
         """
@@ -98,6 +102,18 @@ class Desk:
     def open_keys(self) -> set[UpdateKey]:
         """Of updates that may still be merged."""
         return {UpdateKey(group.history, group.settled + 1) for group in self._books.groups}
+
+    @property
+    def how(self) -> How:
+        """The next version is made."""
+        assert self._seat.model is not None
+        layout, outer = self._seat.model.founding.layout, self._seat.model.outer
+        return How(outer.under(self._agreed), layout.trained, len(self._books.groups))
+
+    @property
+    def _agreed(self) -> Agreed:
+        """What is in force, by the log: the plan may be newer."""
+        return Agreed.of(self._books.settings.text)
 
     @property
     def _books(self) -> Books:

@@ -27,7 +27,7 @@ from edgetrain.rounds.entries import UpdateKey
 from edgetrain.rounds.lead import Lead
 from edgetrain.rounds.leasing import Want
 from edgetrain.rounds.next_entry import Combine, Propose
-from edgetrain.rounds.policies import LOOK_SECONDS, Policy, Wait, sync
+from edgetrain.rounds.policies import LOOK_SECONDS, Wait
 from edgetrain.rounds.reading import Page, page
 from edgetrain_protocol.history import History
 
@@ -46,7 +46,6 @@ class Holder:
         directory: Path,
         name: str,
         charge: Charge,
-        policy: Policy = sync,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -58,7 +57,7 @@ class Holder:
             BadJournal, BadVector: what is there is damaged.
             OSError: there is no directory.
         """
-        self.name, self._charge, self._policy, self._clock = name, charge, policy, clock
+        self.name, self._charge, self._clock = name, charge, clock
         self._seat = Seat(directory, name)
         self._desk: Desk | None = None
         """While it leads."""
@@ -226,9 +225,9 @@ class Holder:
                 return until
         if self._desk is None:
             log.info("%s leads in term %d", self.name, self._seat.member.log.promised)
-            self._desk = Desk(self._seat, self._policy, self._clock)
+            self._desk = Desk(self._seat, self._clock)
         self._rivals = self._rivals.led(now)
-        self._desk.hear(self.hearing.heard(), self._charge.groups)
+        self._desk.hear(self.hearing.heard(), self._charge)
         return self._lead(self._desk)
 
     def _call_in_turn(self, now: float) -> float:
@@ -259,8 +258,7 @@ class Holder:
                 case Propose(body):
                     desk.write(body)
                 case Combine(keys):
-                    assert self._seat.books is not None
-                    self._merger.begin(term, keys, desk.whole(keys), len(self._seat.books.groups))
+                    self._merger.begin(term, keys, desk.whole(keys), desk.how)
                 case Wait(until):
                     return until
                 case None:

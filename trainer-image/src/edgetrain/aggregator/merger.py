@@ -6,9 +6,12 @@ Meanwhile no entry is written, so that it is made for as many groups as are on t
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from edgetrain.aggregator.outer import Outer
 from edgetrain.aggregator.staging import Staging
-from edgetrain.aggregator.vectors import VectorFiles, digest_of, mean_of
+from edgetrain.aggregator.vectors import VectorFiles, digest_of
+from edgetrain.aggregator.weights import work_of
 from edgetrain.payload.codec import Floats
 from edgetrain.rounds.entries import Contribution, UpdateKey
 
@@ -22,6 +25,16 @@ class Made:
     """Its file survives a power cut."""
 
 
+class How(NamedTuple):
+    """Work becomes a version."""
+
+    outer: Outer
+    trained: int
+    """Numbers, the first ones, that are no statistics."""
+    groups: int
+    """On the books."""
+
+
 class Merger:
     """Its methods are for one thread, beside which it has one of its own at a time."""
 
@@ -31,12 +44,12 @@ class Merger:
         self.busy = False
 
     def begin(
-        self, term: int, keys: tuple[UpdateKey, ...], updates: Sequence[Contribution], groups: int
+        self, term: int, keys: tuple[UpdateKey, ...], updates: Sequence[Contribution], how: How
     ) -> None:
         """`wake` is called once it is made."""
         vectors = self._staging.vectors(updates)
         self.busy = True
-        arguments = (term, keys, vectors, groups)
+        arguments = (term, keys, updates, vectors, how)
         threading.Thread(target=self._make, args=arguments, name="merger", daemon=True).start()
 
     def made(self, term: int) -> Made | None:
@@ -51,8 +64,16 @@ class Merger:
     def written(self) -> None:
         self._outcome = None
 
-    def _make(self, term: int, keys: tuple[UpdateKey, ...], vectors: list[Floats], groups: int) -> None:
-        merged = mean_of(vectors, groups, len(vectors[0]))
+    def _make(
+        self,
+        term: int,
+        keys: tuple[UpdateKey, ...],
+        updates: Sequence[Contribution],
+        vectors: list[Floats],
+        how: How,
+    ) -> None:
+        work = work_of(how.outer.agreed.weights, updates, vectors, how.groups, how.trained)
+        merged = how.outer.added(work, how.trained, len(updates), how.groups)
         digest = digest_of(merged)
         try:
             self._files.keep(merged, digest)

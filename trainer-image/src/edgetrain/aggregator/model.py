@@ -3,7 +3,7 @@
 A vector file has some version whole, and one file each what later versions add; `model.json` says which.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -12,9 +12,12 @@ import numpy as np
 from msgspec import Struct
 
 from edgetrain.aggregator.documents import BadDocument, decode, encode
+from edgetrain.aggregator.outer import UNMOVED, Outer
+from edgetrain.aggregator.outer.optimizer import OuterState
 from edgetrain.aggregator.vectors import BadVector, VectorFiles, digest_of
 from edgetrain.durable_files import write_durably
 from edgetrain.payload.codec import Floats
+from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.entries import Merge
 
 WINDOW = 8
@@ -31,6 +34,13 @@ class Layout(Struct, frozen=True):
     """Of its parameters: so long is the vector."""
     digest: str
     """Of their names, shapes and order, and whatever else has to be the same."""
+    statistics: int = 0
+    """Numbers, the last ones, that no optimiser moves: float buffers."""
+
+    @property
+    def trained(self) -> int:
+        """Numbers before those."""
+        return self.numbers - self.statistics
 
 
 class Founding(Struct, frozen=True):
@@ -45,11 +55,17 @@ class Founding(Struct, frozen=True):
 
 
 class WholeVersion(Struct, frozen=True):
-    """What `model.json` says."""
+    """What `model.json` says, and what a holder is told before the vectors themselves."""
 
     founding: Founding
     version: int
     digest: str
+    settings: str = ""
+    """Those of the outer optimiser, as an entry of the log has them."""
+    momentum: str = ""
+    """Digests of its vectors; empty for none."""
+    buffer: str = ""
+    arrived: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,10 +74,34 @@ class Model:
     version: int
     vector: Floats
     """Never changed in place: others are reading it."""
+    outer: Outer = UNMOVED
 
-    def after(self, merge: Merge, merged: Floats) -> Self:
+    def after(self, merge: Merge, added: Floats, agreed: Agreed) -> Self:
         """The version that this entry makes, by one addition: the same bytes for all who make it."""
-        return replace(self, version=merge.version, vector=np.add(self.vector, merged))
+        outer = self.outer.under(agreed).after(merge, added, self.founding.layout.trained)
+        return replace(self, version=merge.version, vector=np.add(self.vector, added), outer=outer)
+
+    @property
+    def whole(self) -> WholeVersion:
+        state = self.outer.state
+        momentum, buffer = ("" if v is None else digest_of(v) for v in (state.momentum, state.buffer))
+        settings, known = self.outer.agreed.text, (momentum, buffer, state.arrived)
+        return WholeVersion(self.founding, self.version, digest_of(self.vector), settings, *known)
+
+    @property
+    def vectors(self) -> list[Floats]:
+        """All that it has, as `whole` names them."""
+        state = self.outer.state
+        return [vector for vector in (self.vector, state.momentum, state.buffer) if vector is not None]
+
+    @classmethod
+    def of(cls, whole: WholeVersion, read: Callable[[str, int], Floats]) -> Self:
+        """`read`: gives the vector of this digest, which has so many numbers."""
+        layout = whole.founding.layout
+        vector = read(whole.digest, layout.numbers)
+        momentum, buffer = (read(d, layout.trained) if d else None for d in (whole.momentum, whole.buffer))
+        state = OuterState(momentum, buffer, whole.arrived)
+        return cls(whole.founding, whole.version, vector, Outer(Agreed.of(whole.settings), state))
 
 
 class ModelFiles:
@@ -81,13 +121,14 @@ class ModelFiles:
     def keep_whole(self, model: Model) -> None:
         """It survives a power cut from here on. Raises OSError: there is no room for it; what was kept before
         still is."""
-        whole = WholeVersion(model.founding, model.version, digest_of(model.vector))
-        self.vectors.keep(model.vector, whole.digest)
+        whole = model.whole
+        for digest, vector in zip(_digests(whole), model.vectors, strict=True):
+            self.vectors.keep(vector, digest)
         write_durably(self._document, encode(whole))
         self._whole = whole
 
-    def read(self, merges: Iterable[Merge]) -> Model:
-        """The version that the last of these made: all that the log still has.
+    def read(self, merges: Iterable[tuple[Merge, Agreed]]) -> Model:
+        """The version that the last of these made, each by its settings: all that the log still has.
 
         Raises:
             BadVector: what it is made from is not all here, or is damaged.
@@ -96,11 +137,10 @@ class ModelFiles:
             whole = self._whole = decode(self._document.read_bytes(), WholeVersion)
         except (OSError, BadDocument) as error:
             raise BadVector(f"{self._document} cannot be read: {error}") from error
-        numbers = whole.founding.layout.numbers
-        model = Model(whole.founding, whole.version, self.vectors.read(whole.digest, numbers))
-        for merge in merges:
+        model, numbers = Model.of(whole, self.vectors.read), whole.founding.layout.numbers
+        for merge, agreed in merges:
             if merge.version > model.version:
-                model = model.after(merge, self.vectors.read(merge.digest, numbers))
+                model = model.after(merge, self.vectors.read(merge.digest, numbers), agreed)
         return model
 
     def tidy(self, model: Model, merges: Iterable[Merge]) -> None:
@@ -115,4 +155,8 @@ class ModelFiles:
             return
         self.keep_whole(model)
         recent = {merge.digest for merge in merges if merge.version > model.version - WINDOW}
-        self.vectors.keep_only(recent | {self._whole.digest})
+        self.vectors.keep_only(recent | {*_digests(self._whole)})
+
+
+def _digests(whole: WholeVersion) -> list[str]:
+    return [digest for digest in (whole.digest, whole.momentum, whole.buffer) if digest]

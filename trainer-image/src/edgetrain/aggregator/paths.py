@@ -5,6 +5,7 @@
 | `GET /v1/log?known=12&group=...` | entries behind the first 12, once there are some | `LogAnswer` |
 | `POST /v1/model` | version 0, by the first group | `Founding` in a header, then the vector |
 | `GET /v1/model` | the newest version, whole | the vector; which one is in a header: `WholeVersion` |
+| `GET /v1/model?all` | the same for a holder | the vectors of its outer optimiser come behind it |
 | `POST /v1/groups` | to take part, to have data, or to end | `Joining` |
 | `GET /v1/updates` | how much of one is here | `Contribution` in a header |
 | `PUT /v1/updates` | an update, from some byte on | `Contribution` in a header, then bytes |
@@ -21,6 +22,7 @@ from edgetrain_protocol.history import History
 
 LOG, MODEL, GROUPS, UPDATES, VECTORS = "/v1/log", "/v1/model", "/v1/groups", "/v1/updates", "/v1/vectors/"
 COUNCIL = "/v1/council"
+ALL = "all"
 DOCUMENT = "Edgetrain-Document"
 """A header: what comes in the body, as JSON."""
 COME = "Edgetrain-Come"

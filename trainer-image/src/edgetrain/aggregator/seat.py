@@ -15,11 +15,12 @@ from edgetrain.aggregator.journal import Journal
 from edgetrain.aggregator.model import MOST_MISSING, Founding, Model, ModelFiles
 from edgetrain.aggregator.vectors import BadVector
 from edgetrain.payload.codec import Floats
+from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.books import Books, NotAdmissible
 from edgetrain.rounds.council import CouncilMember, Leading, Tell
 from edgetrain.rounds.council_messages import Message, Refusal, Store
 from edgetrain.rounds.data_record import DataRecord
-from edgetrain.rounds.entries import Body, Council, Merge
+from edgetrain.rounds.entries import Body, Council, Merge, Settings
 from edgetrain.rounds.log import Entry, Log
 from edgetrain.rounds.reading import books_of
 
@@ -204,19 +205,27 @@ class Seat:
         if self._model is None:
             return
         model = self._model
-        for merge in _committed_merges(self.member.log):
+        for merge, agreed in _committed_merges(self.member.log):
             if merge.version == model.version + 1:
                 added = self._at_hand.get(merge.digest)
                 if added is None:
                     added = self.vectors.read(merge.digest, model.founding.layout.numbers)
-                model = model.after(merge, added)
+                model = model.after(merge, added, agreed)
         if model is not self._model:
             self._model, self._at_hand = model, {}
             self._files.tidy(model, _merges(self.member.log.entries))
 
 
-def _committed_merges(log: Log) -> list[Merge]:
-    return _merges(log.after(log.cut.index)[: log.committed - log.cut.index])
+def _committed_merges(log: Log) -> list[tuple[Merge, Agreed]]:
+    """Each with the settings that it was made by."""
+    found, text = [], log.books.settings.text if log.books else ""
+    for entry in log.after(log.cut.index)[: log.committed - log.cut.index]:
+        match entry.body:
+            case Settings():
+                text = entry.body.text
+            case Merge():
+                found.append((entry.body, Agreed.of(text)))
+    return found
 
 
 def _merges(entries: Iterable[Entry]) -> list[Merge]:

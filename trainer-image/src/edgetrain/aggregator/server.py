@@ -18,7 +18,7 @@ from edgetrain.aggregator.documents import BadDocument, decode, encode
 from edgetrain.aggregator.following import Following
 from edgetrain.aggregator.holder import Holder, NotLeading
 from edgetrain.aggregator.journal import BadJournal
-from edgetrain.aggregator.model import Founding, WholeVersion
+from edgetrain.aggregator.model import Founding
 from edgetrain.aggregator.seat import OtherLayout
 from edgetrain.aggregator.staging import Incoming, NotTaken
 from edgetrain.aggregator.vectors import BadVector, digest_of
@@ -133,10 +133,12 @@ class Handler(BaseHTTPRequestHandler):
     def _model(self) -> None:
         if (shown := self._holder.shown) is None:
             raise Refused(HTTPStatus.NOT_FOUND, paths.NO_MODEL)
-        vector, version = shown.model.vector, shown.model.version
-        document = encode(WholeVersion(shown.model.founding, version, digest_of(vector)))
-        self._begin(HTTPStatus.OK, vector.nbytes, {paths.DOCUMENT: document.decode()})
-        self._send(vector.view(np.uint8).data)
+        model = shown.model
+        vectors = model.vectors if urlsplit(self.path).query == paths.ALL else [model.vector]
+        document = encode(model.whole).decode()
+        self._begin(HTTPStatus.OK, sum(vector.nbytes for vector in vectors), {paths.DOCUMENT: document})
+        for vector in vectors:
+            self._send(vector.view(np.uint8).data)
 
     def _join(self) -> None:
         joining = decode(self._body(), paths.Joining)

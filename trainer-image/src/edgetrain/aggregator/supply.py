@@ -26,6 +26,6 @@ class Supply:
             return
         with self._dial(sender) as giver:
             if message.entries and self._holder.lacks(message).whole:
-                self._holder.take_whole(giver.model())
+                self._holder.take_whole(giver.whole_model())
             for digest in self._holder.lacks(message).digests:
                 self._holder.take_vector(digest, giver.fetch(digest, self._holder.numbers))

@@ -6,7 +6,7 @@ same bytes, on every processor (fused operations differ).
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +28,15 @@ def digest_of(vector: Floats) -> str:
     return hashlib.sha256(vector.data).hexdigest()
 
 
-def mean_of(updates: Iterable[Floats], groups: int, numbers: int) -> Floats:
-    """What is added to a version: each update counts one part in `groups`, whoever else is there
-    (`rounds.mass`).
-
-    The order of `updates` matters to the last bit.
-    """
-    part = np.float32(1 / groups)
+def weighted_sum(vectors: Sequence[Floats], coefficients: Sequence[float]) -> Floats:
+    """Of one vector or more. Their order matters to the last bit."""
+    numbers = len(vectors[0])
     merged, scaled = np.zeros(numbers, np.float32), np.empty(_PIECE, np.float32)
-    for update in updates:
+    for vector, coefficient in zip(vectors, map(np.float32, coefficients), strict=True):
         for start in range(0, numbers, _PIECE):
-            piece = update[start : start + _PIECE]
+            piece = vector[start : start + _PIECE]
             into = scaled[: len(piece)]
-            np.multiply(piece, part, out=into)
+            np.multiply(piece, coefficient, out=into)
             np.add(merged[start : start + _PIECE], into, out=merged[start : start + _PIECE])
     return merged
 

@@ -189,7 +189,8 @@ class InRounds:
             return self._envoy
         self.leave()
         initial, samples = self._vectors.parameters.take(), 0 if ledger.common else ledger.record.samples
-        founding = Founding(Layout(len(initial), self._layout), samples, ledger.epochs, digest_of(initial))
+        layout = Layout(len(initial), self._layout, self._vectors.statistics)
+        founding = Founding(layout, samples, ledger.epochs, digest_of(initial))
         want = Want(LEASED_ROUNDS * ledger.batch * self._rounds.local_steps, ledger.batch)
         self._envoy = GroupEnvoy(self._dial, history, founding, initial, want, self._hear)
         self._history = history

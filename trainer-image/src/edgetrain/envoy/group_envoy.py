@@ -146,8 +146,8 @@ class GroupEnvoy:
                 self._flying = self._flying if flying else None
                 return
         vector = update()
-        steps = work.flying_steps
-        sent = Contribution(flying.key, digest_of(vector), flying.base, flying.blocks, steps, attempt)
+        done = work.flying_steps, attempt, work.flying_samples
+        sent = Contribution(flying.key, digest_of(vector), flying.base, flying.blocks, *done)
         with self._news:
             self._flying = _Flying(sent, vector)
             self._news.notify_all()

@@ -33,6 +33,8 @@ class Contribution(Struct, frozen=True):
     """That the optimiser took, skipped ones left out."""
     attempt: int = 0
     """Rises with each who encodes it."""
+    samples: int = 0
+    """That those steps trained on; 0 where that is not known."""
 
 
 class Lease(Struct, frozen=True, tag=True):

@@ -17,6 +17,9 @@ class GroupWork:
     """That its optimiser took since the push, or since the base."""
     flying_steps: int = 0
     """Those that are in flight."""
+    samples: int = 0
+    """Of `steps`."""
+    flying_samples: int = 0
     over: bool = False
     """Nothing is left to do for it in any epoch."""
     version: int = 0
@@ -32,18 +35,25 @@ class GroupWork:
         """All that it has done is in versions, or will be in none."""
         return self.ledger.in_flight is None and not self.steps
 
-    def stepped(self, blocks: tuple[Block, ...]) -> Self:
-        """A step on these was committed."""
-        left = without(self.untrained, blocks)
-        return replace(self, ledger=self.ledger.stepped(blocks), untrained=left, steps=self.steps + 1)
+    def stepped(self, blocks: tuple[Block, ...], samples: int) -> Self:
+        """A step on these, or on so many samples of data of its own, was committed."""
+        left, steps, samples = without(self.untrained, blocks), self.steps + 1, self.samples + samples
+        return replace(self, ledger=self.ledger.stepped(blocks), untrained=left, steps=steps, samples=samples)
 
     def applied(self, version: int) -> Self:
         """It settles what was in flight, where something was."""
-        return replace(self, ledger=self.ledger.applied(version), flying_steps=0)
+        return replace(self, ledger=self.ledger.applied(version), flying_steps=0, flying_samples=0)
 
     def pushed(self) -> Self:
         """What was done since goes on its way."""
-        return replace(self, ledger=self.ledger.pushed(), steps=0, flying_steps=self.steps)
+        return replace(
+            self,
+            ledger=self.ledger.pushed(),
+            steps=0,
+            flying_steps=self.steps,
+            samples=0,
+            flying_samples=self.samples,
+        )
 
     def differs(self, other: Self) -> bool:
         """In anything that its members act on."""

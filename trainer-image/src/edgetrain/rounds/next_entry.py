@@ -1,8 +1,9 @@
 """What the lead does next: write an entry, merge what has come, or wait, and until when. Pure.
 
-In this order: an update that can never be merged is refused, since its group waits for that; groups that are
-over go, others come; groups without data get some; the end is written once all data are merged, or no group
-has any of its own any more; and a round is closed when the policy says so.
+In this order: an update that can never be merged is refused, since its group waits for that; what the plan
+says of how work is merged is written, where it is new; groups that are over go, others come; groups without
+data get some; the end is written once all data are merged, or no group has any of its own any more; and a
+round is closed when the policy says so.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edgetrain.rounds.books import Books
-from edgetrain.rounds.entries import Body, Change, Group, UpdateKey
+from edgetrain.rounds.entries import Body, Change, Group, Settings, UpdateKey
 from edgetrain.rounds.lead import Lead
 from edgetrain.rounds.leasing import Want, leases
 from edgetrain.rounds.patience import Habit
@@ -49,6 +50,8 @@ class Floor:
     """Names of those that the plan has."""
     ending: frozenset[History] = frozenset()
     """Groups that have trained on all data of their own, with nothing unmerged."""
+    settings: str = ""
+    """What the plan says of how work is merged."""
     wants: Mapping[History, Want] = field(default_factory=dict)
     habits: Mapping[History, Habit] = field(default_factory=dict)
 
@@ -59,6 +62,7 @@ def next_entry(lead: Lead, books: Books, floor: Floor, policy: Policy, now: floa
         return Wait(now + LOOK_SECONDS)
     entry = (
         lead.refusal(books, MOST_BEHIND)
+        or _new_settings(books, floor)
         or _departed(books, floor)
         or _newcomer(books, floor)
         or _urgent_lease(books, floor)
@@ -88,6 +92,13 @@ def open_round(lead: Lead, books: Books, floor: Floor) -> Round:
     updates = (lead.whole(key) for key in lead.arrived())
     arrived = tuple(Arrival(update.key, update.steps) for update in updates if update is not None)
     return Round(floor.opened, expected, arrived)
+
+
+def _new_settings(books: Books, floor: Floor) -> Body | None:
+    """Before the next version, which is made by them."""
+    if floor.settings == books.settings.text:
+        return None
+    return Settings(books.settings.number + 1, floor.settings)
 
 
 def _departed(books: Books, floor: Floor) -> Body | None:

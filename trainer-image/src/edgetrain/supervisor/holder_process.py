@@ -13,6 +13,7 @@ from msgspec import structs
 from edgetrain.aggregator.charge import Charge, HolderShown
 from edgetrain.group.members import Pod
 from edgetrain.link import HolderAddress
+from edgetrain.rounds.agreed import Agreed
 from edgetrain.supervisor.log_disk import LogDisk
 from edgetrain.supervisor.settings import Settings
 from edgetrain_protocol.plan import Phase, Plan, Rounds
@@ -29,7 +30,7 @@ END_SECONDS = 5.0
 def charge_of(rounds: Rounds) -> Charge:
     """What the plan says to each of its holders."""
     line = {h.name: HolderAddress(h.worker, h.address, h.port) for h in rounds.holders}
-    return Charge(line, rounds.founder, rounds.groups)
+    return Charge(line, rounds.founder, rounds.groups, Agreed(**dict(rounds.settings)))
 
 
 def name_in(plan: Plan | None, pod: Pod) -> str:

@@ -31,7 +31,7 @@ class LogDisk:
         """Of this holder, whom no other disk can be."""
         return self._own / "rounds" / holder
 
-    def identify(self, known: Callable[[str], None]) -> None:
+    def identify(self, known: Callable[[str], object]) -> None:
         """Have `known` called with its identity, by a thread: a disk may hang, or be mended after hours."""
         threading.Thread(target=self._identify, args=(known,), name="log-disk", daemon=True).start()
 
@@ -49,10 +49,11 @@ class LogDisk:
                     sync_directory(self._own.parent)
         return self._identity_file.read_text()
 
-    def _identify(self, known: Callable[[str], None]) -> None:
+    def _identify(self, known: Callable[[str], object]) -> None:
         while True:
             try:
-                return known(self.identity())
+                known(self.identity())
+                return
             except OSError as error:
                 log.debug("no log of rounds can be kept here: %s", error)
                 time.sleep(AGAIN_SECONDS)

@@ -12,6 +12,7 @@ from edgetrain_operator.core.council import SOME_GROUPS, how_many
 from edgetrain_operator.core.grouping import in_rounds
 from edgetrain_operator.core.groups.election import MEASURING_SECONDS
 from edgetrain_operator.core.rounds.disks import disks_left, present_holder
+from edgetrain_operator.core.rounds.settings import round_settings
 from edgetrain_operator.core.stored_rounds import RoundsRecord
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Holder, Member, Rounds
@@ -38,6 +39,7 @@ def plan_rounds(scene: DecisionContext, known: RoundsRecord, members: Sequence[M
         return before.model_copy(update={"groups": groups}) if before else None
     return Rounds(
         local_steps=scene.seen.job.spec.strategy.local_steps,
+        settings=round_settings(scene.seen.job.spec.strategy),
         holders=line,
         founder=_founder(scene, known, before, line),
         groups=groups,

@@ -127,11 +127,12 @@ class Ledger(msgspec.Struct, frozen=True):
         where positions are none."""
         if self.cut is None:
             raise ValueError("no step is in hand")
-        done = self.samples + (self.cut.samples if samples is None else samples)
+        in_step = self.cut.samples if samples is None else samples
         since = self.not_finite_since
         if self.cut.samples:
             since = None if math.isfinite(loss) else since or step
-        after, work = self.cut.after, self.work.stepped(self._trained(self.cut)) if self.work else None
+        done, after = self.samples + in_step, self.cut.after
+        work = self.work.stepped(self._trained(self.cut), in_step) if self.work else None
         return replace(
             self, record=after, samples=done, not_finite_since=since, work=work, cut=None, cut_in=None
         )

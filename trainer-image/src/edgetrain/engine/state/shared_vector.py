@@ -54,6 +54,8 @@ class SharedVectors(WorkVectors):
 
     def __init__(self, flat: FlatModel) -> None:
         super().__init__(SharedVector(flat))
+        self.statistics = sum(buffer.numel() for buffer in flat.float_buffers)
+        """Numbers of the vector, the last ones, that no optimiser moves."""
 
     def state_dict(self) -> dict[str, Any]:
         kept = {"base": self.base, "pushed": self.pushed}
