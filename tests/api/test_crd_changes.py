@@ -7,6 +7,7 @@ import pytest
 
 from edgetrain_protocol.names import GROUP, KIND, PLURAL, VERSION
 from edgetrain_protocol.status import JobProgress, JobStatus, NodeStatus, WorkerCounts
+from edgetrain_protocol.strategy_spec import LIKE_THE_OTHERS
 from tests.support.apiserver import ApiServer
 
 FROZEN: dict[str, Any] = {
@@ -15,11 +16,21 @@ FROZEN: dict[str, Any] = {
     "template": {"metadata": {"labels": {"team": "b"}}},
     "data": {"policy": "local"},
     "storage": {"model": {"volume": {"emptyDir": None, "hostPath": {"path": "/srv"}}}},
-    "strategy": {"reduction": "star"},
     "elastic": {"joinDelaySeconds": 9},
     "managedBy": "kueue.x-k8s.io/multikueue",
 }
+FROZEN_STRATEGY: dict[str, Any] = {
+    "preset": "ddp",
+    "grouping": "single",
+    "localSteps": 4,
+    "reduction": "star",
+    "payload": "int8",
+    "shares": "equal",
+    "checkpointEverySeconds": 9,
+}
 MUTABLE: list[dict[str, Any]] = [
+    {"strategy": {"roundPolicy": "groups", "roundLimit": 2, "mergeWeights": "samples"}},
+    {"strategy": {"outer": "nesterov", "outerLearningRate": 0.5, "outerMomentum": 0.8}},
     {"suspend": True},
     {"nodes": {"min": 2}},
     {"nodes": {"max": 7}},
@@ -67,6 +78,12 @@ def test_frozen(api: ApiServer, job: str, field: str) -> None:
         f"spec.{field}: Forbidden: spec.{field} cannot be changed: delete the job and create it anew"
         in refusal
     )
+
+
+@pytest.mark.parametrize("field", LIKE_THE_OTHERS)
+def test_of_the_strategy_what_all_workers_do_alike_is_frozen(api: ApiServer, job: str, field: str) -> None:
+    refusal = patch(api, job, {"spec": {"strategy": {field: FROZEN_STRATEGY[field]}}})
+    assert f"spec.strategy.{field}: Forbidden: spec.strategy.{field} cannot be changed" in refusal
 
 
 def test_selector_is_frozen(api: ApiServer, job: str) -> None:
@@ -155,4 +172,4 @@ def test_a_job_whose_defaults_were_written_out_is_applied_again_and_not_replaced
     api.kubectl("apply", "-f", "-", stdin=json.dumps(short))
     assert get(api, namespace, ".spec.strategy.payload") == "auto"
     done = api.kubectl("replace", "-f", "-", stdin=json.dumps(short), check=False)
-    assert "spec.strategy cannot be changed" in done.stderr
+    assert "spec.strategy.payload cannot be changed" in done.stderr

@@ -52,6 +52,24 @@ def test_all_lose_power_and_go_on_from_what_was_durable(tmp_path: Path, start: S
     assert "complete after 1,300 steps" in terminal.shown
 
 
+def test_a_preset_trains_one_model_in_rounds_through_the_loss_of_who_leads_them(
+    tmp_path: Path, start: Start
+) -> None:
+    digits = str(ROOT / "examples" / "digits.py")
+    terminal = start("run", "-n", "3", "--preset", "local-sgd", digits, "--epochs", "60")
+    lead = terminal.until(r"edge-(\d) leads the log of rounds")[1]
+    terminal.until(r"version \d")
+    terminal.press(lead)
+    terminal.until(f"edge-{lead}: power off")
+    terminal.until(r"edge-\d leads the log of rounds, term")
+    terminal.press(lead)
+    terminal.until(f"edge-{lead}: power on")
+    assert terminal.end() == 0
+    accuracies = re.findall(r"edge-\d \| held-out accuracy: ([0-9.]+)", terminal.shown)
+    assert len(set(accuracies)) == 1 and float(accuracies[0]) > 0.9, terminal.shown
+    assert "listens on port" not in terminal.shown, "that is for the log"
+
+
 @pytest.mark.parametrize("by_key", [True, False], ids=["key", "signal"])
 def test_what_was_stopped_goes_on_from_its_last_step(tmp_path: Path, start: Start, by_key: bool) -> None:
     words = ("run", "-n", "2", "--dir", "state", script(tmp_path, SLOWLY), "1000")

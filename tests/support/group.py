@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.waiting import wait_for
@@ -335,7 +336,7 @@ def in_rounds(
     holders: list[int],
     groups: dict[str, list[int]] | None = None,
     settings: RoundSettings = USUAL_SETTINGS,
-    **env: str,
+    env: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[LocalGroup]:
     """Groups that train one model in rounds, each worker by itself where none are given: once all train."""
     group = LocalGroup(directory, command, size, env={"PYTHONPATH": str(ROOT), **env})

@@ -35,7 +35,8 @@ def begun(
     pause: float = 0.01,
 ) -> AbstractContextManager[LocalGroup]:
     local = {"EDGETRAIN_DATA_POLICY": "local"}
-    return in_rounds(directory, command(epochs, features, pause), len(features), [0], groups, **local)
+    program = command(epochs, features, pause)
+    return in_rounds(directory, program, len(features), [0], groups, env=local)
 
 
 def model_of(worker: Worker) -> nn.Module:

@@ -13,7 +13,8 @@ from edgetrain_local.errors import RunError
 from edgetrain_local.project import write_project
 from edgetrain_local.run import run
 from edgetrain_local.wires import enter_own_network
-from edgetrain_local.wish import Wish, title_of, workers
+from edgetrain_local.wish import PRESETS, Wish, title_of, workers
+from edgetrain_protocol.strategy import Preset
 
 BAD_USAGE, INTERRUPTED = 2, 130
 
@@ -52,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     run_.add_argument("--local-data", action="store_true", help="each worker has data of its own")
     run_.add_argument(
         "--data", default="", metavar="DIR", help="EDGETRAIN_DATA_DIR; {node} is a worker's name"
+    )
+    run_.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        default=Preset.AUTO,
+        metavar="NAME",
+        help=f"how they train together (auto): {', '.join(PRESETS)}",
     )
     run_.add_argument("--dir", type=Path, help="keep state and logs here, and go on from what is there")
     run_.add_argument("--model", type=Path, default=Path("model"), help="directory for the model (model)")
@@ -94,6 +102,7 @@ def _wish(arguments: argparse.Namespace) -> Wish:
         models=arguments.model.resolve(),
         at_least=arguments.min,
         local_data=arguments.local_data,
+        preset=Preset(arguments.preset),
         failures=arguments.retries,
         data=arguments.data,
     )

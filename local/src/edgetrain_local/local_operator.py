@@ -10,9 +10,11 @@ from edgetrain_local.node import Node
 from edgetrain_local.wish import Wish, job_of
 from edgetrain_operator.core.actions import Action, Create, Decision, DeletePod, Event, Forget, MarkOver
 from edgetrain_operator.core.decide import decide
+from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.model import Defaults, Observed
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import pod_view
+from edgetrain_operator.core.presets import with_preset
 from edgetrain_operator.core.status import status_due
 from edgetrain_operator.fleet.forward import OnlyOperator
 from edgetrain_operator.fleet.service import FleetService
@@ -54,7 +56,10 @@ class Operator:
         self._fleet.expect(self._kept.uid)
         self._service.start()
         self._defaults = Defaults(
-            "this machine", f"{self._address}:{self._service.port}", trainer_memory_percent=0
+            "this machine",
+            f"{self._address}:{self._service.port}",
+            trainer_memory_percent=0,
+            feature_gates=FeatureGates(grouping=True),
         )
 
     def stop(self) -> None:
@@ -77,7 +82,7 @@ class Operator:
         reports, rates = self._fleet.reports(uid), self._fleet.rates(uid)
         heard, furthest = self._fleet.highest_revision(uid), self._fleet.furthest(uid)
         return Observed(
-            job=job_of(self._wish, uid, kept.created, kept.status, suspend=self.suspend),
+            job=with_preset(job_of(self._wish, uid, kept.created, kept.status, suspend=self.suspend)),
             now=now,
             since=self._since,
             defaults=self._defaults,

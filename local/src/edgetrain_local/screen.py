@@ -72,6 +72,8 @@ def summary(status: JobStatus) -> str:
     at, counts = status.progress, status.workers
     done = [f"{at.percent:.0f} %"] if at.percent else []
     parts = [*done, f"step {at.step:,}", f"epoch {at.epoch}"] if at.step else [status.phase]
+    if at.version:
+        parts.append(f"version {at.version:,}")
     if at.loss is not None:
         parts.append(f"loss {at.loss:.4g}")
     if at.samples_per_second:

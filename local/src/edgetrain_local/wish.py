@@ -9,14 +9,18 @@ from typing import Any, TypeVar
 from edgelab.errors import LabError
 from edgelab.rates import Link, parse_cpu, parse_link
 from edgetrain_local.errors import RunError
+from edgetrain_operator.core.grace import USUAL_SECONDS
 from edgetrain_operator.core.model import Job
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.status import JobStatus
+from edgetrain_protocol.strategy import Preset
 
 Item = TypeVar("Item")
 
 MOST_WORKERS = 32
 """Each is three processes, one of them with torch."""
+PRESETS = tuple(preset for preset in Preset if preset not in (Preset.N_SYNC, Preset.N_BATCH_SYNC))
+"""Those that need no number beside them."""
 UNSHAPED = "-"
 """In the place of a link or a processor: as this machine has it."""
 
@@ -42,6 +46,7 @@ class Wish:
     at_least: int = 1
     """Fewer train no step."""
     local_data: bool = False
+    preset: Preset = Preset.AUTO
     failures: int = 0
     """Of the program, before all is given up."""
     data: str = ""
@@ -84,7 +89,10 @@ def job_of(wish: Wish, uid: str, created: float, status: JobStatus, *, suspend: 
         "program": {"command": [wish.title]},  # What runs, nodes know; a manifest has bounds.
         "nodes": {"min": wish.at_least, "max": len(wish.workers)},
         "data": {"policy": "local" if wish.local_data else "distributed"},
-        "strategy": {"checkpointEverySeconds": 10},
+        "strategy": {"checkpointEverySeconds": 10, "preset": wish.preset},
+        # A node's directory for them outlives its pods.
+        "storage": {"checkpoint": {"volume": {"emptyDir": {}}}},
+        "template": {"spec": {"terminationGracePeriodSeconds": USUAL_SECONDS}},
         "runPolicy": {"backoffLimit": wish.failures},
     }
     return Job(wish.title, "local", uid, 1, JobSpec.model_validate(document), status, created)

@@ -17,6 +17,7 @@ from edgetrain.aggregator.log_directory import log_directory
 from edgetrain.aggregator.server import serve
 from edgetrain.aggregator.vectors import BadVector
 from edgetrain.credentials import Credentials
+from edgetrain.own_log import log_as
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def main() -> int:
     if asked.attended:
         threading.Thread(target=_end_with_input, daemon=True).start()
     credentials = Credentials.from_env()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_as("holder")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with log_directory(asked.log):

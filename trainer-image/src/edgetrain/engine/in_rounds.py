@@ -145,11 +145,11 @@ class InRounds:
         """What this member brings in: nothing unless it leads, or where its envoy knows of nothing."""
         with self._monitor:
             ledger, self._news, self._look_at = self._replica.ledger, False, time.monotonic() + IDLE_SECONDS
-        if not active.leads:
+        work = ledger.work
+        if not active.leads or (work and work.over and work.ledger.history == active.id.history):
             self.leave()
             return Told()
         envoy = self._attended(active.id.history, ledger)
-        work = ledger.work
         if work and work.ledger.history == active.id.history:
             envoy.carry(work, self._vectors.update, active.id.number)
         found = envoy.proposal(work, self._rounds.local_steps, spent=self._spent)
@@ -172,7 +172,10 @@ class InRounds:
         if after is None:
             return
         self._vectors.follow(before, after, version)
-        if self._envoy and self._history == after.ledger.history:
+        if after.over:
+            # Holders end when all have: nothing is asked of them any more.
+            self.leave()
+        elif self._envoy and self._history == after.ledger.history:
             self._envoy.carry(after, self._vectors.update, entry.formation.number)
 
     def leave(self) -> None:

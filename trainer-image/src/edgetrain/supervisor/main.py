@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Sequence
 
 from prometheus_client import disable_created_metrics
 
+from edgetrain.own_log import log_as
 from edgetrain.supervisor.disk import BadDisk
 from edgetrain.supervisor.settings import BadSetting, Settings
 from edgetrain.supervisor.supervisor import Supervisor
 from edgetrain_protocol import tls_memory
 from edgetrain_protocol.descriptors import raise_limit
-from edgetrain_protocol.names import DISK_EXIT_STATUS, LOG_FILE
+from edgetrain_protocol.names import DISK_EXIT_STATUS
 
 DEFAULT_COMMAND = ("python", "/program/main.py")
 BAD_USAGE = 2
@@ -24,12 +24,7 @@ async def supervise(settings: Settings, command: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Returns the exit status; errors that a person can mend are one line each."""
-    file = os.environ.get(LOG_FILE)
-    logging.basicConfig(
-        level=os.environ.get("EDGETRAIN_LOG_LEVEL", "INFO"),
-        format="%(asctime)s %(levelname)s supervisor: %(message)s",
-        handlers=[logging.FileHandler(file) if file else logging.StreamHandler()],
-    )
+    log_as("supervisor")
     # A series beside each counter that nobody asks for.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     tls_memory.keep_small()
