@@ -27,6 +27,8 @@ class Fleet:
     alarms: set[str] = field(default_factory=set)
     says: dict[str, float] = field(default_factory=dict)
     """What they report instead of what they measure."""
+    hidden: set[str] = field(default_factory=set)
+    """Whom nobody reaches, as behind NAT. They reach others."""
     load: float = 0.0
     """Of the partners' links, as these report it."""
     due: dict[str, float] = field(default_factory=dict)
@@ -53,12 +55,16 @@ class Fleet:
             self._report(worker)
 
     def _report(self, worker: str) -> None:
-        link = None
+        link = failed = None
         if worker in self.running:
-            link = self._measured(worker, self.running.pop(worker)[0])
+            order = self.running.pop(worker)[0]
+            failed = order.peer if self.hidden.intersection(_peers(order)) else None
+            link = None if failed else self._measured(worker, order)
             self.measured.append(worker)
             self.alarms.discard(worker)
-        part = NodePart(links=(link,) if link else (), bandwidth_alarm=worker in self.alarms)
+        part = NodePart(
+            links=(link,) if link else (), bandwidth_alarm=worker in self.alarms, probe_failed=failed
+        )
         self.reports[worker] = StampedReport(
             report(worker, measured=part), measured=part, measured_received=self.now
         )

@@ -287,6 +287,11 @@ class World:
         for name, rate in bits_per_second.items():
             self.rates[worker_name(name.replace("_", "-"))] = NodeRate(rate, self.now, "w-peer")
 
+    def hide(self, *nodes: str) -> None:
+        """Others do not reach them; what was measured stays."""
+        for worker in map(worker_name, nodes):
+            self.rates[worker] = replace(self.rates[worker], reachable=False)
+
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 

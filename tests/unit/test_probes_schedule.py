@@ -269,3 +269,25 @@ def test_low_measure_by_a_partner_that_was_busy_is_no_doubt(load: float, confirm
     rate = fleet.book.rates(fleet.now)["w-0"]
     assert rate.confirmed is confirmed
     assert rate.bits_per_second == pytest.approx(50 * MBIT, rel=0.1)
+
+
+@pytest.mark.parametrize("mbit", [(50, 50, 20), (100, 50, 20, 20, 10)])
+def test_whom_others_do_not_reach_is_told_from_those_whom_they_do(mbit: tuple[int, ...]) -> None:
+    fleet = fleet_of(*mbit)
+    fleet.hidden = {"w-1"}
+    fleet.run(300)
+    rates = fleet.book.rates(fleet.now)
+    assert [worker for worker, rate in rates.items() if not rate.reachable] == ["w-1"]
+    fleet.hidden = set()
+    fleet.run(300)
+    assert all(rate.reachable for rate in fleet.book.rates(fleet.now).values())
+
+
+def test_of_two_the_others_word_is_enough_and_one_alone_is_taken_to_be_reachable() -> None:
+    two = fleet_of(50, 20)
+    two.hidden = {"w-1"}
+    two.run(60)
+    assert not two.book.rates(two.now)["w-1"].reachable
+    alone = fleet_of(50)
+    alone.run(60)
+    assert all(rate.reachable for rate in alone.book.rates(alone.now).values())

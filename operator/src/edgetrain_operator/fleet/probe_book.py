@@ -26,6 +26,7 @@ SETTLING_SECONDS = 30.0
 """From a node's first probe until its rate is shown, however little its partners had to offer."""
 AVOID_SECONDS = 30.0
 UNREASONABLE = 8.0
+MISSED_BY = 2
 INFINITE = float("inf")
 EAGER_SECONDS, CALM_SECONDS = 1.0, 5.0
 EAGER_NODES = 50
@@ -53,8 +54,9 @@ class ProbeBook:
         if unseen:
             rates[fastest] = rates[others[0]]
         offer = sum(rates[worker] for worker in others[: 1 + HELPERS])
+        enough = min(MISSED_BY, len(self._records) - 1)
         return {
-            worker: _node_rate(self._records[worker], rate)
+            worker: _node_rate(self._records[worker], rate, enough)
             for worker, rate in rates.items()
             if not self._is_new(self._records[worker], offer, now)
             and not (unseen and worker == fastest and now - self._records[worker].first < WITNESS_SECONDS)
@@ -78,8 +80,9 @@ class ProbeBook:
                 news |= self._take(worker, probe, link, now)
         if measured.bandwidth_alarm:
             record.raised(now)
-        if measured.probe_failed and self._released(worker, measured.probe_failed):
+        if measured.probe_failed and (probe := self._released(worker, measured.probe_failed)):
             self._failed(record, (measured.probe_failed,), now)
+            self._missed(worker, probe)
         return news
 
     def pace(self, worker: str, now: float) -> float:
@@ -121,6 +124,9 @@ class ProbeBook:
 
     def _take(self, worker: str, probe: Probe, link: LinkMeasure, now: float) -> bool:
         record, peers, thought = self._records[worker], probe.peers, self._together(probe.peers)
+        for peer in peers:
+            if peer in self._records:
+                self._records[peer].missed.clear()
         # No link shows more than there is at its other end; which may be more than is known of it yet.
         most = INFINITE if thought is None else UNREASONABLE * thought
         sized_for = INFINITE if thought is None or len(peers) == 1 else thought
@@ -283,15 +289,22 @@ class ProbeBook:
                 del self._leases[worker]
                 self._failed(self._records[worker], probe.peers, now)
 
+    def _missed(self, worker: str, probe: Probe) -> None:
+        """Of several at the other end nobody knows which it was."""
+        if len(probe.peers) == 1 and (other := self._records.get(probe.peers[0])):
+            other.missed.add(worker)
+
     def _failed(self, record: LinkRecord, peers: tuple[str, ...], now: float) -> None:
         record.probed, self._stale = now, True
         record.avoid.update(dict.fromkeys(peers, now + AVOID_SECONDS))
 
 
-def _node_rate(record: LinkRecord, rate: float) -> NodeRate:
+def _node_rate(record: LinkRecord, rate: float, enough: int) -> NodeRate:
+    """`enough`: so many who missed it make it unreachable."""
     assert record.best is not None
     peers, pair = record.best
-    return NodeRate(rate, pair.at, peers[0], confirmed=record.alarm is None)
+    reachable = not 0 < enough <= len(record.missed)
+    return NodeRate(rate, pair.at, peers[0], confirmed=record.alarm is None, reachable=reachable)
 
 
 def _target(worker: str, held: StampedReport, rate: float | None) -> ProbeTarget:

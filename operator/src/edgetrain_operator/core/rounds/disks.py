@@ -25,6 +25,12 @@ def present_holder(scene: DecisionContext, worker: str) -> str:
     return _name(scene, worker, disk) if disk else ""
 
 
+def reachable(scene: DecisionContext, worker: str) -> bool:
+    """By others, for all that is known. Holders are dialled: a worker behind NAT is none for them."""
+    rate = scene.seen.rates.get(worker)
+    return rate is None or rate.reachable
+
+
 def disks_left(scene: DecisionContext) -> frozenset[str]:
     """Names of all holders that there are or could be: any other is of a disk that is gone for good."""
     return frozenset(

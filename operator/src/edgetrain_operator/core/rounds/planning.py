@@ -11,11 +11,12 @@ from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.council import SOME_GROUPS, how_many
 from edgetrain_operator.core.grouping import in_rounds
 from edgetrain_operator.core.groups.election import MEASURING_SECONDS
-from edgetrain_operator.core.rounds.disks import disks_left, present_holder
+from edgetrain_operator.core.rounds.disks import disks_left, present_holder, reachable
 from edgetrain_operator.core.rounds.settings import round_settings
 from edgetrain_operator.core.stored_rounds import RoundsRecord
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Holder, Member, Rounds
+from edgetrain_protocol.quorum import majority
 
 MOST = 5
 """Holders that a plan may name."""
@@ -78,8 +79,18 @@ def _left(
     line = [_refreshed(scene, holder) for holder in before if holder.name in there]
     free = (m for m in members if _can_hold(scene, m) and m.worker not in {h.worker for h in line})
     line += [back for m in free if (back := _holder(scene, m.worker)).name in known.council]
+    line = [holder for holder in line if not _let_go(scene, known, holder, line)]
     # Where there are too many, who has the log: nothing is merged without most of them.
     return sorted(line, key=lambda h: h.name not in known.council)[:MOST] if len(line) > MOST else line
+
+
+def _let_go(scene: DecisionContext, known: RoundsRecord, holder: Holder, line: Sequence[Holder]) -> bool:
+    """Whether a holder whom others cannot reach goes: once most of those who have the log are others who are
+    heard, and can be. Before, it may be the only one who has it."""
+    if reachable(scene, holder.worker):
+        return False
+    rest = {h.name for h in line if reachable(scene, h.worker) and scene.reports.heard(h.worker)}
+    return bool(known.council) and majority(len(rest.intersection(known.council)), len(known.council))
 
 
 def _filled(
@@ -92,7 +103,14 @@ def _filled(
     """Behind those who are left, whoever is best placed of the others: across sites first, then by bandwidth.
     One has to be there at once; for the rest, where there is a choice, measurements are waited for."""
     line, taken = list(left), {holder.worker for holder in left}
-    free = {m.worker for m in members if m.worker not in taken and _can_hold(scene, m)}
+    able = {m.worker for m in members if m.worker not in taken and _can_hold(scene, m)}
+    free = {worker for worker in able if reachable(scene, worker)}
+    if len(free) < len(able):
+        # Of two both have to be there: one can be lost of neither.
+        size = min(size, (len(line) + len(free) - 1) // 2 * 2 + 1)
+    if not line and not free:
+        # Then somebody is: its own group's work is merged, and the job says why no other's is.
+        free, size = able, 1
     if len(free) > size - len(line) and not _measured(scene, known, free):
         size = min(size, 1)
     while len(line) < size and free:

@@ -6,11 +6,13 @@ from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.grouping import in_rounds
 from edgetrain_operator.core.model import Trouble
 from edgetrain_operator.core.observe import time_text
+from edgetrain_operator.core.rounds.disks import reachable
 from edgetrain_operator.core.rounds.hearing import holders_said
 from edgetrain_operator.core.rounds.loss import lost_with
 from edgetrain_operator.core.words import clipped
 
 ROUNDS_LOST, NOT_MERGED, LOG_NOT_WRITTEN = "RoundsLost", "NotMerged", "LogNotWritten"
+NOBODY_REACHABLE = "NoReachableAggregator"
 TROUBLE_SECONDS = 30.0
 """Of a group that finds nobody who serves it: a log that has lost its lead has another in a few."""
 NODES_MAX = 20
@@ -26,6 +28,8 @@ def rounds_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     if gone := lost_with(scene):
         yield Trouble(ROUNDS_LOST, _lost(gone))
         return
+    if hidden := _hidden(scene):
+        yield Trouble(NOBODY_REACHABLE, _nobody_reachable(hidden))
     if text := _not_merged(scene):
         yield Trouble(NOT_MERGED, text)
     for worker, part in sorted(holders_said(scene).items()):
@@ -33,6 +37,21 @@ def rounds_troubles(scene: DecisionContext) -> Iterator[Trouble]:
             node = scene.node_of(worker)
             text = f"it cannot write the log of rounds: {clipped(part.trouble, TEXT_MAX)}"
             yield Trouble(LOG_NOT_WRITTEN, f"{node}: {text}", node)
+
+
+def _hidden(scene: DecisionContext) -> list[str]:
+    """Nodes of those who are named to hold the log, where none of them can be reached by others."""
+    holders = scene.plan.rounds.holders if scene.plan and scene.plan.rounds else ()
+    hidden = [scene.node_of(h.worker) for h in holders if not reachable(scene, h.worker)]
+    return sorted(hidden) if len(hidden) == len(holders) else []
+
+
+def _nobody_reachable(hidden: list[str]) -> str:
+    return (
+        f"others cannot reach {', '.join(hidden)}, nor any worker that could hold the log of rounds in its "
+        "place: their work is not merged. Let the pods of one node be dialled by all, such as by "
+        "template.spec.hostNetwork on a node with an address of its own"
+    )
 
 
 def _lost(gone: list[str]) -> str:
