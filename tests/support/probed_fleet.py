@@ -57,9 +57,9 @@ class Fleet:
     def _report(self, worker: str) -> None:
         link = failed = None
         if worker in self.running:
-            order = self.running.pop(worker)[0]
-            failed = order.peer if self.hidden.intersection(_peers(order)) else None
-            link = None if failed else self._measured(worker, order)
+            ran = self.running.pop(worker)[0]
+            failed = ran.peer if self.hidden.intersection(_peers(ran)) else None
+            link = None if failed else self._measured(worker, ran)
             self.measured.append(worker)
             self.alarms.discard(worker)
         part = NodePart(

@@ -95,6 +95,41 @@ def test_control_and_data_are_told_apart_by_their_port(
         assert heard(source, target, port=kept)
 
 
+_ACCEPT = """
+import socket, sys
+with socket.create_server((sys.argv[1], int(sys.argv[2]))) as listener:
+    listener.settimeout(2)
+    print("listening", flush=True)
+    try:
+        connection, _ = listener.accept()
+        connection.sendall(b"both ways" + connection.recv(99))
+    except TimeoutError:
+        pass
+"""
+_CALL = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 0.5) as connection:
+    connection.sendall(b"!")
+    print(connection.recv(99).decode())
+"""
+
+
+def test_who_lets_no_calls_in_calls_others_and_is_answered(wires: Wires) -> None:
+    def called(source: str, target: str) -> bool:
+        to = [wires.address(target), str(DATA_PORT)]
+        listen = wires.command(target, sys.executable, "-c", _ACCEPT, *to)
+        with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
+            assert listener.stdout and listener.stdout.readline() == "listening\n"
+            call = wires.command(source, sys.executable, "-c", _CALL, *to)
+            said = subprocess.run(call, capture_output=True, text=True, check=False).stdout
+            return "both ways!" in said
+
+    wires.bar(Cut(node="one", way="in", only="calls"))
+    assert not called("two", "one")
+    assert called("one", "two")
+    assert called("cloud", "one")
+
+
 def test_cuts_add_up_beside_partitions_and_end(wires: Wires, heard: Heard) -> None:
     wires.bar(Cut(node="one", peer="two", way="out", above=600), partitions=[["three"]], offline=["two"])
     assert heard("one", "two")

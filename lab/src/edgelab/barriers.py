@@ -10,8 +10,8 @@ from edgetrain_protocol.names import CONTROL_PORT
 
 Way = Literal["both", "out", "in"]
 WAYS: tuple[Way, ...] = ("both", "out", "in")
-Content = Literal["control", "data"]
-CONTENTS: tuple[Content, ...] = ("control", "data")
+Content = Literal["control", "data", "calls"]
+CONTENTS: tuple[Content, ...] = ("control", "data", "calls")
 
 # As one pair: nft 1.0.6 makes of `sport != A dport != B` one comparison of both, which is another thing.
 _PORTS = "meta l4proto {{ tcp, udp }} th sport . th dport {equals}{{ {port} . 0-65535, 0-65535 . {port} }} "
@@ -19,6 +19,7 @@ _MATCHES: dict[Content | None, str] = {
     None: "",
     "control": _PORTS.format(equals="", port=CONTROL_PORT),
     "data": _PORTS.format(equals="!= ", port=CONTROL_PORT),
+    "calls": "tcp flags & (syn | ack) == syn ",
 }
 
 
@@ -34,7 +35,7 @@ class Cut(BaseModel):
     above: int | None = None
     """Only packets of more bytes, with their IP header: a tunnel that drops large packets."""
     only: Content | None = None
-    """control: the supervisors' channel alone; data: all but that."""
+    """control: the supervisors' channel alone; data: all but that; calls: new connections, as by NAT."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -148,7 +148,7 @@ class Lab:
         """Drop, until `heal`, what passes between a node and these (none: every other edge node), or a part.
 
         `way` out is what the node sends, in what is sent to it; `above`: larger packets alone (bytes); `only`
-        the supervisors' control channel, or the data: all but that.
+        the supervisors' control channel, the data: all but that, or calls: new connections.
         """
         with self._changing() as cluster:
             for name in (node, *peers):

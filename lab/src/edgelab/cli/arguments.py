@@ -68,7 +68,9 @@ def _cut(commands: Subparsers) -> None:
     )
     cut.add_argument("--above", type=int, metavar="BYTES", help="only packets that are larger")
     cut.add_argument(
-        "--only", choices=CONTENTS, help="the supervisors' control channel, or all data but that"
+        "--only",
+        choices=CONTENTS,
+        help="the supervisors' control channel, all data but that, or new connections",
     )
 
 
