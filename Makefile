@@ -35,6 +35,10 @@ help: ## Show this
 demo: setup lab-setup ## Train in the lab through a power cut, a join and a choked aggregator
 	@$(BIN)/edgelab demo
 
+.PHONY: demo-sites
+demo-sites: setup lab-setup ## Two sites and a node behind NAT train one model in rounds, without who leads and cut off
+	@$(BIN)/edgelab demo --sites
+
 .PHONY: demo-observe
 demo-observe: setup lab-setup ## Leave a job running with Prometheus beside it, and say where to look
 	@$(BIN)/edgelab observe

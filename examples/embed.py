@@ -1,8 +1,9 @@
-"""Write digits.py into the ConfigMap in digits.yaml: python examples/embed.py."""
+"""Write digits.py into the ConfigMaps in digits.yaml and sites.yaml: python examples/embed.py."""
 
 from pathlib import Path
 
 HERE = Path(__file__).parent
+MANIFESTS = (HERE / "digits.yaml", HERE / "sites.yaml")
 MARK = "  main.py: |\n"
 END = "---\n"
 
@@ -16,5 +17,5 @@ def embedded(manifest: str, program: str) -> str:
 
 
 if __name__ == "__main__":
-    manifest = HERE / "digits.yaml"
-    manifest.write_text(embedded(manifest.read_text(), (HERE / "digits.py").read_text()))
+    for manifest in MANIFESTS:
+        manifest.write_text(embedded(manifest.read_text(), (HERE / "digits.py").read_text()))

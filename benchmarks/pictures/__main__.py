@@ -12,8 +12,9 @@ from benchmarks.pictures.answers import Asked
 from benchmarks.pictures.drawing import draw
 from benchmarks.waiting import wait_for
 from edgelab.dashboards import DASHBOARDS, dashboard
+from edgelab.demo.install import EXAMPLE
 from edgelab.demo.observe import bring_up
-from edgelab.demo.run import example
+from edgelab.demo.run import job_of
 from edgelab.lab import Lab
 from edgelab.prometheus import Prometheus
 
@@ -50,7 +51,7 @@ def main() -> int:
         prometheus = bring_up(lab)
         began = time.time()
         events = happenings(lab, prometheus)
-        job = example()
+        job = job_of(EXAMPLE)
         variables = {
             "__rate_interval": "30s",
             "job_namespace": job.namespace,

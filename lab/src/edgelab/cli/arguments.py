@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     heal = _command(commands, "heal", "end what cuts these nodes off, or all")
     heal.add_argument("nodes", nargs="*", metavar="node")
     demo = _command(commands, "demo", "train in a lab through a power cut, a join and a choked link")
+    demo.add_argument("--sites", action="store_true", help="two sites and a node behind NAT, in rounds")
     demo.set_defaults(name="demo")
     _images(demo)
     observe = _command(commands, "observe", "bring up a lab with a job and Prometheus, and leave it running")

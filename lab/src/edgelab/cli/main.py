@@ -125,10 +125,12 @@ def _heal(arguments: Arguments) -> None:
 def _demo(arguments: Arguments) -> int:
     # Here, as the demo brings in much that no other command needs.
     from edgelab.demo.run import run_demo
+    from edgelab.demo.showings import ONE_GROUP, SITES
 
     # Ended by whatever it was started from, it still takes its cluster down.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return run_demo(check_lab_name(arguments.name), Console(), arguments.images)
+    showing = SITES if arguments.sites else ONE_GROUP
+    return run_demo(check_lab_name(arguments.name), Console(), showing, arguments.images)
 
 
 def _observe(arguments: Arguments) -> int:

@@ -1,7 +1,7 @@
-"""What happens to the nodes in the demo, and when. Pure: an act looks at the job's status only.
+"""What happens to the nodes in a demo, and when. Pure: an act looks at the job's status only.
 
 Each act waits for the one before it to have been overcome, so that the story holds on a slow machine
-and on a fast one; percentages keep all three within the training.
+and on a fast one; percentages keep all of them within the training.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ class Act:
     name: str
     due: Callable[[JobStatus], bool]
     target: Callable[[JobStatus], str]
-    overcome: Callable[[JobStatus, str, int], bool]
-    """Of (status, the node, the step at which the act began)."""
+    overcome: Callable[[JobStatus, str, JobStatus], bool]
+    """Of (status, the node, the status when the act began)."""
     says: str
     said_after: str
 
@@ -51,7 +51,9 @@ POWER_CUT = Act(
     name="power cut",
     due=lambda status: whole(status) and status.progress.percent >= 8,
     target=slowest_follower,
-    overcome=lambda status, node, step: node not in training(status) and status.progress.step >= step + 5,
+    overcome=lambda status, node, before: (
+        node not in training(status) and status.progress.step >= before.progress.step + 5
+    ),
     says="cut the power of {node}: nobody is told",
     said_after="{node} is out, training went on without it",
 )
@@ -59,7 +61,7 @@ JOIN = Act(
     name="join",
     due=lambda status: status.progress.percent >= 12,
     target=lambda status: SPARE,
-    overcome=lambda status, node, step: node in training(status),
+    overcome=lambda status, node, before: node in training(status),
     says="add a new node, {node}",
     said_after="{node} has the model and trains along",
 )
@@ -67,41 +69,8 @@ CHOKE = Act(
     name="choke",
     due=lambda status: bool(aggregator(status)) and status.progress.percent >= 16,
     target=aggregator,
-    overcome=lambda status, node, step: aggregator(status) not in ("", node),
+    overcome=lambda status, node, before: aggregator(status) not in ("", node),
     says="choke the link of the aggregator, {node}",
     said_after="the aggregator has moved away from {node}",
 )
 ACTS = (POWER_CUT, JOIN, CHOKE)
-
-
-@dataclass
-class Script:
-    """Where the story stands."""
-
-    index: int = 0
-    node: str | None = None
-    step: int = 0
-
-    def advance(self, status: JobStatus) -> tuple[Act, str] | None:
-        """The act to perform now, with its node; None while there is nothing to do.
-
-        Returns each act once; `settled` moves on to the next.
-        """
-        if self.index >= len(ACTS) or self.node is not None or not ACTS[self.index].due(status):
-            return None
-        act = ACTS[self.index]
-        self.node, self.step = act.target(status), status.progress.step
-        return act, self.node
-
-    def settled(self, status: JobStatus) -> str | None:
-        """What to say once the act under way has been overcome; None until then."""
-        if self.node is None or not ACTS[self.index].overcome(status, self.node, self.step):
-            return None
-        said = ACTS[self.index].said_after.format(node=self.node)
-        self.index, self.node = self.index + 1, None
-        return said
-
-    @property
-    def unfinished(self) -> tuple[str, ...]:
-        """Names of acts that were not overcome."""
-        return tuple(act.name for act in ACTS[self.index :])

@@ -11,7 +11,8 @@ from rich.console import Console
 from edgelab.config import read_config
 from edgelab.dashboards import FOLDER
 from edgelab.demo.install import CHART, EXAMPLE, OPERATOR_NAMESPACE, install_operator, make_namespace
-from edgelab.demo.run import NAMESPACE, NODES, example
+from edgelab.demo.run import NAMESPACE, job_of
+from edgelab.demo.showings import ONE_GROUP
 from edgelab.demo.source import Source
 from edgelab.errors import LabError
 from edgelab.lab import Lab
@@ -45,7 +46,7 @@ def bring_up(lab: Lab) -> Prometheus:
     """
     # What an earlier one left.
     lab.down()
-    config = read_config(NODES)
+    config = read_config(ONE_GROUP.nodes)
     lab.say(f"bringing up a cluster: 1 cloud node, {len(config.nodes) - 1} edge nodes")
     lab.up(config)
     lab.say("helm install edgetrain")
@@ -56,7 +57,7 @@ def bring_up(lab: Lab) -> Prometheus:
     lab.say("kubectl apply -f examples/digits.yaml, for more epochs than anybody waits for")
     make_namespace(lab, NAMESPACE)
     lab.kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=endless(EXAMPLE))
-    source = Source(lab, example(), address)
+    source = Source(lab, job_of(EXAMPLE), address)
     committing = "max(rate(edgetrain_steps_total[30s])) > 0"
     _wait_for(prometheus, committing, lambda: f"no step was committed; the phase is {source.status().phase}")
     return prometheus

@@ -1,8 +1,8 @@
-"""The demo from beginning to end: a lab, the operator, a job, three misfortunes, a model."""
+"""A demo from beginning to end: a lab, the operator, a job, its misfortunes, a model."""
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.live import Live
 
 from edgelab.config import Images, LabConfig, NodeSpec, read_config
-from edgelab.demo.acts import CHOKE, JOIN, POWER_CUT, SPARE, Script
-from edgelab.demo.install import EXAMPLE, REPOSITORY, install_operator, make_namespace
+from edgelab.demo.install import REPOSITORY, install_operator, make_namespace, upgrade_operator
+from edgelab.demo.script import Script
+from edgelab.demo.showings import Showing
 from edgelab.demo.source import JobRef, Source
 from edgelab.demo.summary import Outcome, held_out_accuracy, model_file, summary
 from edgelab.demo.view import Device, Frame, draw
@@ -20,23 +21,20 @@ from edgelab.errors import LabError
 from edgelab.lab import Lab
 from edgetrain_protocol.status import JobStatus
 
-NODES = Path(__file__).with_name("nodes.yaml")
 NAMESPACE = "demo"
-NEWCOMER = NodeSpec(name=SPARE, link="50mbit", cpu=0.4, site="A")
-CHOKED = "8mbit"
 LIMIT_SECONDS = 300.0
 LOOK_EVERY_SECONDS = 0.4
 
 
-def devices(config: LabConfig) -> dict[str, Device]:
-    """What each edge node is, the newcomer too."""
-    specs = [*(node for node in config.nodes if node.kind == "edge"), NEWCOMER]
+def devices(config: LabConfig, newcomers: Sequence[NodeSpec]) -> dict[str, Device]:
+    """What each edge node is, those too that come later."""
+    specs = [*(node for node in config.nodes if node.kind == "edge"), *newcomers]
     return {s.name: Device(s.name, s.link or "-", "-" if s.cpu is None else f"{s.cpu:g}") for s in specs}
 
 
-def example() -> JobRef:
-    """The name of the example's job."""
-    documents = yaml.safe_load_all(EXAMPLE.read_text())
+def job_of(manifest: Path) -> JobRef:
+    """The name of the manifest's job."""
+    documents = yaml.safe_load_all(manifest.read_text())
     return next(JobRef(NAMESPACE, d["metadata"]["name"]) for d in documents if d["kind"] == "EdgeTrainingJob")
 
 
@@ -46,11 +44,14 @@ class Demo:
 
     lab: Lab
     console: Console
+    showing: Showing
     images: Images | None = None
     """As the environment says where None."""
     began: float = field(default_factory=time.monotonic)
     story: list[str] = field(default_factory=list)
-    script: Script = field(default_factory=Script)
+
+    def __post_init__(self) -> None:
+        self.script = Script(self.showing.acts)
 
     def show(self) -> Outcome:
         """Run everything; what it brought up is taken down by the caller.
@@ -58,16 +59,20 @@ class Demo:
         Raises:
             LabError: a step failed; the text says which and what to look at.
         """
-        config = read_config(NODES).running(self.images)
+        showing = self.showing
+        config = read_config(showing.nodes).running(self.images)
         self._tell(f"bringing up a cluster: 1 cloud node, {len(config.nodes) - 1} edge nodes")
         self.lab.up(config)
         self._tell("helm install edgetrain")
         address = install_operator(self.lab, "cloud-1")
-        self._tell("kubectl apply -f examples/digits.yaml")
+        if showing.options:
+            upgrade_operator(self.lab, *showing.options)
+        showing.prepare(self.lab)
+        self._tell(f"kubectl apply -f {showing.manifest.relative_to(REPOSITORY)}")
         make_namespace(self.lab, NAMESPACE)
-        self.lab.kubectl("-n", NAMESPACE, "apply", "-f", EXAMPLE)
-        source = Source(self.lab, example(), address)
-        status = self._follow(source, devices(config))
+        self.lab.kubectl("-n", NAMESPACE, "apply", "-f", showing.manifest)
+        source = Source(self.lab, job_of(showing.manifest), address)
+        status = self._follow(source, devices(config, showing.newcomers))
         return self._outcome(status, source.job)
 
     def _follow(self, source: Source, fleet: dict[str, Device]) -> JobStatus:
@@ -92,15 +97,7 @@ class Demo:
         if turn := self.script.advance(status):
             act, node = turn
             self._tell(act.says.format(node=node))
-            self._perform(act.name, node)
-
-    def _perform(self, name: str, node: str) -> None:
-        performers: dict[str, Callable[[], None]] = {
-            POWER_CUT.name: lambda: self.lab.node_kill(node),
-            JOIN.name: lambda: self.lab.node_add(NEWCOMER),
-            CHOKE.name: lambda: self.lab.link(node, CHOKED),
-        }
-        performers[name]()
+            self.showing.perform[act.name](self.lab, node, self.script.before)
 
     def _outcome(self, status: JobStatus, job: JobRef) -> Outcome:
         """Look at what came out, and bring the model out of the lab before it goes."""
@@ -122,13 +119,13 @@ class Demo:
         return time.monotonic() - self.began
 
 
-def run_demo(name: str, console: Console, images: Images | None = None) -> int:
-    """Show the demo; exit status 0 if everything it promises came true. Takes its lab down in any case."""
+def run_demo(name: str, console: Console, showing: Showing, images: Images | None = None) -> int:
+    """Show a demo; exit status 0 if everything it promises came true. Takes its lab down in any case."""
     lab = Lab(name)
     try:
         # What an earlier showing left when it was killed.
         lab.down()
-        outcome = Demo(lab, console, images).show()
+        outcome = Demo(lab, console, showing, images).show()
         console.print(summary(outcome))
         return 0 if outcome.kept_its_promises else 1
     finally:

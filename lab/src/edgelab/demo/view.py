@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from edgetrain_protocol.status import JobProgress, JobStatus, NodeState, NodeStatus
+from edgetrain_protocol.status import JobProgress, JobStatus, NodeState, NodeStatus, RoundsStatus
 
 STATE_STYLE = {
     NodeState.TRAINING: "green",
@@ -55,29 +55,40 @@ def megabits(bits_per_second: float | None) -> str:
 
 
 def progress_line(progress: JobProgress, width: int = 14) -> RenderableType:
-    """Step, epoch, loss and speed beside a bar; within 76 columns."""
+    """Step or version, epoch, loss and speed beside a bar; within 76 columns."""
     grid = Table.grid(padding=(0, 2))
     loss = "-" if progress.loss is None else f"{progress.loss:.3f}"
     bar = ProgressBar(total=100, completed=progress.percent, width=width)
     figures = (
-        f"{progress.percent:3.0f} %  step {progress.step}  epoch {progress.epoch}  "
+        f"{progress.percent:3.0f} %  {_at(progress)}  epoch {progress.epoch}  "
         f"loss {loss}  {progress.samples_per_second:.0f} samples/s"
     )
     grid.add_row(bar, figures)
     return grid
 
 
-def node_row(status: NodeStatus, device: Device | None) -> Sequence[RenderableType]:
+def _at(progress: JobProgress) -> str:
+    return f"version {progress.version}" if progress.version else f"step {progress.step}"
+
+
+def role_of(node: NodeStatus, rounds: RoundsStatus | None) -> str:
+    """What it is to the others: of a job in rounds who holds their log, and who leads it."""
+    if rounds is None:
+        return "★ aggregator" if node.aggregator else ""
+    told = "★ leads" if node.node == rounds.lead else "holds the log" if node.node in rounds.holders else ""
+    return f"site {node.site or '-'}  {told}"
+
+
+def node_row(status: NodeStatus, device: Device | None, role: str) -> Sequence[RenderableType]:
     """One node's cells, in the table's order."""
     style = STATE_STYLE[status.state]
-    role = Text("★ aggregator", style="bold magenta") if status.aggregator else Text("")
     return (
         status.node,
         Text(status.state.value, style=style),
         f"{status.steps_per_second:.1f}",
         megabits(status.bandwidth_bits_per_second),
         f"{device.link} {device.cpu}" if device else "?",
-        role,
+        Text(role, style="bold magenta" if "★" in role else ""),
     )
 
 
@@ -92,13 +103,15 @@ COLUMNS = (
 """Title, and whether it holds numbers."""
 
 
-def node_table(nodes: Sequence[NodeStatus], devices: dict[str, Device]) -> Table:
+def node_table(
+    nodes: Sequence[NodeStatus], devices: dict[str, Device], rounds: RoundsStatus | None = None
+) -> Table:
     """A row for each node, by name, so that rows keep their places from frame to frame."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title, numbers in COLUMNS:
         table.add_column(title, justify="right" if numbers else "left", no_wrap=True)
     for node in sorted(nodes, key=lambda n: n.node):
-        table.add_row(*node_row(node, devices.get(node.node)))
+        table.add_row(*node_row(node, devices.get(node.node), role_of(node, rounds)))
     return table
 
 
@@ -119,7 +132,7 @@ def draw(frame: Frame) -> RenderableType:
         Group(
             headline(frame),
             progress_line(frame.status.progress),
-            node_table(frame.status.nodes, frame.devices),
+            node_table(frame.status.nodes, frame.devices, frame.status.rounds),
             *story,
         ),
         title=frame.title,
