@@ -58,7 +58,7 @@ class FakeWorker:
     def say(self, state: TrainerState = TrainerState.WAITING, **training: Any) -> None:
         self.sequence += 1
         uid = self.pod["metadata"]["uid"]
-        part = {"state": state, "incarnation": f"{uid}-1", "lineage": 1} | training
+        part = {"state": state, "incarnation": f"{uid}-1", "log_disk": uid, "lineage": 1} | training
         report = Report(
             worker=self.name,
             node=self.node,

@@ -72,7 +72,8 @@ class ScriptedFleet:
         meta = pod["metadata"]
         node = meta["annotations"]["edgetrain.io/node"]
         job_uid = meta["labels"]["edgetrain.io/job-uid"]
-        part = {"state": state, "incarnation": f"{meta['uid']}-1", "lineage": 1} | training
+        usual = {"state": state, "incarnation": f"{meta['uid']}-1", "log_disk": meta["uid"], "lineage": 1}
+        part = usual | training
         head = Report(
             worker=worker_name(node),
             node=node,
