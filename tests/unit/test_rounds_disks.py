@@ -13,7 +13,7 @@ from edgetrain_protocol.status import ConditionType
 from tests.support.rounds_world import begun, finish, holders, lose, name, rounds
 from tests.support.world import World
 
-CLAIM = {"storage": {"checkpoint": {"claim": {"size": "1Gi"}}}}
+CLAIM: dict[str, Any] = {"storage": {"checkpoint": {"claim": {"size": "1Gi"}}}}
 GRACE = 600
 
 
@@ -145,3 +145,15 @@ def test_without_a_volume_the_job_says_that_it_cannot_be_suspended() -> None:
     world.spec = world.spec | {"suspend": True}
     world.settle()
     assert "neither volume nor claim" in world.condition(ConditionType.SUSPENDED).message
+
+
+def test_disks_of_holders_alone_are_remembered_from_the_decision_on_that_names_them() -> None:
+    """An operator that is new hears of a disk only when its worker speaks again."""
+    world = begun("abcde", **CLAIM)
+    named = {holder.worker for holder in rounds(world).holders}
+    assert set(world.stored.rounds.disks) == named and len(named) == 3
+    before = rounds(world)
+    world.reports.clear()
+    world.since = world.now
+    world.settle()
+    assert rounds(world).holders == before.holders

@@ -15,7 +15,7 @@ from edgetrain_operator.core.groups.membership import Membership, membership
 from edgetrain_operator.core.groups.planning import PlannedGroup, plan_group, stopped_group
 from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.core.program_pin import with_program
-from edgetrain_operator.core.rounds.hearing import remembered
+from edgetrain_operator.core.rounds.hearing import record_kept, remembered
 from edgetrain_operator.core.rounds.news import rounds_events
 from edgetrain_operator.core.rounds.planning import plan_rounds
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
@@ -50,7 +50,12 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     rounds = plan_rounds(scene, known, [member for of in found.values() for member in of.members])
     plan = _plan(scene, groups, members, rounds, finish=bool(met))
     stored = with_program(scene, stored)
-    kept = {"plan": plan, "groups": _kept(groups), "stop_condition": met, "rounds": known}
+    kept = {
+        "plan": plan,
+        "groups": _kept(groups),
+        "stop_condition": met,
+        "rounds": record_kept(known, rounds),
+    }
     timers = chain(() if wait is None else (wait,), *(group.requeue_at for group in groups))
     news = met if met != scene.stored.stop_condition else ""
     said = (stop_conditions.events(news), rounds_events(scene, known, rounds))

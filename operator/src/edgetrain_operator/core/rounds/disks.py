@@ -12,6 +12,11 @@ from edgetrain_operator.core.resuming import may_come_back
 from edgetrain_operator.core.stored_rounds import Disk
 
 
+def worker_of(holder: str) -> str:
+    """Whose disk it is, by a holder's name."""
+    return holder.rpartition("-")[0]
+
+
 def disks(scene: DecisionContext) -> Mapping[str, Disk]:
     """Of each worker, by what it said last of its disk."""
     known = scene.stored.rounds.disks

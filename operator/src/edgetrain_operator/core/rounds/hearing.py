@@ -9,8 +9,9 @@ from typing import Any
 
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.grouping import in_rounds
-from edgetrain_operator.core.rounds.disks import disks, present_holder
+from edgetrain_operator.core.rounds.disks import disks, present_holder, worker_of
 from edgetrain_operator.core.stored_rounds import RoundsRecord
+from edgetrain_protocol.plan import Rounds
 from edgetrain_protocol.rounds_report import HolderPart
 
 
@@ -29,6 +30,13 @@ def remembered(scene: DecisionContext) -> RoundsRecord:
     if newest and newest.committed >= before.committed and council != before.council:
         after |= {"council": council, "committed": newest.committed}
     return before.model_copy(update=after)
+
+
+def record_kept(known: RoundsRecord, rounds: Rounds | None) -> RoundsRecord:
+    """What is stored of it: of disks, those of whom the next plan names, or who may have the log."""
+    names = {*known.council, *(holder.name for holder in (rounds.holders if rounds else ()))}
+    workers = {worker_of(name) for name in names}
+    return known.model_copy(update={"disks": {w: d for w, d in known.disks.items() if w in workers}})
 
 
 def log_begun(scene: DecisionContext) -> bool:

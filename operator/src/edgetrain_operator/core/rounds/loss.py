@@ -2,7 +2,7 @@
 
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.council_lost import Standing, is_lost
-from edgetrain_operator.core.rounds.disks import disks_left
+from edgetrain_operator.core.rounds.disks import disks_left, worker_of
 from edgetrain_operator.core.rounds.hearing import holders_said
 
 
@@ -28,4 +28,4 @@ def lost_with(scene: DecisionContext) -> list[str]:
 
 def node_of_holder(scene: DecisionContext, name: str) -> str:
     """Its node's name, for people."""
-    return scene.node_of(name.rpartition("-")[0])
+    return scene.node_of(worker_of(name))

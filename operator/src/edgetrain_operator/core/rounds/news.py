@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.resuming import outlives_pods
-from edgetrain_operator.core.rounds.disks import disks_left, present_holder, reachable
+from edgetrain_operator.core.rounds.disks import disks_left, present_holder, reachable, worker_of
 from edgetrain_operator.core.rounds.loss import node_of_holder
 from edgetrain_operator.core.stored_rounds import RoundsRecord
 from edgetrain_protocol.plan import Holder, Rounds
@@ -73,5 +73,5 @@ def _lead(scene: DecisionContext, known: RoundsRecord) -> str:
 def _state(scene: DecisionContext, name: str) -> str:
     if name not in disks_left(scene):
         return "whose disk is gone"
-    heard = scene.reports.heard(name.rpartition("-")[0])
+    heard = scene.reports.heard(worker_of(name))
     return "which is heard still" if heard else "which is not heard now"
