@@ -21,24 +21,29 @@ NODES = ["edge-1", "edge-2", "edge-3", "edge-4"]
 SAMPLES, EPOCHS = 2000, 60
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rounds(lab: Lab, operator: str) -> Iterator[None]:
     """A namespace for them, behind their gate."""
     make_namespace(lab, "rounds")
     upgrade_operator(lab, "--set", "featureGates.grouping=true")
     yield
-    lab.heal()
     lab.kubectl("delete", "namespace", "rounds", "--wait=false")
     upgrade_operator(lab, "--set", "featureGates.grouping=false")
 
 
 @contextmanager
 def job(lab: Lab, epochs: int = EPOCHS, **spec: Any) -> Iterator[Bed]:
+    """All train; links and nodes are whole again afterwards."""
     bed = Bed(lab, NODES, namespace="rounds")
     work = ["--samples", str(SAMPLES), "--epochs", str(epochs), "--sample-seconds", "0.001"]
     bed.train(*work, strategy={"grouping": "single", "localSteps": 8}, **spec)
-    yield bed
-    bed.end()
+    try:
+        yield bed
+    finally:
+        lab.heal()
+        for node in NODES:
+            lab.link(node, "10gbit")
+        bed.end()
 
 
 def reached(bed: Bed, version: int) -> bool:
@@ -106,5 +111,3 @@ def test_a_node_that_nobody_can_call_holds_nothing_and_takes_part(lab: Lab, roun
         wait_for(partial(reached, bed, 6), 90, lambda: str(bed.status()))
         rounds_now = bed.status().rounds
         assert rounds_now and rounds_now.groups == len(NODES)
-    for node in NODES[1:]:
-        lab.link(node, "10gbit")

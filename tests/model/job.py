@@ -58,6 +58,9 @@ class Job(Simulation):
         given |= {"strategy": {"grouping": "site"}} if sites else {}
         self.world = World.of(*self.nodes, **given)
         self.world.defaults = replace(self.world.defaults, feature_gates=FeatureGates(grouping=True))
+        if sites:
+            # Else nobody begins before it is known whom others reach.
+            self.world.measure(**dict.fromkeys(self.nodes, 1e7))
         for index, site in enumerate(sites):
             self.label(index, site)
         self.offline: set[int] = set()
@@ -293,6 +296,7 @@ class Job(Simulation):
     def part(self, index: int) -> TrainingPart:
         group, facts = self.sites[index].group, self.workers[index].facts
         facts.note(group.status.stage, self.now)
+        facts.log_disk = f"disk of {self.nodes[index]}"
         return training_part(
             group.status, facts, group.plan, group.word, group.statuses, self.now, outlook(group, self.now)
         )

@@ -285,7 +285,8 @@ class World:
     def measure(self, **bits_per_second: float) -> None:
         """By node; underscores stand for dashes."""
         for name, rate in bits_per_second.items():
-            self.rates[worker_name(name.replace("_", "-"))] = NodeRate(rate, self.now, "w-peer")
+            worker = worker_name(name.replace("_", "-"))
+            self.rates[worker] = NodeRate(rate, self.now, "w-peer", reachable=True)
 
     def hide(self, *nodes: str) -> None:
         """Others do not reach them; what was measured stays."""

@@ -35,6 +35,7 @@ def move(world: World, node: str, site: str) -> None:
 
 
 def begun(world: World) -> World:
+    world.measure(**dict.fromkeys(world.nodes, 1e7))
     world.settle()
     for node in world.nodes:
         world.say(node)

@@ -277,7 +277,7 @@ def test_whom_others_do_not_reach_is_told_from_those_whom_they_do(mbit: tuple[in
     fleet.hidden = {"w-1"}
     fleet.run(300)
     rates = fleet.book.rates(fleet.now)
-    assert [worker for worker, rate in rates.items() if not rate.reachable] == ["w-1"]
+    assert [worker for worker, rate in rates.items() if rate.reachable is False] == ["w-1"]
     fleet.hidden = set()
     fleet.run(300)
     assert all(rate.reachable for rate in fleet.book.rates(fleet.now).values())
@@ -287,7 +287,7 @@ def test_of_two_the_others_word_is_enough_and_one_alone_is_taken_to_be_reachable
     two = fleet_of(50, 20)
     two.hidden = {"w-1"}
     two.run(60)
-    assert not two.book.rates(two.now)["w-1"].reachable
+    assert two.book.rates(two.now)["w-1"].reachable is False
     alone = fleet_of(50)
     alone.run(60)
-    assert all(rate.reachable for rate in alone.book.rates(alone.now).values())
+    assert all(rate.reachable is not False for rate in alone.book.rates(alone.now).values())

@@ -60,7 +60,7 @@ def test_where_sites_are_few_three_workers_hold_the_log_across_them(sites: str, 
 
 def test_where_there_is_a_choice_the_second_is_named_when_links_are_measured_or_have_had_their_time() -> None:
     for rates, line in (({"a": 1e6, "b": 2e6, "c": 3e6, "d": 4e6}, "adc"), ({"d": 4e6}, "adb")):
-        world = begun("abcd", rates={})
+        world = begun("abcd", rates={"a": 1e6})
         assert holders(world) == "a", "the log has to begin"
         world.measure(**rates)
         if len(rates) < 4:
@@ -100,6 +100,7 @@ def test_whosever_the_data_are_groups_train_one_model(policy: str) -> None:
 def test_who_was_never_a_member_is_no_group_of_the_log() -> None:
     """Where data are each group's own, it would be waited for at the end."""
     world = in_rounds("abcd")
+    world.measure(a=1e6)
     for node in "abc":
         world.say(node)
     world.settle()

@@ -1,6 +1,8 @@
 """Who holds the log of rounds is dialled by all: a worker behind NAT is not asked to."""
 
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.rounds.planning import REACH_SECONDS
+from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.status import ConditionType
 from tests.support.rounds_world import begun, hold, holders, in_rounds, name, rounds
 from tests.support.world import World
@@ -10,7 +12,7 @@ RATES = {"a": 9e6, "b": 5e6, "c": 4e6, "d": 3e6}
 
 def measured_late(hidden: str, council: str) -> World:
     """The first was named on no measures; then all are measured."""
-    world = begun("abcd", rates={})
+    world = begun("abcd", rates={"a": 9e6})
     hold(world, "a", council="a")
     world.settle()
     world.measure(**RATES)
@@ -52,6 +54,10 @@ def test_where_nobody_is_reached_one_is_named_all_the_same_and_the_job_says_why_
     for node in "abc":
         world.say(node)
     world.settle()
+    world.pass_time(REACH_SECONDS)
+    for node in "abc":
+        world.say(node)
+    world.settle()
     assert holders(world) == "a"
     for node in "abc":
         world.train(node)
@@ -64,6 +70,21 @@ def test_where_nobody_is_reached_one_is_named_all_the_same_and_the_job_says_why_
     assert {holder.worker for holder in rounds(world).holders} == {worker_name(n) for n in "abc"}
 
 
+def test_nobody_trains_before_it_is_known_whom_others_reach_or_that_has_taken_too_long() -> None:
+    """Each group would train a model of its own."""
+    world = in_rounds("abc")
+    for node in "abc":
+        world.say(node)
+    world.settle()
+    assert world.served("a").phase is Phase.WAIT and world.served("a").rounds is None
+    assert world.condition(ConditionType.TRAINING).reason == "WaitingForHolder"
+    world.pass_time(REACH_SECONDS)
+    for node in "abc":
+        world.say(node)
+    world.settle()
+    assert world.served("a").phase is Phase.TRAIN and holders(world)
+
+
 def test_where_two_can_be_reached_one_holds_the_log() -> None:
     world = in_rounds("abc")
     world.measure(a=9e6, b=5e6, c=4e6)
@@ -72,3 +93,14 @@ def test_where_two_can_be_reached_one_holds_the_log() -> None:
         world.say(node)
     world.settle()
     assert holders(world) == "b"
+
+
+def test_where_no_worker_says_which_disk_it_has_the_job_says_what_to_do() -> None:
+    """As those of an older image."""
+    world = in_rounds("abc")
+    world.measure(a=9e6, b=5e6, c=4e6)
+    for node in "abc":
+        world.say(node, log_disk="")
+    world.settle()
+    found = world.condition(ConditionType.TRAINING)
+    assert found.reason == "WaitingForHolder" and "no older than the operator's" in found.message

@@ -40,9 +40,9 @@ class NodeRate:
     """The worker at the other end of the best pair."""
     confirmed: bool = True
     """False while an alarm waits for the probe that confirms or refutes it."""
-    reachable: bool = True
-    """False where two others, or the only one, tried to measure with it and did not reach it, and nobody has
-    since."""
+    reachable: bool | None = None
+    """Whether others reach it: True once one has measured with it; False where two others, or the only one,
+    tried in vain since. None before."""
 
 
 class FleetState(Protocol):

@@ -7,6 +7,7 @@ from edgetrain_operator.core.context import DecisionContext, GroupContext
 from edgetrain_operator.core.groups import generation, stall
 from edgetrain_operator.core.lifecycle import End, Verdict
 from edgetrain_operator.core.model import Trouble
+from edgetrain_operator.core.rounds.planning import awaits_holder, why_no_holder
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_operator.core.troubles import (
     NODE_LEFT_OUT,
@@ -93,10 +94,8 @@ def _training(
         return kind, True, "Training", f"steps are being committed{_apart(stored)}"
     if troubles := _preventing(scene, troubles):
         return kind, False, troubles[0].reason, troubles[0].message
-    ready = len(stored.members)
-    if stored.plan and stored.plan.phase is Phase.WAIT and ready < scene.seen.job.spec.nodes.min:
-        text = f"{ready} workers are ready, spec.nodes.min is {scene.seen.job.spec.nodes.min}"
-        return kind, False, "WaitingForWorkers", text
+    if why := _waits(scene, stored):
+        return kind, False, *why
     if awaited := _awaited(scene, stored):
         return kind, False, "WaitingForCheckpoint", awaited
     if any(line.state is NodeState.PAUSED for line in lines):
@@ -107,6 +106,18 @@ def _training(
             "the workers that are heard are without a majority of their last formation",
         )
     return kind, False, "Starting", "workers are starting"
+
+
+def _waits(scene: DecisionContext, stored: StoredPlan) -> tuple[str, str] | None:
+    """Why the plan has workers wait: reason and message; None where it does not."""
+    ready, plan, spec = len(stored.members), stored.plan, scene.seen.job.spec
+    if plan is None or plan.phase is not Phase.WAIT:
+        return None
+    if ready < spec.nodes.min:
+        return "WaitingForWorkers", f"{ready} workers are ready, spec.nodes.min is {spec.nodes.min}"
+    if awaits_holder(spec, plan.rounds):
+        return "WaitingForHolder", why_no_holder(scene, [member.worker for member in stored.members])
+    return None
 
 
 def _of_groups(scene: DecisionContext, said: Callable[[GroupContext], str]) -> str:

@@ -17,7 +17,7 @@ from edgetrain_operator.core.job_plan import GroupPlan, JobPlan
 from edgetrain_operator.core.program_pin import with_program
 from edgetrain_operator.core.rounds.hearing import record_kept, remembered
 from edgetrain_operator.core.rounds.news import rounds_events
-from edgetrain_operator.core.rounds.planning import plan_rounds
+from edgetrain_operator.core.rounds.planning import awaits_holder, plan_rounds
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
 from edgetrain_protocol.history import ALL
 from edgetrain_protocol.plan import Phase, Rounds
@@ -45,10 +45,12 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
     members = {member.worker for of in found.values() for member in of.members}
     if scene.plan is None and not members:
         return Planned(stored, requeue_at=() if wait is None else (wait,))
-    groups = _groups(scene, found, members)
-    met, known = _stop_condition(scene, groups), remembered(scene)
+    known = remembered(scene)
     rounds = plan_rounds(scene, known, [member for of in found.values() for member in of.members])
-    plan = _plan(scene, groups, members, rounds, finish=bool(met))
+    trains = len(members) >= scene.seen.job.spec.nodes.min and not awaits_holder(scene.seen.job.spec, rounds)
+    groups = _groups(scene, found, members, trains)
+    met = _stop_condition(scene, groups)
+    plan = _plan(scene, groups, members, rounds, trains=trains, finish=bool(met))
     stored = with_program(scene, stored)
     kept = {
         "plan": plan,
@@ -64,13 +66,13 @@ def plan_next(scene: DecisionContext, stop: bool) -> Planned:
 
 
 def _groups(
-    scene: DecisionContext, found: Mapping[str, Membership], members: Collection[str]
+    scene: DecisionContext, found: Mapping[str, Membership], members: Collection[str], trains: bool
 ) -> list[PlannedGroup]:
     least = scene.seen.job.spec.nodes.min
     heard = sum(scene.reports.heard(worker) or worker in scene.finished for worker in members)
-    trains, enough = len(members) >= least, heard >= least
     return [
-        plan_group(group, found[group.name], trains=trains, enough_heard=enough) for group in scene.groups
+        plan_group(group, found[group.name], trains=trains, enough_heard=heard >= least)
+        for group in scene.groups
     ]
 
 
@@ -147,6 +149,7 @@ def _plan(
     members: Collection[str],
     rounds: Rounds | None,
     *,
+    trains: bool,
     finish: bool,
 ) -> JobPlan:
     spec, before = scene.seen.job.spec, scene.plan
@@ -154,7 +157,7 @@ def _plan(
         job_uid=scene.seen.job.uid,
         lineage=scene.lineage,
         revision=before.revision if before else 1,
-        phase=Phase.TRAIN if len(members) >= spec.nodes.min else Phase.WAIT,
+        phase=Phase.TRAIN if trains else Phase.WAIT,
         finish=finish,
         groups=tuple(group.plan for group in groups),
         homes={w: r.group for w, r in scene.records.items() if r.group != ALL and w not in members},

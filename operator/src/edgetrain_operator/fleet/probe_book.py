@@ -127,6 +127,7 @@ class ProbeBook:
         for peer in peers:
             if peer in self._records:
                 self._records[peer].missed.clear()
+                self._records[peer].reached = True
         # No link shows more than there is at its other end; which may be more than is known of it yet.
         most = INFINITE if thought is None else UNREASONABLE * thought
         sized_for = INFINITE if thought is None or len(peers) == 1 else thought
@@ -303,7 +304,8 @@ def _node_rate(record: LinkRecord, rate: float, enough: int) -> NodeRate:
     """`enough`: so many who missed it make it unreachable."""
     assert record.best is not None
     peers, pair = record.best
-    reachable = not 0 < enough <= len(record.missed)
+    hidden = 0 < enough <= len(record.missed)
+    reachable = False if hidden else True if record.reached else None
     return NodeRate(rate, pair.at, peers[0], confirmed=record.alarm is None, reachable=reachable)
 
 

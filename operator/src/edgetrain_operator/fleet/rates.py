@@ -68,6 +68,8 @@ class LinkRecord:
     """Peers with whom a probe failed, not to be asked, and until when."""
     missed: set[str] = field(default_factory=set)
     """Who has tried to measure with it, and did not reach it, since anybody did."""
+    reached: bool = False
+    """Somebody once did."""
     doubted: dict[str, float] = field(default_factory=dict)
     """Partners of doubtful measures, and until when rather another is asked for the second opinion."""
     pairs: dict[Peers, Pair] = field(default_factory=dict)

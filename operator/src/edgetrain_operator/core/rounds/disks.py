@@ -30,10 +30,16 @@ def present_holder(scene: DecisionContext, worker: str) -> str:
     return _name(scene, worker, disk) if disk else ""
 
 
-def reachable(scene: DecisionContext, worker: str) -> bool:
-    """By others, for all that is known. Holders are dialled: a worker behind NAT is none for them."""
+def reached(scene: DecisionContext, worker: str) -> bool | None:
+    """Whether others reach it, None where nobody has tried. Holders are dialled: a worker behind NAT cannot
+    be one."""
     rate = scene.seen.rates.get(worker)
-    return rate is None or rate.reachable
+    return rate.reachable if rate else None
+
+
+def hidden(scene: DecisionContext, worker: str) -> bool:
+    """Whether others are known not to reach it."""
+    return reached(scene, worker) is False
 
 
 def disks_left(scene: DecisionContext) -> frozenset[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from edgetrain_operator.core.actions import Event
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.resuming import outlives_pods
-from edgetrain_operator.core.rounds.disks import disks_left, present_holder, reachable, worker_of
+from edgetrain_operator.core.rounds.disks import disks_left, hidden, present_holder, worker_of
 from edgetrain_operator.core.rounds.loss import node_of_holder
 from edgetrain_operator.core.stored_rounds import RoundsRecord
 from edgetrain_protocol.plan import Holder, Rounds
@@ -35,7 +35,7 @@ def rounds_events(scene: DecisionContext, known: RoundsRecord, after: Rounds | N
 
 
 def _why_gone(scene: DecisionContext, holder: Holder) -> str:
-    if holder.name in disks_left(scene) and not reachable(scene, holder.worker):
+    if holder.name in disks_left(scene) and hidden(scene, holder.worker):
         return "others cannot reach it, and those who hold the log now can be"
     if outlives_pods(scene.seen.job.spec):
         return _why_without_volume(scene, holder)

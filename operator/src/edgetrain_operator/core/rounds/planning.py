@@ -11,15 +11,18 @@ from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.council import SOME_GROUPS, how_many
 from edgetrain_operator.core.grouping import in_rounds
 from edgetrain_operator.core.groups.election import MEASURING_SECONDS
-from edgetrain_operator.core.rounds.disks import disks_left, present_holder, reachable
+from edgetrain_operator.core.rounds.disks import disks_left, hidden, present_holder, reached
 from edgetrain_operator.core.rounds.settings import round_settings
 from edgetrain_operator.core.stored_rounds import RoundsRecord
+from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.plan import Holder, Member, Rounds
 from edgetrain_protocol.quorum import majority
 
 MOST = 5
 """Holders that a plan may name."""
+REACH_SECONDS = 20.0
+"""From the first plan until somebody is named though nobody was reached by another yet."""
 
 
 def plan_rounds(scene: DecisionContext, known: RoundsRecord, members: Sequence[Member]) -> Rounds | None:
@@ -44,6 +47,22 @@ def plan_rounds(scene: DecisionContext, known: RoundsRecord, members: Sequence[M
         holders=line,
         founder=_founder(scene, known, before, line),
         groups=groups,
+    )
+
+
+def awaits_holder(spec: JobSpec, rounds: Rounds | None) -> bool:
+    """Whether groups may not train yet, since nobody is named to hold their log: each would train a model of
+    its own."""
+    return in_rounds(spec) and rounds is None
+
+
+def why_no_holder(scene: DecisionContext, members: Collection[str]) -> str:
+    """Of a job whose groups may not train yet for want of one."""
+    if any(present_holder(scene, worker) for worker in members):
+        return f"it is tried whom others reach, to hold the log of rounds: for {REACH_SECONDS:g} s at most"
+    return (
+        "no worker says on which disk it could keep the log of rounds: give them an image that is no older "
+        "than the operator's"
     )
 
 
@@ -87,9 +106,9 @@ def _left(
 def _let_go(scene: DecisionContext, known: RoundsRecord, holder: Holder, line: Sequence[Holder]) -> bool:
     """Whether a holder whom others cannot reach goes: once most of those who have the log are others who are
     heard, and can be. Before, it may be the only one who has it."""
-    if reachable(scene, holder.worker):
+    if not hidden(scene, holder.worker):
         return False
-    rest = {h.name for h in line if reachable(scene, h.worker) and scene.reports.heard(h.worker)}
+    rest = {h.name for h in line if not hidden(scene, h.worker) and scene.reports.heard(h.worker)}
     return bool(known.council) and majority(len(rest.intersection(known.council)), len(known.council))
 
 
@@ -100,24 +119,34 @@ def _filled(
     members: Sequence[Member],
     size: int,
 ) -> tuple[Holder, ...]:
-    """Behind those who are left, whoever is best placed of the others: across sites first, then by bandwidth.
-    One has to be there at once; for the rest, where there is a choice, measurements are waited for."""
+    """Behind those who are left, whoever is best placed of the others: across sites first, then by bandwidth,
+    for which measurements are waited for where there is a choice. Nobody at all before it is known whom
+    others reach, or that has taken too long."""
     line, taken = list(left), {holder.worker for holder in left}
     able = {m.worker for m in members if m.worker not in taken and _can_hold(scene, m)}
-    free = {worker for worker in able if reachable(scene, worker)}
-    if len(free) < len(able):
+    free = {worker for worker in able if not hidden(scene, worker)}
+    some_hidden = len(free) < len(able)
+    if not line and (first := _first(scene, known, free or able, alone=len(members) == 1)):
+        line, free = [_holder(scene, first)], free - {first}
+    if some_hidden:
         # Of two both have to be there: one can be lost of neither.
         size = min(size, (len(line) + len(free) - 1) // 2 * 2 + 1)
-    if not line and not free:
-        # Then somebody is: its own group's work is merged, and the job says why no other's is.
-        free, size = able, 1
     if len(free) > size - len(line) and not _measured(scene, known, free):
         size = min(size, 1)
-    while len(line) < size and free:
+    while line and len(line) < size and free:
         best = _best(scene, [holder.worker for holder in line], free)
         free.remove(best)
         line.append(_holder(scene, best))
     return tuple(line)
+
+
+def _first(scene: DecisionContext, known: RoundsRecord, able: Collection[str], *, alone: bool) -> str:
+    """Who begins the log, which only who reaches it can be told of; empty while that is not known of anybody.
+    Where it never is, the job says so: somebody is named all the same, whose own group's work is merged."""
+    found = [worker for worker in able if reached(scene, worker)]
+    if not found and not alone and scene.now < known.since + REACH_SECONDS:
+        return ""
+    return _best(scene, (), found or able) if able else ""
 
 
 def _holder(scene: DecisionContext, worker: str) -> Holder:

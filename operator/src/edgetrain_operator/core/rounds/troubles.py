@@ -6,7 +6,7 @@ from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.grouping import in_rounds
 from edgetrain_operator.core.model import Trouble
 from edgetrain_operator.core.observe import time_text
-from edgetrain_operator.core.rounds.disks import reachable
+from edgetrain_operator.core.rounds.disks import hidden
 from edgetrain_operator.core.rounds.hearing import holders_said
 from edgetrain_operator.core.rounds.loss import lost_with
 from edgetrain_operator.core.words import clipped
@@ -28,8 +28,8 @@ def rounds_troubles(scene: DecisionContext) -> Iterator[Trouble]:
     if gone := lost_with(scene):
         yield Trouble(ROUNDS_LOST, _lost(gone))
         return
-    if hidden := _hidden(scene):
-        yield Trouble(NOBODY_REACHABLE, _nobody_reachable(hidden))
+    if nodes := _hidden(scene):
+        yield Trouble(NOBODY_REACHABLE, _nobody_reachable(nodes))
     if text := _not_merged(scene):
         yield Trouble(NOT_MERGED, text)
     for worker, part in sorted(holders_said(scene).items()):
@@ -42,13 +42,13 @@ def rounds_troubles(scene: DecisionContext) -> Iterator[Trouble]:
 def _hidden(scene: DecisionContext) -> list[str]:
     """Nodes of those who are named to hold the log, where none of them can be reached by others."""
     holders = scene.plan.rounds.holders if scene.plan and scene.plan.rounds else ()
-    hidden = [scene.node_of(h.worker) for h in holders if not reachable(scene, h.worker)]
-    return sorted(hidden) if len(hidden) == len(holders) else []
+    found = [scene.node_of(h.worker) for h in holders if hidden(scene, h.worker)]
+    return sorted(found) if len(found) == len(holders) else []
 
 
-def _nobody_reachable(hidden: list[str]) -> str:
+def _nobody_reachable(nodes: list[str]) -> str:
     return (
-        f"others cannot reach {', '.join(hidden)}, nor any worker that could hold the log of rounds in its "
+        f"others cannot reach {', '.join(nodes)}, nor any worker that could hold the log of rounds in its "
         "place: their work is not merged. Let the pods of one node be dialled by all, such as by "
         "template.spec.hostNetwork on a node with an address of its own"
     )
