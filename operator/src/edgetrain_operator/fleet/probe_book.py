@@ -14,6 +14,7 @@ from edgetrain_operator.fleet.probe_needs import (
 )
 from edgetrain_operator.fleet.probes import Probe, ProbesView, choose, view_of
 from edgetrain_operator.fleet.rates import LEAP, LinkRecord, Pair
+from edgetrain_operator.fleet.reachability import reachable, was_missed, were_reached
 from edgetrain_operator.fleet.witnesses import WITNESS_SECONDS, bear_witness, hold, is_borne_out
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget
@@ -26,7 +27,6 @@ SETTLING_SECONDS = 30.0
 """From a node's first probe until its rate is shown, however little its partners had to offer."""
 AVOID_SECONDS = 30.0
 UNREASONABLE = 8.0
-MISSED_BY = 2
 INFINITE = float("inf")
 EAGER_SECONDS, CALM_SECONDS = 1.0, 5.0
 EAGER_NODES = 50
@@ -54,9 +54,8 @@ class ProbeBook:
         if unseen:
             rates[fastest] = rates[others[0]]
         offer = sum(rates[worker] for worker in others[: 1 + HELPERS])
-        enough = min(MISSED_BY, len(self._records) - 1)
         return {
-            worker: _node_rate(self._records[worker], rate, enough)
+            worker: _node_rate(self._records[worker], rate, reachable(self._records, worker))
             for worker, rate in rates.items()
             if not self._is_new(self._records[worker], offer, now)
             and not (unseen and worker == fastest and now - self._records[worker].first < WITNESS_SECONDS)
@@ -82,7 +81,7 @@ class ProbeBook:
             record.raised(now)
         if measured.probe_failed and (probe := self._released(worker, measured.probe_failed)):
             self._failed(record, (measured.probe_failed,), now)
-            self._missed(worker, probe)
+            was_missed(self._records, probe.peers, worker)
         return news
 
     def pace(self, worker: str, now: float) -> float:
@@ -124,10 +123,7 @@ class ProbeBook:
 
     def _take(self, worker: str, probe: Probe, link: LinkMeasure, now: float) -> bool:
         record, peers, thought = self._records[worker], probe.peers, self._together(probe.peers)
-        for peer in peers:
-            if peer in self._records:
-                self._records[peer].missed.clear()
-                self._records[peer].reached = True
+        were_reached(self._records, peers)
         # No link shows more than there is at its other end; which may be more than is known of it yet.
         most = INFINITE if thought is None else UNREASONABLE * thought
         sized_for = INFINITE if thought is None or len(peers) == 1 else thought
@@ -290,22 +286,14 @@ class ProbeBook:
                 del self._leases[worker]
                 self._failed(self._records[worker], probe.peers, now)
 
-    def _missed(self, worker: str, probe: Probe) -> None:
-        """Of several at the other end nobody knows which it was."""
-        if len(probe.peers) == 1 and (other := self._records.get(probe.peers[0])):
-            other.missed.add(worker)
-
     def _failed(self, record: LinkRecord, peers: tuple[str, ...], now: float) -> None:
         record.probed, self._stale = now, True
         record.avoid.update(dict.fromkeys(peers, now + AVOID_SECONDS))
 
 
-def _node_rate(record: LinkRecord, rate: float, enough: int) -> NodeRate:
-    """`enough`: so many who missed it make it unreachable."""
+def _node_rate(record: LinkRecord, rate: float, reachable: bool | None) -> NodeRate:
     assert record.best is not None
     peers, pair = record.best
-    hidden = 0 < enough <= len(record.missed)
-    reachable = False if hidden else True if record.reached else None
     return NodeRate(rate, pair.at, peers[0], confirmed=record.alarm is None, reachable=reachable)
 
 

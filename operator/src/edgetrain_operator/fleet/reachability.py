@@ -1,0 +1,33 @@
+"""Whether others reach a node: what their probes tell beside its rate. A node behind NAT measures, and is never
+measured with."""
+
+from collections.abc import Iterable, Mapping
+
+from edgetrain_operator.fleet.rates import LinkRecord
+
+MISSED_BY = 2
+"""Others who tried in vain, or the only one."""
+
+Records = Mapping[str, LinkRecord]
+
+
+def were_reached(records: Records, peers: Iterable[str]) -> None:
+    """Another has measured with all of them."""
+    for peer in peers:
+        if record := records.get(peer):
+            record.missed.clear()
+            record.reached = True
+
+
+def was_missed(records: Records, peers: tuple[str, ...], by: str) -> None:
+    """Another has tried to. Of several at the other end nobody knows which it was."""
+    if len(peers) == 1 and (record := records.get(peers[0])):
+        record.missed.add(by)
+
+
+def reachable(records: Records, worker: str) -> bool | None:
+    """None where nobody has tried."""
+    record, enough = records[worker], min(MISSED_BY, len(records) - 1)
+    if 0 < enough <= len(record.missed):
+        return False
+    return True if record.reached else None
