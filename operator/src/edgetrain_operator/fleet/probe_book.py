@@ -55,7 +55,7 @@ class ProbeBook:
             rates[fastest] = rates[others[0]]
         offer = sum(rates[worker] for worker in others[: 1 + HELPERS])
         return {
-            worker: _node_rate(self._records[worker], rate, reachable(self._records, worker))
+            worker: self._records[worker].shown_as(rate, reachable(self._records, worker))
             for worker, rate in rates.items()
             if not self._is_new(self._records[worker], offer, now)
             and not (unseen and worker == fastest and now - self._records[worker].first < WITNESS_SECONDS)
@@ -289,12 +289,6 @@ class ProbeBook:
     def _failed(self, record: LinkRecord, peers: tuple[str, ...], now: float) -> None:
         record.probed, self._stale = now, True
         record.avoid.update(dict.fromkeys(peers, now + AVOID_SECONDS))
-
-
-def _node_rate(record: LinkRecord, rate: float, reachable: bool | None) -> NodeRate:
-    assert record.best is not None
-    peers, pair = record.best
-    return NodeRate(rate, pair.at, peers[0], confirmed=record.alarm is None, reachable=reachable)
 
 
 def _target(worker: str, held: StampedReport, rate: float | None) -> ProbeTarget:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from edgetrain_operator.fleet.link_time import RESERVE_SHARE, SHARE, burst_bytes, link_seconds
 from edgetrain_operator.fleet.probe_needs import STRETCH
 from edgetrain_operator.fleet.probes import SATURATED
+from edgetrain_operator.fleet_state import NodeRate
 
 WEIGHT = 0.4
 """Of a new measure in the moving average."""
@@ -99,6 +100,12 @@ class LinkRecord:
     def rate_without(self, peer: str) -> float:
         """What it has shown to others than this one."""
         return max((pair.rate for peers, pair in self.pairs.items() if peer not in peers), default=0.0)
+
+    def shown_as(self, rate: float, reachable: bool | None) -> NodeRate:
+        """For elections, once it was measured."""
+        assert self.best is not None
+        peers, pair = self.best
+        return NodeRate(rate, pair.at, peers[0], confirmed=self.alarm is None, reachable=reachable)
 
     def earn(self, now: float) -> None:
         """Link time for the time since; saved for few bursts: credit is no licence for a volley."""

@@ -1,5 +1,5 @@
-"""Whether others reach a node: what their probes tell beside its rate. A node behind NAT measures, and is never
-measured with."""
+"""Whether others reach a node: what probes tell beside rates. One behind NAT measures, and is never measured
+with."""
 
 from collections.abc import Iterable, Mapping
 
