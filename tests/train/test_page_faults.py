@@ -36,12 +36,16 @@ def faults_of_a_step(**environment: str) -> int:
     return int(ran.stdout)
 
 
+GRADIENTS = 3456
+"""Pages: 14 MB."""
+
+
 def test_gradients_are_made_where_those_of_the_step_before_were() -> None:
-    assert faults_of_a_step() < 50
+    # On a machine whose processors are taken by others some 60 are the system's own.
+    assert faults_of_a_step() < GRADIENTS / 20
 
 
 def test_who_has_set_the_bounds_of_the_c_library_keeps_them() -> None:
     if not os.confstr("CS_GNU_LIBC_VERSION"):
         pytest.skip("another C library")
-    # 14 MB of gradients are 3,456 pages.
-    assert faults_of_a_step(MALLOC_TRIM_THRESHOLD_="131072") > 2000
+    assert faults_of_a_step(MALLOC_TRIM_THRESHOLD_="131072") > GRADIENTS / 2
