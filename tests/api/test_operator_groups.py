@@ -7,7 +7,6 @@ import pytest
 
 from edgetrain_operator.core.feature_gates import FeatureGates
 from edgetrain_operator.core.naming import worker_name
-from edgetrain_operator.fleet_state import NodeRate
 from edgetrain_protocol.names import SITE_LABEL
 from edgetrain_protocol.report import TrainerState
 from edgetrain_protocol.rounds_report import HolderPart, RoundsPart
@@ -58,7 +57,7 @@ def test_of_rounds_the_plan_names_holders_and_the_status_how_far_the_one_model_i
     api.apply(job(namespace, strategy={"grouping": "single", "localSteps": 8}))
     settle(api, fleet, namespace, GATED)
     pods = {worker_name(node): pod_on(api, namespace, node) for node in nodes}
-    fleet.measured = {worker: NodeRate(1e7, 0.0, "w", reachable=True) for worker in pods}
+    fleet.reached = dict.fromkeys(pods, True)
     for pod in pods.values():
         fleet.say(pod, TrainerState.WAITING)
     settle(api, fleet, namespace, GATED)

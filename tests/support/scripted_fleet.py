@@ -23,7 +23,7 @@ class ScriptedFleet:
     callbacks: list[Callable[[str], None]] = field(default_factory=list)
     key: str = "key"
     """That makes the tokens; no certificates are made here."""
-    measured: dict[str, NodeRate] = field(default_factory=dict)
+    reached: dict[str, bool] = field(default_factory=dict)
     """By worker."""
     bundle: str = "-----BEGIN CERTIFICATE-----"
 
@@ -31,7 +31,10 @@ class ScriptedFleet:
         return dict(self.said.get(job_uid, {}))
 
     def rates(self, job_uid: str) -> Mapping[str, NodeRate]:
-        return self.measured
+        return {}
+
+    def reachable(self, job_uid: str) -> Mapping[str, bool]:
+        return self.reached
 
     def publish(self, job_uid: str, plan: JobPlan) -> None:
         self.plans.setdefault(job_uid, []).append(plan)

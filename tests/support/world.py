@@ -62,6 +62,7 @@ class World:
     status: JobStatus = field(default_factory=JobStatus)
     reports: dict[str, StampedReport] = field(default_factory=dict)
     rates: dict[str, NodeRate] = field(default_factory=dict)
+    reachable: dict[str, bool] = field(default_factory=dict)
     heard_revision: int = 0
     furthest: dict[str, tuple[History, int]] = field(default_factory=dict)
     refusals: dict[Subject, Refusal] = field(default_factory=dict)
@@ -100,6 +101,7 @@ class World:
             stored=self.stored,
             reports=dict(self.reports),
             rates=dict(self.rates),
+            reachable=dict(self.reachable),
             heard_revision=self.heard_revision,
             furthest=self.furthest,
             ca_bundle="ca",
@@ -286,12 +288,12 @@ class World:
         """By node; underscores stand for dashes."""
         for name, rate in bits_per_second.items():
             worker = worker_name(name.replace("_", "-"))
-            self.rates[worker] = NodeRate(rate, self.now, "w-peer", reachable=True)
+            self.rates[worker] = NodeRate(rate, self.now, "w-peer")
+            self.reachable[worker] = True
 
     def hide(self, *nodes: str) -> None:
         """Others do not reach them; what was measured stays."""
-        for worker in map(worker_name, nodes):
-            self.rates[worker] = replace(self.rates[worker], reachable=False)
+        self.reachable |= dict.fromkeys(map(worker_name, nodes), False)
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds

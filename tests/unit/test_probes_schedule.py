@@ -275,19 +275,21 @@ def test_low_measure_by_a_partner_that_was_busy_is_no_doubt(load: float, confirm
 def test_whom_others_do_not_reach_is_told_from_those_whom_they_do(mbit: tuple[int, ...]) -> None:
     fleet = fleet_of(*mbit)
     fleet.hidden = {"w-1"}
+    fleet.run(15)
+    assert True in fleet.book.reachable().values(), "before rates are shown"
     fleet.run(300)
-    rates = fleet.book.rates(fleet.now)
-    assert [worker for worker, rate in rates.items() if rate.reachable is False] == ["w-1"]
+    reachable = fleet.book.reachable()
+    assert [worker for worker, reached in reachable.items() if not reached] == ["w-1"]
     fleet.hidden = set()
     fleet.run(300)
-    assert all(rate.reachable for rate in fleet.book.rates(fleet.now).values())
+    assert all(fleet.book.reachable().values())
 
 
-def test_of_two_the_others_word_is_enough_and_one_alone_is_taken_to_be_reachable() -> None:
+def test_of_two_the_others_word_is_enough_and_of_one_alone_nothing_is_known() -> None:
     two = fleet_of(50, 20)
     two.hidden = {"w-1"}
     two.run(60)
-    assert two.book.rates(two.now)["w-1"].reachable is False
+    assert two.book.reachable()["w-1"] is False
     alone = fleet_of(50)
     alone.run(60)
-    assert all(rate.reachable is not False for rate in alone.book.rates(alone.now).values())
+    assert not alone.book.reachable()

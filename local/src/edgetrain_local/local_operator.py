@@ -91,6 +91,7 @@ class Operator:
             stored=kept.stored,
             reports=reports,
             rates=rates,
+            reachable=self._fleet.reachable(uid),
             heard_revision=heard,
             furthest=furthest,
         )

@@ -40,9 +40,6 @@ class NodeRate:
     """The worker at the other end of the best pair."""
     confirmed: bool = True
     """False while an alarm waits for the probe that confirms or refutes it."""
-    reachable: bool | None = None
-    """Whether others reach it: True once one has measured with it; False where two others, or the only one,
-    tried in vain since. None before."""
 
 
 class FleetState(Protocol):
@@ -52,6 +49,11 @@ class FleetState(Protocol):
 
     def rates(self, job_uid: str) -> Mapping[str, NodeRate]:
         """By worker; those without a probe yet are missing."""
+        ...
+
+    def reachable(self, job_uid: str) -> Mapping[str, bool]:
+        """By worker: whether others reach it, as soon as anybody has tried to measure with it. They do not
+        where two, or the only one, tried in vain since it was reached last."""
         ...
 
     def publish(self, job_uid: str, plan: JobPlan) -> None:

@@ -214,6 +214,8 @@ class Observed:
     """By worker."""
     rates: Mapping[str, NodeRate] = field(default_factory=dict)
     """By worker."""
+    reachable: Mapping[str, bool] = field(default_factory=dict)
+    """Whether others reach a worker; of those with whom anybody has tried to measure."""
     heard_revision: int = 0
     """The highest revision that any worker said it holds."""
     furthest: Mapping[str, tuple[History, int]] = field(default_factory=dict)

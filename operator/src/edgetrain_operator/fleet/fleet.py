@@ -66,6 +66,11 @@ class Fleet:
             book = self._probes.get(job_uid)
             return book.rates(self._clock()) if book else {}
 
+    def reachable(self, job_uid: str) -> Mapping[str, bool]:
+        with self._lock:
+            book = self._probes.get(job_uid)
+            return book.reachable() if book else {}
+
     def publish(self, job_uid: str, plan: JobPlan) -> None:
         with self._lock:
             self._forgotten.pop(job_uid, None)

@@ -12,12 +12,12 @@ from edgetrain_operator.fleet.probe_needs import (
     needs_of,
     outgrown,
 )
-from edgetrain_operator.fleet.probes import Probe, ProbesView, choose, view_of
+from edgetrain_operator.fleet.probes import Probe, ProbesView, choose, target_of, view_of
 from edgetrain_operator.fleet.rates import LEAP, LinkRecord, Pair
-from edgetrain_operator.fleet.reachability import reachable, was_missed, were_reached
+from edgetrain_operator.fleet.reachability import reachability, was_missed, were_reached
 from edgetrain_operator.fleet.witnesses import WITNESS_SECONDS, bear_witness, hold, is_borne_out
 from edgetrain_operator.fleet_state import NodeRate, StampedReport
-from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder, ProbeTarget
+from edgetrain_protocol.report import LinkMeasure, NodePart, ProbeOrder
 
 VIEW_SECONDS = 1.0
 VIEW_SECONDS_A_NODE = 0.0005
@@ -55,11 +55,15 @@ class ProbeBook:
             rates[fastest] = rates[others[0]]
         offer = sum(rates[worker] for worker in others[: 1 + HELPERS])
         return {
-            worker: self._records[worker].shown_as(rate, reachable(self._records, worker))
+            worker: self._records[worker].shown_as(rate)
             for worker, rate in rates.items()
             if not self._is_new(self._records[worker], offer, now)
             and not (unseen and worker == fastest and now - self._records[worker].first < WITNESS_SECONDS)
         }
+
+    def reachable(self) -> Mapping[str, bool]:
+        """By worker, of those with whom anybody has tried to measure; before its rate is shown."""
+        return reachability(self._records)
 
     def _is_new(self, record: LinkRecord, offer: float, now: float) -> bool:
         if now - record.first >= SETTLING_SECONDS:
@@ -101,7 +105,7 @@ class ProbeBook:
         if probe is None:
             return None
         self._leases[worker] = (probe, now + probe.deadline_seconds + LEASE_SLACK)
-        partner, *helpers = [_target(peer, reports[peer], self._rate(peer)) for peer in probe.peers]
+        partner, *helpers = [target_of(peer, reports[peer], self._rate(peer)) for peer in probe.peers]
         return ProbeOrder(
             **partner.model_dump(),
             max_bytes=LARGEST_BURST,
@@ -289,9 +293,3 @@ class ProbeBook:
     def _failed(self, record: LinkRecord, peers: tuple[str, ...], now: float) -> None:
         record.probed, self._stale = now, True
         record.avoid.update(dict.fromkeys(peers, now + AVOID_SECONDS))
-
-
-def _target(worker: str, held: StampedReport, rate: float | None) -> ProbeTarget:
-    return ProbeTarget(
-        peer=worker, address=held.head.address, port=held.head.probe_port, bits_per_second=rate
-    )

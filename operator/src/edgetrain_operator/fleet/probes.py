@@ -21,6 +21,8 @@ from edgetrain_operator.fleet.probe_needs import (
     needs_of,
     together,
 )
+from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.report import ProbeTarget
 
 LONG_SECONDS = 120.0
 """After which a node takes any partner rather than wait for a fast one."""
@@ -164,3 +166,10 @@ def _deadline(rate: float | None, bursts: int) -> float:
         return UNKNOWN_DEADLINE
     burst = link_seconds(rate / 4, burst_bytes(rate))
     return min(UNKNOWN_DEADLINE, 4.0 + bursts * 2 * 2 * burst)
+
+
+def target_of(worker: str, held: StampedReport, rate: float | None) -> ProbeTarget:
+    """For a probe that is ordered: where its other end is, and how fast that is thought to be."""
+    return ProbeTarget(
+        peer=worker, address=held.head.address, port=held.head.probe_port, bits_per_second=rate
+    )

@@ -101,11 +101,11 @@ class LinkRecord:
         """What it has shown to others than this one."""
         return max((pair.rate for peers, pair in self.pairs.items() if peer not in peers), default=0.0)
 
-    def shown_as(self, rate: float, reachable: bool | None) -> NodeRate:
+    def shown_as(self, rate: float) -> NodeRate:
         """For elections, once it was measured."""
         assert self.best is not None
         peers, pair = self.best
-        return NodeRate(rate, pair.at, peers[0], confirmed=self.alarm is None, reachable=reachable)
+        return NodeRate(rate, pair.at, peers[0], confirmed=self.alarm is None)
 
     def earn(self, now: float) -> None:
         """Link time for the time since; saved for few bursts: credit is no licence for a volley."""

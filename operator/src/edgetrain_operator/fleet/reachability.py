@@ -25,9 +25,8 @@ def was_missed(records: Records, peers: tuple[str, ...], by: str) -> None:
         record.missed.add(by)
 
 
-def reachable(records: Records, worker: str) -> bool | None:
-    """None where nobody has tried."""
-    record, enough = records[worker], min(MISSED_BY, len(records) - 1)
-    if 0 < enough <= len(record.missed):
-        return False
-    return True if record.reached else None
+def reachability(records: Records) -> dict[str, bool]:
+    """Of those with whom anybody has tried."""
+    enough = min(MISSED_BY, len(records) - 1)
+    hidden = {worker for worker, record in records.items() if 0 < enough <= len(record.missed)}
+    return {w: w not in hidden for w, record in records.items() if w in hidden or record.reached}

@@ -158,6 +158,7 @@ class Reconciler:
             stored=held.stored,
             reports=reports,
             rates=rates,
+            reachable=self._fleet.reachable(job.uid),
             heard_revision=heard,
             furthest=furthest,
             refusals=dict(memory.refusals),

@@ -33,8 +33,7 @@ def present_holder(scene: DecisionContext, worker: str) -> str:
 def reached(scene: DecisionContext, worker: str) -> bool | None:
     """Whether others reach it, None where nobody has tried. Holders are dialled: a worker behind NAT cannot
     be one."""
-    rate = scene.seen.rates.get(worker)
-    return rate.reachable if rate else None
+    return scene.seen.reachable.get(worker)
 
 
 def hidden(scene: DecisionContext, worker: str) -> bool:
