@@ -123,7 +123,7 @@ class Rounds(Tolerant):
     """Which of them begins the log, which nobody has yet in this lineage: there is only ever one that may."""
     groups: dict[GroupName, tuple[Worker, ...]] = Field(default_factory=dict, max_length=1000)
     """Who speaks for each group. Nothing is merged any more of one that is not named, and its data go to the
-    others. Only holders are told."""
+    others. Only groups with a holder are told."""
 
 
 class Plan(Tolerant):

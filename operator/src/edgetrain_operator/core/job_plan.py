@@ -107,17 +107,17 @@ class JobPlan(Tolerant):
             phase=Phase.WAIT if of.waits and self.phase is Phase.TRAIN else self.phase,
             finish=self.finish,
             groups=(of.group,) if of.group and within else (),
-            rounds=self._rounds_for(worker),
+            rounds=self._rounds_for(name),
             shares=self.shares,
             checkpoint_every_seconds=self.checkpoint_every_seconds,
             **{field: getattr(of, field) for field in _OF_ITS_GROUP},
         )
 
-    def holds_log(self, worker: str) -> bool:
-        return self.rounds is not None and any(h.worker == worker for h in self.rounds.holders)
-
-    def _rounds_for(self, worker: str) -> Rounds | None:
-        if self.rounds is None or self.holds_log(worker):
+    def _rounds_for(self, group: str) -> Rounds | None:
+        """Who speaks for each group is told where a holder is among them, since it is long. To all of such a
+        group: they pass plans on, and a lead that had one without any group would take all for over."""
+        holders = self.rounds.holders if self.rounds else ()
+        if self.rounds is None or any(self.home_of(holder.worker) == group for holder in holders):
             return self.rounds
         return self.rounds.model_copy(update={"groups": {}})
 

@@ -21,9 +21,8 @@ class Served:
 @dataclass
 class _Published:
     plan: JobPlan
-    served: dict[tuple[str, bool, bool], Served] = field(default_factory=dict)
-    """By the worker's group, and whether it is in, and holds the log of rounds: a thousand members are sent
-    the same bytes, signed once."""
+    served: dict[tuple[str, bool], Served] = field(default_factory=dict)
+    """By the worker's group, and whether it is in: a thousand members are sent the same bytes, signed once."""
 
     def __post_init__(self) -> None:
         self._groups = {member.worker: of.name for of in self.plan.groups for member in of.members}
@@ -31,7 +30,7 @@ class _Published:
     def served_to(self, worker: str, sign: Callable[[str], str]) -> Served:
         within = worker in self._groups
         name = self._groups[worker] if within else self.plan.homes.get(worker, ALL)
-        kind = name, within, self.plan.holds_log(worker)
+        kind = name, within
         if kind not in self.served:
             text = self.plan.slice_for(worker).model_dump_json(by_alias=True, exclude_none=True)
             self.served[kind] = Served(text, sign(text))

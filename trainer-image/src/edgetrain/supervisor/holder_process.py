@@ -85,12 +85,15 @@ class HolderProcess:
             await self._end()
         if name:
             self._tell(name)
-            await self._keep_running(name)
+            if self._told:
+                await self._keep_running(name)
         self._show(name)
 
     def _tell(self, name: str) -> None:
         plan = self._plan()
         assert plan and plan.rounds
+        if not plan.rounds.groups:
+            return  # One that speaks of no group was made for others: with it all would be over.
         charge = charge_of(plan.rounds)
         if charge != self._told or name != self._name:
             directory = self._directory(name)

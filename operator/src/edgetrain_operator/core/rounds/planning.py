@@ -157,7 +157,11 @@ def _holder(scene: DecisionContext, worker: str) -> Holder:
 
 def _best(scene: DecisionContext, beside: Sequence[str], free: Collection[str]) -> str:
     sites = [_site(scene, worker) for worker in beside]
-    order = {w: (sites.count(_site(scene, w)), -_rate(scene, w), scene.node_of(w)) for w in free}
+    # Before whom nobody has tried to reach: it may be behind NAT.
+    order = {
+        w: (not reached(scene, w), sites.count(_site(scene, w)), -_rate(scene, w), scene.node_of(w))
+        for w in free
+    }
     return min(order, key=lambda worker: order[worker])
 
 
