@@ -22,7 +22,7 @@ class Served:
 class _Published:
     plan: JobPlan
     served: dict[tuple[str, bool], Served] = field(default_factory=dict)
-    """By the worker's group, and whether it is in: a thousand members are sent the same bytes, signed once."""
+    """By the worker's group, and whether it is in: all members are sent the same bytes, signed once."""
 
     def __post_init__(self) -> None:
         self._groups = {member.worker: of.name for of in self.plan.groups for member in of.members}
