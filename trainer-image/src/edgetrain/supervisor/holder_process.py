@@ -69,7 +69,12 @@ class HolderProcess:
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
-        self._log_disk.identify(lambda disk: loop.call_soon_threadsafe(self._know, disk))
+
+        def told(disk: str) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+                loop.call_soon_threadsafe(self._know, disk)
+
+        self._log_disk.identify(told)
         try:
             while True:
                 try:
