@@ -18,7 +18,8 @@ from tests.support.pods import suspend
 pytestmark = pytest.mark.lab
 
 NODES = ["edge-1", "edge-2", "edge-3", "edge-4"]
-SAMPLES, EPOCHS = 2000, 60
+SAMPLES, EPOCHS = 2000, 120
+LONGER = 180
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +80,7 @@ def test_the_lead_is_lost_and_all_data_are_merged_all_the_same(lab: Lab, rounds:
 
 
 def test_a_log_on_claims_outlives_all_pods_and_a_suspension(lab: Lab, rounds: None) -> None:
-    epochs = 3 * EPOCHS
-    with job(lab, epochs, storage={"checkpoint": {"claim": {"size": "64Mi"}}}) as bed:
+    with job(lab, LONGER, storage={"checkpoint": {"claim": {"size": "64Mi"}}}) as bed:
         wait_for(partial(lead, bed), 90, "three holders and a lead")
         wait_for(partial(reached, bed, 3), 60, "a third version")
         delete_pods(bed, NODES)
@@ -92,7 +92,7 @@ def test_a_log_on_claims_outlives_all_pods_and_a_suspension(lab: Lab, rounds: No
         suspend(lab, bed.namespace, bed.job, False)
         wait_for(partial(reached, bed, before + 3), 120, lambda: str(bed.status()))
         assert not bed.events("HolderLost")
-        complete(bed, epochs)
+        complete(bed, LONGER)
 
 
 def test_a_node_that_nobody_can_call_holds_nothing_and_takes_part(lab: Lab, rounds: None) -> None:
@@ -100,7 +100,7 @@ def test_a_node_that_nobody_can_call_holds_nothing_and_takes_part(lab: Lab, roun
     for node in NODES[1:]:
         lab.link(node, "50mbit")
     lab.cut(NODES[0], way="in", only="calls")
-    with job(lab, 3 * EPOCHS) as bed:
+    with job(lab, LONGER) as bed:
 
         def holders() -> list[str]:
             found = bed.status().rounds

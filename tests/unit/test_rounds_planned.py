@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgetrain_operator.core.groups.election import MEASURING_SECONDS
+from edgetrain_operator.core.rounds.planning import MEASURING_SECONDS
 from edgetrain_operator.core.naming import holder_name, worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
 from edgetrain_operator.fleet.plans import PlanBoard

@@ -1,7 +1,7 @@
 """Who holds the log of rounds is dialled by all: a worker behind NAT is not asked to."""
 
 from edgetrain_operator.core.naming import worker_name
-from edgetrain_operator.core.rounds.planning import REACH_SECONDS
+from edgetrain_operator.core.rounds.planning import MEASURING_SECONDS
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.status import ConditionType
 from tests.support.rounds_world import begun, hold, holders, in_rounds, name, rounds
@@ -54,7 +54,7 @@ def test_where_nobody_is_reached_one_is_named_all_the_same_and_the_job_says_why_
     for node in "abc":
         world.say(node)
     world.settle()
-    world.pass_time(REACH_SECONDS)
+    world.pass_time(MEASURING_SECONDS)
     for node in "abc":
         world.say(node)
     world.settle()
@@ -78,7 +78,7 @@ def test_nobody_trains_before_it_is_known_whom_others_reach_or_that_has_taken_to
     world.settle()
     assert world.served("a").phase is Phase.WAIT and world.served("a").rounds is None
     assert world.condition(ConditionType.TRAINING).reason == "WaitingForHolder"
-    world.pass_time(REACH_SECONDS)
+    world.pass_time(MEASURING_SECONDS)
     for node in "abc":
         world.say(node)
     world.settle()

@@ -10,7 +10,6 @@ from typing import Any
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.council import SOME_GROUPS, how_many
 from edgetrain_operator.core.grouping import in_rounds
-from edgetrain_operator.core.groups.election import MEASURING_SECONDS
 from edgetrain_operator.core.rounds.disks import disks_left, hidden, present_holder, reached
 from edgetrain_operator.core.rounds.settings import round_settings
 from edgetrain_operator.core.stored_rounds import RoundsRecord
@@ -21,8 +20,10 @@ from edgetrain_protocol.quorum import majority
 
 MOST = 5
 """Holders that a plan may name."""
-REACH_SECONDS = 20.0
-"""From the first plan until somebody is named though nobody was reached by another yet."""
+MEASURING_SECONDS = 20.0
+"""From the first plan until holders are named though nobody was reached by another yet, or not all links are
+measured. An aggregator, which moves when a better one shows, is waited for longer: here one disk has all work
+meanwhile, and of three holders the slowest holds nobody up."""
 
 
 def plan_rounds(scene: DecisionContext, known: RoundsRecord, members: Sequence[Member]) -> Rounds | None:
@@ -59,7 +60,7 @@ def awaits_holder(spec: JobSpec, rounds: Rounds | None) -> bool:
 def why_no_holder(scene: DecisionContext, members: Collection[str]) -> str:
     """Of a job whose groups may not train yet for want of one."""
     if any(present_holder(scene, worker) for worker in members):
-        return f"it is tried whom others reach, to hold the log of rounds: for {REACH_SECONDS:g} s at most"
+        return f"it is tried whom others reach, to hold the log of rounds: for {MEASURING_SECONDS:g} s at most"
     return (
         "no worker says on which disk it could keep the log of rounds: give them an image that is no older "
         "than the operator's"
@@ -144,7 +145,7 @@ def _first(scene: DecisionContext, known: RoundsRecord, able: Collection[str], *
     """Who begins the log, which only who reaches it can be told of; empty while that is not known of anybody.
     Where it never is, the job says so: somebody is named all the same, whose own group's work is merged."""
     found = [worker for worker in able if reached(scene, worker)]
-    if not found and not alone and scene.now < known.since + REACH_SECONDS:
+    if not found and not alone and scene.now < known.since + MEASURING_SECONDS:
         return ""
     return _best(scene, (), found or able) if able else ""
 
