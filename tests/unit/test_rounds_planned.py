@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgetrain_operator.core.rounds.planning import MEASURING_SECONDS
 from edgetrain_operator.core.naming import holder_name, worker_name
 from edgetrain_operator.core.planning import FIRST_PLAN_SECONDS
+from edgetrain_operator.core.rounds.planning import MEASURING_SECONDS
 from edgetrain_operator.fleet.plans import PlanBoard
 from edgetrain_protocol.plan import Plan
 from edgetrain_protocol.report import TrainerState

@@ -60,7 +60,8 @@ def awaits_holder(spec: JobSpec, rounds: Rounds | None) -> bool:
 def why_no_holder(scene: DecisionContext, members: Collection[str]) -> str:
     """Of a job whose groups may not train yet for want of one."""
     if any(present_holder(scene, worker) for worker in members):
-        return f"it is tried whom others reach, to hold the log of rounds: for {MEASURING_SECONDS:g} s at most"
+        limit = f"{MEASURING_SECONDS:g} s at most"
+        return f"it is tried whom others reach, to hold the log of rounds: for {limit}"
     return (
         "no worker says on which disk it could keep the log of rounds: give them an image that is no older "
         "than the operator's"
