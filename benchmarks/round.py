@@ -1,7 +1,7 @@
 """One round of four workers who have nothing to compute: from a version to the next, over TLS on loopback.
 
-A million parameters in fp32, with one holder and with three, which have it on their disks. Beside it what
-gloo takes to sum as much, without TLS, disk or a log.
+A million parameters, as they are and packed, with one holder and with three, which have it on their disks.
+Beside it what gloo takes to sum as much, without TLS, disk or a log.
 """
 
 import json
@@ -18,6 +18,8 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from benchmarks.harness import Goal, Row, end_when_told, median_row, publish
+from edgetrain.rounds.agreed import Agreed
+from edgetrain_protocol.strategy import RoundPayload
 from tests.support.rounds_bed import GROUPS, RoundsBed, Running
 
 NUMBERS = 1_000_000
@@ -25,23 +27,25 @@ WORKERS = 4
 ROUNDS = int(os.environ.get("ROUNDS", "40"))
 WARM = 5
 PROGRAM = Path(__file__).parent / "programs" / "rounds_worker.py"
-GOAL = Goal("<=", 50.0)
+GOALS = {RoundPayload.FP32: Goal("<=", 50.0), RoundPayload.INT8: Goal("<=", 30.0)}
+"""With three holders."""
 
 
 def main() -> int:
     end_when_told()
     rows = [
-        median_row(f"fp32, {holders} holder{'s' * (holders > 1)}", rounds(holders), "ms", goal)
-        for holders, goal in ((1, None), (3, GOAL))
+        median_row(f"{payload}, {holders} holder{'s' * (holders > 1)}", rounds(holders, payload), "ms", goal)
+        for payload in (RoundPayload.FP32, RoundPayload.INT8)
+        for holders, goal in ((1, None), (3, GOALS[payload]))
     ]
     rows.append(Row("gloo all_reduce, fp32, plain TCP", gloo(), "ms"))
     return 0 if publish("round", rows) else 1
 
 
-def rounds(holders: int) -> list[float]:
+def rounds(holders: int, payload: RoundPayload) -> list[float]:
     """Milliseconds of each round: the median over the workers."""
     with tempfile.TemporaryDirectory() as folder:
-        bed = RoundsBed(Path(folder), holders=holders)
+        bed = RoundsBed(Path(folder), holders=holders, agreed=Agreed(payload=payload))
         try:
             bed.start()
             workers = [start(bed, name) for name in GROUPS[:WORKERS]]

@@ -29,7 +29,14 @@ FROZEN_STRATEGY: dict[str, Any] = {
     "checkpointEverySeconds": 9,
 }
 MUTABLE: list[dict[str, Any]] = [
-    {"strategy": {"roundPolicy": "groups", "roundLimit": 2, "mergeWeights": "samples"}},
+    {
+        "strategy": {
+            "roundPolicy": "groups",
+            "roundLimit": 2,
+            "mergeWeights": "samples",
+            "roundPayload": "int8",
+        }
+    },
     {"strategy": {"outer": "nesterov", "outerLearningRate": 0.5, "outerMomentum": 0.8}},
     {"suspend": True},
     {"nodes": {"min": 2}},

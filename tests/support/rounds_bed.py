@@ -18,6 +18,7 @@ from edgetrain.aggregator.client import HolderAway, HolderClient, HolderRefuses
 from edgetrain.aggregator.seat import Seat, Shown
 from edgetrain.link import HolderAddress
 from edgetrain.payload.codec import Floats
+from edgetrain.rounds.agreed import USUAL, Agreed
 from edgetrain.rounds.entries import Body, Council, Merge
 from edgetrain_local.ports import free_port
 from edgetrain_protocol.history import History
@@ -70,6 +71,7 @@ class RoundsBed:
     batch: int = 8
     holders: int = 1
     local_steps: int = 4
+    agreed: Agreed = USUAL
     ports: dict[str, int] = field(default_factory=dict)
     """Of the holders, h1 and so on."""
     starts: int = 0
@@ -88,7 +90,7 @@ class RoundsBed:
         """What the plan says: of each group any of its processes may speak, and a client of a test's."""
         line = {name: HolderAddress(name, "127.0.0.1", port) for name, port in self.ports.items()}
         groups = {group: (group, *(f"{group}-{n}" for n in range(1, 4)), "w") for group in GROUPS}
-        return Charge(line, "h1", groups)
+        return Charge(line, "h1", groups, self.agreed)
 
     def tell(self, holder: str, charge: Charge) -> None:
         self._kept_in(holder).mkdir(exist_ok=True)

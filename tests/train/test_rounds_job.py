@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.plan import Phase, RoundSettings
-from edgetrain_protocol.strategy import MergeWeights, OuterRule, RoundPolicy
+from edgetrain_protocol.strategy import MergeWeights, OuterRule, RoundPayload, RoundPolicy
 from tests.support.group import LocalGroup, in_rounds, training_command
 from tests.train.training_program import SAMPLES
 
@@ -76,8 +76,10 @@ NESTEROV = {"learning_rate": 0.7, "momentum": 0.9}
         {"outer": OuterRule.DELAYED_NESTEROV, **NESTEROV, "policy": RoundPolicy.STALENESS, "limit": 4},
         {"weights": MergeWeights.FED_NOVA, "policy": RoundPolicy.GROUPS, "limit": 2},
         {"policy": RoundPolicy.STEPS, "limit": 8},
+        {"payload": RoundPayload.INT8},
+        {"payload": RoundPayload.BF16, "outer": OuterRule.NESTEROV, **NESTEROV},
     ],
-    ids=["diloco", "async", "fednova of two", "n-batch-sync"],
+    ids=["diloco", "async", "fednova of two", "n-batch-sync", "int8", "diloco in bf16"],
 )
 def test_however_work_is_merged_nothing_is_lost_and_all_end_with_one_model(
     tmp_path: Path, settings: dict[str, Any]

@@ -1,5 +1,7 @@
 """What a group trains on in rounds, as its ledger says it, and how parameters follow versions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -9,14 +11,17 @@ from edgetrain.engine.state.ledger import Ledger
 from edgetrain.envoy.work_vectors import WorkVectors
 from edgetrain.link import FormationId
 from edgetrain.payload.codec import Floats
+from edgetrain.payload.packing import Packing
 from edgetrain.rounds.envoy import Ledger as WorkLedger
 from edgetrain.rounds.group_work import GroupWork
 from edgetrain_protocol.history import History
+from edgetrain_protocol.strategy import RoundPayload
 from tests.support.rounds_group import Numbers
 
 HISTORY = History(1, "north", 1)
 FORMATION = FormationId(HISTORY, 1, 1)
 SAMPLES, EPOCHS = 10, 3
+NUMBERS = 600
 
 
 def ledger(*untrained: Block, batch: int = 4, epoch: int = 0) -> Ledger:
@@ -83,7 +88,7 @@ def test_what_was_done_since_the_push_is_kept(theta: Floats) -> None:
     theta += 2
     pushed = work.stepped((Block(0, 4),), 4).pushed()
     vectors.follow(work, pushed, None)
-    np.testing.assert_array_equal(vectors.update(), [2, 2, 2])
+    np.testing.assert_array_equal(vectors.update().view(np.float32), [2, 2, 2])
     theta += 0.5
     on = pushed.stepped((Block(4, 8),), 4)
     vectors.follow(on, on.applied(1), np.full(3, 5, np.float32))
@@ -109,3 +114,55 @@ def test_a_push_that_was_refused_since_it_is_not_finite_is_left_behind(theta: Fl
     on = pushed.stepped((Block(4, 8),), 4)
     vectors.follow(on, on.applied(0), np.ones(3, np.float32))
     np.testing.assert_array_equal(theta, [1, 1, 1])
+
+
+def packed_push(vectors: WorkVectors, work: GroupWork, payload: RoundPayload) -> tuple[GroupWork, Floats]:
+    """After a step. Returns what the others get, too."""
+    pushed = work.stepped((), 4).pushed(payload)
+    vectors.follow(work, pushed, None)
+    return pushed, Packing(payload, NUMBERS, NUMBERS - 1).unpacked(vectors.update())
+
+
+@pytest.mark.parametrize("others", [0.0, 0.25], ids=["alone", "with another"])
+def test_what_packing_leaves_out_goes_with_later_work(others: float) -> None:
+    """All that was trained is in what was sent, but for what the last push has left out."""
+    draw = np.random.default_rng(4)
+    theta = np.zeros(NUMBERS, np.float32)
+    vectors, work = WorkVectors(Numbers(theta), 1), GroupWork(WorkLedger(HISTORY, 0))
+    version = np.zeros(NUMBERS, np.float32)
+    vectors.follow(None, work, version)
+    trained, sent = np.zeros(NUMBERS), np.zeros(NUMBERS)
+    for seq in range(1, 40):
+        # Numbers so small beside the largest that no single push holds them.
+        step = (draw.normal(size=NUMBERS) * np.where(np.arange(NUMBERS) % 7, 1e-4, 1) + 1e-4).astype(
+            np.float32
+        )
+        theta += step
+        trained += step
+        pushed, update = packed_push(vectors, work, RoundPayload.INT8)
+        sent += update
+        late = np.full(NUMBERS, 1e-3, np.float32)
+        theta += late
+        trained += late
+        version = version + update + np.float32(others)
+        on = pushed.stepped((), 4)
+        work = on.applied(seq)
+        vectors.follow(on, work, version)
+    left = theta - version
+    np.testing.assert_allclose(sent + left, trained, atol=2e-4)
+    assert np.abs(left).max() < 4 / 127 + 2e-3, "it does not grow"
+
+
+def test_all_end_with_the_very_bits_of_the_last_version() -> None:
+    theta = np.zeros(NUMBERS, np.float32)
+    vectors, work = WorkVectors(Numbers(theta)), GroupWork(WorkLedger(HISTORY, 0))
+    vectors.follow(None, work, np.zeros(NUMBERS, np.float32))
+    theta += np.linspace(0, 1, NUMBERS, dtype=np.float32)
+    pushed = work.stepped((), 4).pushed(RoundPayload.INT8)
+    vectors.follow(work, pushed, None)
+    version = np.full(NUMBERS, 0.5, np.float32)
+    settled = pushed.applied(1)
+    vectors.follow(pushed, settled, version)
+    assert (theta != version).any(), "with what packing has left out"
+    vectors.follow(settled, dataclasses.replace(settled, over=True), None)
+    np.testing.assert_array_equal(theta, version)

@@ -6,7 +6,7 @@ import pytest
 
 from edgetrain_operator.core.presets import PRESETS
 from edgetrain_protocol.plan import RoundSettings
-from edgetrain_protocol.strategy import MergeWeights, OuterRule, Preset, RoundPolicy
+from edgetrain_protocol.strategy import MergeWeights, OuterRule, Preset, RoundPayload, RoundPolicy
 from tests.support.rounds_world import begun as begun_with
 from tests.support.rounds_world import rounds
 from tests.support.world import World
@@ -36,6 +36,7 @@ def begun(**strategy: Any) -> World:
         ({"preset": "async", "roundPolicy": "sync"}, 50, DELAYED),
         ({"preset": "async", "roundLimit": 3}, 50, DELAYED | {"policy": RoundPolicy.STALENESS, "limit": 3}),
         ({"grouping": "single", "outerLearningRate": 0.5}, 16, {"learning_rate": 0.5}),
+        ({"preset": "local-sgd", "roundPayload": "int8"}, 16, {"payload": RoundPayload.INT8}),
     ],
 )
 def test_it_counts_where_the_job_does_not_say(

@@ -63,3 +63,34 @@ def test_what_codecs_cost_is_measured_within_its_time() -> None:
     found = codec_seconds(lambda: next(ticks) / 1000)
     assert found == {"bf16": pytest.approx(1e-3), "int8": pytest.approx(1e-3)}
     assert next(ticks) < 40
+
+
+@pytest.mark.parametrize("payload", LOSSY)
+def test_rounded_by_chance_it_is_right_on_average_and_never_off_by_more_than_a_step(payload: Payload) -> None:
+    draws, codec = 2000, CODECS[payload]
+    values = np.random.default_rng(1).normal(size=CHUNK + 7).astype(np.float32)
+    noise, back = np.random.default_rng(2), np.empty_like(values)
+    total = np.zeros(len(values))
+    step = np.abs(values).max() / 127 if payload is Payload.INT8 else np.abs(values) / 128
+    for _ in range(draws):
+        codec.decode(encoded(codec, values, noise), back)
+        assert (np.abs(back - values) <= step * 1.001).all()
+        total += back
+    # Six deviations of the mean of so many, each of which is half a step at most.
+    assert (np.abs(total / draws - values) <= 6 * 0.5 * step / np.sqrt(draws)).all()
+
+
+@pytest.mark.parametrize("payload", LOSSY)
+def test_rounded_by_chance_the_largest_stays_in_its_range_and_what_is_no_number_is_none(
+    payload: Payload,
+) -> None:
+    codec, noise = CODECS[payload], np.random.default_rng(3)
+    for values in (np.full(9, 127, np.float32), np.full(9, -127, np.float32), np.zeros(9, np.float32)):
+        back = np.empty_like(values)
+        for _ in range(200):
+            codec.decode(encoded(codec, values, noise), back)
+            np.testing.assert_array_equal(back, values)
+    for bad in (np.nan, np.inf, -np.inf):
+        values, back = np.full(9, bad, np.float32), np.empty(9, np.float32)
+        codec.decode(encoded(codec, values, noise), back)
+        assert not np.isfinite(back).any()

@@ -5,6 +5,7 @@ from functools import reduce
 import pytest
 
 from edgetrain.data import Block
+from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.data_record import DataRecord
 from edgetrain.rounds.entries import (
@@ -16,6 +17,7 @@ from edgetrain.rounds.entries import (
     Lease,
     Merge,
     Return,
+    Settings,
     UpdateKey,
     Why,
 )
@@ -24,6 +26,7 @@ from edgetrain.rounds.group_work import GroupWork
 from edgetrain.rounds.proposing import Proposed, Proposing
 from edgetrain.rounds.reading import Page, Reading
 from edgetrain_protocol.history import History
+from edgetrain_protocol.strategy import RoundPayload
 
 A = History(1, "a", 1)
 BEGUN = (Group(A, Change.FORMED), Lease(A, (Block(0, 8),)))
@@ -76,6 +79,18 @@ def test_work_goes_on_its_way_after_the_local_steps_or_where_nothing_is_left_to_
     assert proposed(BEGUN, stepped(Block(0, 2)), 0) is None
     assert pushed(Block(0, 2), Block(2, 4)).flying_steps == 2
     assert pushed(Block(0, 8)).flying_steps == 1
+
+
+def test_work_is_packed_as_the_log_says_and_goes_as_it_is_where_nothing_is_left_anywhere() -> None:
+    packed = Settings(1, Agreed(payload=RoundPayload.INT8).text)
+    for leased, payload in ((4, RoundPayload.INT8), (8, RoundPayload.FP32)):
+        log = (packed, BEGUN[0], Lease(A, (Block(0, leased),)))
+        first = proposed(log, None, 0)
+        assert first is not None
+        trained = first.work.stepped((Block(0, 2),), 2).stepped((Block(2, leased),), 2)
+        found = proposed(log, trained, 0)
+        assert found is not None and found.work.ledger.in_flight
+        assert found.work.ledger.in_flight.payload is payload
 
 
 def test_data_that_are_leased_are_told() -> None:

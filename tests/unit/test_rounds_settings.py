@@ -20,7 +20,7 @@ from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.entries import Contribution, UpdateKey
 from edgetrain.rounds.leasing import Want
 from edgetrain_protocol.history import History
-from edgetrain_protocol.strategy import OuterRule, RoundPolicy
+from edgetrain_protocol.strategy import OuterRule, RoundPayload, RoundPolicy
 
 A, B = History(1, "a", 1), History(1, "b", 1)
 NUMBERS = 8
@@ -38,15 +38,19 @@ def leading(directory: Path, agreed: Agreed) -> Iterator[Holder]:
         yield holder
 
 
-def push(holder: Holder, history: History, seq: int) -> None:
+def push(holder: Holder, history: History, seq: int, payload: RoundPayload = RoundPayload.FP32) -> None:
     """A group's next update, measured from the newest version."""
     shown = holder.shown
     assert shown is not None
     work: Floats = np.full(NUMBERS, math.sin(seq), np.float32)
-    update = Contribution(UpdateKey(history, seq), digest_of(work), shown.model.version, (), 1)
-    incoming = holder.staging.receive(update, NUMBERS)
-    incoming.room[:] = work.view(np.uint8).data
-    incoming.fill(work.nbytes)
+    packing = FOUNDING.layout.packing(payload)
+    data = packing.packed(work)
+    update = Contribution(
+        UpdateKey(history, seq), digest_of(data), shown.model.version, (), 1, payload=payload
+    )
+    incoming = holder.staging.receive(update, packing)
+    incoming.room[:] = data.data
+    incoming.fill(data.nbytes)
     holder.arrived(incoming)
 
 
@@ -105,3 +109,23 @@ def test_settings_that_the_plan_changes_are_in_the_log_before_what_is_made_by_th
         holder.follow(CHARGE)
         wait_for(lambda: holder.shown and not holder.shown.books.settings.text, 5.0, "the usual ones again")
         assert holder.shown.books.settings.number == 2
+
+
+def test_packed_work_becomes_packed_versions_which_are_read_again_to_the_last_bit(tmp_path: Path) -> None:
+    agreed, versions = Agreed(payload=RoundPayload.INT8), 5
+    with leading(tmp_path, agreed) as holder, holder.hearing.request(A):
+        holder.found(FOUNDING, INITIAL)
+        holder.join(A, Want(4, 2))
+        wait_for(partial(on_the_books, holder, A), 5.0, "it to be on the books")
+        for seq in range(1, versions + 1):
+            # One that has not heard of it yet packs as before.
+            push(holder, A, seq, RoundPayload.FP32 if seq == 1 else RoundPayload.INT8)
+            vector = reach(holder, seq)
+    packing = FOUNDING.layout.packing(RoundPayload.INT8)
+    sizes = {path.stat().st_size for path in (tmp_path / "vectors").iterdir()}
+    assert sizes == {INITIAL.nbytes, packing.bytes} and packing.bytes < INITIAL.nbytes
+    with leading(tmp_path, agreed) as holder:
+        assert reach(holder, versions).tobytes() == vector.tobytes()
+    expected = sum(math.sin(seq) for seq in range(1, versions + 1))
+    np.testing.assert_allclose(vector[:6], expected, atol=versions * 2 / 127)
+    np.testing.assert_allclose(vector[6:], expected, rtol=1e-5, err_msg="statistics go as they are")

@@ -19,6 +19,7 @@ from edgetrain_protocol.strategy import (
     OuterRule,
     Payload,
     Reduction,
+    RoundPayload,
     RoundPolicy,
     Shares,
 )
@@ -108,6 +109,7 @@ class RoundSettings(Tolerant):
     outer: OuterRule = OuterRule.PLAIN
     learning_rate: Quantity = 1.0
     momentum: Quantity = 0.0
+    payload: RoundPayload = RoundPayload.FP32
 
 
 class Rounds(Tolerant):

@@ -58,6 +58,14 @@ class RoundPolicy(StrEnum):
     STALENESS = "staleness"
 
 
+class RoundPayload(StrEnum):
+    """How the work of groups is packed on its way, and what it adds to a version."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+
 class MergeWeights(StrEnum):
     """How much each group's work counts in a version."""
 

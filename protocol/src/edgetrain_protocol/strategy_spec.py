@@ -12,6 +12,7 @@ from edgetrain_protocol.strategy import (
     Payload,
     Preset,
     Reduction,
+    RoundPayload,
     RoundPolicy,
     Shares,
 )
@@ -69,6 +70,10 @@ class Strategy(Document):
     Mutable."""
     round_limit: int | None = Field(None, ge=1, le=1_000_000)
     """Of roundPolicy: groups, steps, seconds or versions. Mutable."""
+    round_payload: RoundPayload = RoundPayload.FP32
+    """How the work of groups goes to those who merge it, and comes back: fp32 as it is, bf16 half as large,
+    int8 a quarter. What packing leaves out of a group's work goes with its next; of what comes back it is
+    nothing on average. Mutable."""
     merge_weights: MergeWeights = MergeWeights.EQUAL
     """How much each group's work counts in a version. equal: the same. samples: by the samples that it has
     trained on (FedAvg). fedNova: by samples too, but whatever the number of its steps was. Mutable."""

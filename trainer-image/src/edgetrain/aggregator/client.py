@@ -19,7 +19,7 @@ from edgetrain.aggregator.model import Founding, Model, WholeVersion
 from edgetrain.aggregator.vectors import digest_of
 from edgetrain.credentials import Credentials
 from edgetrain.link import HolderAddress
-from edgetrain.payload.codec import Floats
+from edgetrain.payload.codec import Bytes, Floats
 from edgetrain.rounds.council_messages import Message
 from edgetrain.rounds.entries import Contribution
 from edgetrain.rounds.leasing import Want
@@ -56,26 +56,27 @@ class Request(Generic[T]):
 
 @dataclass
 class Arriving:
-    """A vector that is being fetched."""
+    """A vector that is being fetched, packed or not."""
 
     digest: str
-    vector: Floats
+    data: Bytes
     come: int = 0
     """Bytes that are here."""
 
     @classmethod
-    def of(cls, digest: str, numbers: int) -> Self:
-        return cls(digest, np.empty(numbers, np.float32))
+    def of(cls, digest: str, size: int) -> Self:
+        """So many bytes."""
+        return cls(digest, np.empty(size, np.uint8))
 
-    def checked(self) -> Floats:
+    def checked(self) -> Bytes:
         """Once it is whole. Raises HolderAway: it is another."""
-        if digest_of(self.vector) != self.digest:
+        if digest_of(self.data) != self.digest:
             raise HolderAway(f"the bytes of vector {self.digest[:12]} are others")
-        return self.vector
+        return self.data
 
     def fill(self, body: http.client.HTTPResponse, begin: int = 0) -> None:
         """With what the body has, from this byte on. Raises ConnectionError: it ends too early."""
-        self.come, room = begin, self.vector.view(np.uint8).data
+        self.come, room = begin, self.data.data
         while self.come < len(room):
             count = body.readinto(room[self.come : self.come + _PIECE])
             if not count:
@@ -140,10 +141,10 @@ class HolderClient:
     def _say_of_group(self, joining: paths.Joining) -> None:
         self._call(Request("POST", paths.GROUPS, _read_all, memoryview(encode(joining))))
 
-    def push(self, update: Contribution, vector: Floats) -> None:
+    def push(self, update: Contribution, vector: Bytes) -> None:
         """Once this returns a lead has it whole, for as long as its term lasts. What is there from before is
         not sent again."""
-        data, headers = vector.view(np.uint8).data, {paths.DOCUMENT: encode(update).decode()}
+        data, headers = vector.data, {paths.DOCUMENT: encode(update).decode()}
         begin = (
             self._call(Request("GET", paths.UPDATES, _come, headers=headers)) if self._pushed == update else 0
         )
@@ -152,11 +153,11 @@ class HolderClient:
             headers[paths.BEGIN] = str(begin)
             self._call(Request("PUT", paths.UPDATES, _come, data[begin:], headers))
 
-    def fetch(self, digest: str, numbers: int) -> Floats:
-        """What a version adds. Asked for again after a break, it goes on from there, also from another
-        holder."""
+    def fetch(self, digest: str, size: int) -> Bytes:
+        """What a version adds, in so many bytes. Asked for again after a break, it goes on from there, also
+        from another holder."""
         if self._arriving is None or self._arriving.digest != digest:
-            self._arriving = Arriving.of(digest, numbers)
+            self._arriving = Arriving.of(digest, size)
         arriving, begin = self._arriving, self._arriving.come
         # Where it is asked for twice, it begins there twice.
         read = partial(arriving.fill, begin=begin)
@@ -251,9 +252,9 @@ def _whole(answer: http.client.HTTPResponse) -> Model:
 
 
 def _arrived(answer: http.client.HTTPResponse, digest: str, numbers: int) -> Floats:
-    arriving = Arriving.of(digest, numbers)
+    arriving = Arriving.of(digest, 4 * numbers)
     arriving.fill(answer)
-    return arriving.checked()
+    return arriving.checked().view(np.float32)
 
 
 def _refusal(status: int, body: bytes) -> Exception:

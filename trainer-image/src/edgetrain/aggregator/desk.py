@@ -9,9 +9,8 @@ from dataclasses import replace
 from msgspec import structs
 
 from edgetrain.aggregator.charge import Charge
-from edgetrain.aggregator.merger import How
+from edgetrain.aggregator.merger import How, Made
 from edgetrain.aggregator.seat import Seat
-from edgetrain.payload.codec import Floats
 from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.entries import Body, Contribution, UpdateKey
@@ -82,16 +81,18 @@ class Desk:
         if not self._lead.refuses(update.key, self._books):
             self.write(self._lead.refused(update, self._books))
 
-    def write_merge(self, keys: tuple[UpdateKey, ...], merged: Floats, digest: str) -> None:
+    def write_merge(self, made: Made) -> None:
         """The next version, with the data that groups train on meanwhile.
 
         Raises:
             BadJournal: the disk does not take it; all is as before.
         """
-        merge = self._lead.merge(keys, self._books, digest)
+        merge = self._lead.merge(made.keys, self._books, made.digest)
         wants = {h: want for h, want in self._floor.wants.items() if h in self._floor.heard}
-        merge = structs.replace(merge, leases=leases(self._books.after(merge), wants))
-        self._seat.propose(merge, (digest, merged))
+        leased = leases(self._books.after(merge), wants)
+        self._seat.propose(
+            structs.replace(merge, leases=leased, payload=made.payload), (made.digest, made.merged)
+        )
         self._lead = self._lead.settle(self._books)
         self._floor = replace(self._floor, opened=self._clock())
 
@@ -108,7 +109,7 @@ class Desk:
         """The next version is made."""
         assert self._seat.model is not None
         layout, outer = self._seat.model.founding.layout, self._seat.model.outer
-        return How(outer.under(self._agreed), layout.trained, len(self._books.groups))
+        return How(outer.under(self._agreed), layout, len(self._books.groups))
 
     @property
     def _agreed(self) -> Agreed:

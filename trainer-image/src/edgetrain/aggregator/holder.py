@@ -15,12 +15,12 @@ from edgetrain.aggregator.hearing import Hearing
 from edgetrain.aggregator.in_turn import InTurn
 from edgetrain.aggregator.journal import BadJournal
 from edgetrain.aggregator.merger import Merger
-from edgetrain.aggregator.model import Founding, Model
+from edgetrain.aggregator.model import Founding, Layout, Model
 from edgetrain.aggregator.rivals import Rivals
 from edgetrain.aggregator.seat import Lacking, Seat, Shown
 from edgetrain.aggregator.staging import Incoming, NotFinite, NotTaken, Staging
 from edgetrain.aggregator.vectors import BadVector
-from edgetrain.payload.codec import Floats
+from edgetrain.payload.codec import Bytes, Floats
 from edgetrain.rounds.council import Leading, Tell
 from edgetrain.rounds.council_messages import Message, Refusal, Store, Stored, Vote
 from edgetrain.rounds.entries import UpdateKey
@@ -147,11 +147,11 @@ class Holder:
             self._turns.do(lambda: self._leading().arrive(incoming.update))
 
     @property
-    def numbers(self) -> int:
+    def layout(self) -> Layout:
         """Of the model. Raises NotLeading: there is none."""
         if (model := self._seat.model) is None:
             raise NotLeading(f"{self.name} has no model")
-        return model.founding.layout.numbers
+        return model.founding.layout
 
     def vector_path(self, digest: str) -> Path | None:
         """The file of a merged update; None where it is not here any more."""
@@ -194,8 +194,8 @@ class Holder:
         """A version that another holder has."""
         self._turns.do(lambda: self._seat.take_whole(model))
 
-    def take_vector(self, digest: str, vector: Floats) -> None:
-        """What a version adds. Raises OSError: there is no room for it."""
+    def take_vector(self, digest: str, vector: Bytes) -> None:
+        """What a version adds, packed. Raises OSError: there is no room for it."""
         self._seat.vectors.keep(vector, digest)
 
     def hear(self, holder: str, message: Message | None = None) -> tuple[Message, ...]:
@@ -250,7 +250,7 @@ class Holder:
         term = self._seat.member.log.promised
         while not self._merger.busy:
             if (made := self._merger.made(term)) is not None:
-                desk.write_merge(made.keys, made.merged, made.digest)
+                desk.write_merge(made)
                 self._merger.written()
             if (change := self._seat.next_council(self._charge.line)) is not None:
                 desk.write(change)

@@ -8,29 +8,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from edgetrain.aggregator.model import Layout
 from edgetrain.aggregator.outer import Outer
 from edgetrain.aggregator.staging import Staging
 from edgetrain.aggregator.vectors import VectorFiles, digest_of
 from edgetrain.aggregator.weights import work_of
 from edgetrain.payload.codec import Floats
 from edgetrain.rounds.entries import Contribution, UpdateKey
+from edgetrain_protocol.strategy import RoundPayload
 
 
 @dataclass(frozen=True)
 class Made:
     term: int
     keys: tuple[UpdateKey, ...]
+    payload: RoundPayload
     merged: Floats
+    """As it comes out of the payload."""
     digest: str
-    """Its file survives a power cut."""
+    """Of the packed bytes. Their file survives a power cut."""
 
 
 class How(NamedTuple):
     """Work becomes a version."""
 
     outer: Outer
-    trained: int
-    """Numbers, the first ones, that are no statistics."""
+    layout: Layout
     groups: int
     """On the books."""
 
@@ -41,6 +46,7 @@ class Merger:
     def __init__(self, staging: Staging, files: VectorFiles, wake: Callable[[], None]) -> None:
         self._staging, self._files, self._wake = staging, files, wake
         self._outcome: Made | OSError | None = None
+        self._noise = np.random.default_rng()
         self.busy = False
 
     def begin(
@@ -72,12 +78,15 @@ class Merger:
         vectors: list[Floats],
         how: How,
     ) -> None:
-        work = work_of(how.outer.agreed.weights, updates, vectors, how.groups, how.trained)
-        merged = how.outer.added(work, how.trained, len(updates), how.groups)
-        digest = digest_of(merged)
+        agreed, trained = how.outer.agreed, how.layout.trained
+        work = work_of(agreed.weights, updates, vectors, how.groups, trained)
+        packing = how.layout.packing(agreed.payload)
+        # By chance: there is no residue, which would be lost with the lead.
+        data = packing.packed(how.outer.added(work, trained, len(updates), how.groups), self._noise)
+        digest = digest_of(data)
         try:
-            self._files.keep(merged, digest)
-            self._outcome = Made(term, keys, merged, digest)
+            self._files.keep(data, digest)
+            self._outcome = Made(term, keys, agreed.payload, packing.unpacked(data), digest)
         except OSError as error:
             self._outcome = error
         self.busy = False

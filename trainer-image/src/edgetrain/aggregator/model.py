@@ -17,8 +17,10 @@ from edgetrain.aggregator.outer.optimizer import OuterState
 from edgetrain.aggregator.vectors import BadVector, VectorFiles, digest_of
 from edgetrain.durable_files import write_durably
 from edgetrain.payload.codec import Floats
+from edgetrain.payload.packing import Packing
 from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.entries import Merge
+from edgetrain_protocol.strategy import RoundPayload
 
 WINDOW = 8
 """Versions whose merged updates are kept, at least: for groups that lack a few. Others get one whole."""
@@ -41,6 +43,10 @@ class Layout(Struct, frozen=True):
     def trained(self) -> int:
         """Numbers before those."""
         return self.numbers - self.statistics
+
+    def packing(self, payload: RoundPayload) -> Packing:
+        """Of work, and of what a version adds."""
+        return Packing(payload, self.numbers, self.trained)
 
 
 class Founding(Struct, frozen=True):
@@ -137,11 +143,16 @@ class ModelFiles:
             whole = self._whole = decode(self._document.read_bytes(), WholeVersion)
         except (OSError, BadDocument) as error:
             raise BadVector(f"{self._document} cannot be read: {error}") from error
-        model, numbers = Model.of(whole, self.vectors.read), whole.founding.layout.numbers
+        model = Model.of(whole, self.vectors.numbers)
         for merge, agreed in merges:
             if merge.version > model.version:
-                model = model.after(merge, self.vectors.read(merge.digest, numbers), agreed)
+                model = model.after(merge, self.added(merge, whole.founding.layout), agreed)
         return model
+
+    def added(self, merge: Merge, layout: Layout) -> Floats:
+        """What this version adds. Raises BadVector: it is not here, or is damaged."""
+        packing = layout.packing(merge.payload)
+        return packing.unpacked(self.vectors.read(merge.digest, packing.bytes))
 
     def tidy(self, model: Model, merges: Iterable[Merge]) -> None:
         """Once the versions after the whole one have become many: have a newer one whole, and forget what

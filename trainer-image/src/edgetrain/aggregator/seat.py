@@ -49,8 +49,8 @@ class Shown:
 class Lacking(NamedTuple):
     whole: bool
     """A version: ours is too old to be added to, or there is none."""
-    digests: list[str]
-    """Of what later versions add."""
+    merges: list[Merge]
+    """What these add."""
 
 
 class Seat:
@@ -180,8 +180,7 @@ class Seat:
         """What has to be on this disk before these entries are stored."""
         version = self._model.version if self._model else 0
         merges = (entry.body for entry in told.entries if isinstance(entry.body, Merge))
-        digests = (merge.digest for merge in merges if merge.version > version)
-        missing = [digest for digest in digests if not self.vectors.path(digest)]
+        missing = [m for m in merges if m.version > version and not self.vectors.path(m.digest)]
         too_old = bool(told.books and told.books.version > version) or len(missing) > MOST_MISSING
         return Lacking(self._model is None or too_old, missing)
 
@@ -209,7 +208,7 @@ class Seat:
             if merge.version == model.version + 1:
                 added = self._at_hand.get(merge.digest)
                 if added is None:
-                    added = self.vectors.read(merge.digest, model.founding.layout.numbers)
+                    added = self._files.added(merge, model.founding.layout)
                 model = model.after(merge, added, agreed)
         if model is not self._model:
             self._model, self._at_hand = model, {}

@@ -173,9 +173,7 @@ class Handler(BaseHTTPRequestHandler):
         self._needs_speaker(update.key.history)
         if why := self._holder.refusal(update.key):
             raise Refused(HTTPStatus.GONE, why)
-        shown = self._holder.shown
-        assert shown is not None
-        return self._holder.staging.receive(update, shown.model.founding.layout.numbers)
+        return self._holder.staging.receive(update, self._holder.layout.packing(update.payload))
 
     def _needs_speaker(self, history: History) -> None:
         if not self._following.charge.speaks(self._worker, history.group):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgetrain.aggregator.vectors import is_finite
-from edgetrain.payload.codec import Floats
+from edgetrain.payload.codec import Bytes, Floats
+from edgetrain.payload.packing import Packing
 from edgetrain.rounds.entries import Contribution, UpdateKey
 from edgetrain_protocol.history import History
 
@@ -28,7 +29,8 @@ class Incoming:
     """An update, which one connection at a time fills."""
 
     update: Contribution
-    vector: Floats
+    packing: Packing
+    data: Bytes
     come: int = 0
     """Bytes that are here."""
     accepted: bool = False
@@ -38,13 +40,17 @@ class Incoming:
     _hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     @property
+    def vector(self) -> Floats:
+        return self.packing.unpacked(self.data)
+
+    @property
     def bytes(self) -> int:
-        return self.vector.nbytes
+        return self.data.nbytes
 
     @property
     def room(self) -> memoryview:
         """For what is still to come."""
-        return self.vector.view(np.uint8).data[self.come :]
+        return self.data.data[self.come :]
 
     @contextlib.contextmanager
     def filled_by(self, connection: socket.socket) -> Iterator[None]:
@@ -83,7 +89,7 @@ class Staging:
         self._lock = threading.Lock()
         self._incoming: dict[History, Incoming] = {}
 
-    def receive(self, update: Contribution, numbers: int) -> Incoming:
+    def receive(self, update: Contribution, packing: Packing) -> Incoming:
         """Where its bytes go: there is room for one update of each group, and a newer one, or another attempt
         at the same by who has followed its envoy, takes the place of what is not accepted yet. What is stays,
         whoever has encoded it: it is what comes back.
@@ -97,7 +103,7 @@ class Staging:
                 return held
             if held is not None:
                 _needs_later(update, held.update)
-            made = Incoming(update, np.empty(numbers, np.float32))
+            made = Incoming(update, packing, np.empty(packing.bytes, np.uint8))
             self._incoming[update.key.history] = made
             return made
 

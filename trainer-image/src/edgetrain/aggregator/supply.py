@@ -27,5 +27,6 @@ class Supply:
         with self._dial(sender) as giver:
             if message.entries and self._holder.lacks(message).whole:
                 self._holder.take_whole(giver.whole_model())
-            for digest in self._holder.lacks(message).digests:
-                self._holder.take_vector(digest, giver.fetch(digest, self._holder.numbers))
+            for merge in self._holder.lacks(message).merges:
+                size = self._holder.layout.packing(merge.payload).bytes
+                self._holder.take_vector(merge.digest, giver.fetch(merge.digest, size))

@@ -1,4 +1,4 @@
-"""Vectors of fp32 numbers: their digests, their sums, and files of them named by digest, which never change.
+"""Vectors: their digests, their sums, and files of them, as packed, named by digest, which never change.
 
 Sums are made by numpy's `multiply` and `add` one after the other, in one order: whoever makes them has the
 same bytes, on every processor (fused operations differ).
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgetrain.durable_files import write_durably
-from edgetrain.payload.codec import Floats
+from edgetrain.payload.codec import Bytes, Floats
 
 _PIECE = 1 << 18
 """Numbers that are added at a time: they stay in a processor's cache."""
@@ -23,7 +23,7 @@ class BadVector(ValueError):
     """Bytes that are not the vector that they should be."""
 
 
-def digest_of(vector: Floats) -> str:
+def digest_of(vector: Floats | Bytes) -> str:
     """Of its bytes, by which it is named."""
     return hashlib.sha256(vector.data).hexdigest()
 
@@ -62,7 +62,7 @@ class VectorFiles:
         path = self._directory / digest
         return path if path.is_file() else None
 
-    def keep(self, vector: Floats, digest: str) -> None:
+    def keep(self, vector: Floats | Bytes, digest: str) -> None:
         """Once this returns it survives a power cut.
 
         Raises:
@@ -72,8 +72,13 @@ class VectorFiles:
             return
         write_durably(self._directory / digest, vector.data)
 
-    def read(self, digest: str, numbers: int) -> Floats:
-        """
+    def numbers(self, digest: str, numbers: int) -> Floats:
+        """One that is kept as it is. Raises BadVector."""
+        return self.read(digest, 4 * numbers).view(np.float32)
+
+    def read(self, digest: str, size: int) -> Bytes:
+        """So many bytes.
+
         Raises:
             BadVector: it is not here, or not as it was written.
         """
@@ -81,10 +86,10 @@ class VectorFiles:
         if path is None:
             raise BadVector(f"there is no vector {digest[:12]} in {self._directory}")
         try:
-            vector: Floats = np.fromfile(path, np.float32)
+            vector: Bytes = np.fromfile(path, np.uint8)
         except OSError as error:
             raise BadVector(f"{path} cannot be read: {error}") from error
-        if len(vector) != numbers or digest_of(vector) != digest:
+        if len(vector) != size or digest_of(vector) != digest:
             raise BadVector(f"{path} is damaged")
         return vector
 

@@ -14,7 +14,7 @@ from edgetrain.aggregator.client import HolderAway, HolderClient, HolderRefuses,
 from edgetrain.aggregator.model import Founding
 from edgetrain.aggregator.vectors import digest_of
 from edgetrain.envoy.versions import Fetch, Versions
-from edgetrain.payload.codec import Floats
+from edgetrain.payload.codec import Bytes, Floats
 from edgetrain.rounds.book_rules import Settlement
 from edgetrain.rounds.books import Books
 from edgetrain.rounds.data_record import DataRecord
@@ -42,7 +42,7 @@ class Proposal(NamedTuple):
 @dataclass
 class _Flying:
     update: Contribution
-    vector: Floats
+    data: Bytes
     term: int = 0
     """In which a lead had it whole; 0: in none."""
 
@@ -132,12 +132,12 @@ class GroupEnvoy:
             self._news.wait_for(lambda: self._closing or self._proposed(before, local_steps, spent), seconds)
             return self._proposed(before, local_steps, spent)
 
-    def carry(self, work: GroupWork, update: Callable[[], Floats], attempt: int = 0) -> None:
+    def carry(self, work: GroupWork, update: Callable[[], Bytes], attempt: int = 0) -> None:
         """From now on what is in flight by `work`, and nothing else, is on its way, as often as it takes,
         until the log says what has become of it.
 
         Args:
-            update: gives its vector, which is not changed meanwhile.
+            update: gives its bytes, which are not changed meanwhile.
             attempt: rises with each envoy of the group.
         """
         flying = work.ledger.in_flight
@@ -145,11 +145,11 @@ class GroupEnvoy:
             if flying is None or (self._flying and self._flying.update.key == flying.key):
                 self._flying = self._flying if flying else None
                 return
-        vector = update()
-        done = work.flying_steps, attempt, work.flying_samples
-        sent = Contribution(flying.key, digest_of(vector), flying.base, flying.blocks, *done)
+        data = update()
+        done = work.flying_steps, attempt, work.flying_samples, flying.payload
+        sent = Contribution(flying.key, digest_of(data), flying.base, flying.blocks, *done)
         with self._news:
-            self._flying = _Flying(sent, vector)
+            self._flying = _Flying(sent, data)
             self._news.notify_all()
 
     # --- with the condition held
@@ -229,7 +229,7 @@ class GroupEnvoy:
             client.end(self._history)
             self._said_end = term
         elif flying is not None:
-            client.push(flying.update, flying.vector)
+            client.push(flying.update, flying.data)
             flying.term = term
         elif wanted is not None:
             self._fetch(client, wanted)
@@ -251,12 +251,13 @@ class GroupEnvoy:
         return self._versions.wanted(self.books) if self._term else None
 
     def _fetch(self, client: HolderClient, wanted: Fetch) -> None:
-        if not wanted.digest:
+        if (merge := wanted.merge) is None:
             model = client.model()
             made = self._versions.whole(model.version, model.vector)
         else:
-            added = client.fetch(wanted.digest, self._founding.layout.numbers)
-            made = self._versions.added(wanted.digest, added)
+            packing = self._founding.layout.packing(merge.payload)
+            added = packing.unpacked(client.fetch(merge.digest, packing.bytes))
+            made = self._versions.added(merge, added)
         assert made.vector is not None
         with self._news:
             # More entries may have been read meanwhile; versions are made by this thread alone.

@@ -18,7 +18,7 @@ from edgetrain.rounds.entries import Merge
 class Fetch(NamedTuple):
     """What is added to the version at hand; nothing where a whole one is to be had."""
 
-    digest: str = ""
+    merge: Merge | None = None
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,27 @@ class Versions:
     version: int = -1
     vector: Floats | None = None
     """Never changed in place. None at first."""
-    digests: tuple[tuple[int, str], ...] = ()
-    """Of what later versions add, as the log says."""
+    merges: tuple[Merge, ...] = ()
+    """That make later versions, as the log says."""
 
     def read(self, merge: Merge) -> Self:
         """An entry of the log."""
         if merge.version <= self.version:
             return self
-        return replace(self, digests=(*self.digests, (merge.version, merge.digest)))
+        return replace(self, merges=(*self.merges, merge))
 
     def wanted(self, books: Books) -> Fetch | None:
         """What to fetch next; None while it is as new as the books."""
         if self.version >= books.version:
             return None
-        known = dict(self.digests)
-        next_one = known.get(self.version + 1)
+        next_one = self._next()
         if self.vector is None or next_one is None or books.version - self.version > MOST_MISSING:
             return Fetch()
         return Fetch(next_one)
 
-    def added(self, digest: str, vector: Floats) -> Self:
+    def added(self, merge: Merge, vector: Floats) -> Self:
         """The next version is made, by one addition: the same bytes for all who make it."""
-        if self.vector is None or dict(self.digests).get(self.version + 1) != digest:
+        if self.vector is None or self._next() != merge:
             return self
         return self.whole(self.version + 1, np.add(self.vector, vector))
 
@@ -55,5 +54,8 @@ class Versions:
         """Fetched in one piece. It may be newer than what was read so far."""
         if version <= self.version:
             return self
-        later = tuple(found for found in self.digests if found[0] > version)
-        return replace(self, version=version, vector=vector, digests=later)
+        later = tuple(merge for merge in self.merges if merge.version > version)
+        return replace(self, version=version, vector=vector, merges=later)
+
+    def _next(self) -> Merge | None:
+        return next((merge for merge in self.merges if merge.version == self.version + 1), None)

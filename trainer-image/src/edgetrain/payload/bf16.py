@@ -1,6 +1,7 @@
 """The upper half of each fp32 number, rounded to nearest, ties to even: as torch.bfloat16."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetrain.payload.codec import Bytes, Floats
 
@@ -15,11 +16,9 @@ class Bf16:
     def bytes_of(self, numbers: int) -> int:
         return 2 * numbers
 
-    def encode(self, values: Floats, into: Bytes) -> None:
+    def encode(self, values: Floats, into: Bytes, noise: np.random.Generator | None = None) -> None:
         bits, halves = values.view(np.uint32), into.view(np.uint16)
-        rounded = bits >> 16
-        rounded &= 1
-        rounded += 0x7FFF
+        rounded = _ties_to_even(bits) if noise is None else _by_chance(bits, noise)
         rounded += bits
         rounded >>= 16
         halves[...] = rounded
@@ -30,3 +29,16 @@ class Bf16:
 
     def decode(self, data: Bytes, into: Floats) -> None:
         np.left_shift(data.view(np.uint16), 16, out=into.view(np.uint32), dtype=np.uint32)
+
+
+def _ties_to_even(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """What is added before the lower half is cut off."""
+    added: NDArray[np.uint32] = np.right_shift(bits, 16)
+    added &= 1
+    added += 0x7FFF
+    return added
+
+
+def _by_chance(bits: NDArray[np.uint32], noise: np.random.Generator) -> NDArray[np.uint32]:
+    """The same. The larger what is cut off, the likelier it carries over."""
+    return noise.integers(0, 1 << 16, len(bits), np.uint32)

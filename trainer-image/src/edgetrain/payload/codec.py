@@ -22,15 +22,20 @@ class Codec(Protocol):
     def bytes_of(self, numbers: int) -> int:
         """Of that many numbers, packed."""
 
-    def encode(self, values: Floats, into: Bytes) -> None:
-        """Pack `values`; `into` has `bytes_of` them."""
+    def encode(self, values: Floats, into: Bytes, noise: np.random.Generator | None = None) -> None:
+        """Pack `values`; `into` has `bytes_of` them.
+
+        Args:
+            noise: each number is rounded up or down by chance, so that what comes back is on average what was
+                packed; to nearest without it, which needs a residue.
+        """
 
     def decode(self, data: Bytes, into: Floats) -> None:
         """Unpack what `encode` made of as many numbers as `into` has."""
 
 
-def encoded(codec: Codec, values: Floats) -> Bytes:
+def encoded(codec: Codec, values: Floats, noise: np.random.Generator | None = None) -> Bytes:
     """`values`, packed."""
     into: NDArray[Any] = np.empty(codec.bytes_of(len(values)), np.uint8)
-    codec.encode(values, into)
+    codec.encode(values, into, noise)
     return into

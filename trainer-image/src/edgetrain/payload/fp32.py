@@ -1,5 +1,7 @@
 """Numbers as they are."""
 
+import numpy as np
+
 from edgetrain.payload.codec import Bytes, Floats
 
 
@@ -11,7 +13,7 @@ class Fp32:
     def bytes_of(self, numbers: int) -> int:
         return 4 * numbers
 
-    def encode(self, values: Floats, into: Bytes) -> None:
+    def encode(self, values: Floats, into: Bytes, noise: np.random.Generator | None = None) -> None:
         into.view(values.dtype)[...] = values
 
     def decode(self, data: Bytes, into: Floats) -> None:

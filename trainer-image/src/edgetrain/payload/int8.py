@@ -25,7 +25,7 @@ class Int8:
     def bytes_of(self, numbers: int) -> int:
         return numbers + 4 * _chunks(numbers)
 
-    def encode(self, values: Floats, into: Bytes) -> None:
+    def encode(self, values: Floats, into: Bytes, noise: np.random.Generator | None = None) -> None:
         scales, codes = _rooms(into, len(values))
         # A chunk that is not finite gets a scale that is not, which decoding brings back.
         with np.errstate(invalid="ignore"):
@@ -33,14 +33,25 @@ class Int8:
                 np.maximum(rows.max(axis=1), -rows.min(axis=1), out=scale)
                 scale /= STEPS
                 scale[scale < SMALLEST] = 0
-                quotients = rows / np.where(scale == 0, np.inf, scale)[:, None]
-                code[...] = np.rint(quotients, out=quotients)
+                divisors = scale.copy()
+                divisors[scale == 0] = np.inf
+                quotients: Floats = rows / divisors[:, None]
+                code[...] = _rounded(quotients, noise)
 
     def decode(self, data: Bytes, into: Floats) -> None:
         scales, codes = _rooms(data, len(into))
         with np.errstate(invalid="ignore"):
             for rows, scale, code in _rows(into, scales, codes):
                 np.multiply(code, scale[:, None], out=rows)
+
+
+def _rounded(quotients: Floats, noise: np.random.Generator | None) -> Floats:
+    """In place."""
+    if noise is None:
+        return np.rint(quotients, out=quotients)
+    quotients += noise.random(quotients.shape, np.float32)
+    # 126.99... and nearly 1 add up to 128, by rounding.
+    return np.minimum(np.floor(quotients, out=quotients), STEPS, out=quotients)
 
 
 def _chunks(numbers: int) -> int:

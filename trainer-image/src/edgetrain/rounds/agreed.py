@@ -7,7 +7,7 @@ import msgspec
 
 from edgetrain.rounds import policies
 from edgetrain.rounds.policies import Policy
-from edgetrain_protocol.strategy import MergeWeights, OuterRule, RoundPolicy
+from edgetrain_protocol.strategy import MergeWeights, OuterRule, RoundPayload, RoundPolicy
 
 
 class Agreed(msgspec.Struct, frozen=True):
@@ -19,6 +19,8 @@ class Agreed(msgspec.Struct, frozen=True):
     learning_rate: float = 1.0
     momentum: float = 0.0
     """Both of the outer optimiser."""
+    payload: RoundPayload = RoundPayload.FP32
+    """Of work and of what versions add, on links and disks."""
 
     @property
     def text(self) -> str:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from edgetrain.data import Block
 from edgetrain_protocol.history import History
+from edgetrain_protocol.strategy import RoundPayload
 
 
 class UpdateKey(NamedTuple):
@@ -35,6 +36,8 @@ class Contribution(Struct, frozen=True):
     """Rises with each who encodes it."""
     samples: int = 0
     """That those steps trained on; 0 where that is not known."""
+    payload: RoundPayload = RoundPayload.FP32
+    """Of its bytes."""
 
 
 class Lease(Struct, frozen=True, tag=True):
@@ -76,6 +79,8 @@ class Merge(Struct, frozen=True, tag=True):
     """Of the merged update: who applies it to the parent has the version, byte for byte."""
     leases: tuple[Lease, ...] = ()
     """Rides along: the normal way to get data."""
+    payload: RoundPayload = RoundPayload.FP32
+    """Of the merged update's bytes."""
 
 
 class Settings(Struct, frozen=True, tag=True):

@@ -15,6 +15,7 @@ from edgetrain.rounds.books import Books
 from edgetrain.rounds.entries import UpdateKey
 from edgetrain.rounds.turn import Apply, Deed, Step, Turn
 from edgetrain_protocol.history import History
+from edgetrain_protocol.strategy import RoundPayload
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class InFlight:
     key: UpdateKey
     base: int
     blocks: tuple[Block, ...]
+    payload: RoundPayload = RoundPayload.FP32
+    """All members pack it alike."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,10 @@ class Ledger:
         """It settles what was in flight, where something was."""
         return replace(self, base=version, in_flight=None)
 
-    def pushed(self) -> Self:
+    def pushed(self, payload: RoundPayload = RoundPayload.FP32) -> Self:
         """At this boundary: what was done since goes on its way."""
         assert self.in_flight is None
-        going = InFlight(UpdateKey(self.history, self.seq + 1), self.base, self.blocks)
+        going = InFlight(UpdateKey(self.history, self.seq + 1), self.base, self.blocks, payload)
         return replace(self, seq=self.seq + 1, in_flight=going, blocks=())
 
 

@@ -6,6 +6,7 @@ from typing import Self
 from edgetrain.data import Block
 from edgetrain.rounds.blocks import without
 from edgetrain.rounds.envoy import Ledger
+from edgetrain_protocol.strategy import RoundPayload
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class GroupWork:
         """It settles what was in flight, where something was."""
         return replace(self, ledger=self.ledger.applied(version), flying_steps=0, flying_samples=0)
 
-    def pushed(self) -> Self:
+    def pushed(self, payload: RoundPayload = RoundPayload.FP32) -> Self:
         """What was done since goes on its way."""
         return replace(
             self,
-            ledger=self.ledger.pushed(),
+            ledger=self.ledger.pushed(payload),
             steps=0,
             flying_steps=self.steps,
             samples=0,

@@ -8,12 +8,14 @@ of; or it waits for the last version. All that holds is one proposal.
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from edgetrain.rounds.agreed import Agreed
 from edgetrain.rounds.blocks import without
 from edgetrain.rounds.data_record import Fate
 from edgetrain.rounds.envoy import Envoy, EnvoyRules, Ledger
 from edgetrain.rounds.group_work import GroupWork
 from edgetrain.rounds.reading import Reading
 from edgetrain_protocol.history import History
+from edgetrain_protocol.strategy import RoundPayload
 
 
 class Proposed(NamedTuple):
@@ -93,8 +95,15 @@ class Proposing:
         done = bool(after.ledger.blocks) or (books.own_data and after.steps > 0)
         if done and after.ledger.in_flight is None and (dry or after.steps >= local_steps):
             # Where nothing is left to train on, nothing comes before this is merged, however little it is.
-            after = after.pushed()
+            after = after.pushed(self._payload(dry=dry))
         return Proposed(after, applies) if applies or after.differs(before) else None
+
+    def _payload(self, *, dry: bool) -> RoundPayload:
+        """The last of a group's work goes as it is: what packing leaves out of it would be in no version."""
+        books = self.reading.books
+        if dry and (books.own_data or not books.data.count(Fate.FREE)):
+            return RoundPayload.FP32
+        return Agreed.of(books.settings.text).payload
 
     def _read(self, work: GroupWork) -> GroupWork:
         """With what the log says by now."""

@@ -19,5 +19,6 @@ def round_settings(strategy: Strategy) -> RoundSettings:
         weights=strategy.merge_weights,
         outer=strategy.outer,
         learning_rate=rate if rate is not None else PLAIN_RATE if plain else RATE,
+        payload=strategy.round_payload,
         momentum=0.0 if plain else MOMENTUM if momentum is None else momentum,
     )

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from edgetrain.engine.state.flat_model import FlatModel
 from edgetrain.envoy.work_vectors import WorkVectors
-from edgetrain.payload.codec import Floats
+from edgetrain.payload.codec import Bytes, Floats
+from edgetrain_protocol.strategy import RoundPayload
 
 
 class SharedVector:
@@ -53,21 +54,21 @@ class SharedVectors(WorkVectors):
     """A part of the session's state: a newcomer goes on from a snapshot of them."""
 
     def __init__(self, flat: FlatModel) -> None:
-        super().__init__(SharedVector(flat))
-        self.statistics = sum(buffer.numel() for buffer in flat.float_buffers)
-        """Numbers of the vector, the last ones, that no optimiser moves."""
+        super().__init__(SharedVector(flat), sum(buffer.numel() for buffer in flat.float_buffers))
 
     def state_dict(self) -> dict[str, Any]:
         kept = {"base": self.base, "pushed": self.pushed}
-        return {name: tensor_of(vector) for name, vector in kept.items() if vector is not None}
+        vectors = {name: tensor_of(vector) for name, vector in kept.items() if vector is not None}
+        return {"payload": str(self.payload), **vectors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.payload = RoundPayload(state["payload"])
         self.base, self.pushed = (
             state[name].numpy() if name in state else None for name in ("base", "pushed")
         )
 
 
-def tensor_of(vector: Floats) -> Tensor:
+def tensor_of(vector: Floats | Bytes) -> Tensor:
     """Over the same bytes, to be read."""
     # Torch warns of an array that may not be written.
     return torch.from_numpy(vector if vector.flags.writeable else vector.copy())
