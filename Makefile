@@ -64,7 +64,7 @@ test-train: setup $(STAMPS)/bytecode $(STAMPS)/s3-server ## Real process groups 
 
 .PHONY: test-run
 test-run: setup $(STAMPS)/bytecode ## `edgetrain run` on a terminal: power cuts by key, stops, failures, links with a rate
-	$(BIN)/pytest -q tests/run
+	$(BIN)/pytest -q -n 2 tests/run
 
 .PHONY: test-frameworks
 test-frameworks: setup $(STAMPS)/frameworks $(STAMPS)/bytecode ## Scripts of Hugging Face and Lightning, in groups that lose and get members

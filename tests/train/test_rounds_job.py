@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.waiting import wait_for
 from edgetrain_protocol.plan import Phase, RoundSettings
+from edgetrain_protocol.signed_plan import SignedPlan
 from edgetrain_protocol.strategy import MergeWeights, OuterRule, RoundPayload, RoundPolicy
 from tests.support.group import LocalGroup, in_rounds, training_command
 from tests.train.training_program import SAMPLES
@@ -184,3 +185,25 @@ def test_a_program_that_counts_its_epochs_itself_is_told_how_to_say_them(tmp_pat
         assert "one loop over session.epochs" in group.workers[0].errors
     finally:
         group.close()
+
+
+def test_a_plan_that_a_holder_is_passed_by_its_fellow_and_that_names_no_group_ends_nothing(
+    tmp_path: Path,
+) -> None:
+    """As an operator made them that told groups to holders alone: all groups would be over by it."""
+    epochs = 60
+    with begun(tmp_path, [0], epochs, SITES, pause=0.3) as group:
+        silent = group.rounds([0], SITES).model_copy(update={"groups": {}})
+        group.give(group.plan(2, SITES["a"], group="a", rounds=silent), [1])
+        wait_for(lambda: has_plan(group, 0, 2), 30.0, group.tail)
+        for index in range(4):
+            trains_on(group, index)
+        group.hurry()
+        finish(group, [0], SITES)
+        assert trained(group, SITES.values()) == dict.fromkeys(range(SAMPLES), epochs)
+
+
+def has_plan(group: LocalGroup, index: int, revision: int) -> bool:
+    """Its supervisor keeps it, whoever brought it."""
+    kept = group.workers[index].state / "supervisor" / "plan.json"
+    return SignedPlan.model_validate_json(kept.read_text()).plan.revision == revision
