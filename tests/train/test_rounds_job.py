@@ -111,15 +111,17 @@ def test_a_holder_and_a_program_that_are_killed_are_gone_on_without_and_come_bac
 
 
 def test_two_sites_of_two_train_one_model_and_lose_nobodys_work(tmp_path: Path) -> None:
-    """Whoever is killed, of either site: the other member goes on, also with what is under way."""
+    """Whoever is killed, of either site: the other member goes on, also with what is under way, and who comes
+    back does its steps again with the same pull."""
     epochs = 120
-    with begun(tmp_path, [0], epochs, SITES, pause=0.3) as group:
+    with begun(tmp_path, [0], epochs, SITES, pause=0.3, proximal=0.1) as group:
         for victim in (1, 2):
             group.kill_trainer(victim)
             trains_on(group, victim ^ 1)
             trains_on(group, victim)
         group.hurry()
         finish(group, [0], SITES)
+        assert not any("were mended" in worker.errors for worker in group.workers), group.tail()
         models = [worker.lines("finished")[-1]["model"] for worker in group.workers]
         assert all(model == models[0] for model in models)
         assert trained(group, SITES.values()) == dict.fromkeys(range(SAMPLES), epochs)

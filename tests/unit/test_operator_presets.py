@@ -27,6 +27,7 @@ def begun(**strategy: Any) -> World:
         ({"preset": "local-sgd"}, 16, {}),
         ({"preset": "fedavg"}, 50, {"weights": MergeWeights.SAMPLES}),
         ({"preset": "fednova"}, 50, {"weights": MergeWeights.FED_NOVA}),
+        ({"preset": "fedprox"}, 50, {"weights": MergeWeights.SAMPLES, "proximal": 0.01}),
         ({"preset": "diloco"}, 500, NESTEROV),
         ({"preset": "async"}, 50, DELAYED | {"policy": RoundPolicy.STALENESS, "limit": 8}),
         ({"preset": "n-sync", "roundLimit": 2}, 16, {"policy": RoundPolicy.GROUPS, "limit": 2}),

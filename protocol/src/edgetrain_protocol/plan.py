@@ -110,6 +110,7 @@ class RoundSettings(Tolerant):
     learning_rate: Quantity = 1.0
     momentum: Quantity = 0.0
     payload: RoundPayload = RoundPayload.FP32
+    proximal: Quantity = 0.0
 
 
 class Rounds(Tolerant):

@@ -11,6 +11,7 @@ class Preset(StrEnum):
     LOCAL_SGD = "local-sgd"
     FEDAVG = "fedavg"
     FEDNOVA = "fednova"
+    FEDPROX = "fedprox"
     DILOCO = "diloco"
     ASYNC = "async"
     N_SYNC = "n-sync"

@@ -52,9 +52,10 @@ class Strategy(Document):
     """What the other fields are where nothing is said of them. auto: the operator chooses from measurements.
     ddp: gradients are averaged at every step. With the others each worker is a group by itself, unless
     grouping says otherwise. local-sgd: the mean of all, every 16 steps. fedavg: by samples, every 50.
-    fednova: the same, whatever the number of their steps. diloco: with momentum, every 500. async: with
-    delayed momentum, every 50, waiting for nobody who is not far behind. n-sync: once roundLimit groups have
-    come. n-batch-sync: once their work holds roundLimit steps."""
+    fednova: the same, whatever the number of their steps. fedprox: as fedavg, with proximal 0.01. diloco:
+    with momentum, every 500. async: with delayed momentum, every 50, waiting for nobody who is not far
+    behind. n-sync: once roundLimit groups have come. n-batch-sync: once their work holds roundLimit
+    steps."""
     grouping: Grouping = Grouping.ALL
     """Who averages gradients with whom at every step. all: all workers are one group. site: those whose nodes
     carry one site label. single: each worker trains by itself. Groups train one model, in rounds: after
@@ -77,6 +78,9 @@ class Strategy(Document):
     merge_weights: MergeWeights = MergeWeights.EQUAL
     """How much each group's work counts in a version. equal: the same. samples: by the samples that it has
     trained on (FedAvg). fedNova: by samples too, but whatever the number of its steps was. Mutable."""
+    proximal: float = Field(0.0, ge=0, le=100)
+    """How strongly a group's steps are pulled back to the version that its work is measured from: mu of
+    FedProx, for groups whose data differ. 0: not at all. Mutable."""
     outer: OuterRule = OuterRule.PLAIN
     """How the work of a round moves the model. plain: as far as it goes. nesterov: with momentum over rounds
     (DiLoCo). delayedNesterov: the same where rounds are closed without waiting for all. Mutable."""

@@ -29,6 +29,13 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
         "local_steps": 50,
         "merge_weights": MergeWeights.FED_NOVA,
     },
+    # Li et al., "Federated optimization in heterogeneous networks" (2020): the middle of what they tried.
+    Preset.FEDPROX: {
+        "grouping": Grouping.SINGLE,
+        "local_steps": 50,
+        "merge_weights": MergeWeights.SAMPLES,
+        "proximal": 0.01,
+    },
     # Douillard et al., "DiLoCo: distributed low-communication training of language models" (2023).
     Preset.DILOCO: {"grouping": Grouping.SINGLE, "local_steps": 500, "outer": OuterRule.NESTEROV},
     # Liu et al., "Asynchronous local-SGD training for language modeling" (2024).

@@ -38,6 +38,8 @@ class WorkVectors:
         """What is in flight, packed."""
         self.payload = RoundPayload.FP32
         """Of the last push."""
+        self.proximal = 0.0
+        """How strongly steps are pulled back to the base."""
 
     def update(self) -> Bytes:
         """What is in flight: the very bytes, whoever of the group sends them."""
@@ -48,6 +50,7 @@ class WorkVectors:
         """From `before` to `after`, of which `version` is the base where that is another one, or the same
         anew."""
         begins = before is None or before.ledger.history != after.ledger.history
+        self.proximal = after.proximal
         if begins or before is None:
             self.payload = RoundPayload.FP32
         if version is not None:

@@ -22,6 +22,7 @@ from edgetrain.loop import torch_calls
 from edgetrain.loop.carrier import Engine
 from edgetrain.loop.loops import Loops
 from edgetrain.loop.parts import Parts
+from edgetrain.loop.proximal import ProximalTerm
 from edgetrain.loop.showing import Showing
 from edgetrain.loop.steps import Steps
 from edgetrain.loop.supply import EpochLength, Supply
@@ -66,6 +67,7 @@ class Program:
         """So many of them were made by `session.loader`."""
         self.steps: Steps | None = None
         self.seed: int | None = None
+        self._proximal: ProximalTerm | None = None
         """The program's own; torch's is each member's from then on, another one in each step."""
 
     @property
@@ -205,6 +207,7 @@ class Program:
         data = "; ".join(supply.described for supply in self.supplies)
         layout = self.parts.layout(f"{data}, epochs {self.loops.total}")
         vectors = SharedVectors(flat)
+        self._proximal = ProximalTerm(vectors)
         objects = [*self.parts.objects, window, self.state, self.length, vectors]
         return Boundary(self.link, self.settings, flat, ledger, layout, objects, self.places, vectors)
 
@@ -224,8 +227,12 @@ class Program:
     def before_step(self, optimizer: Optimizer) -> None:
         with self.reported():
             self.running.before_step(optimizer)
+        if self._proximal:
+            self._proximal.add(optimizer)
 
     def after_step(self, optimizer: Optimizer) -> None:
+        if self._proximal:
+            self._proximal.take_away()
         self.running.after_step(optimizer)
 
     # --- what the supervisor is told

@@ -21,6 +21,8 @@ class Agreed(msgspec.Struct, frozen=True):
     """Both of the outer optimiser."""
     payload: RoundPayload = RoundPayload.FP32
     """Of work and of what versions add, on links and disks."""
+    proximal: float = 0.0
+    """How strongly steps of groups are pulled back to their base: mu of FedProx."""
 
     @property
     def text(self) -> str:

@@ -21,6 +21,8 @@ class GroupWork:
     samples: int = 0
     """Of `steps`."""
     flying_samples: int = 0
+    proximal: float = 0.0
+    """How strongly its steps are pulled back to its base, as the log says: all its members do the same."""
     over: bool = False
     """Nothing is left to do for it in any epoch."""
     version: int = 0

@@ -112,6 +112,7 @@ class Proposing:
             work,
             ledger=replace(ledger, known=self.reading.known),
             untrained=without(data.of(self.history), ledger.untold),
+            proximal=Agreed.of(books.settings.text).proximal,
             over=books.last and ledger.base == books.version and ledger.in_flight is None,
             version=books.version,
             merged=data.count(Fate.MERGED),

@@ -20,5 +20,6 @@ def round_settings(strategy: Strategy) -> RoundSettings:
         outer=strategy.outer,
         learning_rate=rate if rate is not None else PLAIN_RATE if plain else RATE,
         payload=strategy.round_payload,
+        proximal=strategy.proximal,
         momentum=0.0 if plain else MOMENTUM if momentum is None else momentum,
     )

@@ -37,6 +37,12 @@ class SharedVector:
         for tensor, room in self._rooms(by):
             tensor.add_(room)
 
+    def views(self, vector: Floats) -> dict[int, Tensor]:
+        """Of its parts for trained parameters, by their `id`."""
+        sizes = [parameter.numel() for parameter in self._flat.trained]
+        parts = tensor_of(vector[: sum(sizes)]).split_with_sizes(sizes)
+        return {id(p): part.view(p.shape) for p, part in zip(self._flat.trained, parts, strict=True)}
+
     @property
     def _tensors(self) -> list[Tensor]:
         # Buffers as they are now: a program's forward may put others in their place.
@@ -54,15 +60,20 @@ class SharedVectors(WorkVectors):
     """A part of the session's state: a newcomer goes on from a snapshot of them."""
 
     def __init__(self, flat: FlatModel) -> None:
-        super().__init__(SharedVector(flat), sum(buffer.numel() for buffer in flat.float_buffers))
+        self._shared = SharedVector(flat)
+        super().__init__(self._shared, sum(buffer.numel() for buffer in flat.float_buffers))
+
+    def bases(self) -> dict[int, Tensor]:
+        """Trained parameters as they are in the version that the group's work is measured from, by `id`."""
+        return {} if self.base is None else self._shared.views(self.base)
 
     def state_dict(self) -> dict[str, Any]:
         kept = {"base": self.base, "pushed": self.pushed}
         vectors = {name: tensor_of(vector) for name, vector in kept.items() if vector is not None}
-        return {"payload": str(self.payload), **vectors}
+        return {"payload": str(self.payload), "proximal": self.proximal, **vectors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.payload = RoundPayload(state["payload"])
+        self.payload, self.proximal = RoundPayload(state["payload"]), state["proximal"]
         self.base, self.pushed = (
             state[name].numpy() if name in state else None for name in ("base", "pushed")
         )
