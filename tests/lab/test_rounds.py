@@ -91,7 +91,7 @@ def test_a_log_on_claims_outlives_all_pods_and_a_suspension(lab: Lab, rounds: No
         before = bed.status().progress.version
         suspend(lab, bed.namespace, bed.job, False)
         wait_for(partial(reached, bed, before + 3), 120, lambda: str(bed.status()))
-        assert not bed.events("HolderLost")
+        assert not bed.events("HolderLost"), (bed.events("HolderLost"), bed.events("HoldersNamed"))
         complete(bed, LONGER)
 
 

@@ -285,6 +285,22 @@ def test_whom_others_do_not_reach_is_told_from_those_whom_they_do(mbit: tuple[in
     assert all(fleet.book.reachable().values())
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_one_that_was_reached_and_is_away_for_a_moment_is_not_taken_for_one_behind_nat(seed: int) -> None:
+    fleet = fleet_of(100, 50, 20, 20, 10, seed=seed)
+    fleet.run(200)
+    for _ in range(40):
+        fleet.hidden = {"w-1"}
+        fleet.run(5)
+        assert all(fleet.book.reachable().values())
+        fleet.hidden = set()
+        fleet.run(60)
+        assert all(fleet.book.reachable().values())
+    fleet.hidden = {"w-1"}
+    fleet.run(300)
+    assert fleet.book.reachable()["w-1"] is False, "it has come behind one"
+
+
 def test_of_two_the_others_word_is_enough_and_of_one_alone_nothing_is_known() -> None:
     two = fleet_of(50, 20)
     two.hidden = {"w-1"}

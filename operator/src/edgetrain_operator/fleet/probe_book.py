@@ -85,7 +85,7 @@ class ProbeBook:
             record.raised(now)
         if measured.probe_failed and (probe := self._released(worker, measured.probe_failed)):
             self._failed(record, (measured.probe_failed,), now)
-            was_missed(self._records, probe.peers, worker)
+            was_missed(self._records, probe.peers, worker, now)
         return news
 
     def pace(self, worker: str, now: float) -> float:

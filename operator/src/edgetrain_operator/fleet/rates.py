@@ -67,8 +67,10 @@ class LinkRecord:
     """The partner of that measure: what another shows less of may be the other's doing."""
     avoid: dict[str, float] = field(default_factory=dict)
     """Peers with whom a probe failed, not to be asked, and until when."""
-    missed: set[str] = field(default_factory=set)
-    """Who has tried to measure with it, and did not reach it, since anybody did."""
+    missed: dict[str, float] = field(default_factory=dict)
+    """Who has tried to measure with it, and did not reach it, since anybody did; and when last."""
+    missed_since: float = 0.0
+    """When the first of them did."""
     reached: bool = False
     """Somebody once did."""
     doubted: dict[str, float] = field(default_factory=dict)
