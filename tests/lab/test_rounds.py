@@ -80,7 +80,7 @@ def test_the_lead_is_lost_and_all_data_are_merged_all_the_same(lab: Lab, rounds:
 
 
 def test_a_log_on_claims_outlives_all_pods_and_a_suspension(lab: Lab, rounds: None) -> None:
-    with job(lab, LONGER, storage={"checkpoint": {"claim": {"size": "64Mi"}}}) as bed:
+    with job(lab, storage={"checkpoint": {"claim": {"size": "64Mi"}}}) as bed:
         wait_for(partial(lead, bed), 90, "three holders and a lead")
         wait_for(partial(reached, bed, 3), 60, "a third version")
         delete_pods(bed, NODES)
@@ -92,7 +92,7 @@ def test_a_log_on_claims_outlives_all_pods_and_a_suspension(lab: Lab, rounds: No
         suspend(lab, bed.namespace, bed.job, False)
         wait_for(partial(reached, bed, before + 3), 120, lambda: str(bed.status()))
         assert not bed.events("HolderLost"), (bed.events("HolderLost"), bed.events("HoldersNamed"))
-        complete(bed, LONGER)
+        complete(bed)
 
 
 def test_a_node_that_nobody_can_call_holds_nothing_and_takes_part(lab: Lab, rounds: None) -> None:
