@@ -10,6 +10,7 @@ from typing import Any
 
 from edgetrain_local.output import Output, Say
 from edgetrain_local.processes import end_with_parent, family, tell
+from edgetrain_protocol.backoff import doubled
 
 LONGEST_BACK_OFF = 8.0
 """Seconds between starts: they double from one. A kubelet waits for ten, and then for minutes."""
@@ -127,7 +128,7 @@ class Container:
         said = self.words.read_text(errors="replace") or "\n".join(self._output.last)
         again = self._again_at is not None and (self.always or code != 0)
         self._end(code, "Completed" if code == 0 else "Error", said[-MOST_WORDS:])
-        self._again_at = now + min(2.0**self.restarts, LONGEST_BACK_OFF) if again else None
+        self._again_at = now + doubled(1.0, self.restarts, LONGEST_BACK_OFF) if again else None
 
     def _end(self, code: int, reason: str, message: str) -> None:
         self._process = None

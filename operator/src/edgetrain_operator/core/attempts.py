@@ -12,6 +12,7 @@ from edgetrain_operator.core.naming import pod_name, worker_name
 from edgetrain_operator.core.report_view import READY
 from edgetrain_operator.core.stored import WorkerRecord
 from edgetrain_operator.fleet_state import StampedReport
+from edgetrain_protocol.backoff import doubled
 from edgetrain_protocol.report import DISK_FAILED, VOTES_LOST, TrainerState
 
 RETRY_SECONDS = 10.0
@@ -115,4 +116,4 @@ def _raised(record: WorkerRecord, to: int | None = None) -> WorkerRecord:
 
 
 def _delay(ends: int) -> float:
-    return min(RETRY_SECONDS * 2 ** (ends - 1), LONGEST_RETRY_SECONDS) if ends else 0.0
+    return doubled(RETRY_SECONDS, ends - 1, LONGEST_RETRY_SECONDS) if ends else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from edgetrain_operator.core.actions import Decision
 from edgetrain_operator.core.kueue.workload import Flavor
 from edgetrain_operator.core.model import Job, NodeView, Refusal, Subject
+from edgetrain_protocol.backoff import doubled
 
 Key = tuple[str, str]
 """Namespace, name."""
@@ -58,7 +59,7 @@ class JobMemory:
         """Remember a refusal, and how long to wait: longer each time, and no less than `at_least` seconds."""
         held = self.refusals.get(subject)
         times = held.times + 1 if held else 1
-        delay = min(REFUSED_SECONDS * 2.0 ** (times - 1), LONGEST_REFUSED_SECONDS)
+        delay = doubled(REFUSED_SECONDS, times - 1, LONGEST_REFUSED_SECONDS)
         self.refusals[subject] = Refusal(reason, message, now + max(delay, at_least or 0.0), times)
 
     def accept(self, subject: Subject) -> None:

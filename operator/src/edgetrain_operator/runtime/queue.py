@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from edgetrain_protocol.backoff import doubled
+
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 
@@ -37,7 +39,7 @@ class KeyedQueue(Generic[K]):
     def retry_delay(self, key: K) -> float:
         """For a key that failed: doubled each time, with jitter so that a thousand do not come at once."""
         count = self._failures[key] = self._failures.get(key, -1) + 1
-        return min(FIRST_RETRY_SECONDS * 2.0**count, LONGEST_RETRY_SECONDS) * random.uniform(0.8, 1.2)
+        return doubled(FIRST_RETRY_SECONDS, count, LONGEST_RETRY_SECONDS) * random.uniform(0.8, 1.2)
 
     def succeeded(self, key: K) -> None:
         self._failures.pop(key, None)

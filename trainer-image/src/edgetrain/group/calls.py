@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from edgetrain.group.members import Formation
 from edgetrain.group.rules import Outcome, Verdict
+from edgetrain_protocol.backoff import doubled
 
 CALL_SECONDS = 1.0
 """Who has not voted by then is left out of the next call."""
@@ -30,7 +31,7 @@ class Calls:
     @property
     def patience(self) -> float:
         """Seconds that a call waits for its votes."""
-        return min(CALL_SECONDS * 2.0**self._unanswered, LONGEST_CALL_SECONDS)
+        return doubled(CALL_SECONDS, self._unanswered, LONGEST_CALL_SECONDS)
 
     def begin(self, now: float) -> None:
         self.due = now + self.patience

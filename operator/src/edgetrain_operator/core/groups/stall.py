@@ -11,6 +11,7 @@ from statistics import median_high
 
 from edgetrain_operator.core.context import GroupContext
 from edgetrain_operator.core.stored import Stall
+from edgetrain_protocol.backoff import doubled
 from edgetrain_protocol.plan import Phase
 from edgetrain_protocol.report import TrainerState, TrainingPart
 
@@ -105,7 +106,7 @@ def resort(scene: GroupContext) -> Resort:
         return Resort(None)
     if before is None:
         return Resort(Stall(since=scene.now, steps=1, at=scene.now), nudge=True)
-    if scene.now < before.at + min(STALL_SECONDS * 2.0 ** (before.steps - 1), LONGEST_SECONDS):
+    if scene.now < before.at + doubled(STALL_SECONDS, before.steps - 1, LONGEST_SECONDS):
         return Resort(before)
     after = before.model_copy(update={"steps": before.steps + 1, "at": scene.now})
     return Resort(after, renew=why)
