@@ -35,7 +35,8 @@ from edgetrain_protocol.names import (
     STATE_PORT,
 )
 from tests.support.attacks import ATTACKS, done_again
-from tests.support.parsers import PARSERS, Parser, mutated
+from tests.support.mutations import mutated
+from tests.support.parsers import PARSERS, Parser
 
 SECONDS = float(os.environ.get("SECONDS", "30"))
 """Of each crowd."""

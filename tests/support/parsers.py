@@ -1,14 +1,11 @@
 """What of ours reads bytes that came over a network, or lie on a disk that others can write; and bytes that
 are nearly right."""
 
-import json
-import random
 import socket
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -41,11 +38,6 @@ from tests.support.fleet import JOB, plan, report, served
 from tests.support.histories import FIRST as FIRST_HISTORY
 from tests.support.identities import kept_credentials, sign, signature_of
 
-NASTY: tuple[Any, ...] = (
-    *(None, True, -1, 0, 2**53, 2**63, -(10**400), 10**400, 1e308, float("inf"), float("nan"), 0.5),
-    *("", "x", "/", "x" * 5000, "\ud800", "..", "1e999"),
-    *([], [[]], [1, "x", None], {}, {"a": {}}, {"type": []}),
-)
 MOST_BYTES = 1 << 20
 
 
@@ -58,57 +50,6 @@ class Parser:
     """By which it says that they are wrong."""
     examples: tuple[bytes, ...]
     """That it reads without an error."""
-
-
-def mutated(chance: random.Random, example: bytes) -> bytes:
-    """An example with something wrong with it: with bytes changed, cut short, or one value another."""
-    return chance.choice((_flipped, _cut, _spliced, _other_value, _nested))(chance, example)
-
-
-def _flipped(chance: random.Random, example: bytes) -> bytes:
-    changed = bytearray(example)
-    for _ in range(chance.randrange(1, 8)):
-        changed[chance.randrange(len(changed))] = chance.randrange(256)
-    return bytes(changed)
-
-
-def _cut(chance: random.Random, example: bytes) -> bytes:
-    return example[: chance.randrange(len(example))]
-
-
-def _spliced(chance: random.Random, example: bytes) -> bytes:
-    begin, end = sorted(chance.randrange(len(example)) for _ in range(2))
-    return example[:begin] + chance.randbytes(chance.randrange(40)) + example[end:]
-
-
-def _nested(chance: random.Random, example: bytes) -> bytes:
-    at = chance.randrange(len(example))
-    return example[:at] + chance.choice((b"[", b'{"a":', b"9")) * 20_000 + example[at:]
-
-
-def _other_value(chance: random.Random, example: bytes) -> bytes:
-    """In the JSON that the example is or has in it, one value is another, or gone."""
-    begin, end = example.find(b"{"), example.rfind(b"}") + 1
-    try:
-        document = json.loads(example[begin:end])
-    except ValueError:
-        return _flipped(chance, example)
-    places = list(_places(document))
-    if places:
-        holder, key = chance.choice(places)
-        if chance.random() < 0.2:
-            del holder[key]
-        else:
-            holder[key] = chance.choice(NASTY)
-    return example[:begin] + json.dumps(document).encode() + example[end:]
-
-
-def _places(value: Any) -> list[tuple[Any, Any]]:
-    """Every place in a document: what holds it, and its key there."""
-    keys = (
-        list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
-    )
-    return [place for key in keys for place in ((value, key), *_places(value[key]))]
 
 
 # --- the parsers

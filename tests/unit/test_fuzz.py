@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.parsers import PARSERS, Parser, mutated
+from tests.support.mutations import mutated
+from tests.support.parsers import PARSERS, Parser
 
 INPUTS = 300
 

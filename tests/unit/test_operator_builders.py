@@ -211,17 +211,16 @@ def test_children_go_with_the_job_and_hold_nobody_up() -> None:
 
 
 def test_a_plan_for_a_thousand_workers_fits_and_too_large_a_one_is_refused() -> None:
-    def stored(count: int) -> StoredPlan:
+    def stored(count: int, longer: int = 40) -> StoredPlan:
         records = (
-            WorkerRecord(node=f"edge-{n}" + "x" * 40, attempt=3, pod_uid="u" * 36) for n in range(count)
+            WorkerRecord(node=f"edge-{n}" + "x" * longer, attempt=3, pod_uid="u" * longer)
+            for n in range(count)
         )
         return StoredPlan(workers={worker_name(r.node): r for r in records})
 
     plan_config_map(a_job(), stored(1000), "7")
-    records = stored(1990).workers.items()
-    big = StoredPlan(workers={k * 10: v.model_copy(update={"node": "n" * 250}) for k, v in records})
     with pytest.raises(TooLarge, match=r"spec\.nodes\.max"):
-        plan_config_map(a_job(), big, None)
+        plan_config_map(a_job(), stored(1990, longer=240), None)
 
 
 def test_remote_stores_are_named_to_the_supervisor_alone_with_the_keys_that_there_are() -> None:

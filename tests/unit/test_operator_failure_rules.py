@@ -1,5 +1,6 @@
 """Failure rules: the first that matches decides, and what ends a pod from outside is no failure by itself."""
 
+import json
 from typing import Any
 
 import pytest
@@ -215,8 +216,8 @@ def test_a_node_that_is_taken_back_has_nothing_against_it() -> None:
 
 
 def test_records_of_the_version_before_have_nothing_judged() -> None:
-    old = '{"workers": {"w": {"node": "a", "attempt": 1, "crashes": 2}}}'
-    record = StoredPlan.from_wire(old).workers["w"]
+    old = {"workers": {worker_name("a"): {"node": "a", "attempt": 1, "crashes": 2}}}
+    record = StoredPlan.from_wire(json.dumps(old)).workers[worker_name("a")]
     assert (record.judged_failures, record.fatal, record.ignored) == (2, "", 0)
 
 

@@ -2,6 +2,7 @@
 
 from edgetrain_operator.core.condition_updates import update
 from edgetrain_operator.core.naming import worker_name
+from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.status import PROGRESS_SECONDS, status_due
 from edgetrain_protocol.report import Checkpoint, TrainerState
 from edgetrain_protocol.status import ConditionType, JobProgress, JobStatus, NodeState, NodeStatus
@@ -21,10 +22,11 @@ def test_progress_alone_waits_and_a_state_does_not() -> None:
 
 
 def test_transition_time_moves_with_status_alone() -> None:
-    first = update([], [(ConditionType.TRAINING, False, "Starting", "")], "T1", 1)
-    second = update(first, [(ConditionType.TRAINING, False, "NoMajority", "x")], "T2", 2)
-    third = update(second, [(ConditionType.TRAINING, True, "Training", "")], "T3", 2)
-    assert [c[0].last_transition_time for c in (first, second, third)] == ["T1", "T1", "T3"]
+    times = [time_text(seconds) for seconds in (1, 2, 3)]
+    first = update([], [(ConditionType.TRAINING, False, "Starting", "")], times[0], 1)
+    second = update(first, [(ConditionType.TRAINING, False, "NoMajority", "x")], times[1], 2)
+    third = update(second, [(ConditionType.TRAINING, True, "Training", "")], times[2], 2)
+    assert [c[0].last_transition_time for c in (first, second, third)] == [times[0], times[0], times[2]]
     assert (second[0].reason, second[0].observed_generation) == ("NoMajority", 2)
 
 

@@ -7,7 +7,7 @@ import pytest
 from edgetrain_operator.core.lifecycle import WIND_DOWN_SECONDS
 from edgetrain_operator.core.model import ContainerEnd
 from edgetrain_operator.core.naming import worker_name
-from edgetrain_operator.core.stored import WORDS_MAX, LastEnd
+from edgetrain_operator.core.stored_signs import WORDS_MAX, LastEnd
 from edgetrain_operator.core.unheard import NEVER_HEARD_SECONDS, NOT_STARTED_SECONDS
 from edgetrain_operator.core.words import KEPT, clipped, words_of
 from edgetrain_operator.fleet_state import StampedReport

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -13,7 +13,8 @@ LongText = Annotated[str, StringConstraints(max_length=4096)]
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+MOST_COUNTED = 2**53 - 1
+Count = Annotated[int, Field(ge=0, le=MOST_COUNTED)]
 """What one of our programs counts. Beyond it JSON's and Prometheus' numbers are not exact, and no counter of
 ours gets there: a larger one in a report is refused, or it would end whoever makes a float of it."""
 Quantity = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
@@ -27,6 +28,12 @@ Logged = Annotated[float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
 """What a program logs under a name of its own."""
 MOST_LOGGED = 24
 """Names of them."""
+
+
+def within(least: int, most: int) -> AfterValidator:
+    """For what others may write over what we have written: never an error."""
+    return AfterValidator(lambda value: min(max(value, least), most))
+
 
 Item = TypeVar("Item")
 Many = Annotated[tuple[Item, ...], FailFast()]

@@ -32,7 +32,8 @@ Founder = Annotated[str, StringConstraints(pattern=f"^{_WORKER}/[^/]+$", max_len
 """A pod: `worker/uid`."""
 HIGHEST_GENERATION = 10**9
 """One more a second for thirty years: no history gets there."""
-HIGHEST_REVISION = 2**53 - 1
+HIGHEST_REVISION = 10**12
+"""Nor to this one."""
 
 
 class Member(Tolerant):

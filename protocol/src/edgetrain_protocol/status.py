@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, computed_field
 
-from edgetrain_protocol.base import MOST_LOGGED, LongText, Name, ShortText, Tolerant
+from edgetrain_protocol.base import MOST_COUNTED, MOST_LOGGED, LongText, Name, ShortText, Tolerant, within
+from edgetrain_protocol.plan import HIGHEST_GENERATION, HIGHEST_REVISION
 from edgetrain_protocol.rules import ATOMIC, ATOMIC_MAP, keyed
 
 DIGITS = 4
@@ -26,6 +27,7 @@ def readable_if_finite(value: float | None) -> float | None:
     return readable(value) if value is not None and math.isfinite(value) else None
 
 
+Whole = Annotated[int, within(0, MOST_COUNTED)]
 Figure = Annotated[float, AfterValidator(readable)]
 OptionalFigure = Annotated[float | None, AfterValidator(readable_if_finite)]
 
@@ -55,20 +57,20 @@ class Condition(Tolerant):
     """Why, for people."""
     last_transition_time: ShortText
     """When status changed last."""
-    observed_generation: int = 0
+    observed_generation: Whole = 0
     """The generation of spec that this is about."""
 
 
 class WorkerCounts(Tolerant):
     """Numbers of workers."""
 
-    desired: int = 0
+    desired: Whole = 0
     """Nodes that shall have one."""
-    ready: int = 0
+    ready: Whole = 0
     """Pods that are Ready."""
-    training: int = 0
+    training: Whole = 0
     """Workers that train."""
-    paused: int = 0
+    paused: Whole = 0
     """Workers that keep their state and wait: dark, or without a majority."""
 
     @computed_field(description="ready/desired, for people.")  # type: ignore[prop-decorator]
@@ -80,9 +82,9 @@ class WorkerCounts(Tolerant):
 class QueueStatus(Tolerant):
     """What the job has of its queue."""
 
-    granted: int = 0
+    granted: Whole = 0
     """Nodes that it may have."""
-    usable: int = 0
+    usable: Whole = 0
     """Nodes that could have a worker of it, whoever has them."""
     gain: OptionalFigure = None
     """What its last worker adds to samplesPerSecond, as a part of what its workers do on average: near 0, the
@@ -94,10 +96,10 @@ class RuntimeStatus(Tolerant):
 
     name: Name
     """Its name."""
-    generation: int | None = None
+    generation: Whole | None = None
     """The one that the job has: the newest, until its first pod is made, and that one from then on. Unset
     where there is none."""
-    newest_generation: int | None = None
+    newest_generation: Whole | None = None
     """As the runtime is now; unset where it is gone."""
     message: LongText = ""
     """What is to be done about a difference."""
@@ -106,18 +108,18 @@ class RuntimeStatus(Tolerant):
 class PlanRef(Tolerant):
     """The newest plan."""
 
-    lineage: int = 0
+    lineage: Annotated[int, within(0, HIGHEST_GENERATION)] = 0
     """Which history of the global model."""
-    revision: int = 0
+    revision: Annotated[int, within(0, HIGHEST_REVISION)] = 0
     """Which revision of the plan."""
 
 
 class JobProgress(Tolerant):
     """How far training is, as last reported; written at most every 10 s."""
 
-    step: int = 0
+    step: Whole = 0
     """Steps committed."""
-    epoch: int = 0
+    epoch: Whole = 0
     """Epochs begun, from 0."""
     percent: Figure = 0.0
     """Of the steps that the program means to take; 0 where it keeps a loop of its own and alone knows."""
@@ -129,13 +131,13 @@ class JobProgress(Tolerant):
     """What else its main member logged by `session.log`, by name."""
     samples_per_second: Figure = 0.0
     """Over all workers."""
-    eta_seconds: int | None = None
+    eta_seconds: Whole | None = None
     """Until the end, at this speed."""
-    durable_step: int | None = None
+    durable_step: Whole | None = None
     """Newest step in a checkpoint held by two nodes or the remote store."""
-    version: int = 0
+    version: Whole = 0
     """Of the one model that groups train in rounds: the newest; 0 where they share none."""
-    merged_samples: int = 0
+    merged_samples: Whole = 0
     """Samples of all epochs that it contains."""
 
     @computed_field(description="percent and step, for people.")  # type: ignore[prop-decorator]
@@ -150,9 +152,9 @@ class GroupStatus(Tolerant):
 
     name: Name
     """`all`, where the job is one group."""
-    generation: int = 1
+    generation: Annotated[int, within(1, HIGHEST_GENERATION)] = 1
     """Which history of the group: rises where it has lost its majority for good and began anew."""
-    members: int = 0
+    members: Whole = 0
     """Workers that the plan has in it."""
     aggregator: ShortText = ""
     """The elected aggregator's node."""
@@ -167,9 +169,9 @@ class RoundsStatus(Tolerant):
     """Node of the holder that leads; empty while none is heard that does."""
     holders: list[Name] = Field(default_factory=list, max_length=16, json_schema_extra=ATOMIC)
     """Nodes that hold the log, as was heard last; before it has begun, those that are to."""
-    version: int = 0
+    version: Whole = 0
     """The newest version of the model."""
-    groups: int = 0
+    groups: Whole = 0
     """Groups that take part."""
 
 
@@ -222,7 +224,7 @@ class NodeStatus(Tolerant):
     """Its rate of steps."""
     samples_per_second: Figure = 0.0
     """Its rate of samples."""
-    local_samples: int | None = None
+    local_samples: Whole | None = None
     """Samples of data that stay there; unset where all workers have the same data."""
     bandwidth_bits_per_second: OptionalFigure = None
     """The best of its measured links."""
@@ -247,7 +249,7 @@ WORST_FIRST = (
 class JobStatus(Tolerant):
     """What the operator knows of the job."""
 
-    observed_generation: int = 0
+    observed_generation: Whole = 0
     """The generation of spec that this is about."""
     phase: ShortText = "Pending"
     """One word for people; no program should read it."""
@@ -276,12 +278,12 @@ class JobStatus(Tolerant):
     start_time: ShortText | None = None
     """When the operator first saw the job, when its queue first gave it nodes, or when it went on after a
     suspension."""
-    trained_seconds: int = 0
+    trained_seconds: Whole = 0
     """For which the condition Training has held, up to when it last ceased to. While it holds, the time since
     its lastTransitionTime comes on top."""
     completion_time: ShortText | None = None
     """When the job ended, be it complete or failed."""
-    failures: int = 0
+    failures: Whole = 0
     """Failures of the program that count against runPolicy.backoffLimit."""
     model: LongText | None = None
     """Where the trained model is: node and path, or its address in the remote store."""

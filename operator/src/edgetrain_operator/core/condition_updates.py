@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from edgetrain_operator.core.observe import unix_time
 from edgetrain_protocol.status import Condition, ConditionType
 
 MESSAGE_MAX = 2000
@@ -17,7 +18,8 @@ def update(before: Iterable[Condition], said: Iterable[Said], at: str, generatio
     for kind, holds, reason, message in said:
         status: Literal["True", "False"] = "True" if holds else "False"
         old = known.get(kind)
-        since = old.last_transition_time if old and old.status == status else at
+        same = old is not None and old.status == status and unix_time(old.last_transition_time)
+        since = old.last_transition_time if old and same else at
         known[kind] = Condition(
             type=kind,
             status=status,

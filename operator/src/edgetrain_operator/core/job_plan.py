@@ -75,6 +75,13 @@ class JobPlan(Tolerant):
         check_each_worker_once(of.group for of in self.groups if of.group)
         return self
 
+    @model_validator(mode="after")
+    def _members_succeed_one_another(self) -> Self:
+        for of in self.groups:
+            if of.group and sorted(of.group.succession) != sorted(m.worker for m in of.members):
+                raise ValueError(f"groups: the succession of {of.name} is not that of its members")
+        return self
+
     @property
     def members(self) -> tuple[Member, ...]:
         """Of all its groups."""

@@ -8,6 +8,7 @@ from typing import Any
 from edgetrain_operator.core.ends import OWN, container_ends, waits_for_others
 from edgetrain_operator.core.kueue.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_operator.core.model import ContainerTrouble, Job, NodeView, PodView, Taint
+from edgetrain_operator.core.status_before import status_before
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import (
     ATTEMPT_LABEL,
@@ -16,7 +17,6 @@ from edgetrain_protocol.names import (
     TRAINER_CONTAINER,
     Env,
 )
-from edgetrain_protocol.status import JobStatus
 
 OTHER_ARCHITECTURE = "exec format error"
 """What the kernel says of a program that is built for another one."""
@@ -28,8 +28,11 @@ Raw = Mapping[str, Any]
 
 
 def unix_time(text: str | None) -> float:
-    """RFC 3339 as Kubernetes writes it -> seconds; 0 where there is none."""
-    return datetime.fromisoformat(text).timestamp() if text else 0.0
+    """RFC 3339 as Kubernetes writes it -> seconds; 0 where there is none, or that is no time."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def time_text(seconds: float) -> str:
@@ -50,10 +53,17 @@ def job_view(raw: Raw) -> Job:
         generation=meta.get("generation", 0),
         created=unix_time(meta.get("creationTimestamp")),
         spec=JobSpec.model_validate(raw.get("spec") or {}),
-        status=JobStatus.model_validate(raw.get("status") or {}),
+        status=status_before(raw.get("status")),
         queue=labels.get(QUEUE_LABEL, ""),
         queue_priority=labels.get(PRIORITY_LABEL, ""),
     )
+
+
+def text_at(raw: object, *way: str) -> str:
+    """What stands there in an object that may be wrong in any way; empty where that is no text."""
+    for name in way:
+        raw = raw.get(name) if isinstance(raw, Mapping) else None
+    return raw if isinstance(raw, str) else ""
 
 
 def controller_of(raw: Raw) -> Raw | None:
@@ -96,8 +106,9 @@ def pod_view(raw: Raw) -> PodView:
     return PodView(
         name=meta["name"],
         uid=meta["uid"],
-        node=(meta.get("annotations") or {}).get(NODE_ANNOTATION, ""),
-        attempt=int((meta.get("labels") or {}).get(ATTEMPT_LABEL, 0)),
+        # Once it is bound, not by what anybody may write over it.
+        node=text_at(raw, "spec", "nodeName") or text_at(meta, "annotations", NODE_ANNOTATION),
+        attempt=_attempt(text_at(meta, "labels", ATTEMPT_LABEL)),
         # Somebody else's container that runs on changes nothing of what has come of the worker.
         phase="Succeeded" if lingers else status.get("phase", "Pending"),
         deleting="deletionTimestamp" in meta,
@@ -112,6 +123,11 @@ def pod_view(raw: Raw) -> PodView:
         fleet_address=_fleet_address(raw),
         created=unix_time(meta.get("creationTimestamp")),
     )
+
+
+def _attempt(label: str) -> int:
+    """0 where somebody has written something else over it."""
+    return int(label) if re.fullmatch("[0-9]{1,12}", label) else 0
 
 
 def _crashes(status: Raw) -> int:

@@ -20,10 +20,12 @@ from edgetrain_operator.core.rounds.news import rounds_events
 from edgetrain_operator.core.rounds.planning import awaits_holder, plan_rounds
 from edgetrain_operator.core.stored import GroupRecord, StoredPlan, WorkerRecord
 from edgetrain_protocol.history import ALL
-from edgetrain_protocol.plan import Phase, Rounds
+from edgetrain_protocol.plan import HIGHEST_REVISION, Phase, Rounds
 
 FIRST_PLAN_SECONDS = 10.0
 """From the first ready worker to a plan without those not ready: each later one costs a re-forming."""
+HIGHEST_BELIEVED = HIGHEST_REVISION // 2
+"""Of what is heard of revisions, where it is one's word alone: the plans after it need numbers too."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def _revised(scene: DecisionContext, plan: JobPlan, groups: Collection[PlannedGr
     """The plan under its number: the old one where nothing changed, else above all that was ever heard of.
     What has become durable meanwhile goes along with the next one, and makes none by itself."""
     seen, before = scene.seen, scene.plan
-    heard = max(seen.heard_revision, seen.job.status.plan.revision)
+    heard = min(max(seen.heard_revision, seen.job.status.plan.revision), HIGHEST_BELIEVED)
     if before and before.revision >= heard and plan == before:
         return before
     highest = max(heard, before.revision if before else 0)

@@ -1,5 +1,6 @@
 """How far the job has come, as its status tells it."""
 
+import math
 from collections.abc import Sequence
 
 from edgetrain_operator.core.context import GroupContext
@@ -8,6 +9,9 @@ from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.core.stored import StoredPlan
 from edgetrain_protocol.report import TrainingPart
 from edgetrain_protocol.status import GroupStatus, JobProgress
+
+LONGEST_SECONDS = 1e9
+"""That is told of as the time until the end: thirty years."""
 
 
 def group_status(scene: GroupContext, stored: StoredPlan, *, trains: bool) -> GroupStatus:
@@ -83,6 +87,12 @@ def _told_before(scene: GroupContext, plan: GroupPlan) -> JobProgress:
 
 def _eta(part: TrainingPart) -> int | None:
     """The steps left by what share of them is done, at the present rate."""
-    if part.percent <= 0 or part.steps_per_second <= 0:
+    if part.percent <= 0:
         return None
-    return round(part.step * (100 - part.percent) / part.percent / part.steps_per_second)
+    return seconds_for(part.step * (100 - part.percent) / part.percent, part.steps_per_second)
+
+
+def seconds_for(work: float, rate: float) -> int | None:
+    """None where it would not end, for all that such a rate tells."""
+    seconds = work / rate if rate > 0 else math.inf
+    return round(seconds) if seconds < LONGEST_SECONDS else None

@@ -7,7 +7,7 @@ from typing import Any
 
 _TENS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _TWOS = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_FORM = re.compile(r"([+-]?[0-9.]+)(?:[eE]([+-]?[0-9]+))?([KMGTPE]i|[numkMGTPE]|)")
+_FORM = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3}))?([KMGTPE]i|[numkMGTPE]|)")
 
 
 def amount(quantity: object) -> Decimal:

@@ -9,7 +9,7 @@ from edgetrain_operator.core.children import worker_selector
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.lifecycle import End, Verdict, failures
 from edgetrain_operator.core.node_status import NODES_MAX, node_lines
-from edgetrain_operator.core.observe import time_text
+from edgetrain_operator.core.observe import time_text, unix_time
 from edgetrain_operator.core.progress import group_status, job_progress
 from edgetrain_operator.core.rounds.telling import rounds_status, with_rounds
 from edgetrain_operator.core.runtimes.news import runtime_events, runtime_status
@@ -63,8 +63,8 @@ def status(scene: DecisionContext, stored: StoredPlan, found: Verdict | None) ->
         groups=groups[:GROUPS_MAX],
         rounds=rounds_status(scene, stored, progress),
         election=_election(office) if office else before.election,
-        start_time=None if suspended else before.start_time or _started(scene),
-        completion_time=(before.completion_time or time_text(scene.now)) if over else None,
+        start_time=None if suspended else _time(before.start_time) or _started(scene),
+        completion_time=(_time(before.completion_time) or time_text(scene.now)) if over else None,
         failures=failures(scene),
         model=found.model if found else None,
         nodes=lines[:NODES_MAX],
@@ -112,6 +112,11 @@ def _queue(scene: DecisionContext) -> QueueStatus | None:
     if grant is None:
         return None
     return QueueStatus(granted=len(grant.nodes), usable=grant.usable, gain=grant.gain)
+
+
+def _time(text: str | None) -> str | None:
+    """None where it is no time: what goes by it would never come."""
+    return text if unix_time(text) else None
 
 
 def _started(scene: DecisionContext) -> str | None:

@@ -5,17 +5,19 @@ every heartbeat: each change is a write that every reconcile after it must wait 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from edgetrain_operator.core.job_plan import JobPlan
+from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.runtimes.version import RuntimeVersion
 from edgetrain_operator.core.stored_hindrance import Hindrance
 from edgetrain_operator.core.stored_rounds import RoundsRecord
-from edgetrain_protocol.base import Count, LongText, Name, ShortText, Tolerant
+from edgetrain_operator.core.stored_signs import LastEnd, Sighting
+from edgetrain_protocol.base import Count, LongText, Moment, Name, Quantity, ShortText, Tolerant
 from edgetrain_protocol.history import ALL, History, OfHistory
-from edgetrain_protocol.plan import GroupName, Member
+from edgetrain_protocol.plan import HIGHEST_GENERATION, HIGHEST_REVISION, GroupName, Member
 from edgetrain_protocol.report import Checkpoint, Quorum, Voter
 
 DOCUMENT_KEY = "plan.json"
@@ -25,39 +27,6 @@ MAX_BYTES = 700_000
 
 class TooLarge(ValueError):
     """The document would not fit its ConfigMap; the text says what to do."""
-
-
-WORDS_MAX = 600
-"""Characters of a container's last words."""
-
-
-class LastEnd(Tolerant):
-    """How a container ended last, where it did not end well; outlives the pod, whose log does not."""
-
-    reason: ShortText
-    """CamelCase, as in conditions."""
-    words: Annotated[str, StringConstraints(max_length=WORDS_MAX)] = ""
-    """The last that it said, or what the kubelet said of it."""
-    at: float = 0.0
-    """When that was first seen."""
-    pod_uid: ShortText = ""
-    ordinal: int = -1
-    """Which start of the container it was, from 0; -1 where its supervisor alone has told of it."""
-    incarnation: ShortText = ""
-    """Which start of the program had reported last by then."""
-    settled: bool = False
-    """Whether one that started later has got ready."""
-
-
-class Sighting(Tolerant):
-    """What was seen of a worker's pod, for an operator that begins to look later."""
-
-    pod_uid: ShortText
-    running_since: float = 0.0
-    """When it was first seen running without having been heard; 0 where it never was."""
-    heard: bool = False
-    """Whether its supervisor ever was."""
-    ended_well: bool = False
 
 
 _COUNTS = (
@@ -72,33 +41,33 @@ class WorkerRecord(Tolerant):
     node: Name
     group: GroupName = ALL
     """That it is of."""
-    attempt: int
+    attempt: Count
     """Of its newest pod, which may be still to be made."""
     pod_uid: ShortText = ""
     """Of that pod, once it was seen."""
-    ends: int = 0
+    ends: Count = 0
     """Pods of it that ended by themselves, one after another; a pod that gets ready sets it back."""
-    retry_at: float = 0.0
+    retry_at: Moment = 0.0
     """No new pod before."""
-    crashes: int = 0
+    crashes: Count = 0
     """Failures of its program in earlier pods."""
-    pod_crashes: int = 0
+    pod_crashes: Count = 0
     """Failures of its program in the present pod, as counted so far."""
-    pod_restart: int = 0
+    pod_restart: Count = 0
     """The newest restart of the present pod's trainer that is counted there."""
-    failed_incarnations: int = 0
+    failed_incarnations: Count = 0
     """Failures that it reported itself."""
     failed_incarnation: ShortText = ""
     """The last of those."""
     failed_in: ShortText = ""
     """History and number of the formation in which it failed last."""
-    common: int = 0
+    common: Count = 0
     """Its failures that other members of the same formation had as well: no fault of the node."""
-    stands_for: int = 0
+    stands_for: Count = 0
     """Those of them for which it counts once against the job's limit."""
-    ignored: int = 0
+    ignored: Count = 0
     """Its failures that count against no limit, by runPolicy.failureRules or for want of one."""
-    taken_away: int = 0
+    taken_away: Count = 0
     """Its pods that were ended from outside, where a rule counts that."""
     taken_pod: ShortText = ""
     """Uid of the last pod that was ended from outside: each is judged once."""
@@ -106,11 +75,11 @@ class WorkerRecord(Tolerant):
     """Why the job has failed by what ended here, where a rule says so."""
     left_out: LongText = ""
     """The program's last words, where the node is left out because it failed too often."""
-    left_at: float = 0.0
+    left_at: Moment = 0.0
     """When it was put out of the plan."""
-    left_before: float = 0.0
+    left_before: Moment = 0.0
     """And when the time before."""
-    silent_since: float = 0.0
+    silent_since: Moment = 0.0
     """When it was last heard before it fell silent; 0 while it is heard."""
     hindrance: Hindrance | None = None
     """What keeps its newest pod from starting and is not mended by waiting."""
@@ -160,18 +129,18 @@ class AggregatorTenure(Tolerant):
 
     worker: Name
     node: Name
-    since: float
+    since: Moment
     reason: LongText
     measured: bool = False
     """Whether all members' links had been measured at its election."""
     provisional: bool = False
     """Elected on the first few measurements: no tenure holds those off who prove better."""
-    bits_per_second: float = 0.0
+    bits_per_second: Quantity = 0.0
     runner_up: ShortText = ""
-    runner_up_bits_per_second: float = 0.0
+    runner_up_bits_per_second: Quantity = 0.0
     challenger: ShortText = ""
     """Who is ahead by more than the hysteresis."""
-    challenger_since: float = 0.0
+    challenger_since: Moment = 0.0
     predecessor: ShortText = ""
     """Worker that was lost from this office after it had served its tenure: where it comes back with the
     better link, it takes the office up again at once."""
@@ -180,13 +149,13 @@ class AggregatorTenure(Tolerant):
 class KnownFormation(Tolerant):
     """The newest formation that any worker reported in this generation."""
 
-    number: int
+    number: Count
     aggregator: Name
     members: dict[Name, ShortText] = Field(max_length=1000)
     """Worker -> uid of the pod with which it was in."""
     incarnations: dict[Name, ShortText] = Field(default_factory=dict, max_length=1000)
     """Worker -> which start of its program was in; of those who have said."""
-    base: int = 0
+    base: Count = 0
     """The newest formation known to have committed, by those who said what is counted."""
     counted: tuple[Quorum, ...] = Field((), max_length=16)
     """What the group's next vote must have enough of, as its members last said."""
@@ -210,10 +179,10 @@ class Branch(OfHistory):
 class Stall(Tolerant):
     """Nobody trains although workers are heard: what has been done about it so far."""
 
-    since: float
-    steps: int = 0
+    since: Moment
+    steps: Count = 0
     """Taken, each more drastic than the one before."""
-    at: float = 0.0
+    at: Moment = 0.0
     """When the last one was taken."""
 
 
@@ -222,7 +191,7 @@ class GroupRecord(Tolerant):
 
     office: AggregatorTenure | None = None
     formation: KnownFormation | None = None
-    lost: dict[Name, float] = Field(default_factory=dict, max_length=1000)
+    lost: dict[Name, Moment] = Field(default_factory=dict, max_length=1000)
     """Members whom their group reports lost -> when that was first seen."""
     durable: Checkpoint | None = None
     durable_on: tuple[Name, ...] = Field((), max_length=1000)
@@ -252,9 +221,9 @@ class StoredPlan(Tolerant):
     plan: JobPlan | None = None
     workers: dict[Name, WorkerRecord] = Field(default_factory=dict, max_length=2000)
     groups: dict[GroupName, GroupRecord] = Field(default_factory=dict, max_length=1000)
-    first_attempt: int = 1
+    first_attempt: Count = 1
     """Of a node without a record: higher once records were lost, in which it may have had one."""
-    first_ready: float = 0.0
+    first_ready: Moment = 0.0
     """When the first worker was ready, before there was a plan."""
     program: ShortText = ""
     """Hash of the files of the program that it trains."""
@@ -276,6 +245,12 @@ class StoredPlan(Tolerant):
         rest = {name: value for name, value in document.items() if name not in _OF_ONE_GROUP}
         return {**rest, "groups": {ALL: group}}
 
+    @model_validator(mode="after")
+    def _by_worker(self) -> Self:
+        if wrong := [worker for worker, of in self.workers.items() if worker != worker_name(of.node)]:
+            raise ValueError(f"workers: {wrong[0]} is not the worker of its node")
+        return self
+
     @property
     def members(self) -> tuple[Member, ...]:
         """Of all its groups."""
@@ -288,8 +263,10 @@ class StoredPlan(Tolerant):
         """The JSON for the ConfigMap.
 
         Raises:
-            TooLarge: more than MAX_BYTES.
+            TooLarge: more than MAX_BYTES, or with a number beyond the last that is read.
         """
+        if self.plan and (what := _beyond(self.plan)):
+            raise TooLarge(f"{what} is beyond the last that there is: make the job anew")
         text = self.model_dump_json(by_alias=True, exclude_defaults=True)
         if len(text) > MAX_BYTES:
             raise TooLarge(
@@ -297,3 +274,11 @@ class StoredPlan(Tolerant):
                 f"(now {len(self.workers)} workers){self.runtime.how_to_shrink() if self.runtime else ''}"
             )
         return text
+
+
+def _beyond(plan: JobPlan) -> str:
+    """Which number of it could not be read again, as where somebody has written the last one into it."""
+    if plan.revision > HIGHEST_REVISION:
+        return f"revision {plan.revision} of the plan"
+    beyond = [of for of in plan.groups if of.generation > HIGHEST_GENERATION]
+    return f"generation {beyond[0].generation} of group {beyond[0].name}" if beyond else ""

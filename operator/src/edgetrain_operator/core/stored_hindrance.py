@@ -1,6 +1,6 @@
 """What keeps a worker's pod from starting and is not mended by waiting, as it is stored."""
 
-from edgetrain_protocol.base import ShortText, Tolerant
+from edgetrain_protocol.base import Moment, ShortText, Tolerant
 
 
 class Hindrance(Tolerant):
@@ -9,5 +9,5 @@ class Hindrance(Tolerant):
     pod_uid: ShortText
     reason: ShortText
     """The kubelet's, as it was first seen."""
-    since: float
+    since: Moment
     """When that was."""

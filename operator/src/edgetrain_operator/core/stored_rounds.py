@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from edgetrain_protocol.base import Count, Name, ShortText, Tolerant
+from edgetrain_protocol.base import Count, Moment, Name, ShortText, Tolerant
 
 
 class Disk(Tolerant):
@@ -14,7 +14,7 @@ class Disk(Tolerant):
 
 
 class RoundsRecord(Tolerant):
-    since: float = 0.0
+    since: Moment = 0.0
     """When a plan spoke of rounds for the first time."""
     begun: bool = False
     """A holder has reported a council: there is a log, which nobody may begin once more."""
@@ -30,5 +30,5 @@ class RoundsRecord(Tolerant):
     """In which."""
     finished: dict[Name, ShortText] = Field(default_factory=dict, max_length=1000)
     """Workers that have come to the job's end -> their pods."""
-    troubled: dict[Name, float] = Field(default_factory=dict, max_length=1000)
+    troubled: dict[Name, Moment] = Field(default_factory=dict, max_length=1000)
     """Worker whose group finds no holder that serves it -> when it first said so."""

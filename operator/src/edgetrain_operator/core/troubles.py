@@ -13,7 +13,8 @@ from edgetrain_operator.core.observe import OTHER_ARCHITECTURE
 from edgetrain_operator.core.placement import matches
 from edgetrain_operator.core.program_pin import differs
 from edgetrain_operator.core.rounds.troubles import rounds_troubles
-from edgetrain_operator.core.stored import LastEnd, WorkerRecord
+from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_operator.core.stored_signs import LastEnd
 from edgetrain_operator.core.unheard import silent
 from edgetrain_operator.core.words import clipped
 from edgetrain_protocol.names import EDGE_NODE_LABEL, PROFILER_CONTAINER

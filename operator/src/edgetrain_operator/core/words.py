@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from edgetrain_operator.core.ends import OUT_OF_MEMORY, OWN, POD
 from edgetrain_operator.core.model import ContainerEnd, Observed, PodView
 from edgetrain_operator.core.report_view import HEARD_SECONDS, READY
-from edgetrain_operator.core.stored import WORDS_MAX, LastEnd, Sighting, WorkerRecord
+from edgetrain_operator.core.stored import WorkerRecord
+from edgetrain_operator.core.stored_signs import WORDS_MAX, LastEnd, Sighting
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.names import PROFILER_CONTAINER, TRAINER_CONTAINER
 from edgetrain_protocol.report import TrainerState, TrainingPart

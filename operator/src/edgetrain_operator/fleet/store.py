@@ -14,6 +14,7 @@ from edgetrain_operator.core.report_view import agreed, borne_out
 from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.history import History
 from edgetrain_protocol.names import MODEL_DIR
+from edgetrain_protocol.plan import HIGHEST_REVISION
 from edgetrain_protocol.report import NodePart, Report, TrainingPart
 
 CLOCK_AHEAD_SECONDS = 600.0
@@ -21,8 +22,6 @@ MAX_WORKERS = 2_000
 """Of a job; twice what a job may have, for pods that replace one another."""
 REVISIONS_AHEAD = 1000
 """No worker gets so far ahead of all others. More would be one's word alone, and numbers have an end."""
-HIGHEST_REVISION = 10**12
-"""Beyond it no counter of ours gets: a worker that says more would make every later plan unreadable."""
 
 
 class InvalidReport(ValueError):

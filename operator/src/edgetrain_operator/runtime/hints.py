@@ -5,7 +5,7 @@ import logging
 
 from edgetrain_operator.core.kueue.workload import PRIORITY_LABEL, QUEUE_LABEL
 from edgetrain_operator.core.model import NodeView
-from edgetrain_operator.core.observe import Raw, controller_of
+from edgetrain_operator.core.observe import Raw, controller_of, text_at
 from edgetrain_operator.core.placement import matches
 from edgetrain_operator.fleet_state import FleetState
 from edgetrain_operator.kube.client import Kube
@@ -90,7 +90,8 @@ class Hints:
         # Its workers may report, and its nodes be asked for, before the first reconcile has come to it.
         if "deletionTimestamp" not in raw["metadata"]:
             self._fleet.expect(raw["metadata"]["uid"])
-            self._reconciler.queues.expect(key, raw.get("spec", {}).get("scheduling", {}).get("queue"))
+            queue = text_at(raw, "spec", "scheduling", "queue")
+            self._reconciler.queues.expect(key, queue or None)
         self._queue.add(key)
 
     def _changed(self, change: Change | None) -> None:

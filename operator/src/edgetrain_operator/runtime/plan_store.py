@@ -39,19 +39,22 @@ async def read_plan(kube: Kube, job: Job) -> HeldPlan:
     owner = controller_of(raw) if raw else None
     if raw is None or (owner and owner["uid"] != job.uid):
         return HeldPlan()
-    stored, damage = _document(raw)
+    stored, damage = _document(raw, job.uid)
     if owner is None:
         damage = damage or f"ConfigMap {name} had lost its owner, this job"
     return HeldPlan(stored, raw["metadata"]["resourceVersion"], damage)
 
 
-def _document(raw: Object) -> tuple[StoredPlan, str]:
+def _document(raw: Object, job_uid: str) -> tuple[StoredPlan, str]:
     """One that cannot be read counts as lost: pods, status and reports say enough to go on."""
     name, text = raw["metadata"]["name"], (raw.get("data") or {}).get(DOCUMENT_KEY)
     if text is None:
         return StoredPlan(), f"ConfigMap {name} had lost its key {DOCUMENT_KEY}: the plan was made anew"
     try:
-        return StoredPlan.from_wire(text), ""
+        stored = StoredPlan.from_wire(text)
     except ValidationError as error:
         log.error("the stored plan cannot be read and is made anew: %s", error)
         return StoredPlan(), f"{DOCUMENT_KEY} in ConfigMap {name} could not be read: the plan was made anew"
+    if stored.plan and stored.plan.job_uid != job_uid:
+        return StoredPlan(), f"{DOCUMENT_KEY} in ConfigMap {name} was another job's: the plan was made anew"
+    return stored, ""

@@ -18,7 +18,7 @@ from edgetrain_operator.core.decide import decide, status_unwritten
 from edgetrain_operator.core.failure_limits import left_out
 from edgetrain_operator.core.lifecycle import is_over
 from edgetrain_operator.core.model import CA, IDENTITY, PLAN, Defaults, Job, Manifest, Observed, PodView
-from edgetrain_operator.core.observe import job_view, own, pod_view
+from edgetrain_operator.core.observe import job_view, own, pod_view, text_at
 from edgetrain_operator.core.presets import with_preset
 from edgetrain_operator.core.runtimes.in_force import with_runtime
 from edgetrain_operator.core.runtimes.version import RuntimeVersion
@@ -123,7 +123,7 @@ class Reconciler:
 
     async def _ours(self, raw: Manifest) -> Job | None:
         """Where it is to be looked after."""
-        if raw.get("spec", {}).get("managedBy", MANAGED_BY) != MANAGED_BY:
+        if text_at(raw, "spec", "managedBy") not in ("", MANAGED_BY):
             return None
         if "deletionTimestamp" in raw["metadata"]:
             self._fleet.forget(raw["metadata"]["uid"])

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from edgetrain_operator.core import condition_updates
 from edgetrain_operator.core.model import Job
 from edgetrain_operator.core.observe import Raw, time_text
+from edgetrain_operator.core.status_before import status_before
 from edgetrain_operator.kube.client import Kube
 from edgetrain_operator.kube.resources import JOBS
 from edgetrain_protocol.status import ConditionType, JobStatus
@@ -21,9 +22,9 @@ async def write_invalid(kube: Kube, raw: Raw, error: ValidationError, now: float
     """Say on the job why it cannot be read: it was stored under an older schema."""
     meta = raw["metadata"]
     first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    text = f"spec.{where}: {first['msg']}: correct it, or make the job anew"
-    before = JobStatus.model_validate(raw.get("status") or {})
+    where = ".".join(str(part) for part in ("spec", *first["loc"]))
+    text = f"{where}: {first['msg']}: correct it, or make the job anew"
+    before = status_before(raw.get("status"))
     said = [(ConditionType.SCHEDULED, False, "InvalidSpec", text)]
     status = before.model_copy(
         update={

@@ -27,5 +27,5 @@ def lost_with(scene: DecisionContext) -> list[str]:
 
 
 def node_of_holder(scene: DecisionContext, name: str) -> str:
-    """Its node's name, for people."""
-    return scene.node_of(worker_of(name))
+    """Its node's name, for people; its own where no record is left."""
+    return scene.node_of(worker_of(name)) or name

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from edgetrain_operator.core.context import DecisionContext
 from edgetrain_operator.core.lifecycle import is_over
+from edgetrain_operator.core.progress import seconds_for
 from edgetrain_operator.core.report_view import agreed
 from edgetrain_operator.core.rounds.hearing import holders_said
 from edgetrain_operator.core.rounds.loss import node_of_holder
@@ -82,6 +83,6 @@ def _parts(scene: DecisionContext) -> Mapping[str, RoundsPart]:
 
 def _eta(newest: RoundsPart | None, speed: float) -> int | None:
     """Until all is merged, at the present speed of all groups."""
-    if newest is None or not newest.total or speed <= 0:
+    if newest is None or not newest.total:
         return None
-    return round(max(newest.total - newest.merged, 0) / speed)
+    return seconds_for(max(newest.total - newest.merged, 0), speed)
