@@ -1,7 +1,9 @@
-"""What of an API server the operator uses, in memory: names, uids, versions, deletions; no validation."""
+"""What of an API server the operator uses, in memory: names, uids, versions, deletions, and of
+validation the values of labels."""
 
 import copy
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +11,8 @@ from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.kube.client import Kube, Object
 from edgetrain_operator.kube.errors import from_status
 
+LABEL = "(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?"
+"""Of a label's value, a regular expression."""
 Place = tuple[str, str, str]
 """Plural, namespace, name."""
 
@@ -71,6 +75,8 @@ class KubeInMemory(Kube):
         place = (plural, namespace, body["metadata"]["name"])
         if place in self.objects:
             raise _error(409, "AlreadyExists", f"{place} is there")
+        if wrong := [label for label in _labels(body) if not re.fullmatch(LABEL, label)]:
+            raise _error(422, "Invalid", f"a label's value is {wrong[0]!r}")
         self.writes += 1
         meta = {"uid": f"{plural}-{self.writes}", "creationTimestamp": time_text(self._clock())}
         self.objects[place] = self._versioned(body, **meta)
@@ -120,6 +126,10 @@ def _parts(path: str) -> tuple[str, str, str, str]:
     namespace = rest[1] if rest[0] == "namespaces" else ""
     plural, name, subresource, *_ = (*(rest[2:] if namespace else rest), "", "")
     return plural, namespace, name, subresource
+
+
+def _labels(body: Object) -> list[str]:
+    return list((body["metadata"].get("labels") or {}).values())
 
 
 def _selected(raw: Object, selector: str) -> bool:

@@ -7,8 +7,10 @@ from typing import Any
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import pod_view
 from edgetrain_protocol.plan import Phase, Plan
+from edgetrain_protocol.report import ProbeOrder
 from tests.support.api_in_memory import KubeInMemory
 from tests.support.fuzz_scenes import Raw, pod_status
+from tests.support.mutations import WORDS
 
 STRANGE_SECONDS = 10_000.0
 """A report whose time is so far off keeps it."""
@@ -62,6 +64,19 @@ def something_happens(kube: KubeInMemory, chance: random.Random) -> None:
             kube.remove("pods", chance.choice(pods))
         case 4 if pods:
             chance.choice(pods)["status"] = pod_status("Failed", ready=False)
+        case 5 if pods:
+            chance.choice(pods)["status"] = _crashed(chance)
+
+
+def _crashed(chance: random.Random) -> Raw:
+    """Its program has ended, with words of its own, and is started again or not."""
+    words = {"reason": chance.choice(("Error", "OOMKilled", "Completed")), "message": chance.choice(WORDS)}
+    ended = {"terminated": {"exitCode": chance.choice((0, 1, 137, 143, 255)), **words}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    status = pod_status("Running", ready=False)
+    (trainer,) = status["containerStatuses"]
+    trainer |= {"state": waiting, "lastState": ended, "restartCount": chance.choice((1, 2, 40))}
+    return status
 
 
 def first_report(pod: Raw, now: float) -> Raw:
@@ -81,6 +96,15 @@ def repeated(document: Any, now: float) -> Any:
     later: Raw = {"sequence": sequence + 1} if type(sequence) is int else {}
     usual = isinstance(at, int | float) and abs(at - now) < STRANGE_SECONDS
     return document | later | ({"at": now} if usual else {})
+
+
+def measuring(document: Raw, order: ProbeOrder | None, now: float, chance: random.Random) -> Raw:
+    """What a profiler says that was asked for a probe."""
+    if order is None:
+        return {**document, "measured": {"cpuRatio": 0.5}}
+    link = {"peer": order.peer, "bitsPerSecond": chance.uniform(1.0, 1e9), "bytes": 1 << 20, "at": now}
+    failed = {"probeFailed": order.peer}
+    return {**document, "measured": failed if chance.random() < 0.2 else {"links": [link]}}
 
 
 def following(document: Raw, plan: Plan) -> Raw:

@@ -39,7 +39,7 @@ from edgetrain_operator.runtime.relay import Relay
 from edgetrain_protocol.job import JobSpec
 from edgetrain_protocol.names import ATTEMPT_LABEL, MANAGED_BY, NODE_ANNOTATION, RUNTIME_PLURAL
 from edgetrain_protocol.plan import Phase, Plan
-from edgetrain_protocol.report import Report
+from edgetrain_protocol.report import ProbeOrder, Report
 from edgetrain_protocol.runtime import RuntimeSpec
 from edgetrain_protocol.status import JobStatus
 from tests.support.api_in_memory import KubeInMemory
@@ -49,6 +49,7 @@ from tests.support.fuzz_world import (
     following,
     is_ready,
     kubelets_act,
+    measuring,
     node_of,
     repeated,
     running,
@@ -92,17 +93,17 @@ class Outcome:
 
 
 class HeardFleet(Fleet):
-    """The operator's own, without certificates; probes are not made, but were."""
+    """The operator's own, without certificates; some probes are made, and some were before."""
 
     def __init__(self, scene_: Scene, clock: Callable[[], float]) -> None:
         super().__init__(Keyring((), ()), clock)
         self._known = scene_
 
     def rates(self, job_uid: str) -> Mapping[str, NodeRate]:
-        return self._known.rates
+        return {**self._known.rates, **super().rates(job_uid)}
 
     def reachable(self, job_uid: str) -> Mapping[str, bool]:
-        return self._known.reachable
+        return {**self._known.reachable, **super().reachable(job_uid)}
 
     def identity(self, job_uid: str, worker: str, pod_uid: str) -> dict[str, str]:
         return {"token": pod_uid}
@@ -126,6 +127,7 @@ class Case:
         self.bodies: dict[str, Any] = dict(self.scene.reports)
         """By worker: a document, or bytes that are none."""
         self.liars: set[str] = set()
+        self.orders: dict[str, ProbeOrder | None] = {}
         self.job = copied(self.scene.job)
         self.plan = copied(self.scene.plan)
         self.pods = copied(self.scene.pods)
@@ -267,14 +269,15 @@ class Case:
         held = self.bodies.get(worker)
         if held is None or held["podUid"] != uid_of(pod):
             held = first_report(pod, self.now)
+        measured = measuring(held, self.orders.get(worker), self.now, self.chance)
         plan = self.fleet.board.plan(self.uid)
-        return following(held, plan.slice_for(worker)) if plan else dict(held)
+        return following(measured, plan.slice_for(worker)) if plan else measured
 
     def _take(self, said: Any, sender: Sender) -> None:
         """As the fleet API does."""
         body = said if isinstance(said, bytes) else json.dumps(said).encode()
         try:
-            self.fleet.take(self.uid, read_reports(body), sender)
+            self.orders[sender.worker] = self.fleet.take(self.uid, read_reports(body), sender).probe
         except (Problem, InvalidReport) as refusal:
             assert str(refusal) or getattr(refusal, "text", ""), "a report is refused without a word"
             self.outcome.refused.add("report")

@@ -92,8 +92,8 @@ class Mutations:
 
     def _changed(self, document: Any, schema: Mapping[str, Any]) -> Any:
         found = places(document)
-        if not found or self._chance.random() < 0.2:
-            return self._filled(document, schema)
+        if not found or self._chance.random() < 0.3:
+            return self._filled(document, schema, schema.get("$defs") or {})
         holder, key = self._chance.choice(found)
         # Rather what is of the right type: all else is refused by the first check.
         ways = {
@@ -149,18 +149,27 @@ class Mutations:
     def _limit(self, holder: Any, key: Any) -> None:
         holder[key] = self._chance.choice(LIMITS)
 
-    def _filled(self, document: Any, schema: Mapping[str, Any]) -> Any:
-        """One of its fields as its schema has it, be it one that was left out."""
+    def _filled(self, document: Any, schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Any:
+        """One of its fields as its schema has it, be it one that was left out; or of what is in it."""
+        schema = _resolved(schema, defs)
+        inside = [i for i in (document if isinstance(document, list) else ()) if isinstance(i, dict)]
+        if inside and "items" in schema:
+            one = self._chance.choice(inside)
+            return [self._filled(i, schema["items"], defs) if i is one else i for i in document]
         fields = schema.get("properties") or {}
         if not isinstance(document, dict) or not fields:
-            return self._chance.choice(NASTY)
+            return self.generated(schema, defs)
+        deep = [name for name in fields if isinstance(document.get(name), dict | list)]
+        if deep and self._chance.random() < 0.6:
+            name = self._chance.choice(deep)
+            return {**document, name: self._filled(document[name], fields[name], defs)}
         name = self._chance.choice(sorted(fields))
-        return {**document, name: self.generated(fields[name], schema.get("$defs") or {})}
+        return {**document, name: self.generated(fields[name], defs)}
 
     def generated(self, schema: Mapping[str, Any], defs: Mapping[str, Any], depth: int = 6) -> Any:
         """A value that such a schema allows, near its bounds as often as not."""
         if "$ref" in schema:
-            return self.generated(defs[schema["$ref"].rsplit("/", 1)[1]], defs, depth)
+            return self.generated(_resolved(schema, defs), defs, depth)
         for listed in ("anyOf", "oneOf", "allOf"):
             if listed in schema:
                 return self.generated(self._chance.choice(schema[listed]), defs, depth)
@@ -195,6 +204,14 @@ class Mutations:
     def _string(self, schema: Mapping[str, Any], *_: Any) -> Any:
         words = (*WORDS, *TIMES, "a", "digits", "10Gi", "file:///x", "")
         return self._chance.choice(words)[: schema.get("maxLength", 10**6)]
+
+
+def _resolved(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What it stands for; of several, the first that is no null."""
+    for listed in ("anyOf", "oneOf", "allOf"):
+        if listed in schema:
+            return _resolved(next(of for of in schema[listed] if of.get("type") != "null"), defs)
+    return defs[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
 
 
 _Make = Callable[[Mutations, Mapping[str, Any], Mapping[str, Any], int], Any]

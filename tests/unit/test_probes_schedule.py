@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgetrain_operator.fleet.probe_book import ProbeBook
 from edgetrain_operator.fleet.probe_needs import Need, ProbedNode
 from edgetrain_operator.fleet.probes import choose, view_of
+from edgetrain_operator.fleet_state import StampedReport
 from edgetrain_protocol.report import LinkMeasure, NodePart
+from tests.support.fleet import report
 from tests.support.probed_fleet import MBIT, fleet_of
 
 LINE_UPS = [(100, 50, 20, 20, 10), (20, 20, 100, 50, 10), (50, 100, 50, 50), (10, 20, 50)]
@@ -309,3 +312,15 @@ def test_of_two_the_others_word_is_enough_and_of_one_alone_nothing_is_known() ->
     alone = fleet_of(50)
     alone.run(60)
     assert not alone.book.reachable()
+
+
+def test_a_peer_whose_pod_has_just_ended_is_not_probed() -> None:
+    """What is known of all nodes is looked up once a second."""
+    book, now, nothing = ProbeBook(), 1000.0, NodePart()
+    reports = {w: StampedReport(report(w), measured=nothing, measured_received=now) for w in ("w-a", "w-b")}
+    for worker in reports:
+        book.record(worker, nothing, now)
+    assert book.order_for("nobody", reports, now) is None
+    left = {"w-a": reports["w-a"]}
+    assert book.order_for("w-a", left, now) is None
+    assert book.order_for("w-a", reports, now) is not None

@@ -102,7 +102,8 @@ class ProbeBook:
         if worker not in view.nodes:
             return None
         probe = choose(worker, view, self._busy(), now)
-        if probe is None:
+        # The view may be older than the end of a peer's pod.
+        if probe is None or not reports.keys() >= set(probe.peers):
             return None
         self._leases[worker] = (probe, now + probe.deadline_seconds + LEASE_SLACK)
         partner, *helpers = [target_of(peer, reports[peer], self._rate(peer)) for peer in probe.peers]
