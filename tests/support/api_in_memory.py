@@ -13,6 +13,8 @@ from edgetrain_operator.kube.errors import from_status
 
 LABEL = "(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?"
 """Of a label's value, a regular expression."""
+APPLIED = ("configmaps", "edgetrainingjobs")
+"""All of whose fields are the operator's: what it no longer says is gone."""
 Place = tuple[str, str, str]
 """Plural, namespace, name."""
 
@@ -43,7 +45,7 @@ class KubeInMemory(Kube):
     async def _send(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Object | None, content_type: str
     ) -> Object:
-        plural, namespace, name, subresource = _parts(path)
+        plural, namespace, name = _parts(path)
         place = (plural, namespace, name)
         match method:
             case "GET" if name:
@@ -61,7 +63,7 @@ class KubeInMemory(Kube):
             case "DELETE":
                 return self._delete(place, sent["preconditions"]["uid"])
             case _:
-                return self._merge(place, sent, subresource)
+                return self._merge(place, sent)
 
     def _there(self, place: Place) -> Object:
         if place not in self.objects:
@@ -103,29 +105,35 @@ class KubeInMemory(Kube):
             del self.objects[place]
         return {}
 
-    def _merge(self, place: Place, body: Object, subresource: str) -> Object:
+    def _merge(self, place: Place, body: Object) -> Object:
         if place not in self.objects and place[0] == "configmaps":
             return self._create(place[0], place[1], body)
         held = self._there(place)
         if body["metadata"].get("uid", held["metadata"]["uid"]) != held["metadata"]["uid"]:
             raise _error(409, "Conflict", f"{place} is another")
-        part = subresource or "data"
-        if held.get(part) != body[part]:
+        part = next(part for part in ("status", "spec", "data") if part in body)
+        after = body[part] if place[0] in APPLIED else _merged(held.get(part) or {}, body[part])
+        if held.get(part) != after:
             self.writes += 1
-            self.objects[place] = self._versioned({**held, part: body[part]})
+            self.objects[place] = self._versioned({**held, part: after})
         return copy.deepcopy(self.objects[place])
 
     def _versioned(self, body: Object, **meta: Any) -> Object:
         return {**body, "metadata": {**body["metadata"], **meta, "resourceVersion": str(self.writes)}}
 
 
-def _parts(path: str) -> tuple[str, str, str, str]:
-    """Plural, namespace, name, subresource; empty where there is none."""
+def _parts(path: str) -> Place:
+    """Empty where there is none."""
     way = path.strip("/").split("/")
     rest = way[2:] if way[0] == "api" else way[3:]
     namespace = rest[1] if rest[0] == "namespaces" else ""
-    plural, name, subresource, *_ = (*(rest[2:] if namespace else rest), "", "")
-    return plural, namespace, name, subresource
+    plural, name, *_ = (*(rest[2:] if namespace else rest), "")
+    return plural, namespace, name
+
+
+def _merged(before: Object, changes: Object) -> Object:
+    """As by a merge patch."""
+    return {key: value for key, value in {**before, **changes}.items() if value is not None}
 
 
 def _labels(body: Object) -> list[str]:

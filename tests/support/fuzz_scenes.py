@@ -33,7 +33,14 @@ RICH: Raw = {
         "spec": {
             "hostNetwork": True,
             "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
-            "containers": [{"name": "trainer", "resources": {"limits": {"memory": "1Gi", "cpu": "500m"}}}],
+            "containers": [
+                {
+                    "name": "trainer",
+                    "resources": {"limits": {"memory": "1Gi", "cpu": "500m"}},
+                    "volumeMounts": [{"name": "d", "mountPath": "/dev/shm"}],
+                }
+            ],
+            "initContainers": [{"name": "fetch", "command": ["true"], "restartPolicy": "Always"}],
             "volumes": [{"name": "d", "hostPath": {"path": "/data"}}],
             "securityContext": {"runAsUser": 1000},
         },
@@ -238,6 +245,12 @@ def _with_runtime() -> World:
     return going(world, "a", "b")
 
 
+def _rich_by_kueue() -> World:
+    parts = {key: RICH[key] for key in ("template", "overrides", "runPolicy")}
+    parts["overrides"] = [{**parts["overrides"][0], "resources": {"requests": {"memory": "2Gi"}}}]
+    return queued("a", "b", nodes={"min": 1, "max": 2}, **parts)
+
+
 def _merging(**how: Any) -> World:
     world = rounds_world.begun("abc", **how)
     rounds_world.hold(world, rounds_world.holders(world))
@@ -261,6 +274,7 @@ SCENES: Mapping[str, Callable[[], World]] = {
     "ended": _ended,
     "in a queue": _in_queue,
     "by Kueue": _by_kueue,
+    "rich, by Kueue": _rich_by_kueue,
     "singles": _merging,
     "sites": lambda: _merging(grouping="site", sites="xxy", nodes={"min": 2, "max": 3}),
     "own data": lambda: _merging(data={"policy": "local"}),

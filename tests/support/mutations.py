@@ -76,6 +76,12 @@ def _other_value(chance: random.Random, example: bytes) -> bytes:
     return example[:begin] + json.dumps(document).encode() + example[end:]
 
 
+def as_stored(document: Document) -> Document:
+    """As an API server has it, which takes no halves of characters."""
+    found: Document = json.loads(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
+    return found
+
+
 class Mutations:
     """Of documents, by one source of chance; `others` are documents to borrow from."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetrain.fleet_client import FleetClient, Unauthorized, Unavailable
+from edgetrain.fleet_client import FleetClient, Refused, Unauthorized, Unavailable
 from edgetrain_operator.fleet.store import REVISIONS_AHEAD
 from edgetrain_protocol.report import TrainerState, TrainingPart
 from tests.support.fleet import JOB, report, serving, settings_for
@@ -41,3 +41,14 @@ def test_no_pod_speaks_for_another(tmp_path: Path, worker: str, pod_uid: str) ->
         other = replace(settings_for(service, tmp_path), worker=worker, pod_uid=pod_uid)
         with FleetClient(other) as client, pytest.raises(Unauthorized, match=f"of {worker}'s pod {pod_uid}"):
             client.send([report(worker)])
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf"])
+def test_a_wait_that_is_no_number_is_refused(wait: str, tmp_path: Path) -> None:
+    """It would never be over, and never begin."""
+    with (
+        serving() as service,
+        FleetClient(settings_for(service, tmp_path)) as client,
+        pytest.raises(Refused),
+    ):
+        client._ask("GET", f"{client._plan_path}?wait={wait}", None, 5.0)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from edgetrain_protocol import shapes
 from edgetrain_protocol.base import Document, LongText, ShortText
@@ -21,13 +21,25 @@ LabelValue = Annotated[
 FreeForm = dict[str, Any]
 """A part of the Kubernetes API passed through as it is; its schema is given beside it."""
 
-VolumeSource = Annotated[FreeForm, WithJsonSchema(shapes.VOLUME_SOURCE)]
-Volume = Annotated[FreeForm, WithJsonSchema(shapes.VOLUME)]
-VolumeMount = Annotated[FreeForm, WithJsonSchema(shapes.VOLUME_MOUNT)]
-ValueFrom = Annotated[FreeForm, WithJsonSchema(shapes.VALUE_FROM)]
-Resources = Annotated[FreeForm, WithJsonSchema(shapes.RESOURCES)]
-Toleration = Annotated[FreeForm, WithJsonSchema(shapes.TOLERATION)]
-SecretReference = Annotated[FreeForm, WithJsonSchema(shapes.SECRET_REFERENCE)]
+
+def _of_shape(shape: shapes.Shape) -> AfterValidator:
+    def check(value: FreeForm) -> FreeForm:
+        if wrong := next(shapes.misfits(value, shape), ""):
+            raise ValueError(wrong)
+        return value
+
+    return AfterValidator(check)
+
+
+VolumeSource = Annotated[FreeForm, _of_shape(shapes.VOLUME_SOURCE), WithJsonSchema(shapes.VOLUME_SOURCE)]
+Volume = Annotated[FreeForm, _of_shape(shapes.VOLUME), WithJsonSchema(shapes.VOLUME)]
+VolumeMount = Annotated[FreeForm, _of_shape(shapes.VOLUME_MOUNT), WithJsonSchema(shapes.VOLUME_MOUNT)]
+ValueFrom = Annotated[FreeForm, _of_shape(shapes.VALUE_FROM), WithJsonSchema(shapes.VALUE_FROM)]
+Resources = Annotated[FreeForm, _of_shape(shapes.RESOURCES), WithJsonSchema(shapes.RESOURCES)]
+Toleration = Annotated[FreeForm, _of_shape(shapes.TOLERATION), WithJsonSchema(shapes.TOLERATION)]
+SecretReference = Annotated[
+    FreeForm, _of_shape(shapes.SECRET_REFERENCE), WithJsonSchema(shapes.SECRET_REFERENCE)
+]
 
 Quantity = Annotated[
     str,

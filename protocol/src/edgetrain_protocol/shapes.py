@@ -1,11 +1,14 @@
 """Schemas of the Kubernetes API's own shapes that a job passes on to its pods.
 
-In Python they stay plain dictionaries, handed on as they are. To the API server they are spelt out,
+In Python they stay plain dictionaries, handed on as they are, once they have been found to be of their shape:
+what is stored may be of another schema. To the API server they are spelt out,
 for two reasons: a typing error is refused with the job rather than later with its pods, and `==` in a
 CEL rule takes free-form objects for equal whose keys differ, so that `{emptyDir: {}}` could become
 `{hostPath: {...}}` in a job that cannot be changed.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from edgetrain_protocol.rules import checked, rule
@@ -14,7 +17,7 @@ Shape = dict[str, Any]
 
 QUANTITY: Shape = {
     "x-kubernetes-int-or-string": True,
-    "pattern": r"^[-+]?[0-9.]+([EPTGMk]i?|[numkK]|[eE][-+]?[0-9]+)?$",
+    "pattern": r"^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,3})?$",
     "maxLength": 32,
 }
 FLAG: Shape = {"type": "boolean"}
@@ -112,3 +115,23 @@ VOLUME_MOUNT = shape(
 )
 
 SECRET_REFERENCE = shape("LocalObjectReference", {"name": text()}, required=("name",))
+
+_TYPES: dict[str, Any] = {"object": dict, "string": str, "boolean": bool, "integer": int}
+
+
+def misfits(value: Any, of: Shape, where: str = "") -> Iterator[str]:
+    """What of it is not of this shape, by its place in it."""
+    if "x-kubernetes-int-or-string" in of:
+        number = type(value) in (int, str) and re.fullmatch(of["pattern"], str(value))
+        yield from () if number else (f"{where}is no quantity",)
+        return
+    kind = _TYPES[of["type"]]
+    if kind is not type(value):
+        yield f"{where}has to be of type {of['type']}"
+    elif value not in of.get("enum", (value,)):
+        yield f"{where}has to be one of {', '.join(of['enum'])}"
+    elif of["type"] == "object":
+        yield from (f"{where}lacks {name}" for name in of.get("required", ()) if name not in value)
+        for name, inside in value.items():
+            schema = of.get("properties", {}).get(name) or of.get("additionalProperties")
+            yield from misfits(inside, schema, f"{where}{name}: ") if schema else ()

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 
 from edgetrain_operator.fleet import views
 from edgetrain_operator.fleet.fleet import Fleet, Over
@@ -18,6 +19,8 @@ from edgetrain_protocol.signed_plan import SIGNATURE_HEADER
 LONGEST_WAIT_SECONDS = 30.0
 LONGEST_HELD_SECONDS = 1.0
 UNKNOWN_SECONDS = 1.0
+Seconds = Annotated[float, Query(allow_inf_nan=False)]
+"""A wait that is no number would never be over, and never begin."""
 OVER = "this pod is over: its job ended or another pod took its place; the worker shall end"
 
 
@@ -51,7 +54,7 @@ def _worker_routes(app: FastAPI, fleet: Fleet) -> None:
 
     @app.get("/v1/jobs/{job_uid}/plan")
     async def plan(
-        job_uid: str, request: Request, lineage: int = 0, revision: int = 0, wait: float = 20.0
+        job_uid: str, request: Request, lineage: int = 0, revision: int = 0, wait: Seconds = 20.0
     ) -> Response:
         sender = _admit(fleet, job_uid, request)
         ends = time.monotonic() + min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
