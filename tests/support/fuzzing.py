@@ -29,6 +29,7 @@ from edgetrain_operator.fleet.reading import read_reports
 from edgetrain_operator.fleet.store import InvalidReport, Sender
 from edgetrain_operator.fleet.wire import Problem
 from edgetrain_operator.fleet_state import NodeRate
+from edgetrain_operator.kube.errors import NotFound
 from edgetrain_operator.kube.resources import CONFIG_MAPS, JOBS
 from edgetrain_operator.runtime.hints import Hints
 from edgetrain_operator.runtime.memory import Key
@@ -233,7 +234,7 @@ class Case:
                 self._reports_come()
                 await self._settles()
                 self._drawn()
-                if (JOBS.plural, *self.key) not in self.kube.objects:
+                if not self._there:
                     break
                 self._told_why()
                 kubelets_act(self.kube)
@@ -246,7 +247,12 @@ class Case:
     async def _settles(self) -> None:
         for _ in range(LOOKS):
             before = self.kube.writes + len(self.kube.events)
-            await self.reconciler.reconcile(self.key)
+            try:
+                await self.reconciler.reconcile(self.key)
+            except NotFound:
+                if self._there:
+                    raise
+                return  # The time to live is over: nothing is told to a job that is gone.
             self.outcome.faults += [Fault("promise", text) for text in self.known.broken()]
             if self.kube.writes + len(self.kube.events) == before:
                 self.outcome.faults += [Fault("promise", text) for text in self.known.broken_at_rest()]
@@ -308,6 +314,10 @@ class Case:
         for condition in _conditions(self.job_now):
             if condition["status"] == "False" and condition["type"] == "Scheduled":
                 self.outcome.refused.add(condition["reason"])
+
+    @property
+    def _there(self) -> bool:
+        return (JOBS.plural, *self.key) in self.kube.objects
 
     @property
     def job_now(self) -> Raw:
