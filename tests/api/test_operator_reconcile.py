@@ -161,6 +161,30 @@ def test_a_plan_is_not_written_over_one_that_was_not_read(api: ApiServer, namesp
     assert stored(api, namespace)["plan"]["revision"] == 1
 
 
+def test_a_status_is_not_written_over_one_that_was_not_read(api: ApiServer, namespace: str) -> None:
+    """An operator that was overtaken while it looked would take back that the job is over."""
+    make_node(api, "edge-a")
+    api.apply(job(namespace))
+    over = {"type": "Complete", "status": "True", "reason": "Finished", "message": ""}
+    said = {"conditions": [{**over, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+
+    async def overtaken(replica: Replica) -> None:
+        await replica.look()
+        plain = replica.kube.apply
+
+        async def late(resource: Resource, body: dict[str, Any], subresource: str = "") -> dict[str, Any]:
+            if subresource:
+                await asyncio.to_thread(patch_status, api, "etj", "digits", namespace, {"status": said})
+            return await plain(resource, body, subresource)
+
+        replica.kube.apply = late  # type: ignore[method-assign]
+        with pytest.raises(Conflict):
+            await replica.reconciler.reconcile((namespace, "digits"))
+
+    with_replicas(api, ScriptedFleet(), overtaken)
+    assert get(api, "etj", "digits", namespace)["status"] == said
+
+
 def test_a_job_made_anew_under_its_name_starts_anew(api: ApiServer, namespace: str) -> None:
     """While the old pod cannot end, because its node is dark, and its plan is still there."""
     make_node(api, "edge-a")

@@ -140,6 +140,8 @@ class Job:
     """The WorkloadPriorityClass that it names."""
     runtime: RuntimeUse | None = None
     """The runtime that it names."""
+    version: str = ""
+    """Its resourceVersion as it was read, for the write that has to come right after it."""
 
     @property
     def written(self) -> JobSpec:

@@ -56,6 +56,7 @@ def job_view(raw: Raw) -> Job:
         status=status_before(raw.get("status")),
         queue=labels.get(QUEUE_LABEL, ""),
         queue_priority=labels.get(PRIORITY_LABEL, ""),
+        version=meta.get("resourceVersion", ""),
     )
 
 

@@ -1,4 +1,10 @@
-"""The one write of status: server-side apply, so that what is no longer said is removed."""
+"""The one write of status: server-side apply, so that what is no longer said is removed.
+
+Only over the job that was read: who has been overtaken by another operator would take back what that one
+has said since, and nothing would wake it to say so again; a job would be over no more.
+"""
+
+from collections.abc import Mapping
 
 from pydantic import ValidationError
 
@@ -13,9 +19,10 @@ from edgetrain_protocol.status import ConditionType, JobStatus
 
 async def write_status(kube: Kube, job: Job, status: JobStatus) -> None:
     """Raises:
-    Conflict: the job was made anew under this name.
+    Conflict: somebody wrote to the job since, or made it anew under this name.
     """
-    await _apply(kube, job.namespace, job.name, job.uid, status)
+    metadata = {"name": job.name, "namespace": job.namespace, "uid": job.uid, "resourceVersion": job.version}
+    await _apply(kube, metadata, status)
 
 
 async def write_invalid(kube: Kube, raw: Raw, error: ValidationError, now: float) -> None:
@@ -35,15 +42,18 @@ async def write_invalid(kube: Kube, raw: Raw, error: ValidationError, now: float
         }
     )
     if status != before:
-        await _apply(kube, meta["namespace"], meta["name"], meta["uid"], status)
+        await _apply(kube, {key: meta[key] for key in _READ}, status)
 
 
-async def _apply(kube: Kube, namespace: str, name: str, uid: str, status: JobStatus) -> None:
+_READ = ("name", "namespace", "uid", "resourceVersion")
+"""The uid too: nothing of a deleted job gets into its namesake."""
+
+
+async def _apply(kube: Kube, metadata: Mapping[str, str], status: JobStatus) -> None:
     body = {
         "apiVersion": JOBS.api_version,
         "kind": JOBS.kind,
-        # The uid makes it a precondition: nothing of a deleted job gets into its namesake.
-        "metadata": {"name": name, "namespace": namespace, "uid": uid},
+        "metadata": dict(metadata),
         "status": status.to_wire(),
     }
     await kube.apply(JOBS, body, "status")
