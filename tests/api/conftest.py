@@ -2,14 +2,10 @@
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from edgetrain_protocol.names import GROUP, PLURAL, RUNTIME_PLURAL
-from tests.support.apiserver import ApiServer, running
-
-CRDS = Path(__file__).parents[2] / "crds"
+from tests.support.apiserver import ApiServer, establish, running
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +18,7 @@ def bare_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture(scope="session")
 def api(bare_api: ApiServer) -> ApiServer:
     """A server with our CRDs established."""
-    bare_api.kubectl("apply", "--server-side", "-f", str(CRDS))
-    names = [f"crd/{plural}.{GROUP}" for plural in (PLURAL, RUNTIME_PLURAL)]
-    bare_api.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
-    return bare_api
+    return establish(bare_api)
 
 
 @pytest.fixture

@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from edgetrain_local.ports import free_ports
+from edgetrain_protocol.names import GROUP, PLURAL, RUNTIME_PLURAL
 from tests.support.programs import api_server, program
 
 ADMIN_TOKEN = "the-only-administrator-of-a-throw-away-server"
 START_SECONDS = 60.0
+CRDS = Path(__file__).parents[2] / "crds"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,14 @@ class ApiServer:
     def apply(self, *manifests: object) -> None:
         """Create or change objects given as plain data."""
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+
+
+def establish(server: ApiServer) -> ApiServer:
+    """Have it know our CRDs."""
+    server.kubectl("apply", "--server-side", "-f", str(CRDS))
+    names = [f"crd/{plural}.{GROUP}" for plural in (PLURAL, RUNTIME_PLURAL)]
+    server.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    return server
 
 
 @contextmanager

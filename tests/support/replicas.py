@@ -27,12 +27,18 @@ class Crash(Exception):
     """The process dies here."""
 
 
+Send = Callable[[], Awaitable[Any]]
+Around = Callable[[str, str, Send], Awaitable[Any]]
+"""Told of a call, by method and path, and of what sends it: to do so, or something else."""
+
+
 class FailingKube(Kube):
     """A connection that ends after so many writes, as that of a process that is killed does."""
 
     writes_left = 10**9
     busy = ""
     """Plural of what the API server takes none of, for trouble of its own."""
+    around: Around | None = None
 
     async def _send(self, method: str, path: str, *rest: Any) -> Any:
         if self.busy and method == "POST" and path.endswith(f"/{self.busy}"):
@@ -41,20 +47,28 @@ class FailingKube(Kube):
             if self.writes_left <= 0:
                 raise Crash
             self.writes_left -= 1
-        return await super()._send(method, path, *rest)
+
+        async def send() -> Any:
+            return await super(FailingKube, self)._send(method, path, *rest)
+
+        return await (self.around(method, path, send) if self.around else send())
 
 
 class Replica:
     """One operator's reconciling part."""
 
-    def __init__(self, kube: FailingKube, fleet: ScriptedFleet, defaults: Defaults = DEFAULTS) -> None:
-        self.kube, self.nodes = kube, NodeTable()
+    def __init__(
+        self,
+        kube: FailingKube,
+        fleet: ScriptedFleet,
+        defaults: Defaults = DEFAULTS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.kube, self.fleet, self.nodes = kube, fleet, NodeTable()
         self.ahead = 0.0
         """Seconds of which its clock is ahead."""
         metrics = Metrics(CollectorRegistry())
-        self.reconciler = Reconciler(
-            kube, self.nodes, fleet, defaults, metrics, lambda: time.time() + self.ahead
-        )
+        self.reconciler = Reconciler(kube, self.nodes, fleet, defaults, metrics, lambda: clock() + self.ahead)
 
     async def look(self) -> None:
         """What the sweep does."""

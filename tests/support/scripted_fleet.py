@@ -26,6 +26,7 @@ class ScriptedFleet:
     reached: dict[str, bool] = field(default_factory=dict)
     """By worker."""
     bundle: str = "-----BEGIN CERTIFICATE-----"
+    clock: Callable[[], float] = time.time
 
     def reports(self, job_uid: str) -> Mapping[str, StampedReport]:
         return dict(self.said.get(job_uid, {}))
@@ -89,9 +90,9 @@ class ScriptedFleet:
             state_port=7074,
             probe_port=7073,
             sequence=1,
-            at=time.time(),
+            at=self.clock(),
         )
-        stamped = StampedReport(head, TrainingPart.model_validate(part), time.time())
+        stamped = StampedReport(head, TrainingPart.model_validate(part), self.clock())
         self.said.setdefault(job_uid, {})[head.worker] = stamped
         for callback in self.callbacks:
             callback(job_uid)
