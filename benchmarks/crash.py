@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.failover import failovers
 from benchmarks.harness import Goal, Row, end_when_told, publish, show
 from edgetrain_operator.kube.client import Credentials
 from tests.support.apiserver import ApiServer, establish, running
@@ -20,6 +21,7 @@ from tests.support.struck import CRASHES, FAULTS, Fault, Strike
 
 EVERY = int(os.environ.get("EVERY", "1"))
 """Of so many calls one is struck."""
+KILLS = int(os.environ.get("KILLS", "10"))
 
 
 @dataclass
@@ -94,11 +96,17 @@ async def stories(api: ApiServer) -> list[Row]:
         await kube.close()
 
 
+def killed(api: ApiServer, folder: Path) -> Row:
+    took = failovers(api, folder, KILLS)
+    what = "from the leader's death to the next reconcile of a job, by another replica, worst"
+    return Row(what, max(took), "s", Goal("<", 10), took)
+
+
 def main() -> int:
     end_when_told()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as api:
         establish(api)
-        rows = asyncio.run(stories(api))
+        rows = [*asyncio.run(stories(api)), killed(api, Path(folder))]
     # Of some calls alone it is no figure.
     return 0 if (publish if EVERY == 1 else show)("crash", rows) else 1
 

@@ -1,11 +1,11 @@
 """Tests on a real API server. One server serves them all; each test gets a namespace of its own."""
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.apiserver import ApiServer, establish, running
+from tests.support.objects import namespace_made
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +23,6 @@ def api(bare_api: ApiServer) -> ApiServer:
 
 @pytest.fixture
 def namespace(api: ApiServer) -> Iterator[str]:
-    """A fresh namespace that enforces `restricted`, with the ServiceAccount that a controller would make."""
-    name = f"test-{uuid.uuid4().hex[:10]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    api.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}},
-    )
+    name = namespace_made(api)
     yield name
     api.kubectl("delete", "namespace", name, "--wait=false")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ ALIEN = {
 }
 
 
-def candidate(api: ApiServer, namespace: str, leads: threading.Event) -> LeaderElection:
+def candidate(api: ApiServer, namespace: str, leads: threading.Event, times: Times = TIMES) -> LeaderElection:
     return LeaderElection(
         lambda: Kube.connect(Credentials(str(api.kubeconfig))),
         namespace=namespace,
@@ -29,7 +30,7 @@ def candidate(api: ApiServer, namespace: str, leads: threading.Event) -> LeaderE
         address="10.0.0.2:8443",
         on_lead=leads.set,
         on_lost=lambda: None,
-        times=TIMES,
+        times=times,
     )
 
 
@@ -67,3 +68,22 @@ def test_whoever_edits_a_lease_does_not_renew_it(api: ApiServer, namespace: str)
         wait_for(edited, 15, "it to lead", every=0.2)
     finally:
         election.stop()
+
+
+def test_the_end_of_anothers_lease_is_not_slept_past(api: ApiServer, namespace: str) -> None:
+    spec = {**ALIEN["spec"], "leaseDurationSeconds": 2}  # type: ignore[dict-item]
+    api.apply({**ALIEN, "metadata": {"name": "operator", "namespace": namespace}, "spec": spec})
+    leads = threading.Event()
+    election = candidate(api, namespace, leads, replace(TIMES, retry=60.0))
+    election.start()
+    try:
+        assert leads.wait(10)
+    finally:
+        election.stop()
+
+
+def test_another_leads_within_ten_seconds_and_never_before_the_first_has_ended() -> None:
+    times = Times()
+    assert times.deadline + times.request <= times.duration
+    assert times.duration == round(times.duration), "as it is written into a Lease"
+    assert times.duration + times.retry < 9.5

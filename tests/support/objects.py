@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -78,6 +79,17 @@ def set_ready(api: ApiServer, name: str, ready: bool = True, kubelet: str = "v1.
 def patch_status(api: ApiServer, kind: str, name: str, namespace: str, patch: dict[str, Any]) -> None:
     where = ["-n", namespace] if namespace else []
     api.kubectl("patch", kind, name, *where, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+
+
+def namespace_made(api: ApiServer) -> str:
+    """A fresh one that enforces `restricted`, with the ServiceAccount that a controller would make."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}},
+    )
+    return name
 
 
 @contextmanager

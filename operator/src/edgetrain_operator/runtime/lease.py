@@ -27,14 +27,14 @@ LONGEST_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds. A take-over needs less than twice `duration`."""
+    """Seconds. A take-over begins `duration` and `retry` after the last renewal at the latest."""
 
-    duration: float = 10.0
-    """A Lease that was not renewed this long may be taken."""
-    deadline: float = 7.0
-    """A leader that could not renew this long ends; before `duration`, so that clocks may differ."""
-    retry: float = 2.0
-    request: float = 3.0
+    duration: float = 8.0
+    """A Lease that was not renewed this long may be taken. A whole number: a Lease has no other."""
+    deadline: float = 5.5
+    """A leader that could not renew this long ends; with a request in flight still before `duration`."""
+    retry: float = 1.0
+    request: float = 2.5
     """Time-out of one request."""
 
 
@@ -124,10 +124,12 @@ class LeaderElection:
         await kube.close()
 
     def _pause(self) -> float:
-        """Until the next try; a leader's deadline is never slept past."""
+        """Until the next try; neither a leader's deadline nor the end of another's Lease is slept past."""
         pause = self._times.retry * random.uniform(0.8, 1.0)
-        left = self._times.deadline - (clock() - self._renewed) if self._renewed is not None else pause
-        return max(min(pause, left), 0.0)
+        if self._renewed is not None:
+            return max(min(pause, self._renewed + self._times.deadline - clock()), 0.0)
+        runs_out = self._seen.first_seen + self._seen.duration - clock() if self._seen else pause
+        return min(pause, runs_out) if runs_out > 0 else pause
 
     async def _try(self, kube: Kube) -> None:
         try:
