@@ -48,7 +48,7 @@ def seen_to(api: ApiServer, namespace: str) -> None:
 
     def seen() -> bool:
         found = get(api, "etj", NAME, namespace)
-        said: int = found.get("status", {}).get("observedGeneration", 0)
-        return said == found["metadata"]["generation"]
+        said = found.get("status", {}).get("observedGeneration", 0)
+        return bool(said == found["metadata"]["generation"])
 
     wait_for(seen, 60, "the job to be seen to", every=0.2)

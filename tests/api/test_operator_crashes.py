@@ -3,6 +3,7 @@
 """
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,12 @@ from tests.support.replicas import FailingKube
 from tests.support.struck import CRASHES, FAULTS, Strike
 
 
-def lived(api: ApiServer, strike: Strike, overtaken: bool = False) -> Lived:
+def lived(api: ApiServer, strike: Strike, overtaken: bool = False, **how: Any) -> Lived:
     async def story() -> Lived:
         kube = await FailingKube.connect(Credentials(str(api.kubeconfig)))
         assert isinstance(kube, FailingKube)
         try:
-            told = Story(kube, strike)
+            told = Story(kube, strike, **how)
             strike.fault = told.overtaken if overtaken else strike.fault
             return await told.live()
         finally:
@@ -67,3 +68,13 @@ def test_calls_that_meet_a_fault_come_to_the_same_end(api: ApiServer, usual: Liv
 def test_operators_that_are_overtaken_come_to_the_same_end(api: ApiServer, usual: Lived) -> None:
     found = lived(api, Strike(range(12, 1000, 37)), overtaken=True)
     ends_as_usual(found, usual)
+
+
+def test_two_operators_that_lead_all_the_time_come_to_the_same_end(api: ApiServer, usual: Lived) -> None:
+    ends_as_usual(lived(api, Strike(), pair=True), usual)
+
+
+def test_a_clock_that_is_set_back_leads_to_the_same_end(api: ApiServer, usual: Lived) -> None:
+    """Who has left does not count as heard for an hour; nor is a refusal waited for that long."""
+    back = {"a node gone": -3600.0, "suspended": -3600.0}
+    assert differences(usual.states, lived(api, Strike(), jumps=back).states) == []

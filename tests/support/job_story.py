@@ -2,9 +2,11 @@
 faults.
 """
 
+import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -50,8 +52,17 @@ class Lived:
 
 
 class Story:
-    def __init__(self, kube: FailingKube, strike: Strike) -> None:
-        self._kube, self._strike = kube, strike
+    def __init__(
+        self, kube: FailingKube, strike: Strike, jumps: Mapping[str, float] | None = None, pair: bool = False
+    ) -> None:
+        """
+        Args:
+            jumps: seconds by which the operator's clock jumps before an act.
+            pair: two operators lead, all the time.
+        """
+        self._kube, self._strike, self._jumps, self._pair = kube, strike, jumps or {}, pair
+        self._second: Replica | None = None
+        self.by_the_clock = not self._jumps
         self.world = JobWorld(Kube(kube._api), f"story-{uuid.uuid4().hex[:10]}")
         self._operator: Replica | None = None
 
@@ -59,6 +70,7 @@ class Story:
         lived = Lived()
         await self.world.begin("edge-a", "edge-b")
         for name, act in ACTS.items():
+            self.world.now += self._jumps.get(name, 0.0)
             await act(self.world)
             await self.settle()
             lived.states[name] = await state_of(self.world)
@@ -91,7 +103,7 @@ class Story:
         """Until an operator has nothing to write; returns the one that is left."""
         for _ in range(LOOKS):
             before = self._strike.writes
-            done = await self._look()
+            _, done = await asyncio.gather(self._look_too(), self._look())
             if done and self._strike.writes == before and not self._waits():
                 assert self._operator
                 return self._operator
@@ -101,14 +113,24 @@ class Story:
         """One look of whichever operator there is; whether it came through."""
         try:
             operator = self._operator = self._operator or await self._start()
-            await operator.look()
-            await operator.reconciler.reconcile((self.world.namespace, NAME))
+            await self._reconcile(operator)
         except Crash:
             self._operator = None
             return False
         except KubeError:
             return False
         return True
+
+    async def _look_too(self) -> None:
+        if self._pair:
+            with suppress(KubeError):
+                self._second = self._second or await self._start()
+                self._second.fleet.said = self._operator.fleet.said if self._operator else {}
+                await self._reconcile(self._second)
+
+    async def _reconcile(self, operator: Replica) -> None:
+        await operator.look()
+        await operator.reconciler.reconcile((self.world.namespace, NAME))
 
     async def _start(self) -> Replica:
         """A new process, which knows nothing."""

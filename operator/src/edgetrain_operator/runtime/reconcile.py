@@ -64,7 +64,7 @@ class Reconciler:
     ) -> None:
         self._kube, self._nodes, self._fleet, self._metrics = kube, nodes, fleet, metrics
         self._defaults, self._clock = defaults, clock
-        self._since = clock()
+        self._since = self._looked = clock()
         self.memory = Memory()
         self.runtimes = RuntimeTable()
         self.queues = Queues(defaults.shared_queues, clock)
@@ -72,6 +72,17 @@ class Reconciler:
     def begin(self) -> None:
         """To be called when this replica begins to lead: only from then on does it hear reports."""
         self._since = self._clock()
+
+    def _now(self) -> float:
+        """Where the clock was set back, it is as after a take-over: of what was heard before, nobody can say
+        how long ago that was, and what waits for a moment would wait for it again."""
+        now = self._clock()
+        if now < self._looked:
+            self._since = now
+            for memory in self.memory.held():
+                memory.try_all_again()
+        self._looked = now
+        return now
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one job to where it should be. Returns in how many seconds to look again.
@@ -147,16 +158,16 @@ class Reconciler:
         pods = [raw async for raw in self._kube.list(PODS, job.namespace, selector)]
         views = tuple(pod_view(raw) for raw in own(pods, job.uid))
         job = with_preset(with_runtime(job, held.stored, bool(views), await self._runtime(job)))
-        nodes = self._nodes.nodes
+        nodes, now = self._nodes.nodes, self._now()
         seen = Observed(
             job=job,
-            now=self._clock(),
+            now=now,
             since=self._since,
             defaults=self._defaults,
             nodes=nodes,
             pods=views,
             stored=held.stored,
-            reports=reports,
+            reports={worker: report for worker, report in reports.items() if report.received <= now},
             rates=rates,
             reachable=self._fleet.reachable(job.uid),
             heard_revision=heard,
