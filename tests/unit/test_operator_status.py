@@ -1,6 +1,7 @@
 """When status is written, and what becomes of conditions."""
 
 from edgetrain_operator.core.condition_updates import update
+from edgetrain_operator.core.decide import status_unwritten
 from edgetrain_operator.core.naming import worker_name
 from edgetrain_operator.core.observe import time_text
 from edgetrain_operator.core.status import PROGRESS_SECONDS, status_due
@@ -115,3 +116,14 @@ def test_programs_that_start_anew_do_not_take_the_step_back() -> None:
     world.train("a", "b", step=9)
     world.settle()
     assert world.status.progress.step == 9
+
+
+def test_a_job_that_is_resumed_does_not_train_before_its_plan_could_be_written() -> None:
+    world = trained("a", "b")
+    world.spec = {"suspend": True}
+    world.settle()
+    world.remove_pod("a", "b")
+    world.settle()
+    world.spec = {"suspend": False}
+    said = {c.type: c for c in status_unwritten(world.observed()).conditions}
+    assert said[ConditionType.TRAINING].status == "False"

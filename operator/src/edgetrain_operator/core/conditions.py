@@ -152,7 +152,8 @@ def _preventing(scene: DecisionContext, troubles: Sequence[Trouble]) -> list[Tro
 def _all_dark(scene: DecisionContext, stored: StoredPlan) -> bool:
     """Nobody of a group that has trained is heard: it trains on, for all that is known."""
     formed = any(group.formation for group in stored.groups.values())
-    if not formed or scene.reports.any_heard(m.worker for m in stored.members):
+    stopped = stored.plan is not None and stored.plan.phase is Phase.STOP
+    if not formed or stopped or scene.reports.any_heard(m.worker for m in stored.members):
         return False
     pods = [scene.pods.get(m.pod_uid) for m in stored.members]
     return any(pod is None or not scene.down(pod) for pod in pods)
