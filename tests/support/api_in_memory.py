@@ -15,6 +15,8 @@ LABEL = "(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?"
 """Of a label's value, a regular expression."""
 APPLIED = ("configmaps", "edgetrainingjobs")
 """All of whose fields are the operator's: what it no longer says is gone."""
+READ = ("uid", "resourceVersion")
+"""By which a write says what it was made of."""
 Place = tuple[str, str, str]
 """Plural, namespace, name."""
 
@@ -109,8 +111,8 @@ class KubeInMemory(Kube):
         if place not in self.objects and place[0] == "configmaps":
             return self._create(place[0], place[1], body)
         held = self._there(place)
-        if body["metadata"].get("uid", held["metadata"]["uid"]) != held["metadata"]["uid"]:
-            raise _error(409, "Conflict", f"{place} is another")
+        if any(body["metadata"].get(key, held["metadata"][key]) != held["metadata"][key] for key in READ):
+            raise _error(409, "Conflict", f"{place} is another, or was written by another")
         part = next(part for part in ("status", "spec", "data") if part in body)
         after = body[part] if place[0] in APPLIED else _merged(held.get(part) or {}, body[part])
         if held.get(part) != after:

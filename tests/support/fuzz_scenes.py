@@ -82,15 +82,16 @@ class Scene:
 
 def scene_of(world: World) -> Scene:
     seen = world.observed()
-    meta = {"name": seen.job.name, "namespace": seen.job.namespace, "uid": seen.job.uid, "generation": 1}
+    meta = {"name": seen.job.name, "namespace": seen.job.namespace, "generation": 1}
     labels = {"labels": {"kueue.x-k8s.io/queue-name": world.queue}} if world.queue else {}
-    job = {
+    manifest = {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
         "metadata": {**meta, **labels, "creationTimestamp": time_text(START)},
         "spec": {"program": PROGRAM} | world.spec,
         "status": world.status.to_wire(),
     }
+    job = _versioned(manifest, seen.job.uid)
     return Scene(
         job=copied(job),
         plan=copied(_versioned(plan_config_map(seen.job, world.stored, None), "plan")),
