@@ -50,6 +50,8 @@ Clock = Callable[[], float]
 
 CONFLICTS_TOLD = 4
 """From so many of them one after another, without a write in between, the job's status tells of them."""
+SET_BACK_SECONDS = 1.0
+"""By less a clock is kept right; by more it was set back."""
 
 
 class Reconciler:
@@ -77,7 +79,7 @@ class Reconciler:
         """Where the clock was set back, it is as after a take-over: of what was heard before, nobody can say
         how long ago that was, and what waits for a moment would wait for it again."""
         now = self._clock()
-        if now < self._looked:
+        if now < self._looked - SET_BACK_SECONDS:
             self._since = now
             for memory in self.memory.held():
                 memory.try_all_again()
@@ -167,7 +169,7 @@ class Reconciler:
             nodes=nodes,
             pods=views,
             stored=held.stored,
-            reports={worker: report for worker, report in reports.items() if report.received <= now},
+            reports={w: said for w, said in reports.items() if said.received <= now + SET_BACK_SECONDS},
             rates=rates,
             reachable=self._fleet.reachable(job.uid),
             heard_revision=heard,
