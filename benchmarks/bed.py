@@ -104,8 +104,9 @@ class Bed:
         return JobStatus.model_validate(json.loads(text).get("status", {}))
 
     def events(self, reason: str) -> list[str]:
-        """The messages of the job's Events of a reason."""
-        about = f"--field-selector=involvedObject.name={self.job},reason={reason}"
+        """The messages of the job's Events of a reason; none of an earlier job's of its name."""
+        uid = self.lab.kubectl("-n", self.namespace, "get", "etj", self.job, "-o", "jsonpath={.metadata.uid}")
+        about = f"--field-selector=involvedObject.uid={uid},reason={reason}"
         text = self.lab.kubectl("-n", self.namespace, "get", "events", about, "-o", "json")
         return [event["message"] for event in json.loads(text)["items"]]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.waiting import wait_for
-from edgelab.demo.install import fleet_address, upgrade_operator
+from edgelab.demo.install import OPERATOR_NAMESPACE, fleet_address, upgrade_operator
 from edgelab.lab import Lab
 from edgetrain_protocol.names import EDGE_NODE_LABEL, JOB_NAME_LABEL
 from tests.support.pods import Json, apply, get
@@ -20,9 +20,18 @@ NOBODY = "10.255.255.1:30843"
 
 @pytest.fixture
 def wrong_address(lab: Lab, operator: str) -> Iterator[str]:
+    before = operators(lab)
     upgrade_operator(lab, "--set", f"fleet.address={NOBODY}")
+    # One that is still ending may lead until then, and makes pods with the right address.
+    lab.kubectl("-n", OPERATOR_NAMESPACE, "wait", "--for=delete", "--timeout=60s", *before)
     yield NOBODY
     upgrade_operator(lab, "--set", f"fleet.address={fleet_address(lab, 'cloud')}")
+
+
+def operators(lab: Lab) -> list[str]:
+    """The operator's pods, as `pod/NAME`."""
+    selector = "app.kubernetes.io/name=edgetrain-operator"
+    return lab.kubectl("-n", OPERATOR_NAMESPACE, "get", "pods", "-l", selector, "-o", "name").split()
 
 
 @pytest.fixture
