@@ -84,15 +84,11 @@ def test_both_train_one_model_and_have_different_samples(job: Bed) -> None:
     for name in SITES.values():
         assert group(job, name).members == 2
     merged_epochs = job.status().progress.merged_samples // SAMPLES
-    first, other = (
-        Counter(i for step in by_step(lines(job, nodes, name)).values() for i in samples_of(step))
-        for name, nodes in (("north", NORTH), ("south", SOUTH))
-    )
+    of_sites = [lines(job, nodes, name) for name, nodes in (("north", NORTH), ("south", SOUTH))]
+    first, other = (Counter(i for step in by_step(of).values() for i in samples_of(step)) for of in of_sites)
     # Each is done once an epoch, by either: all of those that are merged, and none beyond those that have
     # begun; a batch counts for the epoch that it begins in, and may reach into the next one.
-    begun = 2 + max(
-        s.epoch for name, nodes in (("north", NORTH), ("south", SOUTH)) for s in lines(job, nodes, name)
-    )
+    begun = 2 + max(step.epoch for of in of_sites for step in of)
     times = [first[i] + other[i] for i in range(SAMPLES)]
     assert first and other and merged_epochs <= min(times) and max(times) <= begun
     assert job.status().aggregator.count("edge-") == 2
