@@ -22,6 +22,7 @@ from edgetrain_operator.runtime.relay import Relay
 from edgetrain_operator.runtime.remote_write import RemoteWriter
 from edgetrain_operator.runtime.watch import watch
 from edgetrain_operator.settings import Settings
+from edgetrain_protocol.backoff import doubled
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class Control:
                 return await self.hints.sweep(self._kube)
             except KubeError as error:
                 log.warning("the first list failed: %s", error)
-                await asyncio.sleep(min(0.2 * 2**attempt, 5.0))
+                await asyncio.sleep(doubled(0.2, attempt, 5.0))
 
     async def _sweep_for_ever(self) -> None:
         while True:

@@ -51,7 +51,7 @@ class WorkVectors:
         anew."""
         begins = before is None or before.ledger.history != after.ledger.history
         self.proximal = after.proximal
-        if begins or before is None:
+        if begins:
             self.payload = RoundPayload.FP32
         if version is not None:
             self._apply(version, 0 if begins or before is None else before.steps)

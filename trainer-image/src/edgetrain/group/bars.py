@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from edgetrain_protocol.backoff import doubled
+
 MUTE_SECONDS = 2.0
 """Who did not answer a call is left out of those that follow for so long."""
 OUT_SECONDS = 10.0
-LONGEST_DOUBLINGS = 5
+LONGEST_OUT_SECONDS = 320.0
 FORGET_SECONDS = 120.0
 """Who has been back for so long is given the shortest time again."""
 
@@ -31,5 +33,5 @@ class Bars:
         again = now < self.until.get(worker, float("-inf")) + FORGET_SECONDS
         times = self._times[worker] = self._times.get(worker, 0) + 1 if again else 1
         self.judged |= {(worker, formation)}
-        seconds = OUT_SECONDS * 2.0 ** min(times - 1, LONGEST_DOUBLINGS)
+        seconds = doubled(OUT_SECONDS, times - 1, LONGEST_OUT_SECONDS)
         self.until[worker] = max(self.until.get(worker, 0.0), now + seconds)

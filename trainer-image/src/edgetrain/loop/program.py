@@ -67,8 +67,9 @@ class Program:
         """So many of them were made by `session.loader`."""
         self.steps: Steps | None = None
         self.seed: int | None = None
-        self._proximal: ProximalTerm | None = None
         """The program's own; torch's is each member's from then on, another one in each step."""
+        self._proximal: ProximalTerm | None = None
+        """Of a member's steps; None for a program that runs alone."""
 
     @property
     def running(self) -> Steps:

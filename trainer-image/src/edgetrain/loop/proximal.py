@@ -24,7 +24,9 @@ class ProximalTerm:
     def add(self, optimizer: Optimizer) -> None:
         """Before its step. Not to sparse gradients: of what has none nothing moves."""
         mu = self._vectors.proximal
-        bases = self._vectors.bases() if mu else {}
+        if not mu:
+            return
+        bases = self._vectors.bases()
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             base, gradient = bases.get(id(parameter)), parameter.grad
             if base is not None and gradient is not None and not gradient.is_sparse:
